@@ -13,10 +13,13 @@ PACKAGE = ROOT / "src" / "infobound"
 
 FLOORS = {
     -2: ("errors",),
-    -1: ("config",),
-    0: ("bounds", "critics", "copulas", "tasks", "data", "runs", "plots"),
-    1: ("tables", "train", "diagnostics"),
-    2: ("folds",),
+    -1: ("config", "joints"),
+    0: (
+        *("bounds", "critics", "copulas", "data", "runs", "plots"),
+        *("gaussians", "elliptical", "mixtures", "warps", "channels", "images"),
+    ),
+    1: ("tables", "train", "diagnostics", "bmi"),
+    2: ("folds", "tasks"),
     3: ("estimates",),
     4: ("experiments",),
     5: ("terminal",),

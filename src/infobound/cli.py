@@ -6,7 +6,6 @@ them, so that `--help` answers at once.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import signal
 import sys
@@ -175,17 +174,20 @@ class TasksCommand:
         """Run the command."""
         from infobound import tasks, terminal
 
+        unit = 0.6931471805599453 if self.output.units == "bits" else 1
         rows = []
-        for name, kind in tasks.TASKS.items():
-            task = kind()
-            said = ", ".join(f"{f.name} = {f.default}" for f in dataclasses.fields(kind))
-            mi = task.mi / (0.6931471805599453 if self.output.units == "bits" else 1)
-            rows.append([name, said, f"{mi:.4f}", (kind.__doc__ or "").split("\n")[0]])
+        for suite, entries in tasks.SUITES.items():
+            for entry, (_, task) in zip(entries, tasks.suite(suite), strict=True):
+                settings = tasks.parameters(entry.task) | dict(entry.parameters)
+                said = ", ".join(f"{key} = {value}" for key, value in settings.items())
+                sides = f"{task.dim_x}, {task.dim_y}"
+                mi = f"{task.mi / unit:.4f}"
+                rows.append([suite, entry.task, said, sides, mi, tasks.says(entry.task)])
         session.list(
-            f"Tasks, exact MI in {self.output.units}",
-            ["task", "parameters", f"mi ({self.output.units})", "what it is"],
+            f"exact MI in {self.output.units}",
+            ["suite", "task", "parameters", "x, y", "mi", "what it is"],
             rows,
-            terminal.show_table,
+            terminal.show_suites,
         )
 
 

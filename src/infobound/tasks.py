@@ -1,387 +1,240 @@
-"""Joint distributions whose mutual information is known exactly.
+"""The tables of tasks: every joint distribution by name, and the suites they are run in.
 
-Each task draws pairs, knows its exact `mi` in nats (closed form, or quadrature to 1e-6) and its
-exact log ratio, which is the optimal critic. The table `TASKS` names them.
+`TASKS` maps a name to what makes the task, `make` calls it, `SUITES` lists what belongs together.
+The distributions themselves live in the rooms below: `gaussians`, `elliptical`, `mixtures`,
+`warps`, `channels`, `images`; the benchmark's in `bmi`. Every task draws pairs, knows its `mi` in
+nats with the standard error `mi_error` (0.0: closed form or quadrature), and has an exact
+`log_ratio`, the optimal critic. `CONSISTENCY` has the pairs of which only ratios are known: they
+have neither `mi` nor `log_ratio`.
 """
 
 from __future__ import annotations
 
 import difflib
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property
-from typing import Any, ClassVar, Protocol
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from scipy import stats
-from torch import Tensor
 
+from infobound import channels, elliptical, gaussians, images, joints, warps
+from infobound.bmi import BMI, BMI2
 from infobound.errors import InputError
+from infobound.joints import Task
 
 __all__ = [
+    "CONSISTENCY",
+    "SUITES",
     "TASKS",
-    "Gaussian",
-    "Independent",
-    "MixedGaussian",
-    "MixedGaussianJoint",
-    "StaircaseCubic",
-    "StaircaseGaussian",
+    "Consistency",
+    "Entry",
     "Task",
     "make",
+    "parameters",
+    "says",
     "staircase",
+    "suite",
 ]
 
-
-class Task(Protocol):
-    """What every task offers."""
-
-    name: ClassVar[str]
-
-    @property
-    def dim_x(self) -> int:
-        """Columns of x."""
-
-    @property
-    def dim_y(self) -> int:
-        """Columns of y."""
-
-    @property
-    def mi(self) -> float:
-        """The exact mutual information, nats."""
-
-    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """n pairs: x (n, dim_x) and y (n, dim_y), float64, rows independent."""
-
-    def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """log p(x_i, y_j) / (p(x_i) p(y_j)), (n, m), for x (n, dim_x) and y (m, dim_y)."""
+Builder = Callable[..., Task]
 
 
-def _check(d: int, rho: float) -> None:
-    if d < 1:
-        raise InputError(f"Expected at least one dimension; got d = {d}. Use d = 1 or more.")
-    if not -1 < rho < 1:
-        raise InputError(
-            f"Expected rho strictly between -1 and 1; got {rho}. At 1 the MI is infinite."
-        )
+def high_mi(*, d: int = 5, mi: float = 10.0) -> Task:
+    """Normal pairs that tell much, mixed and bent.
 
-
-def _gaussian_log_ratio(x: Tensor, y: Tensor, rho: float) -> Tensor:
-    """sum_k of the bivariate normal's log ratio, through one matrix product."""
-    rest = 1 - rho**2
-    own = 0.5 * rho**2 / rest
-    squares = own * ((x**2).sum(1)[:, None] + (y**2).sum(1))
-    return (rho / rest) * (x @ y.T) - squares - 0.5 * x.shape[1] * math.log(rest)
-
-
-def _gaussian_pair(n: int, d: int, rho: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    x, noise = (torch.randn(n, d, generator=generator, dtype=torch.float64) for _ in range(2))
-    return x, rho * x + math.sqrt(1 - rho**2) * noise
-
-
-@dataclass(frozen=True)
-class Gaussian:
-    """d independent pairs of standard normals with correlation rho: the notebook's Gaussian.
+    Both sides are rotated, bent column by column and rotated again, so that no column of one
+    belongs to one of the other and none is normal.
 
     Example:
-        >>> round(Gaussian(d=6, rho=0.9).mi, 3)
-        4.982
+        >>> high_mi(mi=20.0).mi
+        20.0
     """
-
-    name: ClassVar[str] = "gaussian"
-    d: int = 6
-    rho: float = 0.9
-
-    def __post_init__(self) -> None:
-        """Hold the parameters against their ranges."""
-        _check(self.d, self.rho)
-
-    @property
-    def dim_x(self) -> int:
-        """Columns of x."""
-        return self.d
-
-    @property
-    def dim_y(self) -> int:
-        """Columns of y."""
-        return self.d
-
-    @property
-    def mi(self) -> float:
-        """-d log(1 - rho^2) / 2, nats."""
-        return -0.5 * self.d * math.log1p(-(self.rho**2))
-
-    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """x and y (n, d)."""
-        return _gaussian_pair(n, self.d, self.rho, generator)
-
-    def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """Exact log ratio (n, m)."""
-        return _gaussian_log_ratio(x, y, self.rho)
+    x = warps.Chain((warps.Rotation(d, 1), warps.ASINH, warps.Rotation(d, 2)))
+    y = warps.Chain((warps.Rotation(d, 3), warps.HALF_CUBE, warps.Rotation(d, 4)))
+    return warps.Mapped(gaussians.StaircaseGaussian(d, mi), x, y, "high_mi")
 
 
-def _mixture_mi(d: int, rho: float) -> float:
-    """MI of one half-and-half mixture of d pairs of correlation rho and of -rho, nats.
+def hidden_pair(*, d: int = 100, rho: float = 0.9, signs: bool = True) -> Task:
+    """Two pairs of columns depend; a rotation hides them among d.
 
-    The log ratio is that of the rho component plus log((1 + e^-t) / 2), t = 2 rho S / (1 - rho^2)
-    and S = sum x_k y_k; by symmetry it suffices to average over the rho component, where S is
-    (1 + rho) A / 2 - (1 - rho) B / 2 with A and B independent chi-square with d degrees of freedom.
-    """
-    if rho == 0:
-        return 0.0
-    rho = abs(rho)
-    chi = stats.chi2(d)
-    scale = rho / (1 - rho**2)
+    With `signs`, the correlation of the pairs is rho or -rho at random, so that no two columns of x
+    and y correlate; without, all is normal.
 
-    nodes, weights = np.polynomial.legendre.leggauss(600)
-    # In u = sqrt(a) the density of A is smooth at 0 for every d.
-    top = math.sqrt(float(chi.isf(1e-16)))
-    u = 0.5 * top * (nodes + 1)
-    mass = 0.5 * top * weights * chi.pdf(u**2) * 2 * u
-    t = scale * ((1 + rho) * u[:, None] ** 2 - (1 - rho) * u[None, :] ** 2)
-    correction = float(mass @ np.logaddexp(0.0, -t) @ mass)
-    return -0.5 * d * math.log1p(-(rho**2)) + correction - math.log(2)
-
-
-@dataclass(frozen=True)
-class MixedGaussian:
-    """Each dimension its own mixture of correlations rho and -rho: the notebook's code.
+    Raises:
+        InputError: fewer than two columns.
 
     Example:
-        >>> round(MixedGaussian(d=6, rho=0.9).mi, 2)
-        2.45
+        >>> hidden_pair(signs=False).dim_x
+        100
     """
-
-    name: ClassVar[str] = "mixed_gaussian"
-    d: int = 6
-    rho: float = 0.9
-
-    def __post_init__(self) -> None:
-        """Hold the parameters against their ranges."""
-        _check(self.d, self.rho)
-
-    @property
-    def dim_x(self) -> int:
-        """Columns of x."""
-        return self.d
-
-    @property
-    def dim_y(self) -> int:
-        """Columns of y."""
-        return self.d
-
-    @cached_property
-    def mi(self) -> float:
-        """d times the MI of one dimension, by quadrature, nats."""
-        return self.d * _mixture_mi(1, self.rho)
-
-    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """x and y (n, d)."""
-        x, y = _gaussian_pair(n, self.d, self.rho, generator)
-        signs = 2.0 * torch.randint(2, (n, self.d), generator=generator) - 1
-        return x, y * signs
-
-    def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """Exact log ratio (n, m)."""
-        total = x.new_zeros(len(x), len(y))
-        for k in range(self.d):
-            a, b = x[:, k : k + 1], y[:, k : k + 1]
-            sides = _gaussian_log_ratio(a, b, self.rho), _gaussian_log_ratio(a, b, -self.rho)
-            total = total + torch.logaddexp(*sides) - math.log(2)
-        return total
+    if d < 2:
+        raise InputError(f"Expected two columns or more, which depend; got d = {d}.")
+    kind = gaussians.MixedGaussianJoint if signs else gaussians.Gaussian
+    wide = warps.Padded(kind(2, rho), d - 2, d - 2)
+    return warps.Mapped(wide, warps.Rotation(d, 1), warps.Rotation(d, 2), "hidden_pair")
 
 
-@dataclass(frozen=True)
-class MixedGaussianJoint:
-    """One mixture of two d-dimensional products, correlations rho and -rho: the notebook's text.
+def multiplicative(*, d: int = 2, spread: float = 1.5, noise: float = 0.5) -> Task:
+    """y = x exp(noise), x log-normal: noise that multiplies, and heavy tails.
+
+    log y = log x + noise are normal, so each column tells log(1 + (spread / noise)^2) / 2 nats.
 
     Example:
-        >>> round(MixedGaussianJoint(d=6, rho=0.9).mi, 2)
-        4.29
+        >>> round(multiplicative(d=1, spread=1.0, noise=1.0).mi, 4)
+        0.3466
     """
-
-    name: ClassVar[str] = "mixed_gaussian_joint"
-    d: int = 6
-    rho: float = 0.9
-
-    def __post_init__(self) -> None:
-        """Hold the parameters against their ranges."""
-        _check(self.d, self.rho)
-
-    @property
-    def dim_x(self) -> int:
-        """Columns of x."""
-        return self.d
-
-    @property
-    def dim_y(self) -> int:
-        """Columns of y."""
-        return self.d
-
-    @cached_property
-    def mi(self) -> float:
-        """By quadrature over two chi-square variables, nats."""
-        return _mixture_mi(self.d, self.rho)
-
-    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """x and y (n, d)."""
-        x, y = _gaussian_pair(n, self.d, self.rho, generator)
-        signs = 2.0 * torch.randint(2, (n, 1), generator=generator) - 1
-        return x, y * signs
-
-    def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """Exact log ratio (n, m)."""
-        sides = _gaussian_log_ratio(x, y, self.rho), _gaussian_log_ratio(x, y, -self.rho)
-        return torch.logaddexp(*sides) - math.log(2)
+    joints.at_least_one(d=d)
+    joints.positive(spread=spread, noise=noise)
+    own, extra = torch.eye(d, dtype=torch.float64) * spread**2, noise**2 * torch.eye(d)
+    covariance = torch.cat([torch.cat([own, own], 1), torch.cat([own, own + extra], 1)])
+    logs = elliptical.Normal(covariance, d)
+    return warps.Mapped(logs, warps.EXP, warps.EXP, "multiplicative")
 
 
-@dataclass(frozen=True)
-class Independent:
-    """Independent standard normals: MI 0.
+def plates(*, size: int = 16, mi: float = 2.0) -> Task:
+    """Two images of a round spot; the centres depend.
+
+    The centres are normal pairs with this `mi`, two columns each, through the normal distribution
+    function. The map to the image is injective, so the images have the same MI.
 
     Example:
-        >>> Independent(d=3).mi
-        0.0
+        >>> plates(mi=5.0).mi
+        5.0
     """
-
-    name: ClassVar[str] = "independent"
-    d: int = 5
-
-    def __post_init__(self) -> None:
-        """Hold the parameters against their ranges."""
-        _check(self.d, 0.0)
-
-    @property
-    def dim_x(self) -> int:
-        """Columns of x."""
-        return self.d
-
-    @property
-    def dim_y(self) -> int:
-        """Columns of y."""
-        return self.d
-
-    @property
-    def mi(self) -> float:
-        """Zero."""
-        return 0.0
-
-    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """x and y (n, d)."""
-        return _gaussian_pair(n, self.d, 0.0, generator)
-
-    def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """Zeros (n, m)."""
-        return x.new_zeros(len(x), len(y))
+    draw = warps.Chain((warps.NORMAL_CDF, images.Plates(size)))
+    return warps.Mapped(gaussians.StaircaseGaussian(2, mi), draw, draw, "plates")
 
 
-def _step_rho(d: int, mi: float) -> float:
-    """The correlation at which d Gaussian pairs have `mi` nats."""
-    if mi < 0:
-        raise InputError(f"Expected mi of zero or more nats; got {mi}.")
-    return math.sqrt(-math.expm1(-2 * mi / d))
+def rectangles(*, size: int = 16, mi: float = 2.0) -> Task:
+    """Two images of a rectangle; sides and places depend.
 
-
-@dataclass(frozen=True)
-class StaircaseGaussian:
-    """Poole et al.'s Gaussian staircase: d pairs whose correlation is set by the wished-for MI.
-
-    Source: Poole et al. 2019, https://arxiv.org/abs/1905.06922.
+    As `plates`, with four columns on each side.
 
     Example:
-        >>> StaircaseGaussian(mi=4.0).mi
-        4.0
+        >>> rectangles(mi=5.0).dim_x
+        256
     """
-
-    name: ClassVar[str] = "staircase_gaussian"
-    d: int = 20
-    mi: float = 2.0
-
-    def __post_init__(self) -> None:
-        """Hold the parameters against their ranges."""
-        _check(self.d, _step_rho(self.d, self.mi))
-
-    @property
-    def dim_x(self) -> int:
-        """Columns of x."""
-        return self.d
-
-    @property
-    def dim_y(self) -> int:
-        """Columns of y."""
-        return self.d
-
-    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """x and y (n, d)."""
-        return _gaussian_pair(n, self.d, _step_rho(self.d, self.mi), generator)
-
-    def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """Exact log ratio (n, m)."""
-        return _gaussian_log_ratio(x, y, _step_rho(self.d, self.mi))
+    draw = warps.Chain((warps.NORMAL_CDF, images.Rectangles(size)))
+    return warps.Mapped(gaussians.StaircaseGaussian(4, mi), draw, draw, "rectangles")
 
 
-@dataclass(frozen=True)
-class StaircaseCubic:
-    """Poole et al.'s cubic staircase: y goes through (W y)^3, an invertible map, so MI is kept.
-
-    W is a fixed orthogonal matrix.
-
-    Source: Poole et al. 2019, https://arxiv.org/abs/1905.06922.
-
-    Example:
-        >>> StaircaseCubic(mi=10.0).mi
-        10.0
-    """
-
-    name: ClassVar[str] = "staircase_cubic"
-    d: int = 20
-    mi: float = 2.0
-
-    def __post_init__(self) -> None:
-        """Hold the parameters against their ranges."""
-        _check(self.d, _step_rho(self.d, self.mi))
-
-    @property
-    def dim_x(self) -> int:
-        """Columns of x."""
-        return self.d
-
-    @property
-    def dim_y(self) -> int:
-        """Columns of y."""
-        return self.d
-
-    @cached_property
-    def mixing(self) -> Tensor:
-        """W (d, d), orthogonal, the same for everybody."""
-        noise = torch.randn(
-            self.d, self.d, generator=torch.Generator().manual_seed(0), dtype=torch.float64
-        )
-        return torch.linalg.qr(noise).Q
-
-    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """x and y (n, d)."""
-        x, y = _gaussian_pair(n, self.d, _step_rho(self.d, self.mi), generator)
-        return x, (y @ self.mixing.T) ** 3
-
-    def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """Exact log ratio (n, m)."""
-        plain = (y.sign() * y.abs() ** (1 / 3)) @ self.mixing.to(y)
-        return _gaussian_log_ratio(x, plain, _step_rho(self.d, self.mi))
-
-
-TASKS: dict[str, type] = {
-    "gaussian": Gaussian,
-    "mixed_gaussian": MixedGaussian,
-    "mixed_gaussian_joint": MixedGaussianJoint,
-    "independent": Independent,
-    "staircase_gaussian": StaircaseGaussian,
-    "staircase_cubic": StaircaseCubic,
+TASKS: dict[str, Builder] = {
+    "gaussian": gaussians.Gaussian,
+    "mixed_gaussian": gaussians.MixedGaussian,
+    "mixed_gaussian_joint": gaussians.MixedGaussianJoint,
+    "independent": gaussians.Independent,
+    "staircase_gaussian": gaussians.StaircaseGaussian,
+    "staircase_cubic": gaussians.StaircaseCubic,
+    **BMI,
+    **BMI2,
+    "high_mi": high_mi,
+    "hidden_pair": hidden_pair,
+    "multiplicative": multiplicative,
+    "noisy_function": channels.NoisyFunction,
+    "labels": channels.Labels,
+    "uniform_steps": channels.UniformSteps,
+    "poissonised": channels.Poissonised,
+    "plates": plates,
+    "rectangles": rectangles,
 }
 
 
-def make(name: str, **parameters: Any) -> Any:
+class Entry(NamedTuple):
+    """One line of a suite: what to call it, which task, with which parameters."""
+
+    label: str
+    task: str
+    parameters: Mapping[str, Any]
+
+
+def _entry(task: str, **given: Any) -> Entry:
+    words = ", ".join(f"{key} = {value}" for key, value in given.items())
+    return Entry(f"{task} ({words})" if words else task, task, given)
+
+
+SUITES: dict[str, tuple[Entry, ...]] = {
+    "notebook": tuple(_entry(name) for name in list(TASKS)[:6]),
+    "staircase": tuple(
+        _entry(name, mi=float(level))
+        for name in ("staircase_gaussian", "staircase_cubic")
+        for level in (2, 4, 6, 8, 10)
+    ),
+    "bmi": tuple(_entry(name) for name in BMI),
+    "bmi2": tuple(_entry(name) for name in BMI2),
+    "hard": (
+        _entry("high_mi", mi=10.0),
+        _entry("high_mi", mi=20.0),
+        _entry("hidden_pair", signs=True),
+        _entry("hidden_pair", signs=False),
+        _entry("multiplicative"),
+        _entry("noisy_function", function="square"),
+        _entry("noisy_function", function="absolute"),
+        _entry("noisy_function", function="sine", k=3.0),
+        _entry("labels", law="normal"),
+        _entry("labels", law="laplace"),
+        _entry("uniform_steps"),
+        _entry("poissonised"),
+    ),
+    "images": tuple(
+        _entry(name, mi=float(level)) for name in ("plates", "rectangles") for level in (1, 3, 5)
+    ),
+}
+
+
+class Consistency(NamedTuple):
+    """Two sets of pairs and what is known about their MI: MI of `of` = ratio x MI of `to`.
+
+    A ratio of None says only that it is at least 1.
+    """
+
+    of: images.Pairs
+    to: images.Pairs
+    ratio: float | None
+
+
+_HALF = images.ImageRows(rows=8)
+CONSISTENCY: dict[str, Consistency] = {
+    "more_rows": Consistency(_HALF, images.ImageRows(rows=4), None),
+    "data_processing": Consistency(images.Repeated(_HALF, kept=64), _HALF, 1.0),
+    "additivity": Consistency(images.Doubled(_HALF), _HALF, 2.0),
+}
+
+
+def _find(kind: str, name: str, table: Mapping[str, Any]) -> Any:
+    if name not in table:
+        near = difflib.get_close_matches(name, table, 3, 0.3) or list(table)
+        raise InputError(f"Expected a {kind}; got {name!r}. Nearest: {', '.join(near)}.")
+    return table[name]
+
+
+def parameters(name: str) -> dict[str, Any]:
+    """The parameters of the task with this name and their defaults; none for a benchmark's task.
+
+    Raises:
+        InputError: an unknown name.
+
+    Example:
+        >>> parameters("gaussian")
+        {'d': 6, 'rho': 0.9}
+    """
+    signature = inspect.signature(_find("task", name, TASKS))
+    return {key: value.default for key, value in signature.parameters.items() if key != "name"}
+
+
+def says(name: str) -> str:
+    """What the task with this name is, in a line.
+
+    Raises:
+        InputError: an unknown name.
+
+    Example:
+        >>> says("1v1-AI")
+        'Six normals that draw an A and an I.'
+    """
+    return (_find("task", name, TASKS).__doc__ or "").split("\n")[0]
+
+
+def make(name: str, **given: Any) -> Task:
     """The task with this name and these parameters.
 
     Raises:
@@ -391,19 +244,32 @@ def make(name: str, **parameters: Any) -> Any:
         >>> make("gaussian", d=1, rho=0.5).dim_x
         1
     """
-    if name not in TASKS:
-        near = difflib.get_close_matches(name, TASKS, 3, 0.3) or list(TASKS)
-        raise InputError(f"Expected a task; got {name!r}. Nearest: {', '.join(near)}.")
-    known = [field.name for field in fields(TASKS[name])]
-    for parameter in parameters:
+    known = parameters(name)
+    for parameter in given:
         if parameter not in known:
             raise InputError(
-                f"Expected parameters of {name} ({', '.join(known)}); got {parameter}."
+                f"Expected parameters of {name} ({', '.join(known) or 'none'}); got {parameter}."
             )
-    return TASKS[name](**parameters)
+    return TASKS[name](**given)
 
 
-def staircase(name: str, levels: Sequence[float] = (2, 4, 6, 8, 10)) -> list[Any]:
+def suite(name: str) -> list[tuple[str, Task]]:
+    """The tasks of a suite, each with its label.
+
+    Raises:
+        InputError: an unknown name.
+
+    Example:
+        >>> len(suite("bmi")), len(suite("bmi2"))
+        (40, 13)
+        >>> suite("staircase")[0][0]
+        'staircase_gaussian (mi = 2.0)'
+    """
+    entries: tuple[Entry, ...] = _find("suite", name, SUITES)
+    return [(entry.label, make(entry.task, **entry.parameters)) for entry in entries]
+
+
+def staircase(name: str, levels: Sequence[float] = (2, 4, 6, 8, 10)) -> list[Task]:
     """The tasks along a staircase, one for each MI in `levels` (nats).
 
     Example:

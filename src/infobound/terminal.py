@@ -6,6 +6,7 @@ to standard error.
 
 from __future__ import annotations
 
+import itertools
 import math
 from types import TracebackType
 
@@ -20,7 +21,7 @@ from infobound.estimates import Estimate
 from infobound.experiments import Demo, Reproduction
 from infobound.train import Progress as Step
 
-__all__ = ["Bar", "show_demo", "show_estimate", "show_reproduction", "show_table"]
+__all__ = ["Bar", "show_demo", "show_estimate", "show_reproduction", "show_suites", "show_table"]
 
 
 class _Rate(ProgressColumn):
@@ -223,10 +224,28 @@ def show_reproduction(result: Reproduction, *, units: str) -> None:
 
 
 def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """A plain table; `infobound tasks` and `infobound bounds`."""
+    """A plain table; `infobound bounds`."""
     table = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):
         table.add_column(column, no_wrap=index == 0, overflow="fold")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     Console(highlight=False).print(table)
+
+
+def show_suites(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """A table for each value of the first column, without the columns that say nothing there.
+
+    The last column is left empty where it repeats the row above.
+    """
+    for suite, group in itertools.groupby(rows, lambda row: row[0]):
+        lines = list(group)
+        used = [i for i in range(1, len(columns)) if any(line[i] for line in lines)]
+        above = [""] + [line[-1] for line in lines]
+        for line, before in zip(lines, above, strict=False):
+            line[-1] = "" if line[-1] == before else line[-1]
+        show_table(
+            f"{suite}: {len(lines)} tasks, {title}",
+            [columns[i] for i in used],
+            [[line[i] for i in used] for line in lines],
+        )
