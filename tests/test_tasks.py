@@ -1,5 +1,7 @@
 """Tasks: exact means exact, held against Monte Carlo and against independent quadrature."""
 
+import functools
+import inspect
 import math
 
 import numpy as np
@@ -10,6 +12,10 @@ from scipy import integrate
 from infobound import gaussians, tasks
 from infobound.bounds import BOUNDS
 from infobound.errors import InputError
+from infobound.joints import monte_carlo, pointwise
+
+NOTEBOOK = [entry.task for entry in tasks.SUITES["notebook"]]
+ENTRIES = {f"{suite}: {e.label}": e for suite, all_ in tasks.SUITES.items() for e in all_}
 
 SMALL = [
     ("gaussian", {"d": 2, "rho": 0.5}),
@@ -25,25 +31,63 @@ def rows(task, n, seed=0):
     return task.sample(n, torch.Generator().manual_seed(seed))
 
 
-def positives(task, x, y, chunk=500):
-    """The diagonal of the log ratio, chunk by chunk."""
-    parts = zip(x.split(chunk), y.split(chunk), strict=True)
-    return torch.cat([task.log_ratio(a, b).diagonal() for a, b in parts])
+@functools.lru_cache(maxsize=1)
+def drawn(label, n=4000):
+    """The task of an entry, its pairs and their log ratios."""
+    entry = ENTRIES[label]
+    task = tasks.make(entry.task, **entry.parameters)
+    x, y = rows(task, n)
+    return task, x, y, pointwise(task, x, y)
 
 
-@pytest.mark.parametrize("name", tasks.TASKS)
+def close(values, value, bound=4.0):
+    """Whether a mean agrees with a number, by its standard error."""
+    return abs(float(values.mean()) - value) <= bound * float(values.std()) / len(values) ** 0.5
+
+
+@pytest.mark.parametrize("name", NOTEBOOK)
 def test_mi_is_the_mean_of_the_log_ratio(name):
     task = tasks.make(name)
-    values = positives(task, *rows(task, 20_000))
-    assert abs(values.mean() - task.mi) <= 4 * values.std() / math.sqrt(len(values))
+    assert close(pointwise(task, *rows(task, 20_000)), task.mi)
 
 
-@pytest.mark.parametrize("level", [2, 4, 6, 8, 10])
-@pytest.mark.parametrize("name", ["staircase_gaussian", "staircase_cubic"])
-def test_the_staircase_climbs_to_its_levels(name, level):
-    task = tasks.make(name, mi=level)
-    values = positives(task, *rows(task, 4_000))
-    assert abs(values.mean() - level) <= 4 * values.std() / math.sqrt(len(values))
+# The tests of one entry follow each other, so that its rows are drawn once.
+@pytest.mark.parametrize("property_", ["rows", "mi", "swap"])
+@pytest.mark.parametrize("label", ENTRIES)
+def test_every_entry(label, property_):
+    task, x, y, values = drawn(label)
+    if property_ == "rows":
+        assert (x.shape, y.shape) == ((len(x), task.dim_x), (len(x), task.dim_y))
+        assert x.dtype == y.dtype == torch.float64
+        assert x.isfinite().all()
+        assert y.isfinite().all()
+        assert values.isfinite().all()  # no pair that was drawn is impossible
+    elif property_ == "mi":
+        assert task.mi_error == 0.0  # no truth in the tables is Monte Carlo
+        assert close(values, task.mi, 4.0) or torch.equal(values, torch.zeros_like(values))
+    else:
+        # With r = p(x, y) / (p(x) p(y)): the mean of r / (1 + r) over independent pairs is that of
+        # 1 / (1 + r) over pairs that belong together. Both are bounded, unlike r itself.
+        apart = torch.sigmoid(pointwise(task, x, y.roll(1, 0)))
+        together = torch.sigmoid(-values)
+        error = math.sqrt((apart.var() + together.var()) / len(x))
+        assert abs(apart.mean() - together.mean()) <= 4 * error + 1e-12
+
+
+# Where r has a moderate second moment, which is the mean of r over pairs that belong together.
+MILD = [
+    *("1v1-additive-0.75", "1v1-normal-0.75", "multinormal-dense-3-3-0.5", "1v1-X-0.9"),
+    *("5v1-concentric_gaussians-5", "2v1-galaxy-0.5-3.0", "2v1-waves-12-5.0-3.0"),
+    *("mult-sparse-w-inliers-5-5-2-2.0-0.5", "swissroll_x-normal_cdf-1v1-normal-0.75"),
+    *("labels", "uniform_steps", "poissonised", "wiggly-1v1-normal-0.75"),
+]
+
+
+@pytest.mark.parametrize("name", MILD)
+def test_the_mean_ratio_of_independent_pairs_is_one(name):
+    task = tasks.make(name)
+    x, y = rows(task, 10_000)
+    assert close(pointwise(task, x, y.roll(1, 0)).exp(), 1.0)
 
 
 @pytest.mark.parametrize(("name", "settings"), SMALL)
@@ -51,7 +95,7 @@ def test_the_log_ratio_is_normalised(name, settings):
     task = tasks.make(name, **settings)
     x, y = rows(task, 2000)
     shuffled = y[torch.randperm(2000, generator=torch.Generator().manual_seed(1))]
-    ratios = positives(task, x, shuffled).exp()
+    ratios = pointwise(task, x, shuffled).exp()
     assert abs(ratios.mean() - 1) <= 4 * ratios.std() / math.sqrt(len(ratios)) + 1e-12
 
 
@@ -126,8 +170,68 @@ def test_samples_follow_the_generator_and_have_the_stated_shape(name):
         ("gauss", {}, "Nearest: gaussian"),
         ("gaussian", {"sigma": 1}, r"parameters of gaussian \(d, rho\); got sigma"),
         ("staircase_cubic", {"mi": -1.0}, "zero or more nats"),
+        ("hidden_pair", {"d": 1}, "two columns or more"),
+        ("multiplicative", {"noise": 0.0}, "noise greater than zero; got 0.0"),
+        ("multiplicative", {"d": 0}, "d of 1 or more; got 0"),
+        ("labels", {"law": "cauchy"}, "'normal' or 'laplace'; got 'cauchy'"),
+        ("labels", {"n": 0}, "n of 1 or more"),
+        ("uniform_steps", {"m": 0}, "m of 1 or more"),
+        ("poissonised", {"zeros": 1.0}, "below 1; got 1.0"),
+        ("noisy_function", {"function": "cube"}, "square, absolute, sine; got 'cube'"),
+        ("noisy_function", {"noise": -1.0}, "noise greater than zero"),
+        ("rectangles", {"size": 4}, "size of 8 or more; got 4"),
     ],
 )
 def test_errors(name, settings, message):
     with pytest.raises(InputError, match=message):
         tasks.make(name, **settings)
+
+
+def test_every_task_is_in_a_suite_and_every_entry_can_be_made():
+    assert {entry.task for entry in ENTRIES.values()} == set(tasks.TASKS)
+    assert {suite: len(tasks.suite(suite)) for suite in tasks.SUITES} == {
+        **{"notebook": 6, "staircase": 10, "bmi": 40, "bmi2": 13, "hard": 12, "images": 6}
+    }
+    for entries in tasks.SUITES.values():
+        assert len({entry.label for entry in entries}) == len(entries)
+    with pytest.raises(InputError, match=r"Expected a suite; got 'bmi3'\. Nearest: bmi"):
+        tasks.suite("bmi3")
+
+
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_a_name_says_what_it_is_and_which_parameters_it_takes(name):
+    assert tasks.says(name).endswith(".")
+    parameters = tasks.parameters(name)
+    assert inspect.Parameter.empty not in parameters.values()
+    assert tasks.make(name, **parameters).mi == tasks.make(name).mi
+    with pytest.raises(InputError, match="got colour"):
+        tasks.make(name, colour=1)
+
+
+def test_a_benchmarks_name_fixes_its_parameters():
+    with pytest.raises(InputError, match=r"parameters of 1v1-normal-0.75 \(none\); got rho"):
+        tasks.make("1v1-normal-0.75", rho=0.5)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "high_mi", "2v1-galaxy-0.5-3.0", "labels"])
+def test_monte_carlo_recomputes_a_truth(name):
+    task = tasks.make(name)
+    mean, error = monte_carlo(task, n=2000, generator=torch.Generator().manual_seed(5))
+    assert 0 < error < 0.1
+    assert abs(mean - task.mi) <= 4 * error
+
+
+@pytest.mark.parametrize("level", [10.0, 20.0])
+def test_high_mi_is_not_plain(level):
+    x, _ = rows(tasks.make("high_mi", mi=level), 5000)
+    flat = (x - x.mean(0)) / x.std(0)
+    assert (flat**4).mean(0).sub(3).abs().max() > 0.2  # no longer normal
+
+
+def test_the_hidden_pair_with_signs_shows_no_correlation():
+    x, y = rows(tasks.make("hidden_pair"), 5000)
+    signed = torch.corrcoef(torch.cat([x, y], 1).T)[:100, 100:].abs().max()
+    x, y = rows(tasks.make("hidden_pair", signs=False), 5000)
+    plain = torch.corrcoef(torch.cat([x, y], 1).T)[:100, 100:].abs().max()
+    assert signed < 5 / math.sqrt(5000)
+    assert plain > 5 / math.sqrt(5000)

@@ -80,20 +80,43 @@ class NormalMixture:
         return self.means.shape[1] - self.dim_x
 
     @cached_property
-    def _log_weights(self) -> list[float]:
-        weights = torch.ones(len(self.means)) if self.weights is None else self.weights
-        return list((weights.double() / weights.double().sum()).log().tolist())
+    def _log_weights(self) -> Tensor:
+        given = torch.ones(len(self.means)) if self.weights is None else self.weights
+        return (given.double() / given.double().sum()).log()
 
-    def _log_density(self, rows: Tensor, columns: slice) -> Tensor:
-        """Of these columns of the mixture, (n,)."""
+    def _components(self, columns: slice) -> list[tuple[Tensor, Tensor, float]]:
+        """Of these columns: each component's mean, inverse covariance and log constant."""
+        blocks = self.covariances.double()[:, columns, columns]
+        logs = -0.5 * torch.logdet(2 * math.pi * blocks) + self._log_weights
+        parts = zip(self.means, torch.linalg.inv(blocks), logs.tolist(), strict=True)
+        return [(mean[columns].double(), inverse, constant) for mean, inverse, constant in parts]
+
+    @cached_property
+    def _joint(self) -> list[tuple[Tensor, Tensor, float]]:
+        return self._components(slice(None))
+
+    @cached_property
+    def _sides(self) -> list[list[tuple[Tensor, Tensor, float]]]:
+        return [self._components(slice(0, self.dim_x)), self._components(slice(self.dim_x, None))]
+
+    def _log_side(self, rows: Tensor, side: int) -> Tensor:
+        """Log density of x (side 0) or y (side 1), (n,)."""
         total = rows.new_full((len(rows),), -math.inf)
-        for weight, mean, covariance in zip(
-            self._log_weights, self.means, self.covariances, strict=True
-        ):
-            block = covariance[columns, columns].double()
-            centred = rows - mean[columns].to(rows)
-            form = (centred @ torch.linalg.inv(block).to(rows) * centred).sum(1)
-            constant = weight - 0.5 * float(torch.logdet(2 * math.pi * block))
+        for mean, inverse, constant in self._sides[side]:
+            centred = rows - mean.to(rows)
+            form = (centred @ inverse.to(rows) * centred).sum(1)
+            total = torch.logaddexp(total, constant - 0.5 * form)
+        return total
+
+    def _log_joint(self, x: Tensor, y: Tensor) -> Tensor:
+        """Log density of every pair, (n, m)."""
+        k = self.dim_x
+        total = x.new_full((len(x), len(y)), -math.inf)
+        for mean, exact, constant in self._joint:
+            inverse = exact.to(x)
+            a, b = x - mean[:k].to(x), y - mean[k:].to(y)
+            form = (a @ inverse[:k, :k] * a).sum(1)[:, None] + (b @ inverse[k:, k:] * b).sum(1)
+            form = form + 2 * (a @ inverse[:k, k:] @ b.T)
             total = torch.logaddexp(total, constant - 0.5 * form)
         return total
 
@@ -120,27 +143,12 @@ class NormalMixture:
         k = self.dim_x
         x, y = torch.cartesian_prod(*axes[:k]), torch.cartesian_prod(*axes[k:])
         x, y = x.reshape(-1, k), y.reshape(-1, self.dim_y)
-        of_x, of_y = self._log_density(x, slice(0, k)), self._log_density(y, slice(k, None))
+        of_x, of_y = self._log_side(x, 0), self._log_side(y, 1)
         total = 0.0
         for rows, own in zip(x.split(4096), of_x.split(4096), strict=True):
             ratio = self._log_joint(rows, y) - own[:, None] - of_y
             total += float((ratio * (ratio + own[:, None] + of_y).exp()).sum())
         return total * float(steps.prod())
-
-    def _log_joint(self, x: Tensor, y: Tensor) -> Tensor:
-        """Log density of every pair, (n, m)."""
-        k = self.dim_x
-        total = x.new_full((len(x), len(y)), -math.inf)
-        for weight, mean, covariance in zip(
-            self._log_weights, self.means, self.covariances, strict=True
-        ):
-            inverse = torch.linalg.inv(covariance.double()).to(x)
-            a, b = x - mean[:k].to(x), y - mean[k:].to(y)
-            form = (a @ inverse[:k, :k] * a).sum(1)[:, None] + (b @ inverse[k:, k:] * b).sum(1)
-            form = form + 2 * (a @ inverse[:k, k:] @ b.T)
-            constant = weight - 0.5 * float(torch.logdet(2 * math.pi * covariance.double()))
-            total = torch.logaddexp(total, constant - 0.5 * form)
-        return total
 
     @property
     def mi(self) -> float:
@@ -154,8 +162,7 @@ class NormalMixture:
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """x (n, dim_x) and y (n, dim_y)."""
-        weights = torch.tensor(self._log_weights, dtype=torch.float64).exp()
-        which = torch.multinomial(weights, n, replacement=True, generator=generator)
+        which = torch.multinomial(self._log_weights.exp(), n, replacement=True, generator=generator)
         rows = torch.randn(n, self.means.shape[1], generator=generator, dtype=torch.float64)
         roots = torch.linalg.cholesky(self.covariances.double())
         for component, root in enumerate(roots):
@@ -165,8 +172,7 @@ class NormalMixture:
 
     def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
         """Exact log ratio (n, m)."""
-        of_x = self._log_density(x, slice(0, self.dim_x))
-        of_y = self._log_density(y, slice(self.dim_x, None))
+        of_x, of_y = self._log_side(x, 0), self._log_side(y, 1)
         return self._log_joint(x, y) - of_x[:, None] - of_y
 
 
