@@ -21,7 +21,7 @@ from scipy import stats
 from torch import Tensor
 
 from infobound.errors import InputError
-from infobound.joints import at_least_one, monte_carlo, positive
+from infobound.joints import at_least_one, monte_carlo
 
 __all__ = ["NormalMixture", "balls", "concentric", "cross", "inliers", "letters", "stripes"]
 
@@ -289,15 +289,18 @@ def inliers(
     multiples of chi-square variables in both parts: quadrature over two variables.
 
     Raises:
-        InputError: a fraction outside (0, 1), or more pairs than columns.
+        InputError: a fraction outside (0, 1), more pairs than columns, or a correlation of 1.
 
     Example:
         >>> round(inliers(fraction=0.5).mi, 3)
         0.27
     """
-    positive(fraction=fraction, rest=1 - fraction)
+    if not 0 < fraction < 1:
+        raise InputError(f"Expected fraction strictly between 0 and 1; got {fraction}.")
     if not 0 < pairs <= min(dim_x, dim_y):
         raise InputError(f"Expected pairs between 1 and {min(dim_x, dim_y)}; got {pairs}.")
+    if not -1 < rho < 1:
+        raise InputError(f"Expected rho strictly between -1 and 1; got {rho}.")
     signal = torch.eye(dim_x + dim_y, dtype=torch.float64)
     for i in range(pairs):
         signal[i, dim_x + i] = signal[dim_x + i, i] = rho
