@@ -3,6 +3,8 @@
 import functools
 import inspect
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -235,3 +237,17 @@ def test_the_hidden_pair_with_signs_shows_no_correlation():
     plain = torch.corrcoef(torch.cat([x, y], 1).T)[:100, 100:].abs().max()
     assert signed < 5 / math.sqrt(5000)
     assert plain > 5 / math.sqrt(5000)
+
+
+def page(suite):
+    """The lines of a suite's table in docs/tasks.md."""
+    for label, task in tasks.suite(suite):
+        yield f"| `{label}` | {task.dim_x}, {task.dim_y} | {task.mi:.4f} |"
+
+
+def test_the_documented_tables_are_these():
+    text = (Path(__file__).resolve().parents[1] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## `(\w+)`", text, flags=re.MULTILINE) == list(tasks.SUITES)
+    expected = [line for suite in tasks.SUITES for line in page(suite)]
+    assert re.findall(r"^\| `.*\|$", text, flags=re.MULTILINE) == expected
+    assert all(f"`{name}`" in text for name in tasks.CONSISTENCY)
