@@ -22,7 +22,7 @@ import numpy as np
 
 from infobound.errors import InputError
 
-__all__ = ["PEERS", "Peer", "Unsuitable", "Where", "estimate"]
+__all__ = ["PEERS", "Peer", "PeerError", "Unsuitable", "Where", "estimate"]
 
 LIMIT = 3600  # seconds for one estimate in a process of its own
 CLASSES = 20  # y with at most so many whole values is a class, not a number
@@ -30,6 +30,10 @@ CLASSES = 20  # y with at most so many whole values is a class, not a number
 
 class Unsuitable(Exception):
     """A peer is not made for these rows; the message says why."""
+
+
+class PeerError(Exception):
+    """A peer failed in its own process; the message is the last line that it said."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def estimate(
 
     Raises:
         Unsuitable: the peer cannot take rows of this shape.
-        RuntimeError: it failed in its own process; the message ends with what it said.
+        PeerError: it failed in a process of its own.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -175,7 +179,7 @@ def _elsewhere(
         )
         if done.returncode:
             said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-            raise RuntimeError(said[-1])
+            raise PeerError(said[-1])
         return json.loads((Path(folder) / "value.json").read_text())
 
 
@@ -243,7 +247,7 @@ def _bmi_version(where: Where) -> str:
     python = _python(where)
     try:
         return _elsewhere(python, BMI_VERSION)["version"]
-    except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
+    except (OSError, PeerError, subprocess.TimeoutExpired) as error:
         raise InputError(
             f"Expected {python} to be a Python with benchmark-mi; importing bmi there failed: "
             f"{error}. {BMI_REMEDY}"
@@ -254,7 +258,7 @@ def _neuralmi_version(where: Where) -> str:
     checkout = _checkout(where)
     try:
         return _elsewhere(sys.executable, NEURALMI_VERSION, str(checkout))["version"]
-    except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
+    except (OSError, PeerError, subprocess.TimeoutExpired) as error:
         raise InputError(
             f"Expected {checkout} to hold NeuralMI; importing it failed: {error}. {NEURALMI_REMEDY}"
         ) from error

@@ -102,7 +102,7 @@ def stable_hash(key: Sequence[str | int]) -> str:
 
     Example:
         >>> stable_hash(["gaussian", 100, 0])[:8]
-        '5ba3f35f'
+        '17cb8e3a'
     """
     return hashlib.sha256(json.dumps(list(key)).encode()).hexdigest()
 

@@ -28,7 +28,7 @@ from infobound import __version__, estimates, folds, plots, runs, study_plots, t
 from infobound import summaries as tables
 from infobound.config import Config
 from infobound.errors import InputError
-from infobound.peers import PEERS, Unsuitable, Where
+from infobound.peers import PEERS, PeerError, Unsuitable, Where
 from infobound.peers import estimate as estimate_by_peer
 from infobound.samples import chosen, sample, stable_hash
 from infobound.summaries import Row, Summary
@@ -180,6 +180,7 @@ def study(
         for label, task, truth in labelled
         for name, how in settings.items()
     ]
+    jobs = _jobs(jobs)
     _prepare(path, overwrite)
     stored = _stored(path)
     _agree(cells, stored)
@@ -189,7 +190,7 @@ def study(
     done, wrong = len(cells) - len(left), 0
     report = watch or (lambda progress: None)
     report(Progress(done, len(cells), wrong, None))
-    for row in _computed(left, _jobs(jobs)):
+    for row in _computed(left, jobs):
         done, wrong = done + 1, wrong + tables.failed(row)
         report(Progress(done, len(cells), wrong, row))
     return _written(path)
@@ -327,7 +328,7 @@ def _compute(cell: _Cell) -> Row:
             found = {"error": f"Expected a finite value; got {found['mi']}."}
     except Unsuitable as reason:
         found = {"error": f"{tables.SKIPPED}{reason}."}
-    except InputError as error:
+    except (InputError, PeerError) as error:
         found = {"error": str(error)}
     except Exception as error:  # whatever a task or a peer does, the study goes on and says it
         found = {"error": f"{type(error).__name__}: {error}"}
@@ -373,12 +374,14 @@ def _written(path: Path) -> Study:
     title = f"Study: {', '.join(dict.fromkeys(row.suite for row in rows))}"
     runs.write_atomic(path / "summary.md", tables.markdown(rows, title).encode())
     summary = tables.summarise(rows)
-    for name, figure in (
-        ("truth", study_plots.truth_figure(tables.by_task(rows), title=title)),
-        ("error", study_plots.error_figure(map(dataclasses.asdict, summary), title=title)),
-    ):
-        for kind in ("png", "svg"):
-            runs.write_atomic(path / f"{name}.{kind}", plots.render(figure, kind))
+    means, everything = tables.by_task(rows), [dataclasses.asdict(s) for s in summary]
+    figures = {
+        "truth": study_plots.truth_figure(means, title=f"{title}, estimate against truth"),
+        "error": study_plots.error_figure(everything, title=f"{title}, error against N"),
+    }
+    for name, figure in figures.items():
+        runs.write_atomic(path / f"{name}.png", plots.render(figure, "png"))
+        runs.write_atomic(path / f"{name}.svg", plots.render(figure, "svg"))
     return Study(path, tuple(rows), tuple(summary))
 
 

@@ -53,12 +53,11 @@ def truth_figure(records: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
     names = list(dict.fromkeys(r["estimator"] for r in records))
     figure, axes = plots.canvas(4.4 * max(len(sizes), 1) + 1.6, 5.6, title)
     panels = _panels(figure, axes, len(sizes))
-    ends = [x for r in records for x in (r["truth"], r["mi"]) if math.isfinite(x)]
-    low, high = min([0.0, *ends]), max([*ends, 0.1])
-    low, high = low - 0.05 * (high - low), high + 0.05 * (high - low)
+    low, high = _frame(records)
     step = 0.012 * (high - low)  # estimators of one task stand side by side, not on each other
     for axes, n in zip(panels, sizes, strict=False):
-        axes.plot([low, high], [low, high], color=plots.INK, linewidth=1, zorder=1)
+        equal = "estimate = truth"
+        axes.plot([low, high], [low, high], color=plots.INK, linewidth=1, zorder=1, label=equal)
         for index, name in enumerate(names):
             shift = step * (index - (len(names) - 1) / 2)
             here = [r for r in records if r["n"] == n and r["estimator"] == name]
@@ -80,11 +79,12 @@ def error_figure(records: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
 
     Args:
         records: with `suite`, `group`, `n`, `estimator`, and in nats `mae` and `mae_error`, which
-            may be None; those of the group "all" are drawn, several suites as lines of their own.
+            may be None, and `tasks`, the number of tasks; those of the group "all" are drawn,
+            several suites as lines of their own.
         title: printed above.
 
     Example:
-        >>> common = dict(suite="s", group="all", estimator="e", mae_error=None)
+        >>> common = dict(suite="s", group="all", estimator="e", tasks=1, mae_error=None)
         >>> records = [dict(n=n, mae=1 / n, **common) for n in (100, 1000)]
         >>> error_figure(records, title="One estimator").axes[0].get_xscale()
         'log'
@@ -92,6 +92,9 @@ def error_figure(records: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
     records = [r for r in records if r["group"] == "all" and r["mae"] is not None and r["mae"] > 0]
     several = len({r["suite"] for r in records}) > 1
     lines: dict[str, list[Mapping[str, Any]]] = {}
+    full = {r["suite"]: 0 for r in records}
+    for r in records:
+        full[r["suite"]] = max(full[r["suite"]], r["tasks"])
     for r in sorted(records, key=lambda r: r["n"]):
         name = f"{r['estimator']}, {r['suite']}" if several else r["estimator"]
         lines.setdefault(name, []).append(r)
@@ -115,7 +118,7 @@ def error_figure(records: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
             markersize=7,
             linewidth=1.8,
             elinewidth=1.1,
-            label=name if max(y) * DECADES > top else f"{name}, below the frame",
+            label=_said(name, here, full[here[0]["suite"]], max(y) * DECADES < top),
         )
     _plain_ticks(axes, sizes, [r["mae"] for r in records])
     axes.set_xlabel("N, rows", color=plots.INK)
@@ -123,6 +126,25 @@ def error_figure(records: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
     axes.grid(color=plots.MIST, linewidth=0.5, alpha=0.7)
     plots.finish(figure, axes)
     return figure
+
+
+def _said(name: str, records: list[Mapping[str, Any]], full: int, below: bool) -> str:
+    """A line's name, with what a reader must know to compare it with the others."""
+    tasks = min(r["tasks"] for r in records)
+    few = f", {tasks} of {full} tasks" if tasks < full else ""
+    return f"{name}{few}{', below the frame' if below else ''}"
+
+
+def _frame(records: list[Mapping[str, Any]]) -> tuple[float, float]:
+    """The ends of both axes: all truths and estimates, and intervals that are not far too wide."""
+    values = [0.0, 0.1]
+    values += [x for r in records for x in (r["truth"], r["mi"]) if math.isfinite(x)]
+    low, high = min(values), max(values)
+    ends = [x for r in records for x in (r["low"], r["high"]) if x is not None]
+    room = (high - low) / 4
+    low, high = min(low, *ends, high), max(high, *ends, low)
+    low, high = max(low, min(values) - room), min(high, max(values) + room)
+    return low - 0.04 * (high - low), high + 0.04 * (high - low)
 
 
 def _marks(
