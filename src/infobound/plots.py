@@ -390,7 +390,7 @@ def _chosen(axes: Axes, steps: np.ndarray, curve: np.ndarray, chosen: int) -> No
     )
 
 
-def finish(figure: Figure, axes: Axes) -> None:
+def finish(figure: Figure, axes: Axes, *, ncols: int = 2) -> None:
     """A legend below the axes, so that it never lies on the data; then places are fixed."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
@@ -398,7 +398,7 @@ def finish(figure: Figure, axes: Axes) -> None:
             handles,
             labels,
             loc="outside lower center",
-            ncols=2,
+            ncols=ncols,
             frameon=False,
             fontsize=10.5,
             labelcolor=INK,

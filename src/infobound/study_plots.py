@@ -6,8 +6,7 @@ bytes. Nothing here estimates or writes a file.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from infobound import plots
@@ -31,6 +30,7 @@ LOOKS = (
     (plots.RED, "*"),
 )
 DECADES = 1e4  # errors that are smaller than the largest by more than this leave the frame
+FAR = 1.0  # an estimate off by more than this multiple of the largest truth is drawn on the edge
 PANELS = 4  # so many sizes side by side at most: the smallest, the largest, and those between
 
 
@@ -54,23 +54,27 @@ def truth_figure(records: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
     figure, axes = plots.canvas(4.4 * max(len(sizes), 1) + 1.6, 5.6, title)
     panels = _panels(figure, axes, len(sizes))
     low, high = _frame(records)
-    step = 0.012 * (high - low)  # estimators of one task stand side by side, not on each other
+    left, right = _padded([0.0, 0.1, *(r["truth"] for r in records)])
+    # Estimators of one task stand side by side, but too near to mistake the place on the diagonal.
+    step = 0.02 * (right - left) / max(len(names) - 1, 2)
     for axes, n in zip(panels, sizes, strict=False):
         equal = "estimate = truth"
-        axes.plot([low, high], [low, high], color=plots.INK, linewidth=1, zorder=1, label=equal)
+        axes.plot([left, right], [left, right], color=plots.INK, linewidth=1, zorder=1, label=equal)
         for index, name in enumerate(names):
             shift = step * (index - (len(names) - 1) / 2)
-            here = [r for r in records if r["n"] == n and r["estimator"] == name]
-            _marks(axes, here, shift, *LOOKS[index % len(LOOKS)], name)
-        axes.set_xlim(low, high)
+            mine = [r for r in records if r["estimator"] == name]
+            far = any(not low <= r["mi"] <= high for r in mine)
+            here = [{**r, "mi": min(max(r["mi"], low), high)} for r in mine if r["n"] == n]
+            label = f"{name}, some beyond the frame" if far else name
+            _marks(axes, here, shift, *LOOKS[index % len(LOOKS)], label)
+        axes.set_xlim(left, right)
         axes.set_ylim(low, high)
-        axes.set_aspect("equal")
         axes.set_xlabel("exact mutual information (nats)", color=plots.INK)
         axes.grid(color=plots.MIST, linewidth=0.5, alpha=0.7)
         if len(sizes) > 1:
             axes.text(0.04, 0.94, f"N = {n:,}", transform=axes.transAxes, fontsize=12, va="top")
     panels[0].set_ylabel("estimate (nats)", color=plots.INK)
-    plots.finish(figure, panels[0])
+    plots.finish(figure, panels[0], ncols=2 * min(len(panels), 2))
     return figure
 
 
@@ -103,12 +107,12 @@ def error_figure(records: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
     axes.set_yscale("log")
     sizes = sorted({r["n"] for r in records})
     top = max((r["mae"] for r in records), default=1.0)
+    wide = max(sizes[-1] / sizes[0], 4) if sizes else 4
     for index, (name, here) in enumerate(lines.items()):
         colour, mark = LOOKS[index % len(LOOKS)]
-        shift = 1.015 ** (index - (len(lines) - 1) / 2)
+        shift = wide ** (0.008 * (index - (len(lines) - 1) / 2))
         x, y = [r["n"] * shift for r in here], [r["mae"] for r in here]
-        below = [min(r["mae_error"] or 0.0, 0.9 * r["mae"]) for r in here]
-        above = [r["mae_error"] or 0.0 for r in here]
+        below, above = ([abs(_ends(r)[end]) for r in here] for end in (0, 1))
         axes.errorbar(
             x,
             y,
@@ -120,12 +124,18 @@ def error_figure(records: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
             elinewidth=1.1,
             label=_said(name, here, full[here[0]["suite"]], max(y) * DECADES < top),
         )
-    _plain_ticks(axes, sizes, [r["mae"] for r in records])
+    _plain_ticks(axes, sizes, [r["mae"] + e for r in records for e in _ends(r)])
     axes.set_xlabel("N, rows", color=plots.INK)
     axes.set_ylabel("mean absolute error ± standard error (nats)", color=plots.INK)
     axes.grid(color=plots.MIST, linewidth=0.5, alpha=0.7)
     plots.finish(figure, axes)
     return figure
+
+
+def _ends(record: Mapping[str, Any]) -> tuple[float, float]:
+    """From the mean error to its ends; the lower one short of 0, which a log axis has not."""
+    error = record["mae_error"] or 0.0
+    return -min(error, 0.7 * record["mae"]), error
 
 
 def _said(name: str, records: list[Mapping[str, Any]], full: int, below: bool) -> str:
@@ -136,19 +146,32 @@ def _said(name: str, records: list[Mapping[str, Any]], full: int, below: bool) -
 
 
 def _frame(records: list[Mapping[str, Any]]) -> tuple[float, float]:
-    """The ends of both axes: all truths and estimates, and intervals that are not far too wide."""
-    values = [0.0, 0.1]
-    values += [x for r in records for x in (r["truth"], r["mi"]) if math.isfinite(x)]
+    """The ends of the upright axis: all truths, and estimates and intervals that are not far off.
+
+    One estimate that went astray must not squash all others; it is drawn on the edge.
+    """
+    top = max([0.1, *(r["truth"] for r in records)])
+    values = [0.0, top]
+    values += [min(max(r["mi"], -FAR * top), (1 + FAR) * top) for r in records]
     low, high = min(values), max(values)
-    ends = [x for r in records for x in (r["low"], r["high"]) if x is not None]
     room = (high - low) / 4
-    low, high = min(low, *ends, high), max(high, *ends, low)
-    low, high = max(low, min(values) - room), min(high, max(values) + room)
-    return low - 0.04 * (high - low), high + 0.04 * (high - low)
+    ends = [x for r in records for x in (r["low"], r["high"]) if x is not None]
+    return _padded([*values, *(min(max(x, low - room), high + room) for x in ends)])
+
+
+def _padded(values: list[float]) -> tuple[float, float]:
+    """The ends of an axis that shows these values and a little more."""
+    low, high = min(values), max(values)
+    return low - 0.05 * (high - low), high + 0.05 * (high - low)
 
 
 def _marks(
-    axes: Axes, records: list[Mapping[str, Any]], shift: float, colour: str, mark: str, name: str
+    axes: Axes,
+    records: Sequence[Mapping[str, Any]],
+    shift: float,
+    colour: str,
+    mark: str,
+    name: str,
 ) -> None:
     """One estimator's tasks in one panel, with their intervals."""
     x = [r["truth"] + shift for r in records]
@@ -162,8 +185,10 @@ def _marks(
         alpha=0.6,
         zorder=2,
     )
-    style = {"color": colour, "markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.6}
-    axes.plot(x, [r["mi"] for r in records], mark, label=name, zorder=3, **style)  # type: ignore[arg-type]
+    style: dict[str, Any] = {"color": colour, "markersize": 6}
+    style |= {"markeredgecolor": "white", "markeredgewidth": 0.6}
+    style |= {"label": name, "zorder": 3, "clip_on": False}
+    axes.plot(x, [r["mi"] for r in records], mark, **style)
 
 
 def _panels(figure: Figure, first: Axes, count: int) -> list[Axes]:
@@ -198,9 +223,9 @@ def _plain_ticks(axes: Axes, sizes: list[int], errors: list[float]) -> None:
     axes.xaxis.set_minor_locator(FixedLocator([]))
     top = max(errors, default=1.0)
     low = max(min(errors, default=0.1), top / DECADES)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if top / low < 300 else (1,)))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if top / low < 2000 else (1,)))
     axes.yaxis.set_minor_locator(FixedLocator([]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     if sizes:
         axes.set_xlim(sizes[0] / 1.35, sizes[-1] * 1.35)
-    axes.set_ylim(low / 1.8, top * 1.8)
+    axes.set_ylim(low / 1.4, top * 1.4)
