@@ -420,6 +420,22 @@ def test_the_command_prints_json_alone_and_help_names_every_estimator(tmp_path):
         assert re.search(rf"\b{name}\b", said), name
 
 
+def test_the_bar_counts_cells_and_failures(monkeypatch, capsys):
+    from infobound.terminal import StudyBar
+
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    row = synthetic("a", 0, error="ValueError: no")
+    for quiet in (False, True):
+        with StudyBar(quiet=quiet) as bar:
+            bar(study.Progress(3, 12, 0, None))
+            bar(study.Progress(4, 12, 1, row))
+            bar.progress.refresh()
+        said = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
+        assert quiet == ("4/12" not in said)
+        assert quiet == ("1 failed  a, e, N = 100" not in said)
+
+
 def test_figures_show_every_estimator_and_size(whole):
     records = summaries.by_task(whole.rows)
     figure = truth_figure(records, title="T")

@@ -118,7 +118,6 @@ class StudyBar:
     def __enter__(self) -> StudyBar:
         """Show the bar."""
         self.progress.start()
-        self.task = self.progress.add_task("", total=None)
         return self
 
     def __exit__(
@@ -135,7 +134,8 @@ class StudyBar:
         said = f"[red]{cells.failed} failed[/]  " if cells.failed else ""
         if cells.row is not None:
             said += escape(f"{cells.row.task}, {cells.row.estimator}, N = {cells.row.n:,}")
-        self.progress.update(self.task, total=cells.total, completed=cells.done, description=said)
+        for task in self.progress.task_ids or [self.progress.add_task("", total=cells.total)]:
+            self.progress.update(task, completed=cells.done, description=said)
 
 
 def _number(nats: float, units: str, digits: int = 3) -> str:
