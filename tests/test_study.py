@@ -32,7 +32,6 @@ class Broken:
 
 
 SMALL = {
-    "gaussian": [("gaussian", tasks.make("gaussian"))],
     "suite-a": [
         ("normal-1", tasks.make("gaussian", d=1, rho=0.6)),
         ("normal-2", tasks.make("gaussian", d=2, rho=0.5)),
@@ -116,13 +115,25 @@ def test_a_sample_depends_on_task_n_and_seed_alone():
 # Interruptions and refusals
 
 
-COMMAND = ["gaussian", "--sizes", 100, "--seeds", 40, "--estimators", "base_only", "--jobs", 1]
+@pytest.fixture
+def files(tmp_path):
+    """A pair of columns, and one with a second column of x, as files with their truth."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 1))
+    y = 0.8 * x + 0.6 * rng.normal(size=(300, 1))
+    np.savez(folder / "1v1-pair.npz", x=x, y=y, mi=-0.5 * np.log(0.36))
+    np.savez(folder / "wide.npz", x=np.hstack([x, -(x**2)]), y=y, mi=0.51)
+    return folder
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_stopped_midway_a_study_goes_on_to_the_same_table(tmp_path, number):
+def test_stopped_midway_a_study_goes_on_to_the_same_table(tmp_path, files, number):
     out = tmp_path / "out"
-    process = call(*COMMAND, "--out", out)
+    words = ["--files", files, "--tasks", "wide", "--sizes", 100, "--seeds", 40]
+    words += ["--estimators", "base_only", "--jobs", 1, "--out", out]
+    process = call("mine", *words)
     end = time.monotonic() + 60
     while len(list((out / "cells").glob("*.json"))) < 4:
         assert time.monotonic() < end
@@ -139,8 +150,9 @@ def test_stopped_midway_a_study_goes_on_to_the_same_table(tmp_path, number):
         return
     before = {file: file.read_bytes() for file in stopped}
     plan = {"sizes": [100], "seeds": 40, "estimators": ["base_only"], "jobs": 1}
-    study.study("gaussian", out=out, **plan)
-    study.study("gaussian", out=tmp_path / "whole", **plan)
+    plan |= {"files": files, "tasks": ["wide"]}
+    study.study("mine", out=out, **plan)
+    study.study("mine", out=tmp_path / "whole", **plan)
     pd.testing.assert_frame_equal(table(out), table(tmp_path / "whole"))
     assert all(file.read_bytes() == data for file, data in before.items())
 
@@ -316,18 +328,6 @@ def test_groups(label, group):
 # Files and peers
 
 
-@pytest.fixture
-def files(tmp_path):
-    folder = tmp_path / "files"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(300, 1))
-    y = 0.8 * x + 0.6 * rng.normal(size=(300, 1))
-    np.savez(folder / "1v1-pair.npz", x=x, y=y, mi=-0.5 * np.log(0.36))
-    np.savez(folder / "wide.npz", x=np.hstack([x, -(x**2)]), y=y, mi=0.51)
-    return folder
-
-
 def test_files_are_subsampled_the_same_for_all_and_checked(files, tmp_path):
     plan = {"sizes": [100], "seeds": 2, "estimators": ["base_only"], "jobs": 1, "files": files}
     result = study.study("mine", out=tmp_path / "out", peers=["sklearn"], **plan)
@@ -406,8 +406,9 @@ def test_a_python_without_benchmark_mi_is_named():
 # The command and the figures
 
 
-def test_the_command_prints_json_alone_and_help_names_every_estimator(tmp_path):
-    words = ["gaussian", "--sizes", 60, "--seeds", 2, "--estimators", "base_only", "--jobs", 1]
+def test_the_command_prints_json_alone_and_help_names_every_estimator(tmp_path, files):
+    words = ["mine", "--files", files, "--tasks", "wide", "--sizes", 60, "--seeds", 2]
+    words += ["--estimators", "base_only", "--jobs", 1]
     process = call(*words, "--out", tmp_path / "out", "--json")
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -169,14 +170,17 @@ def _elsewhere(
     with tempfile.TemporaryDirectory() as folder:
         if rows is not None:
             np.savez(Path(folder) / "rows.npz", **rows)  # type: ignore[arg-type]
-        done = subprocess.run(
-            [str(python), "-I", "-c", script, *words],  # -I: nothing of this environment leaks in
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-        )
+        try:
+            done = subprocess.run(
+                [str(python), "-I", "-c", script, *words],  # -I: nothing from here leaks in
+                cwd=folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=LIMIT,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise PeerError(f"no answer after {LIMIT:,} s") from error
         if done.returncode:
             said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
             raise PeerError(said[-1])
@@ -243,11 +247,12 @@ def _installed(package: str, module: str) -> Callable[[Where], str]:
     return version
 
 
+@lru_cache
 def _bmi_version(where: Where) -> str:
     python = _python(where)
     try:
         return _elsewhere(python, BMI_VERSION)["version"]
-    except (OSError, PeerError, subprocess.TimeoutExpired) as error:
+    except (OSError, PeerError) as error:
         raise InputError(
             f"Expected {python} to be a Python with benchmark-mi; importing bmi there failed: "
             f"{error}. {BMI_REMEDY}"
@@ -258,7 +263,7 @@ def _neuralmi_version(where: Where) -> str:
     checkout = _checkout(where)
     try:
         return _elsewhere(sys.executable, NEURALMI_VERSION, str(checkout))["version"]
-    except (OSError, PeerError, subprocess.TimeoutExpired) as error:
+    except (OSError, PeerError) as error:
         raise InputError(
             f"Expected {checkout} to hold NeuralMI; importing it failed: {error}. {NEURALMI_REMEDY}"
         ) from error

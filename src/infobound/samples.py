@@ -128,8 +128,11 @@ def chosen(
         InputError: an unknown suite, no task that matches, or a file that is none.
 
     Example:
-        >>> [(label, truth) for label, _, truth in chosen("independent", ["*"], None)]
-        [('independent', (0.0, 0.0))]
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/pair.npz", x=np.zeros(9), y=np.ones(9), mi=0.0)
+        ...     [(label, truth) for label, _, truth in chosen("mine", ["p*"], folder)]
+        [('pair', (0.0, 0.0))]
     """
     if files is None:
         labelled = _suite(suite)

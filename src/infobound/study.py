@@ -12,10 +12,8 @@ import difflib
 import io
 import json
 import math
-import os
 import re
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -152,11 +150,14 @@ def study(
 
     Example:
         >>> import tempfile
+        >>> import numpy as np
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 500))
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     found = study("gaussian", out=folder, sizes=[100], seeds=1, jobs=1,
-        ...         estimators=["base_only"])
-        >>> [(row.task, row.n, row.seed) for row in found.rows]
-        [('gaussian', 100, 0)]
+        ...     np.savez(f"{folder}/pair.npz", x=x, y=x + noise, mi=0.5 * np.log(2))
+        ...     found = study("mine", files=folder, out=f"{folder}/out", sizes=[200], seeds=1,
+        ...         jobs=1, estimators=["base_only"])
+        >>> [(row.task, row.n, row.seed, row.error) for row in found.rows]
+        [('pair', 200, 0, '')]
     """
     path, base, where = Path(out), config or Config(), where or Where()
     settings = _settings(estimators, peers, base, where)
@@ -220,11 +221,11 @@ def _looked_up(what: str, name: str, table: Mapping[str, Any]) -> Any:
 
 
 def _jobs(jobs: int | None) -> int:
-    if jobs is None:
-        return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    if jobs < 1:
+    if jobs is not None and jobs < 1:
         raise InputError(f"Expected one job or more; got {jobs}.")
-    return jobs
+    import joblib
+
+    return jobs or joblib.cpu_count()  # the cores that this process may use, containers' too
 
 
 def _prepare(path: Path, overwrite: bool) -> None:
