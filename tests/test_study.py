@@ -128,33 +128,50 @@ def files(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_stopped_midway_a_study_goes_on_to_the_same_table(tmp_path, files, number):
-    out = tmp_path / "out"
-    words = ["--files", files, "--tasks", "wide", "--sizes", 100, "--seeds", 40]
-    words += ["--estimators", "base_only", "--jobs", 1, "--out", out]
-    process = call("mine", *words)
+def stopped_midway(number, *words, out):
+    """A study as a process of its own, sent a signal after four of its 40 cells."""
+    process = call(*words, "--out", out)
     end = time.monotonic() + 60
     while len(list((out / "cells").glob("*.json"))) < 4:
         assert time.monotonic() < end
         time.sleep(0.005)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    stopped = list((out / "cells").glob("*.json"))
-    assert len(stopped) < 40
+    cells = {file: file.read_bytes() for file in (out / "cells").glob("*.json")}
+    assert 4 <= len(cells) < 40
     assert not (out / "study.csv").exists()
-    if number == signal.SIGINT:
-        assert process.returncode == 130
-        assert f"{len(stopped)} cells are saved in {out}" in err
-        assert "Traceback" not in err
-        return
-    before = {file: file.read_bytes() for file in stopped}
-    plan = {"sizes": [100], "seeds": 40, "estimators": ["base_only"], "jobs": 1}
-    plan |= {"files": files, "tasks": ["wide"]}
-    study.study("mine", out=out, **plan)
+    return process.returncode, err, cells
+
+
+def forty(files):
+    """The same study as words of a command and as keywords."""
+    words = ["mine", "--files", files, "--tasks", "wide", "--sizes", 100, "--seeds", 40]
+    words += ["--estimators", "base_only", "--jobs", 1]
+    plan = {"files": files, "tasks": ["wide"], "sizes": [100], "seeds": 40}
+    return words, {**plan, "estimators": ["base_only"], "jobs": 1}
+
+
+def test_killed_midway_a_study_goes_on_to_the_same_table(tmp_path, files):
+    words, plan = forty(files)
+    _, _, cells = stopped_midway(signal.SIGKILL, *words, out=tmp_path / "out")
+    study.study("mine", out=tmp_path / "out", **plan)
     study.study("mine", out=tmp_path / "whole", **plan)
-    pd.testing.assert_frame_equal(table(out), table(tmp_path / "whole"))
-    assert all(file.read_bytes() == data for file, data in before.items())
+    pd.testing.assert_frame_equal(table(tmp_path / "out"), table(tmp_path / "whole"))
+    assert all(file.read_bytes() == data for file, data in cells.items())
+
+
+def test_ctrl_c_says_where_and_the_same_command_goes_on_to_json_alone(tmp_path, files):
+    words, _ = forty(files)
+    code, err, cells = stopped_midway(signal.SIGINT, *words, out=tmp_path / "out")
+    assert code == 130
+    assert f"{len(cells)} cells are saved in {tmp_path / 'out'}; the same command continues" in err
+    assert "Traceback" not in err
+    process = call(*words, "--out", tmp_path / "out", "--json")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    found = [(row["unit"], row["group"], row["n"], row["cells"]) for row in json.loads(out)]
+    assert found == [("nats", "all", 100, 40)]
+    assert all(file.read_bytes() == data for file, data in cells.items())
 
 
 def test_cells_of_other_settings_or_versions_are_refused(whole, tmp_path, monkeypatch):
@@ -406,16 +423,7 @@ def test_a_python_without_benchmark_mi_is_named():
 # The command and the figures
 
 
-def test_the_command_prints_json_alone_and_help_names_every_estimator(tmp_path, files):
-    words = ["mine", "--files", files, "--tasks", "wide", "--sizes", 60, "--seeds", 2]
-    words += ["--estimators", "base_only", "--jobs", 1]
-    process = call(*words, "--out", tmp_path / "out", "--json")
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (0, "")
-    rows = json.loads(out)
-    assert [(row["unit"], row["group"], row["n"], row["cells"]) for row in rows] == [
-        ("nats", "all", 60, 2)
-    ]
+def test_the_help_names_every_estimator_and_peer():
     said = Path(sys.modules[StudyCommand.__module__].__file__).read_text()
     for name in [*study.VARIANTS, *peers.PEERS]:
         assert re.search(rf"\b{name}\b", said), name
