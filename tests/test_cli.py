@@ -72,13 +72,14 @@ def test_version_and_no_arguments():
     assert "estimate" in out
 
 
-def test_help_imports_no_torch():
+@pytest.mark.parametrize("command", ["estimate", "study"])
+def test_help_imports_no_torch(command):
     probe = (
         "import sys\nfrom infobound import cli\n"
-        "try:\n    cli.main(['estimate', '--help'])\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'pandas', 'matplotlib', 'numpy'} & set(sys.modules)\n"
+        "try:\n    cli.main(['COMMAND', '--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'pandas', 'matplotlib', 'numpy', 'joblib'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
-    )
+    ).replace("COMMAND", command)
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -15,20 +15,25 @@ FLOORS = {
     -2: ("errors",),
     -1: ("config", "joints"),
     0: (
-        *("bounds", "critics", "copulas", "data", "runs", "plots"),
+        *("bounds", "critics", "copulas", "neighbours", "data", "runs", "plots"),
         *("gaussians", "elliptical", "mixtures", "warps", "channels", "images"),
+        *("peers", "summaries"),
     ),
-    1: ("tables", "train", "diagnostics", "bmi"),
+    1: ("tables", "train", "diagnostics", "bmi", "study_plots"),
     2: ("folds", "tasks"),
-    3: ("estimates",),
-    4: ("experiments",),
+    3: ("estimates", "samples"),
+    4: ("experiments", "study"),
     5: ("terminal",),
     6: ("cli",),
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
 FRONT = ("__init__", "__main__")  # the doors: they lead to every room, and are on no floor
 MAY_PRINT = ("cli", "terminal")
-PICKLERS = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+PICKLERS = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "marshal", "shelve"}
+PICKLING = {
+    "torch": ("load",),
+    "joblib": ("load", "dump", "Memory"),
+}  # the rest of them may be used
 LINES = 420
 
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(PACKAGE.glob("*.py"))}
@@ -84,11 +89,12 @@ def unpickles(source):
             origin = (node.module or "").split(".")[0]
             names = [alias.name for alias in node.names]
             found += [origin] if origin in PICKLERS else []
-            found += ["torch.load"] if origin == "torch" and "load" in names else []
+            found += [f"{origin}.{n}" for n in names if n in PICKLING.get(origin, ())]
         elif isinstance(node, ast.Call):
             name = ast.unparse(node.func)
             options = {k.arg: ast.unparse(k.value) for k in node.keywords}
-            if name == "torch.load" and options.get("weights_only") != "True":
+            package, _, last = name.partition(".")
+            if last in PICKLING.get(package, ()) and options.get("weights_only") != "True":
                 found.append(name)
             if options.get("allow_pickle", "False") != "False" or name == "pd.read_pickle":
                 found.append(name)
@@ -131,6 +137,7 @@ def test_the_import_check_can_fail(module, source, wrong):
 
 def test_plots_takes_plain_numbers():
     assert imported(ROOMS["plots"]) == {"errors"}
+    assert imported(ROOMS["study_plots"]) == {"plots"}
 
 
 @pytest.mark.parametrize("module", sorted(SOURCES))
@@ -153,10 +160,15 @@ def test_the_other_checks_can_fail():
         "torch.load(path)",
         "torch.load(path, weights_only=False)",
         "from torch import load",
+        "joblib.load(path)",
+        "joblib.dump(value, path)",
+        "joblib.Memory(folder)",
+        "from joblib import Parallel, dump",
         "np.load(path, allow_pickle=True)",
     ):
         assert unpickles(source), source
     assert not unpickles("torch.load(path, weights_only=True)\nnp.load(path)")
+    assert not unpickles("import joblib\njoblib.Parallel(n_jobs=2)")
 
 
 @pytest.mark.parametrize("module", sorted(SOURCES))
@@ -184,6 +196,7 @@ def test_the_documented_table_is_this_one():
 
 
 def test_importing_the_package_is_quick():
-    code = "import infobound, sys; print(*({'torch', 'matplotlib', 'pandas'} & {*sys.modules}))"
+    heavy = {"torch", "matplotlib", "pandas", "joblib"}
+    code = f"import infobound, sys; print(*({heavy} & {{*sys.modules}}))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == []

@@ -165,6 +165,69 @@ class ResumeCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StudyCommand:
+    """How wrong are the estimates where the truth is known: tasks x estimators x sizes x seeds.
+
+    Example: infobound study staircase --sizes 1000 10000 --estimators default base_only --seeds 5
+    """
+
+    suite: Positional[str]
+    """A suite of tasks; with --files a name for the table."""
+    sizes: tuple[int, ...] = (1000,)
+    """Numbers of rows."""
+    seeds: int = 3
+    """Samples for each task and size; their seeds count up from --seed."""
+    estimators: tuple[str, ...] = ("default",)
+    """Variants of the estimate: default, base_only, no_base, joint, scores, raw, nwj, ksg,
+    gaussian, student; all with the settings below, but for what the variant changes."""
+    tasks: tuple[str, ...] = ("*",)
+    """Only tasks whose label matches one of these patterns, such as 'multinormal*'."""
+    files: Path | None = None
+    """Take rows from the npz files of this directory (x, y, mi in nats) instead of drawing."""
+    peers: tuple[str, ...] = ()
+    """Other people's estimators on the same samples: sklearn, ennemi (one column each), bmi-ksg,
+    bmi-infonce, bmi-cca (with --bmi-python), neuralmi (with --neuralmi)."""
+    bmi_python: Path | None = None
+    """The Python of an environment with benchmark-mi."""
+    neuralmi: Path | None = None
+    """A checkout of NeuralMI."""
+    out: Path = Path("runs/study")
+    """Directory for the table, the summary and the figures. The same command again continues, a
+    larger one extends."""
+    jobs: int | None = None
+    """Estimates at once, each on one thread; one for each core if not given."""
+    overwrite: Annotated[bool, FlagCreatePairsOff] = False
+    """Forget what the directory holds of an earlier study."""
+    config: OmitArgPrefixes[Config] = field(default_factory=Config)
+    output: OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def __call__(self, session: Session) -> None:
+        """Run the command."""
+        from infobound import peers, study, terminal
+
+        with session.counting(self.out) as watch:
+            result = study.study(
+                self.suite,
+                out=self.out,
+                sizes=self.sizes,
+                seeds=self.seeds,
+                estimators=self.estimators,
+                tasks=self.tasks,
+                files=self.files,
+                peers=self.peers,
+                where=peers.Where(self.bmi_python, self.neuralmi),
+                jobs=self.jobs,
+                config=self.config,
+                overwrite=self.overwrite,
+                watch=watch,
+            )
+        if self.output.json:
+            print(json.dumps(result.as_rows(self.output.units), indent=2))
+        else:
+            terminal.show_study(result, units=self.output.units)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TasksCommand:
     """List the joint distributions with known mutual information."""
 
@@ -219,6 +282,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "estimate": EstimateCommand,
     "reproduce": ReproduceCommand,
     "resume": ResumeCommand,
+    "study": StudyCommand,
     "tasks": TasksCommand,
     "bounds": BoundsCommand,
 }
@@ -250,6 +314,15 @@ class Session:
                 yield {"watch": bar, "stop": lambda: bool(asked)}
         finally:
             signal.signal(signal.SIGINT, before)
+
+    @contextmanager
+    def counting(self, out: Path) -> Iterator[Callable[[Any], None]]:
+        """The bar of a study; what it has done is on disk, so Ctrl-C need not wait for anything."""
+        from infobound.terminal import StudyBar
+
+        self.run = out
+        with StudyBar(quiet=self.output.quiet) as bar:
+            yield bar
 
     def show(self, result: Any, printer: Callable[..., None], **words: str) -> None:
         """A result, as JSON or in words."""
@@ -297,6 +370,9 @@ def main(argv: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         if session.run is not None and (session.run / "run.json").exists():
             message = f"Saved in {session.run}; continue with: infobound resume {session.run}"
+        elif session.run is not None and (session.run / "study.json").exists():
+            done = len(list((session.run / "cells").glob("*.json")))
+            message = f"{done} cells are saved in {session.run}; the same command continues."
         else:
             message = "Nothing was saved; with --run DIRECTORY it can be resumed."
         print(f"\ninfobound: interrupted. {message}", file=sys.stderr)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["estimate_figure", "first_reached", "render", "smooth", "training_curve"]
+__all__ = ["canvas", "estimate_figure", "finish", "first_reached", "quiet", "render"]
+__all__ += ["smooth", "training_curve"]
 
 UNITS = {"nats": 1.0, "bits": math.log(2)}  # a value in nats, divided by this, is in the unit
 
@@ -141,7 +142,7 @@ def training_curve(
     held, _ = _curve(history["validation"], history["iteration"])
     line, raw, held = smooth(raw, steps, rate) / scale, raw / scale, held / scale
 
-    figure, axes = _canvas(8.0, 5.2, title)
+    figure, axes = canvas(8.0, 5.2, title)
     axes.axhline(0, color=MIST, linewidth=1, zorder=0.5)
     width = 3.2 if len(steps) < SPARSE else 0.6
     axes.plot(steps, raw, color=PALE, linewidth=width, label="training rows, each record")
@@ -173,7 +174,7 @@ def training_curve(
     axes.set_ylabel(f"mutual information ({unit})", color=INK)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axes.grid(axis="y", color=MIST, linewidth=0.5, alpha=0.7)
-    _finish(figure, axes)
+    finish(figure, axes)
     return figure
 
 
@@ -233,7 +234,7 @@ def estimate_figure(
             f"{mi / scale:.3f}  [{interval[0] / scale:.3f}, {interval[1] / scale:.3f}]",
         ),
     )
-    figure, axes = _canvas(8.0, 2.9, title)
+    figure, axes = canvas(8.0, 2.9, title)
     axes.axvline(0, color=MIST, linewidth=1, zorder=0.5)
     edges = [0.0, 1e-3 / scale]
     for row, (_, value, (low, high), colour, text) in enumerate(rows):
@@ -262,7 +263,7 @@ def estimate_figure(
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", color=MIST, linewidth=0.5, alpha=0.7)
     axes.set_xlabel(f"mutual information ({unit})", color=INK)
-    _finish(figure, axes)
+    finish(figure, axes)
     return figure
 
 
@@ -319,7 +320,7 @@ def _number(value: float) -> str:
     return f"{value:.{digits}f}".replace("-", "−")
 
 
-def _canvas(width: float, height: float, title: str) -> tuple[Figure, Axes]:
+def canvas(width: float, height: float, title: str) -> tuple[Figure, Axes]:
     """An empty picture, size in inches, with a title and quiet axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -330,6 +331,12 @@ def _canvas(width: float, height: float, title: str) -> tuple[Figure, Axes]:
     axes = figure.add_subplot()
     lines = textwrap.fill(title, 72)
     axes.set_title(lines, loc="left", fontsize=13, fontweight="bold", color=INK, pad=10)
+    quiet(axes)
+    return figure, axes
+
+
+def quiet(axes: Axes) -> None:
+    """Axes in the manner of the house: no frame, grey lines, dark words."""
     axes.xaxis.label.set_fontsize(11)
     axes.yaxis.label.set_fontsize(11)
     axes.tick_params(labelsize=10.5, color=GREY, labelcolor=INK)
@@ -338,7 +345,6 @@ def _canvas(width: float, height: float, title: str) -> tuple[Figure, Axes]:
     for side in ("bottom", "left"):
         axes.spines[side].set_color(GREY)
     axes.set_axisbelow(True)
-    return figure, axes
 
 
 def _truth(draw: Callable[..., object], value: float) -> None:
@@ -384,7 +390,7 @@ def _chosen(axes: Axes, steps: np.ndarray, curve: np.ndarray, chosen: int) -> No
     )
 
 
-def _finish(figure: Figure, axes: Axes) -> None:
+def finish(figure: Figure, axes: Axes, *, ncols: int = 2) -> None:
     """A legend below the axes, so that it never lies on the data; then places are fixed."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
@@ -392,7 +398,7 @@ def _finish(figure: Figure, axes: Axes) -> None:
             handles,
             labels,
             loc="outside lower center",
-            ncols=2,
+            ncols=ncols,
             frameon=False,
             fontsize=10.5,
             labelcolor=INK,

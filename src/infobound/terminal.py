@@ -10,6 +10,7 @@ import itertools
 import math
 from types import TracebackType
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
@@ -19,9 +20,13 @@ from rich.text import Text
 
 from infobound.estimates import Estimate
 from infobound.experiments import Demo, Reproduction
+from infobound.study import Progress as Cells
+from infobound.study import Study
+from infobound.summaries import skipped
 from infobound.train import Progress as Step
 
-__all__ = ["Bar", "show_demo", "show_estimate", "show_reproduction", "show_suites", "show_table"]
+__all__ = ["Bar", "StudyBar", "show_demo", "show_estimate", "show_reproduction", "show_study"]
+__all__ += ["show_suites", "show_table"]
 
 
 class _Rate(ProgressColumn):
@@ -90,6 +95,48 @@ class Bar:
 
     def _number(self, nats: float) -> str:
         return _number(nats, self.units, 2)
+
+
+class StudyBar:
+    """A study's progress on standard error: cells, failures, time left, the cell just done.
+
+    Silent when that is no terminal, or when `quiet`. Call it with each `study.Progress`.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        console = Console(stderr=True)
+        self.progress = Progress(
+            TextColumn("cells"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:,}/{task.total:,}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            console=console,
+            transient=True,
+            disable=quiet or not console.is_terminal,
+        )
+
+    def __enter__(self) -> StudyBar:
+        """Show the bar."""
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Take the bar away."""
+        self.progress.stop()
+
+    def __call__(self, cells: Cells) -> None:
+        """Move the bar."""
+        said = f"[red]{cells.failed} failed[/]  " if cells.failed else ""
+        if cells.row is not None:
+            said += escape(f"{cells.row.task}, {cells.row.estimator}, N = {cells.row.n:,}")
+        for task in self.progress.task_ids or [self.progress.add_task("", total=cells.total)]:
+            self.progress.update(task, completed=cells.done, description=said)
 
 
 def _number(nats: float, units: str, digits: int = 3) -> str:
@@ -249,3 +296,40 @@ def show_suites(title: str, columns: list[str], rows: list[list[str]]) -> None:
             [columns[i] for i in used],
             [[line[i] for i in used] for line in lines],
         )
+
+
+def show_study(result: Study, *, units: str) -> None:
+    """The summary over all tasks, what failed, and where the files are."""
+    console = Console(highlight=False)
+    columns = ("N", "tasks", "error", "± s.e.", "bias", "spread", "coverage", "± s.e.", "s")
+    for suite in dict.fromkeys(s.suite for s in result.summary):
+        title = f"{suite}: mean absolute error and bias, {units}; median seconds"
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0)
+        table.add_column("estimator", no_wrap=True)
+        for name in columns:
+            table.add_column(name, justify="right")
+        for s in result.summary:
+            if (s.suite, s.group) == (suite, "all"):
+                values = (_maybe(value, units) for value in (s.mae, s.mae_error, s.bias, s.spread))
+                shares = (_maybe(value, "nats") for value in (s.coverage, s.coverage_error))
+                counts = f"{s.n:,}", str(s.tasks)
+                seconds = "–" if s.seconds is None else f"{s.seconds:.3g}"
+                table.add_row(escape(s.estimator), *counts, *values, *shares, seconds)
+        console.print(table)
+    reasons = {(row.estimator, row.error): row for row in reversed(result.failures)}
+    if reasons:
+        console.print(Text(f"{len(result.failures)} cells failed:", "bold red"))
+    for row in list(reasons.values())[-5:]:
+        cell = f"{row.task}, {row.estimator}, N = {row.n:,}, seed {row.seed}"
+        console.print(Text.assemble((cell, "bold"), f"  {row.error}"))
+    passed = sum(map(skipped, result.rows))
+    if passed:
+        console.print(f"{passed} cells skipped: peers that are not made for the task.")
+    console.print(f"{len(result.rows):,} cells in {escape(str(result.path))}:", soft_wrap=True)
+    console.print(
+        "  summary.md (by group and task), study.csv, study.parquet, truth.png, error.png"
+    )
+
+
+def _maybe(nats: float | None, units: str) -> str:
+    return "–" if nats is None else _number(nats, units)
