@@ -55,6 +55,15 @@ def test_a_shuffled_y_loses_its_dependence():
     assert "zero" in codes(estimate(x, shuffled, **FAST))
 
 
+def test_two_folds_with_a_kept_network():
+    # Fewer rows are fitted than tested: 85 % of one half against the other half.
+    x, y = gaussian(120, 1, 0.8, 0)
+    result = estimate(x, y, folds=2, base="none", **FAST)
+    assert result.kept == 2
+    assert math.isfinite(result.training)
+    assert result.ceiling == math.log(60)
+
+
 def test_the_network_is_kept_where_the_base_is_wrong_and_not_where_it_is_right():
     rng = np.random.default_rng(0)
     x = rng.normal(size=2000)

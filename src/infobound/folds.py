@@ -107,7 +107,7 @@ def fit_fold(
         critic = inputs.critic(training, None, config)
     shuffle = np.random.default_rng(seeds[0]).permutation  # blocks must not follow the row order
     scored = _score(critic, bound, inputs.rows(shuffle(test)), config.eval_rows)
-    size = min(len(test), config.eval_rows)
+    size = min(len(test), len(training), config.eval_rows)  # --folds 2 tests more than it fits
     full = shuffle(training)[: len(training) // size * size]  # blocks of one size, one ceiling
     on_training = _score(critic, bound, inputs.rows(full), size)
     mode = _mode(kept, scored, on_training)
