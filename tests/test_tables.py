@@ -195,3 +195,12 @@ def test_text_among_numbers_is_found_where_rows_have_names(tmp_path):
     table.to_parquet(tmp_path / "t.parquet")
     with pytest.raises(InputError, match="'bad' in row 3"):
         tables.read(tmp_path / "t.parquet", x=["a"], y=["b"])
+
+
+def test_a_single_number_in_an_npz_file_is_passed_over(tmp_path):
+    rows = frame().to_numpy()
+    np.savez(tmp_path / "t.npz", x=rows[:, :2], y=rows[:, 2], mi=0.5, seed=7)
+    assert tables.read(tmp_path / "t.npz", x=["x"], y=["y"]).x.shape == (60, 2)
+    np.savez(tmp_path / "t.npz", x=rows[:, :2], y=rows[:9, 2])
+    with pytest.raises(InputError, match="got rows: x 60, y 9"):
+        tables.read(tmp_path / "t.npz", x=["x"], y=["y"])

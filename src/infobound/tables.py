@@ -127,27 +127,28 @@ def _parquet(path: Path) -> pd.DataFrame:
 
 
 def _arrays(path: Path) -> pd.DataFrame:
-    """An npz file: array `x` becomes column x, or columns x[0], x[1], ... when it has several."""
+    """An npz file: array `x` becomes column x, or columns x[0], x[1], ... when it has several.
+
+    A single number, such as a seed or a known MI, is no column and is passed over.
+    """
     import pandas as pd
 
     columns: dict[str, np.ndarray] = {}
     with np.load(path, allow_pickle=False) as arrays:
-        lengths = {name: arrays[name].shape[:1] for name in arrays.files}
-        if len(set(lengths.values())) > 1:
-            said = ", ".join(
-                f"{name} {shape[0] if shape else 0}" for name, shape in lengths.items()
-            )
+        found = {name: arrays[name] for name in arrays.files}
+        found = {name: array for name, array in found.items() if array.ndim}
+        if len({len(array) for array in found.values()}) > 1:
+            said = ", ".join(f"{name} {len(array)}" for name, array in found.items())
             raise InputError(
                 f"Expected arrays of equal length in {path}; got rows: {said}. Save the paired "
                 "arrays alone."
             )
-        for name in arrays.files:
-            array = arrays[name]
-            if array.ndim == 1:
-                columns[name] = array
-            else:
-                flat = array.reshape(len(array), -1)
-                columns |= {f"{name}[{k}]": flat[:, k] for k in range(flat.shape[1])}
+    for name, array in found.items():
+        if array.ndim == 1:
+            columns[name] = array
+        else:
+            flat = array.reshape(len(array), -1)
+            columns |= {f"{name}[{k}]": flat[:, k] for k in range(flat.shape[1])}
     return pd.DataFrame(columns)
 
 
