@@ -306,8 +306,11 @@ class Events:
 
     def graph(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
         """The module's graph, where it can be traced; False where it cannot."""
+        import torch
+
         try:
-            with warnings.catch_warnings():
+            # Without gradients, as the tracer's own check runs: critics may take another way with.
+            with warnings.catch_warnings(), torch.no_grad():
                 warnings.simplefilter("ignore")
                 self.writer.add_graph(module, inputs)
         except Exception:  # a user's module may do what no tracer follows; the run goes on
