@@ -196,6 +196,7 @@ def _score(critic: nn.Module, bound: Bound, rows: train.Rows, size: int) -> Scor
     """Every row against the rows of its block; blocks have at most `size` rows."""
     blocks = -(-len(rows[0]) // size)
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    critic.eval()
     with torch.no_grad():
         for x, y in zip(*(side.tensor_split(blocks) for side in rows), strict=True):
             scores = critic(x, y)
