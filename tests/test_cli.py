@@ -144,6 +144,25 @@ def test_debug_shows_the_traceback():
     assert "Traceback" in err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["--folds", "1"], "folds to be 2 or more; got 1"), (["--level", "95"], "level to be in")],
+)
+def test_a_setting_out_of_range_is_one_sentence(files, words, message):
+    code, out, err = call("estimate", files / "rows.csv", "--x", "a1", "--y", "b1", *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("infobound: Expected ")
+    assert message in err
+
+
+@pytest.mark.parametrize("words", [["bounds"], ["tasks", "--json"], ["estimate", "--help"]])
+def test_a_reader_that_leaves_early_is_no_error(words):
+    process = start(*words)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(60) == 1
+
+
 @pytest.mark.parametrize("name", ["tasks", "bounds"])
 def test_listings_name_every_entry(name):
     from infobound import bounds

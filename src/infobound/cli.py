@@ -6,12 +6,14 @@ them, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -229,7 +231,7 @@ class Session:
         self.output = output
         self.run: Path | None = None
 
-    @contextmanager
+    @contextlib.contextmanager
     def training(self, run: Path | None) -> Iterator[dict[str, Any]]:
         """The bar and the Ctrl-C handler; the first Ctrl-C saves, the second does not wait."""
         from infobound.terminal import Bar
@@ -273,17 +275,19 @@ class Session:
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the arguments and run the command; exits with 2 for what a user can mend."""
-    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        _main(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that flushing at exit is quiet as well
+        sys.exit(1)  # as rich does
+
+
+def _main(arguments: list[str]) -> None:
     if "--version" in arguments[:1]:
         print(f"infobound {__version__}")
         return
-    command = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS,
-        prog="infobound",
-        args=arguments or ["--help"],
-        description="Mutual information between two samples, and how far the number can be "
-        "trusted. Start with: infobound demo",
-    )
+    command = _parse(arguments)
     session = Session(command.output)
     try:
         command(session)
@@ -299,3 +303,28 @@ def main(argv: list[str] | None = None) -> None:
             message = "Nothing was saved; with --run DIRECTORY it can be resumed."
         print(f"\ninfobound: interrupted. {message}", file=sys.stderr)
         sys.exit(130)
+
+
+def _parse(arguments: list[str]) -> Any:
+    """The command with its arguments; exits with 2 where they are wrong."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.extras.subcommand_cli_from_dict(
+                COMMANDS,
+                prog="infobound",
+                args=arguments or ["--help"],
+                description="Mutual information between two samples, and how far the number can be "
+                "trusted. Start with: infobound demo",
+            )
+    except SystemExit as stop:
+        cause: BaseException | None = stop
+        while cause is not None and not isinstance(cause, InputError):
+            cause = cause.__context__
+        if cause is None:  # tyro has said it better
+            print(said.getvalue(), end="", file=sys.stderr)
+            raise
+        if "--debug" in arguments:
+            raise cause from None
+        print(f"infobound: {cause}", file=sys.stderr)
+        sys.exit(2)
