@@ -171,7 +171,18 @@ def test_listings_name_every_entry(name):
     code, out, _ = call(name)
     assert code == 0
     assert all(entry in out for entry in table)
-    assert len(json.loads(call(name, "--json")[1])) == len(table)
+    records = json.loads(call(name, "--json")[1])
+    assert [record[name[:-1]] for record in records] == [*table]
+    number = {"tasks": "mi", "bounds": "ceiling_at_1000"}[name]
+    assert isinstance(records[0][number], float)
+
+
+def test_addresses_of_papers_are_whole_in_a_narrow_terminal(monkeypatch):
+    from infobound import bounds
+
+    monkeypatch.setenv("COLUMNS", "80")
+    out = call("bounds")[1]
+    assert all(bound.url in out for bound in bounds.BOUNDS.values())
 
 
 def wait_for(path, seconds=60):

@@ -177,18 +177,19 @@ class TasksCommand:
         """Run the command."""
         from infobound import tasks, terminal
 
-        rows = []
+        rows, records = [], []
+        unit = self.output.units
         for name, kind in tasks.TASKS.items():
-            task = kind()
-            said = ", ".join(f"{f.name} = {f.default}" for f in dataclasses.fields(kind))
-            mi = task.mi / (0.6931471805599453 if self.output.units == "bits" else 1)
-            rows.append([name, said, f"{mi:.4f}", (kind.__doc__ or "").split("\n")[0]])
-        session.list(
-            f"Tasks, exact MI in {self.output.units}",
-            ["task", "parameters", f"mi ({self.output.units})", "what it is"],
-            rows,
-            terminal.show_table,
-        )
+            known = {field.name: field.default for field in dataclasses.fields(kind)}
+            mi = kind().mi / (0.6931471805599453 if unit == "bits" else 1)
+            what = (kind.__doc__ or "").split("\n")[0]
+            said = ", ".join(f"{key} = {value}" for key, value in known.items())
+            rows.append([name, said, f"{mi:.4f}", what])
+            records.append(
+                {"task": name, "parameters": known, "mi": mi, "unit": unit, "note": what}
+            )
+        columns = ["task", "parameters", f"mi ({unit})", "what it is"]
+        session.list(f"Tasks, exact MI in {unit}", columns, rows, records, terminal.show_table)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,15 +202,20 @@ class BoundsCommand:
         """Run the command."""
         from infobound import bounds, terminal
 
-        rows = []
+        rows, records = [], []
         for name, bound in bounds.BOUNDS.items():
-            ceiling = "none" if bound.ceiling is None else f"{bound.ceiling(1000):.2f}"
+            ceiling = None if bound.ceiling is None else bound.ceiling(1000)
+            what = f"{bound.note}\n{bound.cite}\n{bound.url}"  # an address fits 80 columns whole
             lower = "yes" if bound.is_lower_bound else "no"
-            rows.append([name, lower, ceiling, bound.note, f"{bound.cite} {bound.url}"])
+            rows.append([name, lower, "none" if ceiling is None else f"{ceiling:.2f}", what])
+            record = {"bound": name, "title": bound.title, "lower_bound": bound.is_lower_bound}
+            record |= {"ceiling_at_1000": ceiling, "note": bound.note}
+            records.append({**record, "paper": bound.cite, "url": bound.url})
         session.list(
-            "Bounds (--bound NAME)",
-            ["bound", "lower bound", "ceiling at K = 1,000, nats", "what it is", "paper"],
+            "Bounds (--bound NAME), ceilings in nats where K = 1,000 rows are scored together",
+            ["bound", "lower\nbound", "ceiling", "what it is, and its paper"],
             rows,
+            records,
             terminal.show_table,
         )
 
@@ -259,11 +265,16 @@ class Session:
             printer(result, units=self.output.units, **words)
 
     def list(
-        self, title: str, columns: list[str], rows: list[list[str]], printer: Callable[..., None]
+        self,
+        title: str,
+        columns: list[str],
+        rows: list[list[str]],
+        records: list[dict[str, Any]],
+        printer: Callable[..., None],
     ) -> None:
-        """A listing, as JSON or as a table."""
+        """A listing: its records as JSON, or its rows as a table."""
         if self.output.json:
-            print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2))
+            print(json.dumps(records, indent=2))
         else:
             printer(title, columns, rows)
 
