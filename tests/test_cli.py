@@ -145,6 +145,25 @@ def test_debug_shows_the_traceback():
     assert "Traceback" in err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["--folds", "1"], "folds to be 2 or more; got 1"), (["--level", "95"], "level to be in")],
+)
+def test_a_setting_out_of_range_is_one_sentence(files, words, message):
+    code, out, err = call("estimate", files / "rows.csv", "--x", "a1", "--y", "b1", *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("infobound: Expected ")
+    assert message in err
+
+
+@pytest.mark.parametrize("words", [["bounds"], ["tasks", "--json"], ["estimate", "--help"]])
+def test_a_reader_that_leaves_early_is_no_error(words):
+    process = start(*words)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(60) == 1
+
+
 @pytest.mark.parametrize("name", ["tasks", "bounds"])
 def test_listings_name_every_entry(name):
     from infobound import bounds
@@ -153,8 +172,20 @@ def test_listings_name_every_entry(name):
     code, out, _ = call(name)
     assert code == 0
     assert all(entry in out for entry in table)
+    records = json.loads(call(name, "--json")[1])
+    assert {record[name[:-1]] for record in records} == {*table}
     lines = sum(map(len, tasks.SUITES.values())) if name == "tasks" else len(table)
-    assert len(json.loads(call(name, "--json")[1])) == lines
+    assert len(records) == lines
+    number = {"tasks": "mi", "bounds": "ceiling_at_1000"}[name]
+    assert isinstance(records[0][number], float)
+
+
+def test_addresses_of_papers_are_whole_in_a_narrow_terminal(monkeypatch):
+    from infobound import bounds
+
+    monkeypatch.setenv("COLUMNS", "80")
+    out = call("bounds")[1]
+    assert all(bound.url in out for bound in bounds.BOUNDS.values())
 
 
 def wait_for(path, seconds=60):

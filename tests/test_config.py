@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from infobound.config import Config
@@ -30,8 +31,17 @@ def test_the_notebooks_hyper_parameters():
         ({"activation": "sine"}, "one of .*elu.*; got 'sine'"),
         ({"hidden": 3}, "known setting; got hidden. Nearest: hidden_dim"),
         ({"seed": -1}, "seed to be zero or more; got -1"),
+        ({"folds": 2.5}, "folds to be of type int; got 2.5"),
+        ({"n_iters": True}, "n_iters to be of type int; got True"),
+        ({"lr": "fast"}, "lr to be of type float; got 'fast'"),
+        ({"replace": 1}, "replace to be of type bool; got 1"),
     ],
 )
 def test_errors_say_what_was_expected_and_found(settings, message):
     with pytest.raises(InputError, match=message):
         Config().with_(**settings)
+
+
+def test_numpys_numbers_become_pythons():
+    config = Config(seed=np.int64(3), lr=np.float32(0.5), clip=2)
+    assert json.dumps([config.seed, config.lr, config.clip]) == "[3, 0.5, 2.0]"

@@ -20,6 +20,8 @@ X = RNG.normal(size=(50, 2))
         torch.from_numpy(X),
         torch.from_numpy(X).requires_grad_(),
         pd.DataFrame(X, index=range(7, 57)),
+        torch.from_numpy(X).to_sparse(),
+        np.ma.array(X, mask=False),
     ],
 )
 def test_containers(x):
@@ -65,6 +67,9 @@ def test_frames_with_categories():
         ([[1], [2, 3]], X, "ragged"),
         (pd.DataFrame({"t": pd.date_range("2026", periods=50)}), X, "column t; got times"),
         (pd.DataFrame({"t": [None, *range(49)]}), X, r"columns t \(1\)"),
+        (np.ma.masked_greater(X, 1), X, "rows with missing values"),
+        (pd.DataFrame(X, columns=["u", "u"]), X, "names in x; got u more than once"),
+        (np.arange(50) + 2**60, X, r"float64 tells apart in column x\[0\]"),
     ],
 )
 def test_errors(x, y, message):

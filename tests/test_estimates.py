@@ -55,6 +55,15 @@ def test_a_shuffled_y_loses_its_dependence():
     assert "zero" in codes(estimate(x, shuffled, **FAST))
 
 
+def test_two_folds_with_a_kept_network():
+    # Fewer rows are fitted than tested: 85 % of one half against the other half.
+    x, y = gaussian(120, 1, 0.8, 0)
+    result = estimate(x, y, folds=2, base="none", **FAST)
+    assert result.kept == 2
+    assert math.isfinite(result.training)
+    assert result.ceiling == math.log(60)
+
+
 def test_the_network_is_kept_where_the_base_is_wrong_and_not_where_it_is_right():
     rng = np.random.default_rng(0)
     x = rng.normal(size=2000)
@@ -135,6 +144,42 @@ def test_the_two_line_adapter_satisfies_bmis_protocol():
     assert isinstance(Adapter(), BMIEstimator)
     value = Adapter().estimate(*gaussian(300, 2, 0.7, 0))
     assert type(value) is float
+
+
+class Noisy(torch.nn.Module):
+    """Dropout and batch normalisation: training and evaluation differ."""
+
+    def __init__(self):
+        super().__init__()
+        self.x = torch.nn.Sequential(torch.nn.Linear(1, 8), torch.nn.BatchNorm1d(8))
+        self.drop = torch.nn.Dropout(0.5)
+        self.y = torch.nn.Linear(1, 8)
+
+    def forward(self, x, y):
+        assert self.training == torch.is_grad_enabled()
+        return self.drop(self.x(x)) @ self.y(y).T
+
+
+def test_dropout_and_batch_norm_see_no_test_rows_and_follow_the_seed(tmp_path):
+    rows, options = gaussian(120, 1, 0.8, 0), {"folds": 2, "eval_every": 10, "n_iters": 40}
+    module = Noisy()
+    plain = estimate(*rows, module=module, **options)
+    state = torch.random.get_rng_state()
+    torch.rand(3)
+    assert estimate(*rows, module=module, **options) == plain
+    asked = iter([False] * 25 + [True])
+    with pytest.raises(infobound.Interrupted):
+        estimate(*rows, module=module, run=tmp_path, stop=lambda: next(asked), **options)
+    assert infobound.resume(tmp_path, module=module) == plain
+    torch.random.set_rng_state(state)
+    estimate(*rows, module=module, **options)
+    assert torch.equal(torch.random.get_rng_state(), state)  # the global state is left alone
+
+
+@pytest.mark.parametrize("module", [torch.nn.Identity(), Noisy().requires_grad_(False)])
+def test_a_module_without_anything_to_train_is_an_error(module):
+    with pytest.raises(InputError, match="require gradients"):
+        estimate(*gaussian(60, 1, 0.8, 0), module=module)
 
 
 def test_a_users_module_is_trained_on_raw_rows_and_left_as_it_was():

@@ -67,3 +67,12 @@ def test_errors(tmp_path):
     Run.create(tmp_path / "odd", record={"kind": "dream"})
     with pytest.raises(InputError, match="kind estimate or reproduce"):
         experiments.resume(tmp_path / "odd")
+
+
+@pytest.mark.parametrize("name", ["config", "own_module", "x_names"])
+def test_a_record_with_a_hole_is_an_error(tmp_path, name):
+    record = {"kind": "estimate", "config": {}, "own_module": False, "x_names": ["a"]}
+    record |= {"y_names": ["b"], "notes": []}
+    Run.create(tmp_path / "run", record={k: v for k, v in record.items() if k != name})
+    with pytest.raises(InputError, match=f"Expected {name} in .*in another directory"):
+        experiments.resume(tmp_path / "run")

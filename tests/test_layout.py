@@ -200,3 +200,11 @@ def test_importing_the_package_is_quick():
     code = f"import infobound, sys; print(*({heavy} & {{*sys.modules}}))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == []
+
+
+def test_the_tables_that_contributors_are_sent_to_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| .* \| `(\w+)\.py` \| `(\w+)` \|$", text, re.MULTILINE)
+    assert len(rows) == 5
+    for module, table in rows:
+        assert re.search(rf"^{table}\b.* = {{", ROOMS[module], re.MULTILINE), (module, table)

@@ -52,6 +52,19 @@ def test_a_checkpoint_truncated_anywhere_is_an_error(run):
             run.load_checkpoint("fit")
 
 
+def test_only_what_can_be_computed_again_may_be_deleted(run):
+    run.save_rows("rows", {"x": np.ones((2, 1))})
+    for name, read, remedy in (
+        ("checkpoint-fit.safetensors", lambda: run.load_checkpoint("fit"), "delete it"),
+        ("rows.safetensors", lambda: run.load_rows("rows"), "in another directory"),
+        ("run.json", lambda: Run.open(run.path), "in another directory"),
+    ):
+        (run.path / name).write_bytes(b"?")
+        with pytest.raises(InputError, match=remedy) as caught:
+            read()
+        assert ("delete" in str(caught.value)) == name.startswith("checkpoint")
+
+
 def test_a_changed_byte_is_an_error(run):
     run.save_checkpoint("fit", TENSORS, META)
     file = run.path / "checkpoint-fit.safetensors"
@@ -172,6 +185,7 @@ def test_a_run_exists_only_once_it_is_whole(tmp_path, monkeypatch):
         ('{"format": "other"}', "something else"),
         ("[1]", "something else"),
         ('{"format": "infobound-run", "version": 99}', "Update infobound"),
+        ('{"format": "infobound-run", "version": "new"}', "Update infobound"),
     ],
 )
 def test_opening_what_is_no_run(tmp_path, text, message):

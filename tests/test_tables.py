@@ -154,3 +154,53 @@ def test_categories_are_one_hot_encoded_and_said(tmp_path):
     assert pair.y_names == ("c=u", "c=v", "c=w")
     assert np.array_equal(pair.y.sum(1), np.ones(60))
     assert pair.notes == ("y: c has 3 categories, one-hot encoded into 3 columns.",)
+
+
+@pytest.mark.parametrize(
+    ("text", "notes"),
+    [
+        ("a;b;c\n1,5;2;3\n2,5;4;6\n", ("Commas read as decimal points (1,5 is 1.5).",)),
+        ("a,b,c\n1.5,2,3,\n2.5,4,6,\n", ()),  # a separator at the end of each row
+        ("a,b,c\nr1,1.5,2,3\nr2,2.5,4,6\n", ()),  # row names, as R writes them
+        ('"a";"b";"c, d"\n1.5;2;3\n2.5;4;6\n', ()),
+        ("a b  c\n1.5  2 3\n2.5 4  6\n", ()),
+    ],
+)
+def test_csv_as_spreadsheets_and_other_tools_write_it(tmp_path, text, notes):
+    (tmp_path / "t.csv").write_text(text)
+    pair = tables.read(tmp_path / "t.csv", x=["a"], y=["b"])
+    assert pair.x.tolist() == [[1.5], [2.5]]
+    assert pair.y.tolist() == [[2.0], [4.0]]
+    assert pair.notes == notes
+
+
+@pytest.mark.parametrize("cell", ["", " ", "NA", "nan"])
+def test_a_blank_cell_is_missing_in_numbers_and_in_text(tmp_path, cell):
+    (tmp_path / "t.csv").write_text(f"a,b,c\n1,u,1\n{cell},v,2\n3,{cell},3\n4,u,4\n5,v,5\n")
+    with pytest.raises(InputError, match=r"2 of 5 rows .* a \(1\), b \(1\)"):
+        tables.read(tmp_path / "t.csv", x=["a", "b"], y=["c"])
+    pair = tables.read(tmp_path / "t.csv", x=["a", "b"], y=["c"], drop_missing=True)
+    assert pair.x.tolist() == [[1, 0], [4, 0], [5, 1]]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_another_encoding_is_named_with_the_remedy(tmp_path, encoding):
+    (tmp_path / "t.csv").write_text("größe,b\n1,2\n", encoding=encoding)
+    with pytest.raises(InputError, match="Save it as UTF-8"):
+        tables.read(tmp_path / "t.csv", x=["größe"], y=["b"])
+
+
+def test_text_among_numbers_is_found_where_rows_have_names(tmp_path):
+    table = pd.DataFrame({"a": ["1", "2", "bad"], "b": [1.0, 2.0, 3.0]}, index=["u", "v", "w"])
+    table.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="'bad' in row 3"):
+        tables.read(tmp_path / "t.parquet", x=["a"], y=["b"])
+
+
+def test_a_single_number_in_an_npz_file_is_passed_over(tmp_path):
+    rows = frame().to_numpy()
+    np.savez(tmp_path / "t.npz", x=rows[:, :2], y=rows[:, 2], mi=0.5, seed=7)
+    assert tables.read(tmp_path / "t.npz", x=["x"], y=["y"]).x.shape == (60, 2)
+    np.savez(tmp_path / "t.npz", x=rows[:, :2], y=rows[:9, 2])
+    with pytest.raises(InputError, match="got rows: x 60, y 9"):
+        tables.read(tmp_path / "t.npz", x=["x"], y=["y"])

@@ -106,3 +106,14 @@ def test_cuda_is_refused_where_there_is_none():
     else:
         with pytest.raises(InputError, match="--device cpu"):
             train.device(Config(device="cuda"))
+
+
+@pytest.mark.parametrize("critic", critics.CRITICS)
+def test_a_run_holds_the_graph_of_every_critic(tmp_path, critic):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = Run.create(tmp_path / "run", record={})
+    fitted(SMALL.with_(critic=critic, n_iters=10), run=run)
+    found = EventAccumulator(str(run.path / "tensorboard" / "fit")).Reload()
+    assert found.Graph().node
+    assert set(found.Tags()["scalars"]) == {"mi_list", "loss", "mi_held_out"}

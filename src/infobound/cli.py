@@ -6,11 +6,13 @@ them, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -237,21 +239,20 @@ class TasksCommand:
         """Run the command."""
         from infobound import tasks, terminal
 
-        unit = 0.6931471805599453 if self.output.units == "bits" else 1
-        rows = []
+        unit = self.output.units
+        rows, records = [], []
         for suite, entries in tasks.SUITES.items():
             for entry, (_, task) in zip(entries, tasks.suite(suite), strict=True):
                 settings = tasks.parameters(entry.task) | dict(entry.parameters)
                 said = ", ".join(f"{key} = {value}" for key, value in settings.items())
-                sides = f"{task.dim_x}, {task.dim_y}"
-                mi = f"{task.mi / unit:.4f}"
-                rows.append([suite, entry.task, said, sides, mi, tasks.says(entry.task)])
-        session.list(
-            f"exact MI in {self.output.units}",
-            ["suite", "task", "parameters", "x, y", "mi", "what it is"],
-            rows,
-            terminal.show_suites,
-        )
+                sides, what = f"{task.dim_x}, {task.dim_y}", tasks.says(entry.task)
+                mi = task.mi / (0.6931471805599453 if unit == "bits" else 1)
+                rows.append([suite, entry.task, said, sides, f"{mi:.4f}", what])
+                record = {"suite": suite, "task": entry.task, "parameters": settings}
+                record |= {"dim_x": task.dim_x, "dim_y": task.dim_y, "mi": mi, "unit": unit}
+                records.append({**record, "note": what})
+        columns = ["suite", "task", "parameters", "x, y", "mi", "what it is"]
+        session.list(f"exact MI in {unit}", columns, rows, records, terminal.show_suites)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,15 +265,20 @@ class BoundsCommand:
         """Run the command."""
         from infobound import bounds, terminal
 
-        rows = []
+        rows, records = [], []
         for name, bound in bounds.BOUNDS.items():
-            ceiling = "none" if bound.ceiling is None else f"{bound.ceiling(1000):.2f}"
+            ceiling = None if bound.ceiling is None else bound.ceiling(1000)
+            what = f"{bound.note}\n{bound.cite}\n{bound.url}"  # an address fits 80 columns whole
             lower = "yes" if bound.is_lower_bound else "no"
-            rows.append([name, lower, ceiling, bound.note, f"{bound.cite} {bound.url}"])
+            rows.append([name, lower, "none" if ceiling is None else f"{ceiling:.2f}", what])
+            record = {"bound": name, "title": bound.title, "lower_bound": bound.is_lower_bound}
+            record |= {"ceiling_at_1000": ceiling, "note": bound.note}
+            records.append({**record, "paper": bound.cite, "url": bound.url})
         session.list(
-            "Bounds (--bound NAME)",
-            ["bound", "lower bound", "ceiling at K = 1,000, nats", "what it is", "paper"],
+            "Bounds (--bound NAME), ceilings in nats where K = 1,000 rows are scored together",
+            ["bound", "lower\nbound", "ceiling", "what it is, and its paper"],
             rows,
+            records,
             terminal.show_table,
         )
 
@@ -295,7 +301,7 @@ class Session:
         self.output = output
         self.run: Path | None = None
 
-    @contextmanager
+    @contextlib.contextmanager
     def training(self, run: Path | None) -> Iterator[dict[str, Any]]:
         """The bar and the Ctrl-C handler; the first Ctrl-C saves, the second does not wait."""
         from infobound.terminal import Bar
@@ -332,11 +338,16 @@ class Session:
             printer(result, units=self.output.units, **words)
 
     def list(
-        self, title: str, columns: list[str], rows: list[list[str]], printer: Callable[..., None]
+        self,
+        title: str,
+        columns: list[str],
+        rows: list[list[str]],
+        records: list[dict[str, Any]],
+        printer: Callable[..., None],
     ) -> None:
-        """A listing, as JSON or as a table."""
+        """A listing: its records as JSON, or its rows as a table."""
         if self.output.json:
-            print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2))
+            print(json.dumps(records, indent=2))
         else:
             printer(title, columns, rows)
 
@@ -348,17 +359,19 @@ class Session:
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the arguments and run the command; exits with 2 for what a user can mend."""
-    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        _main(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that flushing at exit is quiet as well
+        sys.exit(1)  # as rich does
+
+
+def _main(arguments: list[str]) -> None:
     if "--version" in arguments[:1]:
         print(f"infobound {__version__}")
         return
-    command = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS,
-        prog="infobound",
-        args=arguments or ["--help"],
-        description="Mutual information between two samples, and how far the number can be "
-        "trusted. Start with: infobound demo",
-    )
+    command = _parse(arguments)
     session = Session(command.output)
     try:
         command(session)
@@ -377,3 +390,28 @@ def main(argv: list[str] | None = None) -> None:
             message = "Nothing was saved; with --run DIRECTORY it can be resumed."
         print(f"\ninfobound: interrupted. {message}", file=sys.stderr)
         sys.exit(130)
+
+
+def _parse(arguments: list[str]) -> Any:
+    """The command with its arguments; exits with 2 where they are wrong."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.extras.subcommand_cli_from_dict(
+                COMMANDS,
+                prog="infobound",
+                args=arguments or ["--help"],
+                description="Mutual information between two samples, and how far the number can be "
+                "trusted. Start with: infobound demo",
+            )
+    except SystemExit as stop:
+        cause: BaseException | None = stop
+        while cause is not None and not isinstance(cause, InputError):
+            cause = cause.__context__
+        if cause is None:  # tyro has said it better
+            print(said.getvalue(), end="", file=sys.stderr)
+            raise
+        if "--debug" in arguments:
+            raise cause from None
+        print(f"infobound: {cause}", file=sys.stderr)
+        sys.exit(2)

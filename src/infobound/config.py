@@ -10,11 +10,19 @@ import dataclasses
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Literal
 
 from infobound.errors import InputError
 
 __all__ = ["Config"]
+
+KINDS: dict[str, tuple[type, type]] = {
+    "int": (Integral, int),
+    "float": (Real, float),
+    "bool": (bool, bool),
+    "str": (str, str),
+}
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,14 @@ class Config:
     """Where the critic is trained; auto: CUDA where there is any."""
 
     def __post_init__(self) -> None:
-        """Hold every number against its range."""
+        """Hold every value against its type and its range."""
+        for field in dataclasses.fields(self):
+            kind, value = str(field.type), getattr(self, field.name)
+            if kind in KINDS:  # NumPy's numbers become Python's, which JSON knows
+                wanted, plain = KINDS[kind]
+                fits = isinstance(value, wanted) and (kind == "bool" or not isinstance(value, bool))
+                _expect(fits, field.name, f"of type {kind}", value)
+                object.__setattr__(self, field.name, plain(value))
         positive = ["hidden_dim", "hidden_layers", "embedding_dim", "n_iters", "eval_every"]
         positive += ["lr", "clip", "ma_ef", "checkpoint_every"]
         for name in positive:

@@ -85,12 +85,21 @@ def _frame(side: str, values: Any) -> tuple[pd.DataFrame, list[str]]:
         return values.to_frame(str(values.name or side)).reset_index(drop=True), notes
     if isinstance(values, pd.DataFrame):
         frame = values.reset_index(drop=True)
-        return frame.set_axis([str(c) for c in frame.columns], axis=1), notes
+        frame = frame.set_axis([str(c) for c in frame.columns], axis=1)
+        if not frame.columns.is_unique:
+            doubles = ", ".join(sorted(set(frame.columns[frame.columns.duplicated()])))
+            raise InputError(
+                f"Expected different column names in {side}; got {doubles} more than once. "
+                "Rename the columns."
+            )
+        return frame, notes
     if type(values).__module__.split(".")[0] == "torch":
         values = values.detach().cpu()
         values = values.float() if values.is_floating_point() and values.itemsize < 4 else values
-        values = values.numpy()
+        values = values.to_dense().resolve_conj().numpy()
     try:
+        if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+            values = np.ma.filled(values.astype(np.float64), np.nan)  # masked means missing
         array = np.asarray(values)
     except ValueError as error:
         raise InputError(
@@ -183,7 +192,13 @@ def _numbers(side: str, frame: pd.DataFrame) -> tuple[np.ndarray, list[str], lis
                 "imaginary part as two columns."
             )
         if pd.api.types.is_numeric_dtype(kind):  # bool counts as a number here
-            columns.append(values.to_numpy(dtype=np.float64))
+            numbers = values.to_numpy(dtype=np.float64)
+            if np.abs(numbers).max() >= 2**53 and len(np.unique(numbers)) < values.nunique():
+                raise InputError(
+                    f"Expected numbers that float64 tells apart in column {name}; got integers "
+                    "beyond 2^53. Leave an identifier out; subtract the smallest from a time."
+                )
+            columns.append(numbers)
             names.append(name)
             continue
         text = values.astype(str).str.strip()

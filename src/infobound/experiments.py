@@ -23,6 +23,10 @@ from infobound.estimates import Estimate
 
 __all__ = ["Demo", "Reproduction", "demo", "reproduce", "resume", "sample"]
 
+RECORDS = {  # what the record of a kind of run must hold, to be resumed
+    "estimate": ("config", "own_module", "x_names", "y_names", "notes"),
+    "reproduce": ("config", "parameters"),
+}
 SHARE = 0.8  # the notebook marks where its smoothed curve first reaches 80 % of the truth
 
 
@@ -254,6 +258,12 @@ def resume(
     """
     run = runs.Run.open(path)
     kind = run.record.get("kind")
+    absent = [name for name in RECORDS.get(str(kind), ()) if run.record.get(name) is None]
+    if absent:
+        raise InputError(
+            f"Expected {', '.join(absent)} in {run.path / 'run.json'}; got a record without. "
+            "Restore it from a copy, or start the run again in another directory."
+        )
     if kind == "estimate":
         return estimates.resume(run, module=module, watch=watch, stop=stop)
     if kind == "reproduce":

@@ -107,7 +107,7 @@ def fit_fold(
         critic = inputs.critic(training, None, config)
     shuffle = np.random.default_rng(seeds[0]).permutation  # blocks must not follow the row order
     scored = _score(critic, bound, inputs.rows(shuffle(test)), config.eval_rows)
-    size = min(len(test), config.eval_rows)
+    size = min(len(test), len(training), config.eval_rows)  # --folds 2 tests more than it fits
     full = shuffle(training)[: len(training) // size * size]  # blocks of one size, one ceiling
     on_training = _score(critic, bound, inputs.rows(full), size)
     mode = _mode(kept, scored, on_training)
@@ -196,6 +196,7 @@ def _score(critic: nn.Module, bound: Bound, rows: train.Rows, size: int) -> Scor
     """Every row against the rows of its block; blocks have at most `size` rows."""
     blocks = -(-len(rows[0]) // size)
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    critic.eval()
     with torch.no_grad():
         for x, y in zip(*(side.tensor_split(blocks) for side in rows), strict=True):
             scores = critic(x, y)

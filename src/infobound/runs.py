@@ -163,10 +163,11 @@ class Run:
         record = cls(path, {}).read_json("run.json")
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise InputError(f"Expected a run of infobound; {path / 'run.json'} is something else.")
-        if record.get("version", 0) > VERSION:
+        version = record.get("version", 0)
+        if not isinstance(version, int) or version > VERSION:
             raise InputError(
                 f"Expected a run of version {VERSION} or older; {path} has version "
-                f"{record['version']}. Update infobound."
+                f"{version}. Update infobound."
             )
         return cls(path, record)
 
@@ -306,8 +307,11 @@ class Events:
 
     def graph(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
         """The module's graph, where it can be traced; False where it cannot."""
+        import torch
+
         try:
-            with warnings.catch_warnings():
+            # Without gradients, as the tracer's own check runs: critics may take another way with.
+            with warnings.catch_warnings(), torch.no_grad():
                 warnings.simplefilter("ignore")
                 self.writer.add_graph(module, inputs)
         except Exception:  # a user's module may do what no tracer follows; the run goes on
@@ -336,10 +340,13 @@ def _metadata(data: bytes) -> dict[str, str]:
 
 
 def _damaged(path: Path, error: object) -> InputError:
+    if path.name.startswith("checkpoint-"):
+        remedy = "Restore it from a copy, or delete it: what it held is computed again."
+    else:  # the settings or the rows: nothing can compute those again
+        remedy = "Restore it from a copy, or start the run again in another directory."
     return InputError(
         f"Expected a whole {path.name} as infobound writes it; {path} is truncated, damaged or "
-        f"something else ({error}). Restore it from a copy, or delete it: what it held is lost and "
-        "is computed again."
+        f"something else ({error}). {remedy}"
     )
 
 

@@ -6,8 +6,11 @@ is said here in one sentence; what is wrong with the values, in `data`.
 
 from __future__ import annotations
 
+import csv
 import difflib
 import fnmatch
+import itertools
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +52,7 @@ def read(
     if not len(frame):
         raise InputError(f"Expected rows in {path}; got a header only. Is the file complete?")
     names = [str(column) for column in frame.columns]
-    frame.columns = names
+    frame = frame.reset_index(drop=True).set_axis(names, axis=1)  # errors count rows from 1
     sides = [_select(names, selectors, side) for side, selectors in (("x", x), ("y", y))]
     both = [name for name in sides[0] if name in sides[1]]
     if both:
@@ -58,38 +61,63 @@ def read(
             "makes the information infinite. Take them out of --x or --y."
         )
     return pair_frames(
-        frame[sides[0]], frame[sides[1]], source=str(path), drop_missing=drop_missing
+        frame[sides[0]],
+        frame[sides[1]],
+        source=str(path),
+        notes=frame.attrs.get("notes", []),
+        drop_missing=drop_missing,
     )
 
 
 def _csv(path: Path) -> pd.DataFrame:
-    """Separated text; the separator is found from the content, numbers are read exactly."""
-    import csv
-
+    """Separated text; the separator is found from the first lines, numbers are read exactly."""
     import pandas as pd
 
     opener: Callable[..., Any] = open
-    if path.suffix == ".gz":
+    if path.suffix.lower() == ".gz":
         import gzip
 
         opener = gzip.open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-        head = file.readline() + file.readline()
-    separator = "\t" if ".tsv" in path.suffixes else ","
-    if separator not in head:
-        try:
-            separator = csv.Sniffer().sniff(head, delimiters=";\t |").delimiter
-        except csv.Error:  # one column
-            separator = ","
+        lines = list(itertools.islice(file, 50))
+    separator, rows = _separated(lines, "\t" if ".tsv" in path.suffixes else ",")
+    cells = [cell.strip() for row in rows[1:] for cell in row]
+    commas = separator != "," and any(re.fullmatch(r"[-+]?\d+,\d+", cell) for cell in cells)
+    commas = commas and not any(re.fullmatch(r"[-+]?\d*\.\d+", cell) for cell in cells)
     exact: dict[str, Any] = {}
     if tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1):
         exact = {"float_precision": "round_trip"}  # what later versions do by default
-    frame = pd.read_csv(path, sep=separator, encoding="utf-8-sig", low_memory=False, **exact)
-    header = head.splitlines()[0]
-    plain = [cell.strip() for cell in next(csv.reader([header], delimiter=separator))]
+    frame = pd.read_csv(
+        path,
+        sep=separator,
+        decimal="," if commas else ".",
+        skipinitialspace=True,  # a cell of spaces is an empty one
+        encoding="utf-8-sig",
+        low_memory=False,
+        **exact,
+    )
+    if not isinstance(frame.index, pd.RangeIndex) and frame.iloc[:, -1].isna().all():
+        # A separator at the end of each row, and none in the header: no column of row names.
+        names, frame = frame.columns, frame.reset_index()
+        frame = frame.iloc[:, : len(names)].set_axis(names, axis=1)
+    plain = [cell.strip() for cell in rows[0]] if rows else []
     if len(plain) == len(frame.columns):  # pandas renames doubles; say so instead
         frame.columns = pd.Index([p or str(c) for p, c in zip(plain, frame.columns, strict=True)])
+    frame.attrs["notes"] = ["Commas read as decimal points (1,5 is 1.5)."] if commas else []
     return frame
+
+
+def _separated(lines: list[str], usual: str) -> tuple[str, list[list[str]]]:
+    """The separator that parts header and first row alike (or nearly so), and the lines parted."""
+    found = {
+        sign: list(csv.reader(lines, delimiter=sign, skipinitialspace=True))
+        for sign in (usual, *";\t,| ")
+    }
+    for more in (0, 1):  # one more: row names, or a separator at the end
+        for sign, rows in found.items():
+            if rows and 1 < len(rows[0]) == len(rows[min(1, len(rows) - 1)]) - more:
+                return sign, rows
+    return usual, found[usual]
 
 
 def _parquet(path: Path) -> pd.DataFrame:
@@ -99,27 +127,28 @@ def _parquet(path: Path) -> pd.DataFrame:
 
 
 def _arrays(path: Path) -> pd.DataFrame:
-    """An npz file: array `x` becomes column x, or columns x[0], x[1], ... when it has several."""
+    """An npz file: array `x` becomes column x, or columns x[0], x[1], ... when it has several.
+
+    A single number, such as a seed or a known MI, is no column and is passed over.
+    """
     import pandas as pd
 
     columns: dict[str, np.ndarray] = {}
     with np.load(path, allow_pickle=False) as arrays:
-        lengths = {name: arrays[name].shape[:1] for name in arrays.files}
-        if len(set(lengths.values())) > 1:
-            said = ", ".join(
-                f"{name} {shape[0] if shape else 0}" for name, shape in lengths.items()
-            )
+        found = {name: arrays[name] for name in arrays.files}
+        found = {name: array for name, array in found.items() if array.ndim}
+        if len({len(array) for array in found.values()}) > 1:
+            said = ", ".join(f"{name} {len(array)}" for name, array in found.items())
             raise InputError(
                 f"Expected arrays of equal length in {path}; got rows: {said}. Save the paired "
                 "arrays alone."
             )
-        for name in arrays.files:
-            array = arrays[name]
-            if array.ndim == 1:
-                columns[name] = array
-            else:
-                flat = array.reshape(len(array), -1)
-                columns |= {f"{name}[{k}]": flat[:, k] for k in range(flat.shape[1])}
+    for name, array in found.items():
+        if array.ndim == 1:
+            columns[name] = array
+        else:
+            flat = array.reshape(len(array), -1)
+            columns |= {f"{name}[{k}]": flat[:, k] for k in range(flat.shape[1])}
     return pd.DataFrame(columns)
 
 
@@ -168,6 +197,11 @@ def _open(path: Path) -> pd.DataFrame:
     except PermissionError as error:
         raise InputError(
             f"Expected to read {path}; permission is denied. Change its permissions."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"Expected text in UTF-8; {path} cannot be read as that ({error}). "
+            "Save it as UTF-8; spreadsheets call that 'CSV UTF-8'."
         ) from error
     except Exception as error:  # each library has exceptions of its own for a broken file
         reason = str(error).strip().splitlines() or [type(error).__name__]

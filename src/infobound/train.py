@@ -98,6 +98,7 @@ def device(config: Config) -> torch.device:
 def value(critic: nn.Module, bound: Bound, rows: Rows, limit: int) -> float:
     """The bound over all pairs of the first `limit` rows, nats."""
     x, y = rows[0][:limit], rows[1][:limit]
+    critic.eval()
     with torch.no_grad():
         return float(bound.estimate(critic(x, y)))
 
@@ -148,6 +149,11 @@ def fit(
     if config.patience and validation is None:
         config = config.with_(patience=0)
     parameters = [p for p in critic.parameters() if p.requires_grad]
+    if not parameters:
+        raise InputError(
+            "Expected a critic with parameters that require gradients; got one without any. "
+            "Unfreeze some, or evaluate it: BOUNDS['infonce'].estimate(critic(x, y))."
+        )
     optimiser = torch.optim.AdamW(
         parameters, lr=config.lr, betas=(config.b1, config.b2), weight_decay=config.weight_decay
     )
@@ -158,6 +164,7 @@ def fit(
         _load(run, name, critic, optimiser, generator, state)
         writer = run.tensorboard(name, purge_step=state.step)
         if state.step == 0:
+            critic.eval()
             writer.graph(critic, (train[0][:2], train[1][:2]))
     ceiling = math.inf if bound.ceiling is None else bound.ceiling(_size(train, validation, config))
 
@@ -210,7 +217,11 @@ def _step(
     rows = rows.to(train[0].device)
     for group in optimiser.param_groups:
         group["lr"] = config.lr * _rate(state.step, config)
-    scores = critic(train[0][rows], train[1][rows])
+    critic.train()
+    place = train[0].device
+    with torch.random.fork_rng([place] if place.type == "cuda" else []):
+        torch.manual_seed(generator.initial_seed() + state.step)  # dropout draws from global state
+        scores = critic(train[0][rows], train[1][rows])
     if scores.shape != (size, size):
         raise InputError(
             f"Expected scores of shape {(size, size)} from the critic; got {tuple(scores.shape)}. "
