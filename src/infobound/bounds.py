@@ -55,10 +55,11 @@ class Bound:
     ceiling: Callable[..., float] | None = None  # m -> the largest estimate, nats; None: no limit
     settings: tuple[str, ...] = ()  # keyword arguments of terms, objective and ceiling: see `bind`
     running: Callable[[Tensor], Tensor] | None = None  # MINE: scores -> log of the batch's mean e^f
+    mean: Callable[[Tensor], Tensor] | None = None  # the terms' mean, where it is cheaper alone
 
     def estimate(self, scores: Tensor) -> Tensor:
         """The mean of the terms: scores (n, m) -> a scalar, nats."""
-        return self.terms(scores).mean()
+        return self.terms(scores).mean() if self.mean is None else self.mean(scores)
 
     def bind(self, **settings: Any) -> Bound:
         """This bound with some settings fixed; an `InputError` for one that it does not have.
@@ -103,6 +104,20 @@ def infonce(scores: Tensor, *, over: Literal["y", "x", "both"] = "both") -> Tens
     weights = torch.softmax(table.detach(), dim=1).masked_fill(_diagonal(table), 0)
     log_means = torch.logsumexp(table, dim=1) - math.log(table.shape[1])
     return table.diagonal() - log_means - _columns(weights)
+
+
+def infonce_mean(scores: Tensor, *, over: Literal["y", "x", "both"] = "both") -> Tensor:
+    """The mean of `infonce`'s terms, without what they hold beside it: (n, m) -> a scalar, nats.
+
+    Example:
+        >>> infonce_mean(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]]), over="y")
+        tensor(0.6910)
+    """
+    if over == "both":
+        return (infonce_mean(scores, over="y") + infonce_mean(scores, over="x")) / 2
+    table = _checked(scores) if over == "y" else _checked(scores)[:, : len(scores)].T
+    log_means = torch.logsumexp(table, dim=1) - math.log(table.shape[1])
+    return (table.diagonal() - log_means).mean()
 
 
 def dv(scores: Tensor) -> Tensor:
@@ -378,13 +393,16 @@ def _alpha_ceiling(m: int, *, alpha: float = 0.5) -> float:
 BOUNDS: dict[str, Bound] = {
     "infonce": Bound("InfoNCE, both directions", infonce, True,
         "The mean of normalising over y for each x and over x for each y; at most log K.",
-        "van den Oord et al. 2018", "https://arxiv.org/abs/1807.03748", ceiling=math.log),
+        "van den Oord et al. 2018", "https://arxiv.org/abs/1807.03748", ceiling=math.log,
+        mean=infonce_mean),
     "infonce_over_y": Bound("InfoNCE over y", partial(infonce, over="y"), True,
         "Which y belongs to this x: the text of the notebook; at most log K.",
-        "van den Oord et al. 2018", "https://arxiv.org/abs/1807.03748", ceiling=math.log),
+        "van den Oord et al. 2018", "https://arxiv.org/abs/1807.03748", ceiling=math.log,
+        mean=partial(infonce_mean, over="y")),
     "infonce_over_x": Bound("InfoNCE over x", partial(infonce, over="x"), True,
         "Which x belongs to this y: the code of the notebook; at most log K.",
-        "van den Oord et al. 2018", "https://arxiv.org/abs/1807.03748", ceiling=math.log),
+        "van den Oord et al. 2018", "https://arxiv.org/abs/1807.03748", ceiling=math.log,
+        mean=partial(infonce_mean, over="x")),
     "dv": Bound("Donsker-Varadhan", dv, False,
         "A lower bound only as n grows: the log of a sample mean is too low on average.",
         "Donsker and Varadhan 1983", "https://doi.org/10.1002/cpa.3160360204"),

@@ -248,7 +248,11 @@ class TasksCommand:
                 sides, what = f"{task.dim_x}, {task.dim_y}", tasks.says(entry.task)
                 mi = task.mi / (0.6931471805599453 if unit == "bits" else 1)
                 rows.append([suite, entry.task, said, sides, f"{mi:.4f}", what])
-                record = {"suite": suite, "task": entry.task, "parameters": settings}
+                record: dict[str, Any] = {
+                    "suite": suite,
+                    "task": entry.task,
+                    "parameters": settings,
+                }
                 record |= {"dim_x": task.dim_x, "dim_y": task.dim_y, "mi": mi, "unit": unit}
                 records.append({**record, "note": what})
         columns = ["suite", "task", "parameters", "x, y", "mi", "what it is"]
@@ -321,7 +325,7 @@ class Session:
         finally:
             signal.signal(signal.SIGINT, before)
 
-    @contextmanager
+    @contextlib.contextmanager
     def counting(self, out: Path) -> Iterator[Callable[[Any], None]]:
         """The bar of a study; what it has done is on disk, so Ctrl-C need not wait for anything."""
         from infobound.terminal import StudyBar

@@ -51,13 +51,18 @@ class Config:
     """Level of the interval around the estimate."""
     bound: str = "infonce"
     """The bound that is trained and reported on held-out rows; `infobound bounds` lists them."""
-    base: Literal["auto", "gaussian", "none"] = "auto"
-    """Closed-form model that the critic starts from. auto: gaussian; none for your own module."""
+    estimator: Literal["default", "gaussian", "student", "ksg"] = "default"
+    """default: all of what follows; or a second opinion: the Gaussian or the Student copula alone,
+    or Kraskov's nearest neighbours (no held-out value)."""
+    base: str = "auto"
+    """Closed-form models that the critic may start from, the best on held-out rows is taken:
+    gaussian, gaussian_raw, student, contaminated, mixture, several with commas, none; auto: all,
+    and none for your own module."""
     critic: str = "separable"
     """The network: separable, joint (the notebook's), bilinear, or none (the base alone)."""
     transform: Literal["auto", "both", "scores", "robust", "raw"] = "auto"
-    """Columns as the network sees them: normal scores, robustly scaled, both, or raw.
-    auto: both, and raw for your own module."""
+    """Columns as the network sees them: normal scores, robustly scaled, both with their radii, or
+    raw. auto: both, and raw for your own module."""
     hidden_dim: int = 128
     """Width of the hidden layers."""
     hidden_layers: int = 2
@@ -68,9 +73,9 @@ class Config:
     """Activation of the hidden layers."""
     init_std: float = 0.0
     """Weights drawn from N(0, init_std^2), biases 0, as the notebook does; 0: scaled by fan-in."""
-    n_iters: int = 1000
+    n_iters: int = 1500
     """Training iterations at most (per fold)."""
-    batch_size: int = 512
+    batch_size: int = 256
     """Rows per batch; each row's negatives are the other rows of its batch."""
     replace: bool = False
     """Draw the rows of a batch with replacement."""
@@ -78,13 +83,15 @@ class Config:
     """Adam's learning rate."""
     b1: float = 0.9
     """Adam's decay of the first moment."""
-    b2: float = 0.999
+    b2: float = 0.99
     """Adam's decay of the second moment."""
+    ema: float = 0.98
+    """Decay of the moving average of the weights, which is what is evaluated and kept; 0: none."""
     weight_decay: float = 1e-2
     """Decoupled weight decay (AdamW); 0 gives Adam."""
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant"] = "constant"
     """How the learning rate falls over n_iters."""
-    eval_every: int = 50
+    eval_every: int = 25
     """Iterations between two evaluations, on training and on validation rows."""
     patience: int = 6
     """Stop after so many evaluations without a better validation value and keep the best weights;
@@ -126,7 +133,7 @@ class Config:
             _expect(getattr(self, name) >= 0, name, "zero or more", getattr(self, name))
         for name in ("validation", "level"):
             _expect(0 < getattr(self, name) < 1, name, "in (0, 1)", getattr(self, name))
-        for name in ("b1", "b2"):
+        for name in ("b1", "b2", "ema"):
             _expect(0 <= getattr(self, name) < 1, name, "in [0, 1)", getattr(self, name))
         for name in ("alpha", "ma_rate", "smoothing"):
             _expect(0 < getattr(self, name) <= 1, name, "in (0, 1]", getattr(self, name))
@@ -175,6 +182,7 @@ class Config:
             lr=1e-4,
             b1=0.5,
             b2=0.999,
+            ema=0.0,
             weight_decay=0.0,
             schedule="constant",
             eval_every=100,

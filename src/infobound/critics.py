@@ -9,6 +9,7 @@ contract can be trained and evaluated. What is maximised over the scores is in `
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from infobound.config import Config
 from infobound.errors import InputError
 
-__all__ = ["CRITICS", "Bilinear", "Composite", "Joint", "Separable", "build"]
+__all__ = ["CRITICS", "Bilinear", "Composite", "Joint", "Reads", "Separable", "build"]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,
@@ -159,11 +160,17 @@ class Bilinear(nn.Module):
         return x @ self.weight @ y.T
 
 
+class Reads(NamedTuple):
+    """Which columns of x and of y a part of a critic reads; all of them if not said."""
+
+    x: slice = slice(None)
+    y: slice = slice(None)
+
+
 class Composite(nn.Module):
     """base + network, clipped: what is trained and evaluated; either part may be absent.
 
-    The base is a closed-form log ratio and is not trained. It reads the first `columns` of x and
-    of y, the network the others.
+    The base is a closed-form log ratio and is not trained.
 
     Example:
         >>> Composite(None, Bilinear(1, 1))(torch.ones(2, 1), torch.ones(2, 1)).sum().item()
@@ -175,24 +182,24 @@ class Composite(nn.Module):
         base: nn.Module | None,
         network: nn.Module | None,
         *,
-        columns: tuple[int, int] = (0, 0),
+        base_reads: Reads | None = None,
+        network_reads: Reads | None = None,
         gamma: float = 0.0,
     ) -> None:
         super().__init__()
         assert base is not None or network is not None
         self.base = None if base is None else base.requires_grad_(False)
         self.network = network
-        self.columns = columns
+        self.base_reads = base_reads or Reads()
+        self.network_reads = network_reads or Reads()
         self.gamma = gamma
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Scores (n, m) of x (n, p) against y (m, q)."""
-        p, q = self.columns
         parts = []
-        if self.base is not None:
-            parts.append(self.base(x[:, :p], y[:, :q]))
-        if self.network is not None:
-            parts.append(self.network(x[:, p:], y[:, q:]))
+        for part, reads in ((self.base, self.base_reads), (self.network, self.network_reads)):
+            if part is not None:
+                parts.append(part(x[:, reads.x], y[:, reads.y]))
         scores: Tensor = sum(parts[1:], parts[0])
         return scores.clamp(-self.gamma, self.gamma) if self.gamma else scores
 

@@ -24,6 +24,7 @@ __all__ = [
     "as_pair",
     "constant_columns",
     "duplicated_columns",
+    "has_ties",
     "hold_out",
     "pair_frames",
     "repeated_rows",
@@ -305,8 +306,24 @@ class Transform:
         return np.stack(columns, axis=1)
 
     def robust(self, rows: np.ndarray) -> np.ndarray:
-        """(x - median) / scale, softly clipped to (-10, 10), (n, d)."""
-        return 10 * np.tanh((rows - self.centre) / self.scale / 10)
+        """(x - median) / scale, (n, d); beyond +-5 it grows as a logarithm: 1000 becomes 11.9."""
+        scaled = (rows - self.centre) / self.scale
+        beyond = np.maximum(np.abs(scaled) - 5, 0)
+        return np.clip(scaled, -5, 5) + np.sign(scaled) * np.log1p(beyond)
+
+    def radii(self, rows: np.ndarray) -> np.ndarray:
+        """How far out each row is, (n, 4): |z|^2 and log |z|^2 of the scores and of `robust`.
+
+        Networks find radii hard to learn from many coordinates; here they are columns, softly
+        scaled with the numbers of degrees of freedom rather than fitted.
+        """
+        columns = []
+        for z in (self.normal_scores(rows), self.robust(rows)):
+            square = (z**2).sum(axis=1) / rows.shape[1]
+            spread = np.sqrt(2 / rows.shape[1])
+            columns += [3 * np.tanh((square - 1) / spread / 3)]
+            columns += [np.clip(np.log(square + 1e-2) / spread, -5, 5)]
+        return np.stack(columns, axis=1)
 
 
 def repeated_rows(pair: Pair) -> int:
@@ -318,6 +335,16 @@ def repeated_rows(pair: Pair) -> int:
     """
     rows = np.ascontiguousarray(np.concatenate([pair.x, pair.y], axis=1))
     return len(rows) - len(np.unique(rows.view([("", rows.dtype)] * rows.shape[1])))
+
+
+def has_ties(pair: Pair) -> bool:
+    """Whether in any column more than one row in twenty repeats a value.
+
+    Example:
+        >>> has_ties(as_pair([1, 1, 2], [1, 2, 3]))
+        True
+    """
+    return any(len(np.unique(c)) < 0.95 * len(c) for side in (pair.x, pair.y) for c in side.T)
 
 
 def constant_columns(pair: Pair) -> tuple[str, ...]:

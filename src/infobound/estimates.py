@@ -25,12 +25,16 @@ from infobound.bounds import Bound
 from infobound.config import Config
 from infobound.diagnostics import Evidence, Finding, findings
 from infobound.errors import InputError
-from infobound.folds import Fold, bind, fit_fold
+from infobound.folds import Fold, bind, candidates, fit_fold
+from infobound.neighbours import ksg_terms
 
 __all__ = ["Estimate", "draw", "estimate", "estimate_pair", "in_unit", "resume"]
 
 
-IN_NATS = ("mi", "interval", "held_out", "held_out_error", "training", "ceiling", "certified")
+FEW_COLUMNS = 4  # of x and y together, up to which nearest neighbours may overrule the critic
+CLEAR = 0.05  # nats by which they must find more: their own bias can be some hundredths
+IN_NATS = ("mi", "interval", "held_out", "held_out_error", "training", "ceiling")
+IN_NATS += ("certified", "ksg")
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,9 @@ class Estimate:
     its standard error `held_out_error`; negative values are kept as they are. `training` is the
     same bound on the rows that the critics were trained on, too high by nature; it is here to be
     compared, not quoted. `ceiling` is the largest value that the bound can show. What was not
-    computed is None.
+    computed is None. `method` says what made `mi`: "critic", "base" (a closed form alone, in every
+    fold) or "ksg" (nearest neighbours, where they find more); `bases` names each fold's base and
+    `ksg` is the second opinion, where there is one.
 
     Example:
         >>> import numpy as np
@@ -54,12 +60,15 @@ class Estimate:
 
     mi: float
     interval: tuple[float, float]
-    held_out: float
-    held_out_error: float
-    training: float
+    held_out: float | None
+    held_out_error: float | None
+    training: float | None
     ceiling: float | None
     certified: float | None
     p_value: float | None
+    ksg: float | None
+    method: str
+    bases: tuple[str, ...]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     n: int
@@ -80,10 +89,10 @@ class Estimate:
     def __str__(self) -> str:
         """One line, with the unit."""
         low, high = self.interval
-        return (
-            f"I(X;Y) = {self.mi:.3f} nats [{low:.3f}, {high:.3f}], "
-            f"held-out {self.held_out:.3f} +- {self.held_out_error:.3f}, {self.n:,} rows"
-        )
+        held_out = ""
+        if self.held_out is not None:
+            held_out = f"held-out {self.held_out:.3f} +- {self.held_out_error:.3f}, "
+        return f"I(X;Y) = {self.mi:.3f} nats [{low:.3f}, {high:.3f}], {held_out}{self.n:,} rows"
 
     def as_dict(self, unit: str = "nats") -> dict[str, Any]:
         """Plain values, fit for JSON; `unit` is nats or bits."""
@@ -94,7 +103,7 @@ class Estimate:
         """The inverse of `as_dict` in nats, also after a way through JSON."""
         known = {k: v for k, v in values.items() if k != "unit"}
         known["interval"] = tuple(known["interval"])
-        known["notes"] = tuple(known["notes"])
+        known["notes"], known["bases"] = tuple(known["notes"]), tuple(known["bases"])
         known["findings"] = tuple(Finding(**finding) for finding in known["findings"])
         return cls(**known)
 
@@ -192,7 +201,11 @@ def estimate_pair(
     """`estimate` for rows that `data` has validated, such as those of `data.read`."""
     here = None
     if run is not None:
-        bind(config), train.device(config)  # say no before a folder is made
+        (
+            bind(config),
+            candidates(config, module),
+            train.device(config),
+        )  # say no before a folder is made
         data.split(len(pair.x), config.folds, seed=config.seed)
         record = {"kind": "estimate", "config": config.as_dict(), "own_module": module is not None}
         record |= {"x_names": pair.x_names, "y_names": pair.y_names, "notes": pair.notes}
@@ -238,67 +251,124 @@ def _estimate(
     watch: Callable[[train.Progress], None] | None,
     stop: Callable[[], bool] | None,
 ) -> Estimate:
-    """All folds, and what they say together."""
+    """All folds, what they say together, and the second opinion."""
     start = time.perf_counter()
     bound = bind(config)
-    folds: list[Fold] = []
-    for k, (training, test) in enumerate(data.split(len(pair.x), config.folds, seed=config.seed)):
-        folds.append(fit_fold(k, training, test, pair, config, bound, module, run, watch, stop))
-        if run is not None:
-            run.write_metrics(_metrics(folds))
-    terms = np.concatenate([fold.test.terms for fold in folds])
-    points = np.concatenate([getattr(fold.test, fold.mode) for fold in folds])
-    held_out, error = float(terms.mean()), float(terms.std() / math.sqrt(len(terms)))
-    training_value = float(np.mean([fold.training.terms.mean() for fold in folds]))
-    mi = float(np.average([fold.point() for fold in folds], weights=[len(f.rows) for f in folds]))
-    # The correction is half of the gap between the two values; half of it again is its doubt.
-    doubt = (mi - float(points.mean())) / 2
-    half = NormalDist().inv_cdf((1 + config.level) / 2) * math.hypot(
-        float(points.std()) / math.sqrt(len(points)), doubt
-    )
-    block = min(len(f.rows) // -(-len(f.rows) // config.eval_rows) for f in folds)
-    ceiling = None if bound.ceiling is None else float(bound.ceiling(block))
-    kept = sum(fold.kept for fold in folds)
+    if config.estimator == "ksg":
+        numbers, folds = _neighbours_alone(pair, config), []
+    else:
+        folds = []
+        for k, (training, test) in enumerate(
+            data.split(len(pair.x), config.folds, seed=config.seed)
+        ):
+            folds.append(fit_fold(k, training, test, pair, config, bound, module, run, watch, stop))
+            if run is not None:
+                run.write_metrics(_metrics(folds))
+        numbers = _together(pair, folds, config, bound)
+    block, late, capped = None, 0.0, False
+    if folds:
+        block = min(len(f.rows) // -(-len(f.rows) // config.eval_rows) for f in folds)
+        late = float(np.mean([_late(fold, config) for fold in folds]))
+        capped = any(fold.mode == "terms" for fold in folds) and numbers["method"] != "ksg"
+    ceiling = None if bound.ceiling is None or block is None else float(bound.ceiling(block))
+    low, high = numbers["interval"]
     evidence = Evidence(
         pair=pair,
-        mi=mi,
-        half_width=half,
-        train=training_value,
-        held_out=held_out,
-        error=error,
+        mi=numbers["mi"],
+        half_width=(high - low) / 2,
+        train=numbers["training"],
+        held_out=numbers["held_out"],
+        error=numbers["held_out_error"],
         block=block,
         ceiling=ceiling,
         is_lower_bound=bound.is_lower_bound,
         bound=config.bound,
-        late=float(np.mean([_late(fold, config) for fold in folds])),
-        capped=any(fold.mode == "terms" for fold in folds),
+        late=late,
+        capped=capped,
+        ksg=numbers["ksg"],
+        method=numbers["method"],
     )
     result = Estimate(
-        mi=mi,
-        interval=(mi - half, mi + half),
-        held_out=held_out,
-        held_out_error=error,
-        training=training_value,
+        **numbers,
         ceiling=ceiling,
         certified=None,
         p_value=None,
+        bases=tuple(fold.base or "none" for fold in folds),
         findings=findings(evidence),
         notes=pair.notes,
         n=len(pair.x),
         dim_x=pair.x.shape[1],
         dim_y=pair.y.shape[1],
         bound=config.bound,
-        critic=_describe(config, module),
-        kept=kept,
+        critic=_describe(folds, config, module),
+        kept=sum(fold.kept for fold in folds),
         config=config.as_dict(),
         seed=config.seed,
         versions=runs.versions(),
         seconds=time.perf_counter() - start,
     )
     if run is not None:
-        _pictures(run, result, folds[0].fit, bound)
+        if folds:
+            _pictures(run, result, folds[0].fit, bound)
         run.write_json("result.json", result.as_dict())
     return result
+
+
+def _together(pair: data.Pair, folds: list[Fold], config: Config, bound: Bound) -> dict[str, Any]:
+    """The numbers that all folds make, in nats; `docs/architecture.md` says why."""
+    terms = np.concatenate([fold.test.terms for fold in folds])
+    points = np.concatenate([getattr(fold.test, fold.mode) for fold in folds])
+    mi = float(np.average([fold.point() for fold in folds], weights=[len(f.rows) for f in folds]))
+    # The correction is half of the gap between the two values; half of it again is its doubt.
+    doubt, spread = (mi - float(points.mean())) / 2, points
+    method = "critic" if any(fold.kept for fold in folds) else "base"
+    others = _second_opinion(pair, config)
+    if others is not None:
+        gap = others[np.concatenate([fold.rows for fold in folds])] - points
+        error = float(gap.std()) / math.sqrt(len(gap))
+        if float(others.mean()) - mi > max(2 * error, CLEAR):
+            mi, doubt, spread, method = float(others.mean()), 0.0, others, "ksg"
+    return {
+        "mi": mi,
+        "interval": _interval(mi, spread, doubt, config),
+        "held_out": float(terms.mean()),
+        "held_out_error": float(terms.std() / math.sqrt(len(terms))),
+        "training": float(np.mean([fold.training.terms.mean() for fold in folds])),
+        "ksg": None if others is None else float(others.mean()),
+        "method": method,
+    }
+
+
+def _interval(mi: float, points: np.ndarray, doubt: float, config: Config) -> tuple[float, float]:
+    """At `config.level`: the sampling error of per-row values (n,) and another doubt, nats."""
+    half = NormalDist().inv_cdf((1 + config.level) / 2) * math.hypot(
+        float(points.std()) / math.sqrt(len(points)), doubt
+    )
+    return mi - half, mi + half
+
+
+def _neighbours_alone(pair: data.Pair, config: Config) -> dict[str, Any]:
+    """`estimator="ksg"`: an estimate that no held-out rows speak for."""
+    if len(pair.x) < data.FEWEST:
+        raise InputError(f"Expected at least {data.FEWEST} rows; got {len(pair.x)}.")
+    if data.has_ties(pair):
+        raise InputError(
+            "Expected columns without ties for the nearest neighbours; got columns in which values "
+            "repeat. Use the default estimator."
+        )
+    terms = ksg_terms(*(data.Transform.fit(v).normal_scores(v) for v in (pair.x, pair.y)))
+    mi = float(terms.mean())
+    numbers = dict.fromkeys(("held_out", "held_out_error", "training"))
+    interval = _interval(mi, terms, 0.0, config)
+    return {**numbers, "mi": mi, "interval": interval, "ksg": mi, "method": "ksg"}
+
+
+def _second_opinion(pair: data.Pair, config: Config) -> np.ndarray | None:
+    """The neighbours' per-row contributions (n,) where they are to be trusted, in few columns."""
+    few = pair.x.shape[1] + pair.y.shape[1] <= FEW_COLUMNS and len(pair.x) <= 200_000
+    if config.estimator != "default" or not few or data.has_ties(pair):
+        return None
+    return ksg_terms(*(data.Transform.fit(v).normal_scores(v) for v in (pair.x, pair.y)))
 
 
 def _pictures(run: runs.Run, result: Estimate, fit: train.Fit | None, bound: Bound) -> None:
@@ -307,9 +377,9 @@ def _pictures(run: runs.Run, result: Estimate, fit: train.Fit | None, bound: Bou
         title=f"I(X;Y), {result.n:,} rows",
         mi=result.mi,
         interval=result.interval,
-        held_out=result.held_out,
-        held_out_error=result.held_out_error,
-        training=result.training,
+        held_out=float(result.held_out or 0),
+        held_out_error=float(result.held_out_error or 0),
+        training=float(result.training or 0),
         ceiling=result.ceiling,
         level=result.config["level"],
     )
@@ -340,11 +410,13 @@ def _metrics(folds: list[Fold]) -> list[dict[str, Any]]:
     return rows
 
 
-def _describe(config: Config, module: nn.Module | None) -> str:
-    """The critic in words: base + network."""
-    base = ("gaussian" if module is None else "none") if config.base == "auto" else config.base
+def _describe(folds: list[Fold], config: Config, module: nn.Module | None) -> str:
+    """The critic in words: bases + network."""
+    if config.estimator != "default":
+        return config.estimator
     network = config.critic if module is None else type(module).__name__
-    return " + ".join(part for part in (base, network) if part != "none")
+    bases = sorted({fold.base for fold in folds if fold.base is not None})
+    return " + ".join(part for part in ("/".join(bases), network) if part not in ("", "none"))
 
 
 def _late(fold: Fold, config: Config) -> bool:

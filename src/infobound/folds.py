@@ -1,6 +1,6 @@
 """One fold of the cross-fitting: fit on its training rows, choose there, report on its test rows.
 
-The way: `data` (transform) -> `copulas` (base) -> `train` (network on the base) -> `bounds`. What
+The way: `data` (transform) -> `copulas` (bases) -> `train` (network on the base) -> `bounds`. What
 the folds say together is in `estimates`.
 """
 
@@ -18,12 +18,13 @@ from torch import Tensor, nn
 from infobound import critics, data, train
 from infobound.bounds import BOUNDS, Bound, lookup
 from infobound.config import Config
-from infobound.copulas import GaussianCopula
+from infobound.copulas import BASES
 from infobound.errors import InputError
 from infobound.runs import Run
 
 __all__ = ["Fold", "Scored", "bind", "fit_fold"]
 
+FEW = 1500  # training rows; with fewer, bases are compared on several splits
 RELIABLE = 0.1  # relative standard error up to which an average of e^f is taken at its word
 
 
@@ -50,17 +51,24 @@ class Scored:
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold's outcome; `rows` are its test rows."""
+    """One fold's outcome; `rows` are its test rows, in the order in which they were scored."""
 
     rows: np.ndarray
     fit: train.Fit | None
+    base: str | None
     kept: bool
+    closed: float | None  # the base's own MI, nats, where its bias is known and it stands alone
     test: Scored
     training: Scored
     mode: str  # which contributions make the point estimate: positives, dv or terms
 
     def point(self) -> float:
-        """The mean of the training and the held-out value: their errors cancel to first order."""
+        """The base's own MI, or the mean of the training and the held-out value.
+
+        The errors of those two cancel to first order.
+        """
+        if self.closed is not None and self.mode == "positives":
+            return self.closed
         return (
             float(getattr(self.test, self.mode).mean() + getattr(self.training, self.mode).mean())
             / 2
@@ -83,11 +91,12 @@ def fit_fold(
     seeds = [int(s) for s in np.random.SeedSequence([config.seed, k]).generate_state(3)]
     fit_rows, validation_rows = data.hold_out(training, config.validation, seed=seeds[0])
     inputs = _Inputs.make(pair, training, config, module)
+    validation = inputs.rows(validation_rows)
+    alone, base = _best_bases(inputs, training, fit_rows, validation_rows, config, module, seeds[0])
     network = _network(inputs, config, module, seeds[1])
     critic, fitted = None, None
     if network is not None:
-        start = inputs.critic(fit_rows, network, config)
-        validation = inputs.rows(validation_rows)
+        start = inputs.critic(base, fit_rows, network, config)
         fitted = train.fit(
             start,
             bound,
@@ -100,18 +109,23 @@ def fit_fold(
             watch=watch,
             stop=stop,
         )
-        if start.base is None or _gains(start, bound, validation, config):
+        rival = None if alone is None else inputs.critic(alone, fit_rows, None, config)
+        if rival is None or _gains(start, rival, bound, validation, config):
             critic, training = start, fit_rows
     kept = critic is not None
+    base = base if kept else alone
     if critic is None:  # the base alone needs no validation rows: it is fitted to those as well
-        critic = inputs.critic(training, None, config)
+        critic = inputs.critic(base, training, None, config)
     shuffle = np.random.default_rng(seeds[0]).permutation  # blocks must not follow the row order
-    scored = _score(critic, bound, inputs.rows(shuffle(test)), config.eval_rows)
-    size = min(len(test), len(training), config.eval_rows)  # --folds 2 tests more than it fits
+    test = shuffle(test)
+    scored = _score(critic, bound, inputs.rows(test), config.eval_rows)
+    size = len(test) // -(-len(test) // config.eval_rows)  # as many rows as in a block of the test
+    size = min(size, len(training))  # --folds 2 tests more than it fits
     full = shuffle(training)[: len(training) // size * size]  # blocks of one size, one ceiling
     on_training = _score(critic, bound, inputs.rows(full), size)
     mode = _mode(kept, scored, on_training)
-    return Fold(test, fitted, kept, scored, on_training, mode)
+    closed = None if kept else getattr(critic.base, "mi", None)
+    return Fold(test, fitted, base, kept, closed, scored, on_training, mode)
 
 
 def _mode(kept: bool, test: Scored, training: Scored) -> str:
@@ -129,31 +143,37 @@ def _mode(kept: bool, test: Scored, training: Scored) -> str:
 
 @dataclass(frozen=True)
 class _Inputs:
-    """All rows as the critics see them: the base's normal scores first, then the network's."""
+    """All rows as the critics see them, and which columns are which: a `Reads` for each kind."""
 
     x: Tensor
     y: Tensor
-    columns: tuple[int, int]
+    reads: dict[str, critics.Reads]
+    fitted: dict[
+        tuple[str, bytes], nn.Module
+    ]  # bases by name and rows, so that none is fitted twice
 
     @classmethod
     def make(
         cls, pair: data.Pair, training: np.ndarray, config: Config, module: nn.Module | None
     ) -> _Inputs:
         """Transforms are fitted on the fold's training rows alone."""
-        kind, base = config.transform, config.base
+        kind = config.transform
         kind = ("both" if module is None else "raw") if kind == "auto" else kind
-        base = ("gaussian" if module is None else "none") if base == "auto" else base
-        sides, columns = [], []
+        sides: list[Tensor] = []
+        slices: dict[str, list[slice]] = {}
         for values in (pair.x, pair.y):
-            transform = data.Transform.fit(values[training])
-            scores = transform.normal_scores(values)
-            network = {"scores": [scores], "raw": [values], "robust": [transform.robust(values)]}
-            network["both"] = network["scores"] + network["robust"]
-            parts = ([] if base == "none" else [scores]) + network[kind]
-            columns.append(0 if base == "none" else scores.shape[1])
+            fitted = data.Transform.fit(values[training])
+            d = values.shape[1]
+            parts = [fitted.normal_scores(values), fitted.robust(values)]
+            slices.setdefault("scores", []).append(slice(0, d))
+            slices.setdefault("robust", []).append(slice(d, 2 * d))
+            parts += [values] if kind == "raw" else [fitted.radii(values)]
+            slices.setdefault("raw", []).append(slice(2 * d, 3 * d))
+            slices.setdefault("both", []).append(slice(0, 2 * d + 4))
             side = torch.from_numpy(np.concatenate(parts, axis=1)).float()
             sides.append(side.to(train.device(config)))
-        return cls(sides[0], sides[1], (columns[0], columns[1]))
+        reads = {name: critics.Reads(*both) for name, both in slices.items()}
+        return cls(sides[0], sides[1], {**reads, "network": reads[kind]}, {})
 
     def rows(self, index: np.ndarray) -> train.Rows:
         """The rows with these numbers."""
@@ -161,34 +181,105 @@ class _Inputs:
         return self.x[at], self.y[at]
 
     def critic(
-        self, index: np.ndarray, network: nn.Module | None, config: Config
+        self, name: str | None, index: np.ndarray, network: nn.Module | None, config: Config
     ) -> critics.Composite:
-        """A base fitted to these rows, and the network on top."""
-        base = None
-        if any(self.columns):
-            x, y = self.rows(index)
-            base = GaussianCopula.fit(x[:, : self.columns[0]], y[:, : self.columns[1]])
+        """The base of that name, fitted to these rows, and the network on top."""
+        base, reads = None, critics.Reads()
+        if name is not None:
+            reads = self.reads[BASES[name].inputs]
+            if (name, index.tobytes()) not in self.fitted:
+                x, y = self.rows(index)
+                model = BASES[name].fit(x[:, reads.x], y[:, reads.y])
+                self.fitted[name, index.tobytes()] = model
+            base = self.fitted[name, index.tobytes()]
         if base is None and network is None:
             raise InputError("Expected a critic or a base; got --critic none with --base none.")
-        critic = critics.Composite(base, network, columns=self.columns, gamma=config.gamma)
+        critic = critics.Composite(
+            base,
+            network,
+            base_reads=reads,
+            network_reads=self.reads["network"],
+            gamma=config.gamma,
+        )
         return critic.to(self.x.device)
+
+
+def candidates(config: Config, module: nn.Module | None) -> list[str]:
+    """The closed-form models that the settings allow.
+
+    Raises:
+        InputError: an unknown name.
+
+    Example:
+        >>> candidates(Config(base="gaussian,mixture"), None)
+        ['gaussian', 'mixture']
+    """
+    if config.estimator in BASES:
+        return [config.estimator]
+    if config.base == "none" or (config.base == "auto" and module is not None):
+        return []
+    if config.base == "auto":
+        return list(BASES)
+    names = [name.strip() for name in config.base.split(",")]
+    for name in names:
+        if name not in BASES:
+            known = ", ".join(["auto", "none", *BASES])
+            raise InputError(f"Expected base to be among {known}; got {name!r}.")
+    return names
+
+
+def _best_bases(
+    inputs: _Inputs,
+    training: np.ndarray,
+    fit_rows: np.ndarray,
+    validation_rows: np.ndarray,
+    config: Config,
+    module: nn.Module | None,
+    seed: int,
+) -> tuple[str | None, str | None]:
+    """The best closed-form model, and the best that a network can start from.
+
+    Best is the highest InfoNCE on rows held out of the training rows. The negatives of a held-out
+    row are all held-out rows and rows of the fit, so that few held-out rows are no low ceiling.
+    """
+    names = candidates(config, module)
+    columns = inputs.reads["scores"].x.stop + inputs.reads["scores"].y.stop
+    possible = [name for name in names if BASES[name].possible(len(fit_rows), columns)]
+    splits = [(fit_rows, validation_rows)]
+    if len(training) < FEW:
+        splits = [data.hold_out(training, 0.2, seed=seed + extra) for extra in range(3)]
+    totals = dict.fromkeys(possible, 0.0)
+    for fit, held in splits if len(possible) > 1 else []:
+        x, _ = inputs.rows(held[: config.eval_rows])
+        _, y = inputs.rows(np.concatenate([held, fit])[: max(len(x), config.eval_rows)])
+        for name in possible:
+            with torch.no_grad():
+                scores = inputs.critic(name, fit, None, config)(x, y)
+                totals[name] += float(BOUNDS["infonce_over_y"].estimate(scores))
+    ranked = sorted(possible, key=lambda name: -totals[name])
+    starts = [name for name in ranked if BASES[name].can_start]
+    return (ranked[0] if ranked else None), (starts[0] if starts else None)
 
 
 def _network(
     inputs: _Inputs, config: Config, module: nn.Module | None, seed: int
 ) -> nn.Module | None:
     """A fresh network for one fold: a copy of the user's, or the one that is configured."""
+    if config.estimator != "default":
+        return None
     if module is not None:
         return copy.deepcopy(module)
-    dims = (inputs.x.shape[1] - inputs.columns[0], inputs.y.shape[1] - inputs.columns[1])
+    reads = inputs.reads["network"]
+    dims = (inputs.x[:1, reads.x].shape[1], inputs.y[:1, reads.y].shape[1])
     return critics.build(*dims, config, torch.Generator().manual_seed(seed))
 
 
-def _gains(critic: critics.Composite, bound: Bound, rows: train.Rows, config: Config) -> bool:
-    """Whether the network gains more than a standard error over its base on validation rows."""
-    plain = critics.Composite(critic.base, None, columns=critic.columns, gamma=critic.gamma)
-    ours = _score(critic, bound, rows, config.eval_rows).terms
-    gain = ours - _score(plain, bound, rows, config.eval_rows).terms
+def _gains(
+    critic: nn.Module, rival: nn.Module, bound: Bound, rows: train.Rows, config: Config
+) -> bool:
+    """Whether a critic gains more than a standard error over its rival on validation rows."""
+    ours, theirs = (_score(c, bound, rows, config.eval_rows).terms for c in (critic, rival))
+    gain = ours - theirs
     return bool(gain.mean() > gain.std() / math.sqrt(len(gain)))
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from infobound.bounds import Bound, moving_log_average
 from infobound.config import Config
@@ -68,6 +69,7 @@ class _State:
     finished: bool = False
     log_average: float = 0.0
     loss: float = math.nan
+    average: dict[str, Tensor] = field(default_factory=dict)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     history: list[tuple[float, ...]] = field(default_factory=list)
 
@@ -95,12 +97,14 @@ def device(config: Config) -> torch.device:
     return torch.device("cuda" if found and config.device != "cpu" else "cpu")
 
 
-def value(critic: nn.Module, bound: Bound, rows: Rows, limit: int) -> float:
-    """The bound over all pairs of the first `limit` rows, nats."""
+def value(
+    critic: nn.Module, bound: Bound, rows: Rows, limit: int, weights: Mapping[str, Tensor]
+) -> float:
+    """The bound over all pairs of the first `limit` rows, nats, at the critic's `weights`."""
     x, y = rows[0][:limit], rows[1][:limit]
     critic.eval()
     with torch.no_grad():
-        return float(bound.estimate(critic(x, y)))
+        return float(bound.estimate(functional_call(critic, dict(weights), (x, y))))
 
 
 def fit(
@@ -159,6 +163,8 @@ def fit(
     )
     generator = torch.Generator().manual_seed(seed)
     state = _State(log_average=math.log(config.ma_ef))
+    if config.ema:
+        state.average = {k: v.detach().clone() for k, v in critic.named_parameters()}
     writer = None
     if run is not None:
         _load(run, name, critic, optimiser, generator, state)
@@ -186,8 +192,7 @@ def fit(
         writer.close()
     if not state.finished:
         raise Interrupted
-    if config.patience:
-        critic.load_state_dict(state.best_weights)
+    critic.load_state_dict(state.best_weights if config.patience else _weights(critic, state))
     history = np.array(state.history, dtype=np.float64).reshape(-1, len(COLUMNS))
     return Fit(
         critic=critic,
@@ -239,7 +244,17 @@ def _step(
     (-objective).backward()
     optimiser.step()
     state.step += 1
+    if config.ema:  # a rate that begins at 1 forgets the start, as Adam's correction does
+        rate = max(1 - config.ema, 1 / (state.step + 1))
+        with torch.no_grad():
+            for name, parameter in critic.named_parameters():
+                state.average[name].lerp_(parameter, rate)
     state.loss = -float(objective.detach())
+
+
+def _weights(critic: nn.Module, state: _State) -> dict[str, Tensor]:
+    """What is evaluated and kept: the critic's tensors, averaged where there is an average."""
+    return {**critic.state_dict(), **state.average}
 
 
 def _rate(step: int, config: Config) -> float:
@@ -266,8 +281,11 @@ def _evaluate(
     if state.history and state.history[-1][0] == state.step:  # resumed just here
         return
     size = _size(train, validation, config)
-    on_train = value(critic, bound, train, size)
-    on_validation = math.nan if validation is None else value(critic, bound, validation, size)
+    weights = _weights(critic, state)
+    on_train, on_validation = (
+        math.nan if rows is None else value(critic, bound, rows, size, weights)
+        for rows in (train, validation)
+    )
     if not math.isfinite(on_train):
         raise InputError(
             f"Expected finite scores; the {bound.title} bound became {on_train} at iteration "
@@ -276,7 +294,7 @@ def _evaluate(
     state.history.append((float(state.step), state.loss, on_train, on_validation))
     if config.patience and on_validation > state.best:
         state.best, state.chosen = on_validation, state.step
-        state.best_weights = {k: v.detach().clone() for k, v in critic.state_dict().items()}
+        state.best_weights = {k: v.detach().clone() for k, v in weights.items()}
 
 
 def _announce(
@@ -306,6 +324,7 @@ def _save(
     """Everything that the next iteration depends on, in one file."""
     tensors = {f"weights.{k}": v for k, v in critic.state_dict().items()}
     tensors |= {f"best.{k}": v for k, v in state.best_weights.items()}
+    tensors |= {f"average.{k}": v for k, v in state.average.items()}
     for index, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{k}": v for k, v in moments.items()}
     tensors["generator"] = generator.get_state()
@@ -350,6 +369,7 @@ def _load(
         optimiser.load_state_dict({"state": moments, "param_groups": groups})
         generator.set_state(tensors["generator"])
         state.best_weights = {k: v.to(here[k]) for k, v in part("best").items()}
+        state.average = {k: v.to(here[k]) for k, v in part("average").items()}
         state.history = [tuple(record) for record in tensors["history"].tolist()]
         state.step, state.best = int(meta["step"]), float(meta["best"])
         state.chosen, state.finished = int(meta["chosen"]), bool(meta["finished"])
