@@ -5,7 +5,7 @@ import torch
 
 from infobound.config import Config
 from infobound.copulas import GaussianCopula
-from infobound.critics import CRITICS, Composite, Joint, build
+from infobound.critics import CRITICS, Composite, Joint, Reads, build
 from infobound.errors import InputError
 
 
@@ -102,9 +102,11 @@ def test_composite_gives_base_and_network_their_own_columns_and_clips():
     with torch.no_grad():
         network.weight.fill_(1.0)
     x, y = rows(6, 3, 2), rows(6, 2, 3)
-    both = Composite(base, network, columns=(1, 1))
+    first, rest = Reads(slice(0, 1), slice(0, 1)), Reads(slice(1, None), slice(1, None))
+    both = Composite(base, network, base_reads=first, network_reads=rest)
     expected = base(x[:, :1], y[:, :1]) + network(x[:, 1:], y[:, 1:])
     torch.testing.assert_close(both(x, y), expected)
-    clipped = Composite(base, network, columns=(1, 1), gamma=0.5)(x, y)
+    parts = {"base_reads": first, "network_reads": rest}
+    clipped = Composite(base, network, **parts, gamma=0.5)(x, y)
     assert clipped.abs().max() == 0.5
     assert not any(p.requires_grad for p in both.base.parameters())

@@ -68,10 +68,55 @@ def test_the_network_is_kept_where_the_base_is_wrong_and_not_where_it_is_right()
     rng = np.random.default_rng(0)
     x = rng.normal(size=2000)
     y = x**2 + 0.3 * rng.normal(size=2000)  # no Gaussian copula sees this
-    found = estimate(x, y, **FAST)
+    found = estimate(x, y, base="gaussian", **FAST)
     assert found.kept == 4
     assert found.held_out > 0.5
-    assert estimate(x, y, critic="none").held_out < 0.1
+    assert estimate(x, y, base="gaussian", critic="none").held_out < 0.1
+    straight = estimate(x, 0.8 * x + 0.6 * rng.normal(size=2000), base="gaussian", **FAST)
+    assert straight.kept <= 1
+
+
+def test_the_base_is_chosen_by_what_the_rows_are():
+    rng = np.random.default_rng(0)
+    x, noise = rng.normal(size=(2, 2000, 3))
+    normal = 0.7 * x + 0.5 * noise
+    heavy = np.sqrt(2 / rng.chisquare(2, size=(2000, 1)))
+    share = np.where(rng.uniform(size=(2000, 1)) < 0.5, 0.9 * x + 0.44 * noise, noise)
+    bent = x[:, :1] ** 2 + 0.3 * noise[:, :1]
+    for left, right, expected in [
+        (x, normal, {"gaussian", "gaussian_raw"}),
+        (heavy * x, heavy * normal, {"student"}),
+        (x, share, {"contaminated"}),
+        (x[:, :1], bent, {"mixture"}),
+    ]:
+        assert set(estimate(left, right, critic="none").bases) <= expected
+
+
+def test_the_second_opinion_overrules_only_what_it_clearly_beats():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=2000)
+    y = (5 * x) % 1 + rng.uniform(0, 0.05, size=2000)  # folded, with hard edges
+    folded = estimate(x, y, critic="none", base="gaussian")
+    assert folded.method == "ksg"
+    assert "second_opinion" in codes(folded)
+    plain = estimate(*gaussian(2000, 1, 0.7, 0), critic="none")
+    assert plain.method == "base"
+    assert plain.ksg == pytest.approx(plain.mi, abs=0.06)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "student", "ksg"])
+def test_second_opinions_as_estimators(name):
+    result = estimate(*gaussian(1500, 2, 0.7, 0), estimator=name)
+    assert result.mi == pytest.approx(0.673, abs=0.12)
+    assert (result.held_out is None) == (name == "ksg")
+    assert Estimate.from_dict(json.loads(json.dumps(result.as_dict()))) == result
+    assert str(result).startswith("I(X;Y) = ")
+    assert result.critic == name
+
+
+def test_neighbours_refuse_ties():
+    with pytest.raises(InputError, match="without ties"):
+        estimate(np.arange(100) % 5, np.arange(100.0), estimator="ksg")
 
 
 def test_held_out_never_sees_its_rows():

@@ -8,8 +8,6 @@ A bound gives `terms` (n,), in nats: their mean is the estimate, and std / sqrt(
 error. Negatives are shared between rows, so a term holds, besides its own row, what pair i does
 to the other rows as a negative (the infinitesimal jackknife). That part has mean zero and carries
 no gradient: it moves the error, never the estimate.
-
-Scores that break the contract and settings outside their range raise `InputError`.
 """
 
 from __future__ import annotations
@@ -55,11 +53,11 @@ class Bound:
     ceiling: Callable[..., float] | None = None  # m -> the largest estimate, nats; None: no limit
     settings: tuple[str, ...] = ()  # keyword arguments of terms, objective and ceiling: see `bind`
     running: Callable[[Tensor], Tensor] | None = None  # MINE: scores -> log of the batch's mean e^f
-    mean: Callable[[Tensor], Tensor] | None = None  # the terms' mean, where it is cheaper alone
+    plain: Callable[[Tensor], Tensor] | None = None  # terms of the same mean that are cheaper
 
     def estimate(self, scores: Tensor) -> Tensor:
         """The mean of the terms: scores (n, m) -> a scalar, nats."""
-        return self.terms(scores).mean() if self.mean is None else self.mean(scores)
+        return (self.plain or self.terms)(scores).mean()
 
     def bind(self, **settings: Any) -> Bound:
         """This bound with some settings fixed; an `InputError` for one that it does not have.
@@ -87,7 +85,9 @@ class Bound:
         return replace(self, terms=terms, objective=objective, ceiling=ceiling)
 
 
-def infonce(scores: Tensor, *, over: Literal["y", "x", "both"] = "both") -> Tensor:
+def infonce(
+    scores: Tensor, *, over: Literal["y", "x", "both"] = "both", jackknife: bool = True
+) -> Tensor:
     """InfoNCE: scores (n, m) -> terms (n,), nats.
 
     Over y: f_ii - log mean_j e^f_ij, with a mean of at most log m. Over x: f_ii - log mean_k e^f_ki
@@ -99,25 +99,13 @@ def infonce(scores: Tensor, *, over: Literal["y", "x", "both"] = "both") -> Tens
         tensor(0.6910)
     """
     if over == "both":
-        return (infonce(scores, over="y") + infonce(scores, over="x")) / 2
+        ways = [infonce(scores, over=way, jackknife=jackknife) for way in ("y", "x")]
+        return (ways[0] + ways[1]) / 2
     table = _checked(scores) if over == "y" else _checked(scores)[:, : len(scores)].T
-    weights = torch.softmax(table.detach(), dim=1).masked_fill(_diagonal(table), 0)
-    log_means = torch.logsumexp(table, dim=1) - math.log(table.shape[1])
-    return table.diagonal() - log_means - _columns(weights)
-
-
-def infonce_mean(scores: Tensor, *, over: Literal["y", "x", "both"] = "both") -> Tensor:
-    """The mean of `infonce`'s terms, without what they hold beside it: (n, m) -> a scalar, nats.
-
-    Example:
-        >>> infonce_mean(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]]), over="y")
-        tensor(0.6910)
-    """
-    if over == "both":
-        return (infonce_mean(scores, over="y") + infonce_mean(scores, over="x")) / 2
-    table = _checked(scores) if over == "y" else _checked(scores)[:, : len(scores)].T
-    log_means = torch.logsumexp(table, dim=1) - math.log(table.shape[1])
-    return (table.diagonal() - log_means).mean()
+    plain = table.diagonal() - torch.logsumexp(table, dim=1) + math.log(table.shape[1])
+    if not jackknife:
+        return plain
+    return plain - _columns(torch.softmax(table.detach(), 1).masked_fill(_diagonal(table), 0))
 
 
 def dv(scores: Tensor) -> Tensor:
@@ -335,8 +323,7 @@ def _rowwise(setting: Tensor | float, scores: Tensor) -> Tensor:
     return values.expand(len(scores))
 
 
-def _diagonal(scores: Tensor) -> Tensor:
-    """The mask (n, m) of the positives."""
+def _diagonal(scores: Tensor) -> Tensor:  # the mask (n, m) of the positives
     return torch.eye(*scores.shape, dtype=torch.bool, device=scores.device)
 
 
@@ -360,8 +347,7 @@ def _exp(z: Tensor) -> Tensor:
     return low.exp() * (1 + z - low)
 
 
-def _slope(z: Tensor) -> Tensor:
-    """The derivative of `_exp`, as a number."""
+def _slope(z: Tensor) -> Tensor:  # the derivative of `_exp`, as a number
     return z.detach().clamp(max=CAP).exp()
 
 
@@ -394,15 +380,15 @@ BOUNDS: dict[str, Bound] = {
     "infonce": Bound("InfoNCE, both directions", infonce, True,
         "The mean of normalising over y for each x and over x for each y; at most log K.",
         "van den Oord et al. 2018", "https://arxiv.org/abs/1807.03748", ceiling=math.log,
-        mean=infonce_mean),
+        plain=partial(infonce, jackknife=False)),
     "infonce_over_y": Bound("InfoNCE over y", partial(infonce, over="y"), True,
         "Which y belongs to this x: the text of the notebook; at most log K.",
         "van den Oord et al. 2018", "https://arxiv.org/abs/1807.03748", ceiling=math.log,
-        mean=partial(infonce_mean, over="y")),
+        plain=partial(infonce, over="y", jackknife=False)),
     "infonce_over_x": Bound("InfoNCE over x", partial(infonce, over="x"), True,
         "Which x belongs to this y: the code of the notebook; at most log K.",
         "van den Oord et al. 2018", "https://arxiv.org/abs/1807.03748", ceiling=math.log,
-        mean=partial(infonce_mean, over="x")),
+        plain=partial(infonce, over="x", jackknife=False)),
     "dv": Bound("Donsker-Varadhan", dv, False,
         "A lower bound only as n grows: the log of a sample mean is too low on average.",
         "Donsker and Varadhan 1983", "https://doi.org/10.1002/cpa.3160360204"),

@@ -405,8 +405,7 @@ def _parse(arguments: list[str]) -> Any:
                 COMMANDS,
                 prog="infobound",
                 args=arguments or ["--help"],
-                description="Mutual information between two samples, and how far the number can be "
-                "trusted. Start with: infobound demo",
+                description="Mutual information, and how far to trust it. Start: infobound demo",
             )
     except SystemExit as stop:
         cause: BaseException | None = stop

@@ -73,7 +73,7 @@ class Config:
     """Activation of the hidden layers."""
     init_std: float = 0.0
     """Weights drawn from N(0, init_std^2), biases 0, as the notebook does; 0: scaled by fan-in."""
-    n_iters: int = 1500
+    n_iters: int = 1000
     """Training iterations at most (per fold)."""
     batch_size: int = 256
     """Rows per batch; each row's negatives are the other rows of its batch."""

@@ -76,7 +76,7 @@ class GaussianCopula(nn.Module):
         noise = min((p + q) / n, 0.9)  # what r^2 shows, on average, where there is nothing
         shrunk = ((r**2 - noise) / (1 - noise)).clamp_min(0).sqrt() if p + q > 2 else r
         mi = _gaussian_mi(r) - _optimism(p, q, n)
-        return cls(*(part.to(x.dtype) for part in (left, right, shrunk)), mi)
+        return cls(left.to(x.dtype), right.to(x.dtype), shrunk.to(x.dtype), mi)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Log ratios (n, m) of x (n, dim_x) against y (m, dim_y), nats."""
@@ -259,8 +259,8 @@ class MixtureModel(nn.Module):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it could have converged further is no matter
             model.fit(rows)
-        parts = (model.weights_, model.means_, model.covariances_)
-        return cls(*map(torch.from_numpy, parts), x.shape[1]).to(x.device)
+        weights, means = torch.from_numpy(model.weights_), torch.from_numpy(model.means_)
+        return cls(weights, means, torch.from_numpy(model.covariances_), x.shape[1]).to(x.device)
 
     def _log_parts(self, rows: Tensor, start: int, stop: int) -> Tensor:
         """log w_k N_k of some columns, (n, components)."""
@@ -379,11 +379,10 @@ def _student_scatter(z: Tensor, degrees: float) -> tuple[Tensor, float]:
             d, dtype=z.dtype, device=z.device
         )
     distance = (z @ torch.linalg.inv(scatter) * z).sum(1)
-    joint = _student_constant(degrees, d) - 0.5 * torch.linalg.slogdet(scatter)[1]
-    joint = joint - 0.5 * (degrees + d) * torch.log1p(distance / degrees).mean()
-    alone = d * _student_constant(degrees, 1)
-    alone = alone - 0.5 * (degrees + 1) * torch.log1p(z**2 / degrees).sum(1).mean()
-    return scatter, float(joint - alone)
+    joint = -0.5 * torch.linalg.slogdet(scatter)[1] + _student_constant(degrees, d)
+    joint -= 0.5 * (degrees + d) * torch.log1p(distance / degrees).mean()
+    alone = -0.5 * (degrees + 1) * torch.log1p(z**2 / degrees).sum(1).mean()
+    return scatter, float(joint - alone) - d * _student_constant(degrees, 1)
 
 
 def _whitener(covariance: Tensor) -> Tensor:

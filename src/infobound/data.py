@@ -306,10 +306,10 @@ class Transform:
         return np.stack(columns, axis=1)
 
     def robust(self, rows: np.ndarray) -> np.ndarray:
-        """(x - median) / scale, (n, d); beyond +-5 it grows as a logarithm: 1000 becomes 11.9."""
+        """(x - median) / scale, (n, d); beyond 5 as a logarithm: 1000 becomes 11.9; at most 20."""
         scaled = (rows - self.centre) / self.scale
         beyond = np.maximum(np.abs(scaled) - 5, 0)
-        return np.clip(scaled, -5, 5) + np.sign(scaled) * np.log1p(beyond)
+        return np.clip(scaled, -5, 5) + np.sign(scaled) * np.minimum(np.log1p(beyond), 15)
 
     def radii(self, rows: np.ndarray) -> np.ndarray:
         """How far out each row is, (n, 4): |z|^2 and log |z|^2 of the scores and of `robust`.

@@ -14,27 +14,25 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from torch import nn
 
-from infobound import data, plots, runs, train
+from infobound import data, plots, points, runs, train
 from infobound.bounds import Bound
 from infobound.config import Config
 from infobound.diagnostics import Evidence, Finding, findings
 from infobound.errors import InputError
 from infobound.folds import Fold, bind, candidates, fit_fold
-from infobound.neighbours import ksg_terms
 
 __all__ = ["Estimate", "draw", "estimate", "estimate_pair", "in_unit", "resume"]
 
 
-FEW_COLUMNS = 4  # of x and y together, up to which nearest neighbours may overrule the critic
-CLEAR = 0.05  # nats by which they must find more: their own bias can be some hundredths
-IN_NATS = ("mi", "interval", "held_out", "held_out_error", "training", "ceiling")
-IN_NATS += ("certified", "ksg")
+IN_NATS = (
+    *("mi", "interval", "held_out", "held_out_error", "training", "ceiling"),
+    *("certified", "ksg"),
+)
 
 
 @dataclass(frozen=True)
@@ -254,8 +252,9 @@ def _estimate(
     """All folds, what they say together, and the second opinion."""
     start = time.perf_counter()
     bound = bind(config)
+    folds: list[Fold] = []
     if config.estimator == "ksg":
-        numbers, folds = _neighbours_alone(pair, config), []
+        numbers = points.neighbours_alone(pair, config)
     else:
         folds = []
         for k, (training, test) in enumerate(
@@ -264,7 +263,7 @@ def _estimate(
             folds.append(fit_fold(k, training, test, pair, config, bound, module, run, watch, stop))
             if run is not None:
                 run.write_metrics(_metrics(folds))
-        numbers = _together(pair, folds, config, bound)
+        numbers = points.together(pair, folds, config)
     block, late, capped = None, 0.0, False
     if folds:
         block = min(len(f.rows) // -(-len(f.rows) // config.eval_rows) for f in folds)
@@ -312,63 +311,6 @@ def _estimate(
             _pictures(run, result, folds[0].fit, bound)
         run.write_json("result.json", result.as_dict())
     return result
-
-
-def _together(pair: data.Pair, folds: list[Fold], config: Config, bound: Bound) -> dict[str, Any]:
-    """The numbers that all folds make, in nats; `docs/architecture.md` says why."""
-    terms = np.concatenate([fold.test.terms for fold in folds])
-    points = np.concatenate([getattr(fold.test, fold.mode) for fold in folds])
-    mi = float(np.average([fold.point() for fold in folds], weights=[len(f.rows) for f in folds]))
-    # The correction is half of the gap between the two values; half of it again is its doubt.
-    doubt, spread = (mi - float(points.mean())) / 2, points
-    method = "critic" if any(fold.kept for fold in folds) else "base"
-    others = _second_opinion(pair, config)
-    if others is not None:
-        gap = others[np.concatenate([fold.rows for fold in folds])] - points
-        error = float(gap.std()) / math.sqrt(len(gap))
-        if float(others.mean()) - mi > max(2 * error, CLEAR):
-            mi, doubt, spread, method = float(others.mean()), 0.0, others, "ksg"
-    return {
-        "mi": mi,
-        "interval": _interval(mi, spread, doubt, config),
-        "held_out": float(terms.mean()),
-        "held_out_error": float(terms.std() / math.sqrt(len(terms))),
-        "training": float(np.mean([fold.training.terms.mean() for fold in folds])),
-        "ksg": None if others is None else float(others.mean()),
-        "method": method,
-    }
-
-
-def _interval(mi: float, points: np.ndarray, doubt: float, config: Config) -> tuple[float, float]:
-    """At `config.level`: the sampling error of per-row values (n,) and another doubt, nats."""
-    half = NormalDist().inv_cdf((1 + config.level) / 2) * math.hypot(
-        float(points.std()) / math.sqrt(len(points)), doubt
-    )
-    return mi - half, mi + half
-
-
-def _neighbours_alone(pair: data.Pair, config: Config) -> dict[str, Any]:
-    """`estimator="ksg"`: an estimate that no held-out rows speak for."""
-    if len(pair.x) < data.FEWEST:
-        raise InputError(f"Expected at least {data.FEWEST} rows; got {len(pair.x)}.")
-    if data.has_ties(pair):
-        raise InputError(
-            "Expected columns without ties for the nearest neighbours; got columns in which values "
-            "repeat. Use the default estimator."
-        )
-    terms = ksg_terms(*(data.Transform.fit(v).normal_scores(v) for v in (pair.x, pair.y)))
-    mi = float(terms.mean())
-    numbers = dict.fromkeys(("held_out", "held_out_error", "training"))
-    interval = _interval(mi, terms, 0.0, config)
-    return {**numbers, "mi": mi, "interval": interval, "ksg": mi, "method": "ksg"}
-
-
-def _second_opinion(pair: data.Pair, config: Config) -> np.ndarray | None:
-    """The neighbours' per-row contributions (n,) where they are to be trusted, in few columns."""
-    few = pair.x.shape[1] + pair.y.shape[1] <= FEW_COLUMNS and len(pair.x) <= 200_000
-    if config.estimator != "default" or not few or data.has_ties(pair):
-        return None
-    return ksg_terms(*(data.Transform.fit(v).normal_scores(v) for v in (pair.x, pair.y)))
 
 
 def _pictures(run: runs.Run, result: Estimate, fit: train.Fit | None, bound: Bound) -> None:

@@ -25,6 +25,7 @@ from infobound.runs import Run
 __all__ = ["Fold", "Scored", "bind", "fit_fold"]
 
 FEW = 1500  # training rows; with fewer, bases are compared on several splits
+CONVINCED = 1.645  # standard errors by which a critic must beat its rival: one chance in twenty
 RELIABLE = 0.1  # relative standard error up to which an average of e^f is taken at its word
 
 
@@ -277,10 +278,10 @@ def _network(
 def _gains(
     critic: nn.Module, rival: nn.Module, bound: Bound, rows: train.Rows, config: Config
 ) -> bool:
-    """Whether a critic gains more than a standard error over its rival on validation rows."""
+    """Whether a critic clearly gains over its rival on validation rows."""
     ours, theirs = (_score(c, bound, rows, config.eval_rows).terms for c in (critic, rival))
     gain = ours - theirs
-    return bool(gain.mean() > gain.std() / math.sqrt(len(gain)))
+    return bool(gain.mean() > CONVINCED * gain.std() / math.sqrt(len(gain)))
 
 
 def _score(critic: nn.Module, bound: Bound, rows: train.Rows, size: int) -> Scored:

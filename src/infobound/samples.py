@@ -127,8 +127,9 @@ def chosen(
         ...     [(label, truth) for label, _, truth in chosen("mine", ["p*"], folder)]
         [('pair', (0.0, 0.0))]
     """
+    labelled: list[tuple[str, Any]]
     if files is None:
-        labelled = tasks.suite(suite)
+        labelled = list(tasks.suite(suite))
     else:
         found = sorted(Path(files).glob("*.npz"))
         if not found:

@@ -157,18 +157,27 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
         f"[bold]{_number(result.mi, units)}[/] {units}",
         f"{level}: {low} to {high}",
     )
-    error = _number(result.held_out_error, units)
+    table.add_row("", "", f"[dim]{_made_of(result)}[/]")
     what = "held-out lower bound" if not _warned(result, "not_a_bound") else "held-out value"
-    table.add_row(
-        what.capitalize(),
-        f"{_number(result.held_out, units)} {units}",
-        f"+- {error} (standard error), rows that no critic had seen",
-    )
-    table.add_row(
-        "Training rows",
-        f"{_number(result.training, units)} {units}",
-        "[dim]too high by nature; not to be quoted[/]",
-    )
+    if result.held_out is not None:
+        error = _maybe(result.held_out_error, units)
+        table.add_row(
+            what.capitalize(),
+            f"{_number(result.held_out, units)} {units}",
+            f"+- {error} (standard error), rows that no critic had seen",
+        )
+    if result.training is not None:
+        table.add_row(
+            "Training rows",
+            f"{_number(result.training, units)} {units}",
+            "[dim]too high by nature; not to be quoted[/]",
+        )
+    if result.ksg is not None and result.method != "ksg":
+        table.add_row(
+            "Second opinion",
+            f"{_number(result.ksg, units)} {units}",
+            "[dim]nearest neighbours (KSG)[/]",
+        )
     if result.ceiling is not None:
         table.add_row(
             "Ceiling log K",
@@ -185,6 +194,16 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
         console.print(Text.assemble((label, f"bold {style}"), "  ", finding.message))
     if not result.findings:
         console.print("[green]No findings: nothing speaks against the number.[/]")
+
+
+def _made_of(result: Estimate) -> str:
+    """What made the estimate, in words."""
+    if result.method == "ksg":
+        return "from nearest neighbours (KSG)"
+    folds, bases = len(result.bases), ", ".join(dict.fromkeys(result.bases))
+    if result.method == "base":
+        return f"from a closed-form model ({bases.replace('_', ' ')}); no network gained on it"
+    return f"from a critic; its network was kept in {result.kept} of {folds} folds"
 
 
 def _columns(count: int) -> str:
@@ -220,8 +239,8 @@ def show_demo(result: Demo, *, units: str) -> None:
     )
     table.add_row(
         "held-out lower bound",
-        _number(ours.held_out, units),
-        f"+- {_number(ours.held_out_error, units)}; cross-fitted, every row tested once; its "
+        _maybe(ours.held_out, units),
+        f"+- {_maybe(ours.held_out_error, units)}; cross-fitted, every row tested once; its "
         f"ceiling is log K = {_number(ours.ceiling or math.nan, units, 2)}",
     )
     table.add_row(

@@ -98,13 +98,17 @@ def device(config: Config) -> torch.device:
 
 
 def value(
-    critic: nn.Module, bound: Bound, rows: Rows, limit: int, weights: Mapping[str, Tensor]
+    critic: nn.Module,
+    bound: Bound,
+    rows: Rows,
+    limit: int,
+    weights: Mapping[str, Tensor] | None = None,
 ) -> float:
-    """The bound over all pairs of the first `limit` rows, nats, at the critic's `weights`."""
-    x, y = rows[0][:limit], rows[1][:limit]
+    """The bound over all pairs of the first `limit` rows, nats; with other `weights` if given."""
+    pair = (rows[0][:limit], rows[1][:limit])
     critic.eval()
     with torch.no_grad():
-        return float(bound.estimate(functional_call(critic, dict(weights), (x, y))))
+        return float(bound.estimate(functional_call(critic, dict(weights or {}), pair)))
 
 
 def fit(

@@ -1,0 +1,84 @@
+"""The point estimate and its interval: what the folds say together, and the second opinion.
+
+In a few columns nearest neighbours (KSG) are asked too. Where they find clearly more than the
+critic the estimate is theirs: both err low on sharp dependence, so the higher is the nearer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from infobound import data
+from infobound.config import Config
+from infobound.errors import InputError
+from infobound.folds import Fold
+from infobound.neighbours import ksg_terms
+
+__all__ = ["neighbours_alone", "together"]
+
+FEW_COLUMNS = 4  # of x and y together, up to which nearest neighbours may overrule the critic
+MANY_ROWS = 200_000  # from which on they take longer than the rest
+SURE = 4.0  # standard errors by which they must find more: their terms hang together
+CLEAR = 0.05  # nats besides: their own bias can be some hundredths
+
+
+def together(pair: data.Pair, folds: Sequence[Fold], config: Config) -> dict[str, Any]:
+    """The numbers that all folds make, in nats; `docs/architecture.md` says why."""
+    terms = np.concatenate([fold.test.terms for fold in folds])
+    points = np.concatenate([getattr(fold.test, fold.mode) for fold in folds])
+    mi = float(np.average([fold.point() for fold in folds], weights=[len(f.rows) for f in folds]))
+    # The correction is half of the gap between the two values; half of it again is its doubt.
+    doubt, spread = (mi - float(points.mean())) / 2, points
+    method = "critic" if any(fold.kept for fold in folds) else "base"
+    others = _second_opinion(pair, config)
+    if others is not None:
+        gap = others[np.concatenate([fold.rows for fold in folds])] - points
+        error = float(gap.std()) / math.sqrt(len(gap))
+        if float(others.mean()) - mi > max(SURE * error, CLEAR):
+            mi, doubt, spread, method = float(others.mean()), 0.0, others, "ksg"
+    return {
+        "mi": mi,
+        "interval": _interval(mi, spread, doubt, config),
+        "held_out": float(terms.mean()),
+        "held_out_error": float(terms.std() / math.sqrt(len(terms))),
+        "training": float(np.mean([fold.training.terms.mean() for fold in folds])),
+        "ksg": None if others is None else float(others.mean()),
+        "method": method,
+    }
+
+
+def _interval(mi: float, points: np.ndarray, doubt: float, config: Config) -> tuple[float, float]:
+    """At `config.level`: the sampling error of per-row values (n,) and another doubt, nats."""
+    half = NormalDist().inv_cdf((1 + config.level) / 2) * math.hypot(
+        float(points.std()) / math.sqrt(len(points)), doubt
+    )
+    return mi - half, mi + half
+
+
+def neighbours_alone(pair: data.Pair, config: Config) -> dict[str, Any]:
+    """`estimator="ksg"`: an estimate that no held-out rows speak for."""
+    if len(pair.x) < data.FEWEST:
+        raise InputError(f"Expected at least {data.FEWEST} rows; got {len(pair.x)}.")
+    if data.has_ties(pair):
+        raise InputError(
+            "Expected columns without ties for the nearest neighbours; got columns in which values "
+            "repeat. Use the default estimator."
+        )
+    terms = ksg_terms(*(data.Transform.fit(v).normal_scores(v) for v in (pair.x, pair.y)))
+    mi = float(terms.mean())
+    numbers = dict.fromkeys(("held_out", "held_out_error", "training"))
+    interval = _interval(mi, terms, 0.0, config)
+    return {**numbers, "mi": mi, "interval": interval, "ksg": mi, "method": "ksg"}
+
+
+def _second_opinion(pair: data.Pair, config: Config) -> np.ndarray | None:
+    """The neighbours' per-row contributions (n,) where they are to be trusted, in few columns."""
+    few = pair.x.shape[1] + pair.y.shape[1] <= FEW_COLUMNS and len(pair.x) <= 200_000
+    if config.estimator != "default" or not few or data.has_ties(pair):
+        return None
+    return ksg_terms(*(data.Transform.fit(v).normal_scores(v) for v in (pair.x, pair.y)))
