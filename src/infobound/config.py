@@ -137,8 +137,8 @@ class Config:
             _expect(0 <= getattr(self, name) < 1, name, "in [0, 1)", getattr(self, name))
         for name in ("alpha", "ma_rate", "smoothing"):
             _expect(0 < getattr(self, name) <= 1, name, "in (0, 1]", getattr(self, name))
-        for name in ("folds", "batch_size", "eval_rows"):
-            _expect(getattr(self, name) >= 2, name, "2 or more", getattr(self, name))
+        for name, least in (("folds", 2), ("batch_size", 2), ("eval_rows", 10)):
+            _expect(getattr(self, name) >= least, name, f"{least} or more", getattr(self, name))
         for field in dataclasses.fields(self):
             choices = _choices(str(field.type))
             value = getattr(self, field.name)

@@ -64,6 +64,9 @@ def as_pair(x: Any, y: Any) -> Pair:
         ('x: each row of shape (2, 2) flattened into 4 columns.',)
     """
     frames, notes = [], []
+    indexes = [side.index for side in (x, y) if type(side).__module__.startswith("pandas")]
+    if len(indexes) == 2 and not indexes[0].equals(indexes[1]):
+        notes.append("x and y have different indexes: rows were paired by position, not by index.")
     for side, values in (("x", x), ("y", y)):
         frame, said = _frame(side, values)
         frames.append(frame)

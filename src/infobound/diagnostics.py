@@ -109,11 +109,11 @@ def _few_rows(e: Evidence) -> str | None:
 
 
 def _zero(e: Evidence) -> str | None:
-    if e.held_out is None or e.error is None or e.held_out > 1.645 * e.error:
+    if e.held_out is None or e.error is None or e.held_out > max(1.645 * e.error, 1e-6):
         return None
     return (
-        f"Consistent with zero: the held-out value {e.held_out:.3f} +- {e.error:.3f} nats does not "
-        "show that x and y depend on each other at all. Report 'no dependence found', not the "
+        f"Consistent with zero: the held-out value {e.held_out:z.3f} +- {e.error:.3f} nats does "
+        "not show that x and y depend on each other at all. Report 'no dependence found', not the "
         "estimate; more rows would find a weaker dependence."
     )
 

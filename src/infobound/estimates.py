@@ -196,7 +196,7 @@ def estimate_pair(
     watch: Callable[[train.Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Estimate:
-    """`estimate` for rows that `data` has validated, such as those of `data.read`."""
+    """`estimate` for rows that `data` has validated, such as those of `tables.read`."""
     here = None
     if run is not None:
         (
@@ -332,6 +332,9 @@ def _pictures(run: runs.Run, result: Estimate, fit: train.Fit | None, bound: Bou
             title=f"{bound.title}, fold 1 of {result.config['folds']}",
             rate=result.config["smoothing"],
             chosen=fit.chosen,
+            ceiling=fit.ceiling,
+            count=fit.count,
+            held_name="validation",
         )
         draw(run, "curve", figure)
 

@@ -75,6 +75,12 @@ class Fold:
             / 2
         )
 
+    def correction(self) -> float:
+        """How far the point estimate is from the held-out value; 0 if that is known exactly."""
+        if self.closed is not None and self.mode == "positives":
+            return 0.0
+        return self.point() - float(getattr(self.test, self.mode).mean())
+
 
 def fit_fold(
     k: int,

@@ -104,6 +104,7 @@ def training_curve(
     rate: float = 0.01,
     share: float = 0.8,
     chosen: int | None = None,
+    held_name: str = "held-out",
     unit: str = "nats",
 ) -> Figure:
     """The bound during training, on the rows trained on and on rows held out.
@@ -118,6 +119,7 @@ def training_curve(
         rate: of the moving average of the training-row curve, see `smooth`.
         share: a line marks where the smoothed curve first exceeds this share of the truth.
         chosen: the iteration whose weights were chosen; a dot marks it.
+        held_name: what the held-out rows are: validation, if they chose the weights.
         unit: of the picture, nats or bits.
 
     Raises:
@@ -153,7 +155,7 @@ def training_curve(
         seen = np.isfinite(held)
         depth = "" if finite.min() >= -DEPTH * top else f", down to {_number(finite.min())}"
         axes.plot(
-            steps[seen], held[seen], color=ORANGE, linewidth=1.8, label=f"held-out rows{depth}"
+            steps[seen], held[seen], color=ORANGE, linewidth=1.8, label=f"{held_name} rows{depth}"
         )
     if truth is not None:
         _truth(axes.axhline, truth / scale)

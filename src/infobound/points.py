@@ -32,15 +32,18 @@ def together(pair: data.Pair, folds: Sequence[Fold], config: Config) -> dict[str
     terms = np.concatenate([fold.test.terms for fold in folds])
     points = np.concatenate([getattr(fold.test, fold.mode) for fold in folds])
     mi = float(np.average([fold.point() for fold in folds], weights=[len(f.rows) for f in folds]))
-    # The correction is half of the gap between the two values; half of it again is its doubt.
-    doubt, spread = (mi - float(points.mean())) / 2, points
+    # What doubt there is besides the sampling error: the whole correction, but for a closed form
+    # whose bias is known exactly, and half of what the second opinion differs by.
+    doubt, spread = float(np.mean([fold.correction() for fold in folds])), points
     method = "critic" if any(fold.kept for fold in folds) else "base"
     others = _second_opinion(pair, config)
     if others is not None:
         gap = others[np.concatenate([fold.rows for fold in folds])] - points
         error = float(gap.std()) / math.sqrt(len(gap))
-        if float(others.mean()) - mi > max(SURE * error, CLEAR):
-            mi, doubt, spread, method = float(others.mean()), 0.0, others, "ksg"
+        differs = float(others.mean()) - mi
+        doubt = math.hypot(doubt, differs / 2)
+        if differs > max(SURE * error, CLEAR):
+            mi, spread, method = float(others.mean()), others, "ksg"
     return {
         "mi": mi,
         "interval": _interval(mi, spread, doubt, config),

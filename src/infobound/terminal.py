@@ -79,8 +79,8 @@ class Bar:
         """Move the bar of the fit that `step` names."""
         values = f"train {self._number(step.train)}"
         if not math.isnan(step.validation):
-            values += f", held-out {self._number(step.validation)}"
-        if math.isfinite(step.ceiling):
+            values += f", validation {self._number(step.validation)}"
+        if step.ceiling is not None:
             values += f", ceiling {self._number(step.ceiling)}"
         if step.name not in self.bars:
             for bar in self.bars.values():

@@ -42,7 +42,7 @@ class Progress:
     n_iters: int
     train: float
     validation: float
-    ceiling: float
+    ceiling: float | None
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class Fit:
     history: Mapping[str, np.ndarray]
     chosen: int
     stopped_early: bool
+    count: int  # rows scored together in an evaluation
+    ceiling: float | None  # of the history's values, nats
 
 
 @dataclass
@@ -176,7 +178,8 @@ def fit(
         if state.step == 0:
             critic.eval()
             writer.graph(critic, (train[0][:2], train[1][:2]))
-    ceiling = math.inf if bound.ceiling is None else bound.ceiling(_size(train, validation, config))
+    count = _size(train, validation, config)
+    ceiling = None if bound.ceiling is None else float(bound.ceiling(count))
 
     while not state.finished:
         if state.step % config.eval_every == 0 or state.step == config.n_iters:
@@ -203,6 +206,8 @@ def fit(
         history={column: history[:, k].copy() for k, column in enumerate(COLUMNS)},
         chosen=state.chosen if config.patience else state.step,
         stopped_early=state.step < config.n_iters,
+        count=count,
+        ceiling=ceiling,
     )
 
 
@@ -305,7 +310,7 @@ def _announce(
     state: _State,
     config: Config,
     name: str,
-    ceiling: float,
+    ceiling: float | None,
     watch: Callable[[Progress], None] | None,
     writer: Any,
 ) -> None:
