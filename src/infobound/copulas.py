@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -26,8 +27,7 @@ __all__ = [
 ]
 
 DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)  # of freedom that a Student copula may have
-COMPONENTS = 32  # of a mixture at most
-ROWS_PER_PARAMETER = 10  # of a mixture
+FINE, COARSE = (64, 10), (32, 20)  # a mixture's components at most, and rows a parameter at least
 MIXED = 4  # columns of x and y together, up to which a mixture is fitted
 LOWEST = -80.0  # of a mixture's log ratio: what float32 can hold
 
@@ -220,13 +220,13 @@ class StudentCopula(nn.Module):
 class MixtureModel(nn.Module):
     """A mixture of Gaussians on (x, y), whose margins are mixtures too: the ratio is closed form.
 
-    Fitted by scikit-learn; one component for every `ROWS_PER_PARAMETER` rows a parameter.
+    Fitted by scikit-learn, with as many components as the rows are enough for.
 
     Example:
         >>> rng = torch.Generator().manual_seed(0)
         >>> x = torch.randn(2000, 1, generator=rng)
         >>> y = x**2 + 0.5 * torch.randn(2000, 1, generator=rng)
-        >>> bool(MixtureModel.fit(x, y)(x, y).diagonal().mean() > 0.6)
+        >>> bool(MixtureModel.fit(x, y, COARSE)(x, y).diagonal().mean() > 0.6)
         True
     """
 
@@ -242,15 +242,15 @@ class MixtureModel(nn.Module):
         self.register_buffer("covariances", covariances)
 
     @classmethod
-    def fit(cls, x: Tensor, y: Tensor) -> MixtureModel:
-        """x (n, dim_x) and y (n, dim_y): robustly scaled values."""
+    def fit(cls, x: Tensor, y: Tensor, size: tuple[int, int]) -> MixtureModel:
+        """x (n, dim_x) and y (n, dim_y): robustly scaled values; size: see `components`."""
         import warnings
 
         from sklearn.mixture import GaussianMixture
 
         rows = torch.cat([x, y], dim=1).double().cpu().numpy()
         model = GaussianMixture(
-            components(*rows.shape),
+            components(len(rows), rows.shape[1], size),
             init_params="k-means++",
             reg_covar=1e-4,
             max_iter=60,
@@ -309,15 +309,17 @@ class MixtureModel(nn.Module):
         return total.clamp_min(math.exp(LOWEST)).log_()
 
 
-def components(n: int, dim: int) -> int:
+def components(n: int, dim: int, size: tuple[int, int]) -> int:
     """How many components n rows of `dim` columns are enough for.
 
+    `size` is the largest number of components, and the fewest rows for each of their parameters.
+
     Example:
-        >>> components(7500, 2), components(750, 3), components(750, 50)
+        >>> components(7500, 2, COARSE), components(750, 3, FINE), components(750, 50, FINE)
         (32, 7, 0)
     """
-    parameters = 1 + dim + dim * (dim + 1) // 2
-    return min(COMPONENTS, n // (ROWS_PER_PARAMETER * parameters))
+    most, rows = size
+    return min(most, n // (rows * (1 + dim + dim * (dim + 1) // 2)))
 
 
 @dataclass(frozen=True)
@@ -336,9 +338,15 @@ BASES: dict[str, Base] = {
     "student": Base(StudentCopula.fit, "scores", lambda n, d: n > 5 * d),
     "contaminated": Base(ContaminatedCopula.fit, "scores", lambda n, d: n > 5 * d),
     "mixture": Base(
-        MixtureModel.fit,
+        partial(MixtureModel.fit, size=COARSE),
         "robust",
-        lambda n, d: d <= MIXED and components(n, d) >= 2,
+        lambda n, d: d <= MIXED and components(n, d, COARSE) >= 2,
+        can_start=False,
+    ),
+    "fine_mixture": Base(
+        partial(MixtureModel.fit, size=FINE),
+        "robust",
+        lambda n, d: d <= MIXED and components(n, d, FINE) >= 2,
         can_start=False,
     ),
 }

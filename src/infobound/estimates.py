@@ -257,10 +257,11 @@ def _estimate(
         numbers = points.neighbours_alone(pair, config)
     else:
         folds = []
-        for k, (training, test) in enumerate(
-            data.split(len(pair.x), config.folds, seed=config.seed)
-        ):
-            folds.append(fit_fold(k, training, test, pair, config, bound, module, run, watch, stop))
+        parts = data.split(len(pair.x), config.folds, seed=config.seed)
+        for k, (training, test) in enumerate(parts):
+            again = parts[(k + 1) % len(parts)][1]
+            rows = (training, test, again)
+            folds.append(fit_fold(k, *rows, pair, config, bound, module, run, watch, stop))
             if run is not None:
                 run.write_metrics(_metrics(folds))
         numbers = points.together(pair, folds, config)

@@ -25,6 +25,8 @@ from infobound.runs import Run
 __all__ = ["Fold", "Scored", "bind", "fit_fold"]
 
 FEW = 1500  # training rows; with fewer, bases are compared on several splits
+RICH = 2000  # training rows from which on a mixture has the components for anything in the plane
+WIDE = 3  # training rows a column, below which a closed form must earn its place
 CONVINCED = 1.645  # standard errors by which a critic must beat its rival: one chance in twenty
 RELIABLE = 0.1  # relative standard error up to which an average of e^f is taken at its word
 
@@ -86,6 +88,7 @@ def fit_fold(
     k: int,
     training: np.ndarray,
     test: np.ndarray,
+    again: np.ndarray,
     pair: data.Pair,
     config: Config,
     bound: Bound,
@@ -94,13 +97,19 @@ def fit_fold(
     watch: Callable[[train.Progress], None] | None,
     stop: Callable[[], bool] | None,
 ) -> Fold:
-    """Train on `training`, choose on a part of it, report on `test`."""
+    """Train on `training`, choose on a part of it, report on `test`.
+
+    The training value is taken on the rows of `again` as far as they were fitted: another fold's
+    test rows, so that over all folds it is made of the same rows as the held-out value.
+    """
     seeds = [int(s) for s in np.random.SeedSequence([config.seed, k]).generate_state(3)]
     fit_rows, validation_rows = data.hold_out(training, config.validation, seed=seeds[0])
     inputs = _Inputs.make(pair, training, config, module)
     validation = inputs.rows(validation_rows)
     alone, base = _best_bases(inputs, training, fit_rows, validation_rows, config, module, seeds[0])
     network = _network(inputs, config, module, seeds[1])
+    if alone != base and pair.x.shape[1] + pair.y.shape[1] == 2 and len(fit_rows) >= RICH:
+        network = None  # in the plane a mixture of many leaves a network nothing to find
     critic, fitted = None, None
     if network is not None:
         start = inputs.critic(base, fit_rows, network, config)
@@ -126,10 +135,10 @@ def fit_fold(
     shuffle = np.random.default_rng(seeds[0]).permutation  # blocks must not follow the row order
     test = shuffle(test)
     scored = _score(critic, bound, inputs.rows(test), config.eval_rows)
-    size = len(test) // -(-len(test) // config.eval_rows)  # as many rows as in a block of the test
-    size = min(size, len(training))  # --folds 2 tests more than it fits
-    full = shuffle(training)[: len(training) // size * size]  # blocks of one size, one ceiling
-    on_training = _score(critic, bound, inputs.rows(full), size)
+    # As many training rows as test rows, in blocks of the same size, hence with the same ceiling.
+    seen = np.concatenate([np.intersect1d(again, training), shuffle(np.setdiff1d(training, again))])
+    seen = shuffle(seen[: len(test)])
+    on_training = _score(critic, bound, inputs.rows(seen), config.eval_rows)
     mode = _mode(kept, scored, on_training)
     closed = None if kept else getattr(critic.base, "mi", None)
     return Fold(test, fitted, base, kept, closed, scored, on_training, mode)
@@ -248,6 +257,7 @@ def _best_bases(
 
     Best is the highest InfoNCE on rows held out of the training rows. The negatives of a held-out
     row are all held-out rows and rows of the fit, so that few held-out rows are no low ceiling.
+    Where columns are many for the rows, a model that does worse than none is left out.
     """
     names = candidates(config, module)
     columns = inputs.reads["scores"].x.stop + inputs.reads["scores"].y.stop
@@ -256,13 +266,17 @@ def _best_bases(
     if len(training) < FEW:
         splits = [data.hold_out(training, 0.2, seed=seed + extra) for extra in range(3)]
     totals = dict.fromkeys(possible, 0.0)
-    for fit, held in splits if len(possible) > 1 else []:
+    with_network = config.estimator == "default" and config.critic != "none"
+    wide = with_network and WIDE * columns > len(fit_rows)
+    for fit, held in splits if len(possible) > 1 or wide else []:
         x, _ = inputs.rows(held[: config.eval_rows])
         _, y = inputs.rows(np.concatenate([held, fit])[: max(len(x), config.eval_rows)])
         for name in possible:
             with torch.no_grad():
                 scores = inputs.critic(name, fit, None, config)(x, y)
                 totals[name] += float(BOUNDS["infonce_over_y"].estimate(scores))
+    if wide:  # too few rows to correct what was fitted to noise
+        possible = [name for name in possible if totals[name] > 0]
     ranked = sorted(possible, key=lambda name: -totals[name])
     starts = [name for name in ranked if BASES[name].can_start]
     return (ranked[0] if ranked else None), (starts[0] if starts else None)
