@@ -87,7 +87,8 @@ def test_the_base_is_chosen_by_what_the_rows_are():
         (x, normal, {"gaussian", "gaussian_raw"}),
         (heavy * x, heavy * normal, {"student"}),
         (x, share, {"contaminated"}),
-        (x[:, :1], bent, {"mixture"}),
+        (x[:, :1], bent, {"mixture", "fine_mixture"}),
+        (np.sign(x), np.sign(normal), {"table"}),
     ]:
         assert set(estimate(left, right, critic="none").bases) <= expected
 

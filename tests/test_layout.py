@@ -15,11 +15,11 @@ FLOORS = {
     -2: ("errors",),
     -1: ("config", "joints"),
     0: (
-        *("bounds", "critics", "copulas", "neighbours", "data", "runs", "plots"),
+        *("bounds", "critics", "copulas", "densities", "neighbours", "data", "runs", "plots"),
         *("gaussians", "elliptical", "mixtures", "warps", "channels", "images"),
         *("peers", "summaries"),
     ),
-    1: ("tables", "train", "diagnostics", "bmi", "study_plots"),
+    1: ("tables", "train", "diagnostics", "bmi", "study_plots", "bases"),
     2: ("folds", "tasks"),
     3: ("points", "samples"),
     4: ("estimates",),

@@ -1,35 +1,20 @@
-"""Closed-form models of dependence; each is also a critic with an exact log ratio.
+"""Copulas in closed form; each is also a critic with an exact log ratio.
 
-A model reads either normal scores (columns that are standard normal, one by one) or robustly
-scaled values; the table `BASES` says which, and from how many rows and columns it can be fitted.
-Floor 0: nothing here is trained by gradients.
+Their inputs are normal scores: columns that are standard normal, one by one. Floor 0: nothing here
+is trained by gradients. Models of values as they are have a room of their own, `densities`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Literal
 
 import torch
 from scipy import special, stats
 from torch import Tensor, nn
 
-__all__ = [
-    "BASES",
-    "Base",
-    "ContaminatedCopula",
-    "GaussianCopula",
-    "MixtureModel",
-    "StudentCopula",
-]
+__all__ = ["ContaminatedCopula", "GaussianCopula", "StudentCopula"]
 
 DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)  # of freedom that a Student copula may have
-FINE, COARSE = (64, 10), (32, 20)  # a mixture's components at most, and rows a parameter at least
-MIXED = 4  # columns of x and y together, up to which a mixture is fitted
-LOWEST = -80.0  # of a mixture's log ratio: what float32 can hold
 
 
 class GaussianCopula(nn.Module):
@@ -215,141 +200,6 @@ class StudentCopula(nn.Module):
         alone_y = 0.5 * (df + b.shape[1]) * torch.log1p(own_y / df)
         both = 0.5 * (df + p + b.shape[1]) * torch.log1p(joint.clamp_min(0) / df)
         return (self.constant + alone_x)[:, None].to(x.dtype) + alone_y.to(x.dtype) - both
-
-
-class MixtureModel(nn.Module):
-    """A mixture of Gaussians on (x, y), whose margins are mixtures too: the ratio is closed form.
-
-    Fitted by scikit-learn, with as many components as the rows are enough for.
-
-    Example:
-        >>> rng = torch.Generator().manual_seed(0)
-        >>> x = torch.randn(2000, 1, generator=rng)
-        >>> y = x**2 + 0.5 * torch.randn(2000, 1, generator=rng)
-        >>> bool(MixtureModel.fit(x, y, COARSE)(x, y).diagonal().mean() > 0.6)
-        True
-    """
-
-    weights: Tensor
-    means: Tensor
-    covariances: Tensor
-
-    def __init__(self, weights: Tensor, means: Tensor, covariances: Tensor, dim_x: int) -> None:
-        super().__init__()
-        self.dim_x = dim_x
-        self.register_buffer("weights", weights)
-        self.register_buffer("means", means)
-        self.register_buffer("covariances", covariances)
-
-    @classmethod
-    def fit(cls, x: Tensor, y: Tensor, size: tuple[int, int]) -> MixtureModel:
-        """x (n, dim_x) and y (n, dim_y): robustly scaled values; size: see `components`."""
-        import warnings
-
-        from sklearn.mixture import GaussianMixture
-
-        rows = torch.cat([x, y], dim=1).double().cpu().numpy()
-        model = GaussianMixture(
-            components(len(rows), rows.shape[1], size),
-            init_params="k-means++",
-            reg_covar=1e-4,
-            max_iter=60,
-            random_state=0,
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it could have converged further is no matter
-            model.fit(rows)
-        weights, means = torch.from_numpy(model.weights_), torch.from_numpy(model.means_)
-        return cls(weights, means, torch.from_numpy(model.covariances_), x.shape[1]).to(x.device)
-
-    def _log_parts(self, rows: Tensor, start: int, stop: int) -> Tensor:
-        """log w_k N_k of some columns, (n, components)."""
-        centred = rows.double()[:, None] - self.means[:, start:stop]
-        factor = torch.linalg.cholesky(self.covariances[:, start:stop, start:stop])
-        solved = torch.linalg.solve_triangular(factor, centred.permute(1, 2, 0), upper=False)
-        log_det = factor.diagonal(dim1=1, dim2=2).log().sum(1)
-        dim = stop - start
-        log_norm = self.weights.log() - log_det - 0.5 * dim * math.log(2 * math.pi)
-        return log_norm - 0.5 * (solved**2).sum(1).T
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Log ratios (n, m) of x (n, dim_x) against y (m, dim_y), nats."""
-        p, d = self.dim_x, self.means.shape[1]
-        log_x, log_y = self._log_parts(x, 0, p), self._log_parts(y, p, d)
-        alone_x, alone_y = log_x.logsumexp(1, keepdim=True), log_y.logsumexp(1, keepdim=True)
-        a = x.double()[:, None] - self.means[:, :p]
-        # log N(y | x, k) = constant - |L^-1 (y - m - B (x - m))|^2 / 2, one product a component
-        c_xx, c_yx = self.covariances[:, :p, :p], self.covariances[:, p:, :p]
-        slope = torch.linalg.solve(c_xx, c_yx.transpose(1, 2)).transpose(1, 2)
-        rest = self.covariances[:, p:, p:] - slope @ c_yx.transpose(1, 2)
-        factor = torch.linalg.cholesky(rest)
-        log_det = factor.diagonal(dim1=1, dim2=2).log().sum(1)
-        constant = -log_det - 0.5 * (d - p) * math.log(2 * math.pi)
-        total = torch.zeros(len(x), len(y), dtype=x.dtype, device=x.device)
-        for k in range(len(self.weights)):
-            mean = self.means[k, p:] + a[:, k] @ slope[k].T
-            whiten = torch.linalg.inv(factor[k]).T
-            u, v = mean @ whiten, y.double() @ whiten
-            left = torch.stack(
-                [
-                    log_x[:, k] - alone_x[:, 0] - 0.5 * (u**2).sum(1) + constant[k],
-                    torch.ones(len(x), dtype=u.dtype, device=u.device),
-                ],
-                1,
-            )
-            right = torch.stack(
-                [
-                    torch.ones(len(y), dtype=u.dtype, device=u.device),
-                    -0.5 * (v**2).sum(1) - alone_y[:, 0],
-                ],
-                1,
-            )
-            log_part = torch.cat([u, left], 1).to(x.dtype) @ torch.cat([v, right], 1).to(x.dtype).T
-            total += log_part.clamp_(LOWEST, -LOWEST).exp_()  # no denormal numbers: they are slow
-        return total.clamp_min(math.exp(LOWEST)).log_()
-
-
-def components(n: int, dim: int, size: tuple[int, int]) -> int:
-    """How many components n rows of `dim` columns are enough for.
-
-    `size` is the largest number of components, and the fewest rows for each of their parameters.
-
-    Example:
-        >>> components(7500, 2, COARSE), components(750, 3, FINE), components(750, 50, FINE)
-        (32, 7, 0)
-    """
-    most, rows = size
-    return min(most, n // (rows * (1 + dim + dim * (dim + 1) // 2)))
-
-
-@dataclass(frozen=True)
-class Base:
-    """A closed-form model: how it is fitted, on which columns, and from what on it can be."""
-
-    fit: Callable[[Tensor, Tensor], nn.Module]
-    inputs: Literal["scores", "robust"]
-    possible: Callable[[int, int], bool]  # (rows, columns) -> bool
-    can_start: bool = True  # whether a network can be trained on it: its scores must be cheap
-
-
-BASES: dict[str, Base] = {
-    "gaussian": Base(GaussianCopula.fit, "scores", lambda n, d: True),
-    "gaussian_raw": Base(GaussianCopula.fit, "robust", lambda n, d: True),
-    "student": Base(StudentCopula.fit, "scores", lambda n, d: n > 5 * d),
-    "contaminated": Base(ContaminatedCopula.fit, "scores", lambda n, d: n > 5 * d),
-    "mixture": Base(
-        partial(MixtureModel.fit, size=COARSE),
-        "robust",
-        lambda n, d: d <= MIXED and components(n, d, COARSE) >= 2,
-        can_start=False,
-    ),
-    "fine_mixture": Base(
-        partial(MixtureModel.fit, size=FINE),
-        "robust",
-        lambda n, d: d <= MIXED and components(n, d, FINE) >= 2,
-        can_start=False,
-    ),
-}
 
 
 def _gaussian_mi(correlations: Tensor) -> float:

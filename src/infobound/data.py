@@ -26,6 +26,7 @@ __all__ = [
     "duplicated_columns",
     "has_ties",
     "hold_out",
+    "levels",
     "pair_frames",
     "repeated_rows",
     "split",
@@ -338,6 +339,18 @@ def repeated_rows(pair: Pair) -> int:
     """
     rows = np.ascontiguousarray(np.concatenate([pair.x, pair.y], axis=1))
     return len(rows) - len(np.unique(rows.view([("", rows.dtype)] * rows.shape[1])))
+
+
+def levels(rows: np.ndarray) -> int:
+    """How many different rows there are in (n, d); n if one column already has n / 10.
+
+    Example:
+        >>> levels(np.arange(60).reshape(-1, 1) % 3)
+        3
+    """
+    if any(len(np.unique(column)) > len(rows) / 10 for column in rows.T):
+        return len(rows)
+    return len(np.unique(rows, axis=0))
 
 
 def has_ties(pair: Pair) -> bool:

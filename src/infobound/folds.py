@@ -16,16 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from infobound import critics, data, train
+from infobound.bases import BASES, Shape
 from infobound.bounds import BOUNDS, Bound, lookup
 from infobound.config import Config
-from infobound.copulas import BASES
 from infobound.errors import InputError
 from infobound.runs import Run
 
 __all__ = ["Fold", "Scored", "bind", "fit_fold"]
 
 FEW = 1500  # training rows; with fewer, bases are compared on several splits
-RICH = 2000  # training rows from which on a mixture has the components for anything in the plane
 WIDE = 3  # training rows a column, below which a closed form must earn its place
 CONVINCED = 1.645  # standard errors by which a critic must beat its rival: one chance in twenty
 RELIABLE = 0.1  # relative standard error up to which an average of e^f is taken at its word
@@ -108,8 +107,8 @@ def fit_fold(
     validation = inputs.rows(validation_rows)
     alone, base = _best_bases(inputs, training, fit_rows, validation_rows, config, module, seeds[0])
     network = _network(inputs, config, module, seeds[1])
-    if alone != base and pair.x.shape[1] + pair.y.shape[1] == 2 and len(fit_rows) >= RICH:
-        network = None  # in the plane a mixture of many leaves a network nothing to find
+    if alone is not None and not BASES[alone].leaves(inputs.shape(len(fit_rows))):
+        network = None
     critic, fitted = None, None
     if network is not None:
         start = inputs.critic(base, fit_rows, network, config)
@@ -164,6 +163,7 @@ class _Inputs:
     x: Tensor
     y: Tensor
     reads: dict[str, critics.Reads]
+    levels: tuple[int, int]  # different training rows of x and of y
     fitted: dict[
         tuple[str, bytes], nn.Module
     ]  # bases by name and rows, so that none is fitted twice
@@ -176,9 +176,11 @@ class _Inputs:
         kind = config.transform
         kind = ("both" if module is None else "raw") if kind == "auto" else kind
         sides: list[Tensor] = []
+        levels: list[int] = []
         slices: dict[str, list[slice]] = {}
         for values in (pair.x, pair.y):
             fitted = data.Transform.fit(values[training])
+            levels.append(data.levels(values[training]))
             d = values.shape[1]
             parts = [fitted.normal_scores(values), fitted.robust(values)]
             slices.setdefault("scores", []).append(slice(0, d))
@@ -189,7 +191,14 @@ class _Inputs:
             side = torch.from_numpy(np.concatenate(parts, axis=1)).float()
             sides.append(side.to(train.device(config)))
         reads = {name: critics.Reads(*both) for name, both in slices.items()}
-        return cls(sides[0], sides[1], {**reads, "network": reads[kind]}, {})
+        return cls(
+            sides[0], sides[1], {**reads, "network": reads[kind]}, (levels[0], levels[1]), {}
+        )
+
+    def shape(self, rows: int) -> Shape:
+        """What so many of the training rows look like."""
+        columns = self.reads["scores"].x.stop + self.reads["scores"].y.stop
+        return Shape(rows, columns, *self.levels)
 
     def rows(self, index: np.ndarray) -> train.Rows:
         """The rows with these numbers."""
@@ -260,14 +269,14 @@ def _best_bases(
     Where columns are many for the rows, a model that does worse than none is left out.
     """
     names = candidates(config, module)
-    columns = inputs.reads["scores"].x.stop + inputs.reads["scores"].y.stop
-    possible = [name for name in names if BASES[name].possible(len(fit_rows), columns)]
+    shape = inputs.shape(len(fit_rows))
+    possible = [name for name in names if BASES[name].possible(shape)]
     splits = [(fit_rows, validation_rows)]
     if len(training) < FEW:
         splits = [data.hold_out(training, 0.2, seed=seed + extra) for extra in range(3)]
     totals = dict.fromkeys(possible, 0.0)
     with_network = config.estimator == "default" and config.critic != "none"
-    wide = with_network and WIDE * columns > len(fit_rows)
+    wide = with_network and WIDE * shape.columns > len(fit_rows)
     for fit, held in splits if len(possible) > 1 or wide else []:
         x, _ = inputs.rows(held[: config.eval_rows])
         _, y = inputs.rows(np.concatenate([held, fit])[: max(len(x), config.eval_rows)])

@@ -1,0 +1,79 @@
+"""The bank of closed-form models that a critic may start from: the table `BASES`.
+
+A model reads either normal scores or robustly scaled values; the table says which, and for which
+rows it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, NamedTuple
+
+from torch import Tensor, nn
+
+from infobound.copulas import ContaminatedCopula, GaussianCopula, StudentCopula
+from infobound.densities import COARSE, FINE, ContingencyTable, MixtureModel, components
+
+__all__ = ["BASES", "Base", "Shape"]
+
+MIXED = 4  # columns of x and y together, up to which a mixture is fitted
+RICH = 16  # components from which on a mixture can be anything in the plane
+CELL = 5  # rows a cell, from which on a contingency table is fitted
+
+
+class Shape(NamedTuple):
+    """The rows to be fitted: how many, columns of x and y together, different rows of x and y."""
+
+    rows: int
+    columns: int
+    levels_x: int
+    levels_y: int
+
+    @property
+    def few_values(self) -> bool:
+        """Whether there are rows for every cell of a table."""
+        return CELL * self.levels_x * self.levels_y <= self.rows
+
+
+@dataclass(frozen=True)
+class Base:
+    """A closed-form model.
+
+    `possible` says whether it can be fitted, `can_start` whether a network can be trained on it
+    (its scores must be cheap), `leaves` whether it leaves a network anything to find.
+    """
+
+    fit: Callable[[Tensor, Tensor], nn.Module]
+    inputs: Literal["scores", "robust"]
+    possible: Callable[[Shape], bool] = lambda shape: True
+    can_start: bool = True
+    leaves: Callable[[Shape], bool] = lambda shape: True
+
+
+def _mixture(size: tuple[int, int]) -> Base:
+    return Base(
+        partial(MixtureModel.fit, size=size),
+        "robust",
+        lambda s: s.columns <= MIXED and components(s.rows, s.columns, size) >= 2,
+        can_start=False,
+        leaves=lambda s: s.columns > 2 or components(s.rows, s.columns, COARSE) < RICH,
+    )
+
+
+BASES: dict[str, Base] = {
+    "gaussian": Base(GaussianCopula.fit, "scores"),
+    "gaussian_raw": Base(GaussianCopula.fit, "robust"),
+    "student": Base(StudentCopula.fit, "scores", lambda s: s.rows > 5 * s.columns),
+    "contaminated": Base(ContaminatedCopula.fit, "scores", lambda s: s.rows > 5 * s.columns),
+    "mixture": _mixture(COARSE),
+    "fine_mixture": _mixture(FINE),
+    "table": Base(
+        ContingencyTable.fit,
+        "robust",
+        lambda s: s.few_values,
+        can_start=False,
+        leaves=lambda s: False,
+    ),
+}
