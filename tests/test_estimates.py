@@ -83,12 +83,14 @@ def test_the_base_is_chosen_by_what_the_rows_are():
     heavy = np.sqrt(2 / rng.chisquare(2, size=(2000, 1)))
     share = np.where(rng.uniform(size=(2000, 1)) < 0.5, 0.9 * x + 0.44 * noise, noise)
     bent = x[:, :1] ** 2 + 0.3 * noise[:, :1]
+    labels, others = rng.integers(5, size=(2, 2000))
+    told = np.where(rng.uniform(size=2000) < 0.7, 2 * labels % 5, others)
     for left, right, expected in [
         (x, normal, {"gaussian", "gaussian_raw"}),
         (heavy * x, heavy * normal, {"student"}),
         (x, share, {"contaminated"}),
         (x[:, :1], bent, {"mixture", "fine_mixture"}),
-        (np.sign(x), np.sign(normal), {"table"}),
+        (labels, told, {"table"}),
     ]:
         assert set(estimate(left, right, critic="none").bases) <= expected
 
