@@ -1,7 +1,9 @@
 """The README's statistical claims, measured again.
 
-python benchmarks/claims.py demo          the notebook's pair, 400 rows, 10 seeds
+python benchmarks/claims.py demo          the notebook's pair, 400 rows, 20 seeds
 python benchmarks/claims.py independent   independent x and y, d = 5, 2,000 rows, 20 seeds
+python benchmarks/claims.py margins       independent x and y, 1,000 rows, eight kinds of margins
+python benchmarks/claims.py consistency   images: more rows, data processing, additivity
 python benchmarks/claims.py kills         SIGKILL at 10 random moments, then resume
 python benchmarks/claims.py formats       CSV, Parquet and npz of 10,000 rows, and twice the same
 """
@@ -48,12 +50,61 @@ def table(truth: float, results: list) -> None:
 
 def demo() -> None:
     task = TASKS["gaussian"](d=6, rho=0.9)
-    table(task.mi, [estimate(*sample(task, 400, seed), seed=seed) for seed in range(10)])
+    table(task.mi, [estimate(*sample(task, 400, seed), seed=seed) for seed in range(20)])
 
 
 def independent() -> None:
     task = TASKS["independent"](d=5)
     table(task.mi, [estimate(*sample(task, 2000, seed), seed=seed) for seed in range(20)])
+
+
+def margins() -> None:
+    """Each kind on both sides and, at odd seeds, Cauchy on one."""
+    kinds = {
+        "normal": lambda rng, shape: rng.normal(size=shape),
+        "uniform": lambda rng, shape: rng.uniform(size=shape),
+        "exponential": lambda rng, shape: rng.exponential(size=shape),
+        "Student 3": lambda rng, shape: rng.standard_t(3, size=shape),
+        "Cauchy": lambda rng, shape: rng.standard_cauchy(size=shape),
+        "lognormal": lambda rng, shape: rng.lognormal(sigma=2, size=shape),
+        "binary": lambda rng, shape: (rng.uniform(size=shape) < 0.3).astype(float),
+        "Poisson": lambda rng, shape: rng.poisson(2, size=shape).astype(float),
+    }
+    print("margins      columns   mean mi           largest |mi|   'zero' said")
+    everything = []
+    for name, draw in kinds.items():
+        for columns in (1, 3, 10):
+            results = []
+            for seed in range(8):
+                rng = np.random.default_rng(1000 + seed)
+                other = kinds["Cauchy"] if seed % 2 else draw
+                shape = (1000, columns)
+                results.append(estimate(draw(rng, shape), other(rng, shape), seed=seed))
+            mi = np.array([r.mi for r in results])
+            zero = sum(any(f.code == "zero" for f in r.findings) for r in results)
+            error = mi.std(ddof=1) / len(mi) ** 0.5
+            print(f"{name:12} {columns:4} {mi.mean():11.4f} +- {error:.4f}", end="")
+            print(f"{np.abs(mi).max():12.4f} {zero:8} of {len(mi)}", flush=True)
+            everything += mi.tolist()
+    print(f"over all: mean {np.mean(everything):.4f}, mean |mi| {np.abs(everything).mean():.4f}")
+
+
+def consistency() -> None:
+    """Ratios that must hold whatever the truth is (Song and Ermon 2020), 10,000 rows, 3 seeds."""
+    from infobound.images import ImageRows
+    from infobound.tasks import CONSISTENCY
+
+    def mi(task: object, seed: int) -> float:
+        return estimate(*sample(task, 10_000, seed), seed=seed).mi
+
+    for seed in range(3):
+        half = mi(CONSISTENCY["more_rows"].of, seed)
+        rows = [mi(ImageRows(rows=count), seed) / mi(ImageRows(rows=16), seed) for count in (2, 8)]
+        print(f"seed {seed}: rows 2, 8 of 16 over all 16: {rows[0]:.3f}, {rows[1]:.3f}", end="")
+        print(f"; half the image {half:.3f} nats", end="")
+        for name in ("data_processing", "additivity"):
+            print(f"; {name} {mi(CONSISTENCY[name].of, seed) / half:.3f}", end="")
+        print(flush=True)
 
 
 def command(*words: object) -> list[str]:
@@ -122,6 +173,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    claims = {"demo": demo, "independent": independent, "kills": kills, "formats": formats}
+    claims = {"demo": demo, "independent": independent, "margins": margins}
+    claims |= {"consistency": consistency, "kills": kills, "formats": formats}
     parser.add_argument("claim", choices=claims)
     claims[parser.parse_args().claim]()

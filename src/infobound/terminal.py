@@ -202,7 +202,9 @@ def _made_of(result: Estimate) -> str:
         return "from nearest neighbours (KSG)"
     folds, bases = len(result.bases), ", ".join(dict.fromkeys(result.bases))
     if result.method == "base":
-        return f"from a closed-form model ({bases.replace('_', ' ')}); no network gained on it"
+        network = result.config["estimator"] == "default" and result.config["critic"] != "none"
+        rest = "; no network gained on it" if network else ""
+        return f"from a closed-form model ({bases.replace('_', ' ')}){rest}"
     return f"from a critic; its network was kept in {result.kept} of {folds} folds"
 
 
