@@ -10,7 +10,7 @@ PAGE = Path(__file__).parents[1] / "examples" / "infonce.ipynb"
 
 def test_the_page_runs(tmp_path):
     page = nbformat.read(PAGE, as_version=4)
-    NotebookClient(page, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(page, timeout=900, resources={"metadata": {"path": str(tmp_path)}}).execute()
     printed = "".join(
         output.get("text", "") for cell in page.cells for output in cell.get("outputs", [])
     )

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from infobound import critics, data, train
-from infobound.bases import BASES, Shape
+from infobound.bases import BASES, MIXED, Shape
 from infobound.bounds import BOUNDS, Bound, lookup
 from infobound.config import Config
 from infobound.errors import InputError
@@ -25,6 +25,7 @@ from infobound.runs import Run
 __all__ = ["Fold", "Scored", "bind", "fit_fold"]
 
 FEW = 1500  # training rows; with fewer, bases are compared on several splits
+MANY = 3000  # training rows, from which on a network may do without a base
 WIDE = 3  # training rows a column, below which a closed form must earn its place
 CONVINCED = 1.645  # standard errors by which a critic must beat its rival: one chance in twenty
 RELIABLE = 0.1  # relative standard error up to which an average of e^f is taken at its word
@@ -106,27 +107,29 @@ def fit_fold(
     inputs = _Inputs.make(pair, training, config, module)
     validation = inputs.rows(validation_rows)
     alone, base = _best_bases(inputs, training, fit_rows, validation_rows, config, module, seeds[0])
-    network = _network(inputs, config, module, seeds[1])
-    if alone is not None and not BASES[alone].leaves(inputs.shape(len(fit_rows))):
-        network = None
+    rival = None if alone is None else inputs.critic(alone, fit_rows, None, config)
     critic, fitted = None, None
-    if network is not None:
-        start = inputs.critic(base, fit_rows, network, config)
-        fitted = train.fit(
-            start,
+    for start in _starts(inputs, alone, base, fit_rows, config):
+        network = _network(inputs, config, module, seeds[1])
+        if network is None:
+            break
+        trained = inputs.critic(start, fit_rows, network, config)
+        fit = train.fit(
+            trained,
             bound,
             inputs.rows(fit_rows),
             validation,
             config,
             seed=seeds[2],
-            name=f"fold-{k + 1}",
+            name=f"fold-{k + 1}" + ("-alone" if start != base else ""),
             run=run,
             watch=watch,
             stop=stop,
         )
-        rival = None if alone is None else inputs.critic(alone, fit_rows, None, config)
-        if rival is None or _gains(start, rival, bound, validation, config):
-            critic, training = start, fit_rows
+        fitted = fitted or fit
+        if rival is None or _gains(trained, rival, bound, validation, config):
+            critic, training, base, fitted = trained, fit_rows, start, fit
+            break
     kept = critic is not None
     base = base if kept else alone
     if critic is None:  # the base alone needs no validation rows: it is fitted to those as well
@@ -289,6 +292,21 @@ def _best_bases(
     ranked = sorted(possible, key=lambda name: -totals[name])
     starts = [name for name in ranked if BASES[name].can_start]
     return (ranked[0] if ranked else None), (starts[0] if starts else None)
+
+
+def _starts(
+    inputs: _Inputs, alone: str | None, base: str | None, rows: np.ndarray, config: Config
+) -> list[str | None]:
+    """The bases to train a network on, one after the other until one is kept.
+
+    Where rows are many and nothing is gained on a base, a network without one has a try: what the
+    base explains would have led it to the coordinates that matter.
+    """
+    shape = inputs.shape(len(rows))
+    if alone is not None and not BASES[alone].leaves(shape):
+        return []
+    again = base is not None and shape.rows >= MANY and shape.columns > MIXED
+    return [base, None] if again else [base]
 
 
 def _network(
