@@ -83,7 +83,7 @@ def lines(**changes):
         (GOOD, "z*", "b", ["matches none", "'z*'"]),
         (GOOD, "c:a", "b", ["order of the columns", "a:c"]),
         (GOOD, "a:z", "b", ["no 'z'"]),
-        (GOOD, ",", "b", ["Expected columns for x; got none"]),
+        (GOOD, ",", "b", ["Expected columns for x, with --x NAMES; got none"]),
         (lines(r1=",1,u", r9=",,u"), "a", "b", ["2 of 60 rows", "a (2), b (1)", "--drop-missing"]),
         (lines(r5="inf,1,u"), "a", "b", ["finite", "a (1)"]),
         (lines(r5="4 kg,1,u"), "a", "b", ["column a", "'4 kg' in row 5", "1 of 60"]),

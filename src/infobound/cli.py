@@ -79,11 +79,11 @@ class EstimateCommand:
 
     file: Positional[Path]
     """CSV, TSV, Parquet, npz or npy file; each row is one observation."""
-    x: tuple[str, ...]
+    x: tuple[str, ...] = ()
     """Columns of x: names, patterns such as 'a*', ranges first:last, separated by spaces or commas;
     in an npz file, array names."""
-    y: tuple[str, ...]
-    """Columns of y, likewise."""
+    y: tuple[str, ...] = ()
+    """Columns of y, likewise. Without --x and --y: the file's columns are listed."""
     drop_missing: Annotated[bool, FlagCreatePairsOff] = False
     """Leave out rows with missing values instead of stopping."""
     run: Path | None = None

@@ -220,7 +220,10 @@ def _select(names: list[str], selectors: Sequence[str], side: str) -> list[str]:
     for part in filter(None, parts):
         chosen += [name for name in _matches(names, part) if name not in chosen]
     if not chosen:
-        raise InputError(f"Expected columns for {side}; got none. Columns: {_listed(names)}.")
+        columns = _listed(names)
+        raise InputError(
+            f"Expected columns for {side}, with --{side} NAMES; got none. Columns: {columns}."
+        )
     return chosen
 
 
