@@ -180,8 +180,8 @@ class StudyCommand:
     seeds: int = 3
     """Samples for each task and size; their seeds count up from --seed."""
     estimators: tuple[str, ...] = ("default",)
-    """Variants of the estimate: default, base_only, no_base, joint, scores, raw, nwj, ksg,
-    gaussian, student; all with the settings below, but for what the variant changes."""
+    """default, base_only, no_base, no_elliptical, only_gaussian, no_mixture, no_average, scores,
+    robust, joint, nwj, ksg, gaussian, student: the settings below, but for what that changes."""
     tasks: tuple[str, ...] = ("*",)
     """Only tasks whose label matches one of these patterns, such as 'multinormal*'."""
     files: Path | None = None
