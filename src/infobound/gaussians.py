@@ -51,8 +51,24 @@ def _gaussian_pair(n: int, d: int, rho: float, generator: torch.Generator) -> tu
     return x, rho * x + math.sqrt(1 - rho**2) * noise
 
 
+class _Square:
+    """As many columns in x as in y."""
+
+    d: int
+
+    @property
+    def dim_x(self) -> int:
+        """Columns of x."""
+        return self.d
+
+    @property
+    def dim_y(self) -> int:
+        """Columns of y."""
+        return self.d
+
+
 @dataclass(frozen=True)
-class Gaussian:
+class Gaussian(_Square):
     """d independent pairs of standard normals with correlation rho: the notebook's Gaussian.
 
     Example:
@@ -68,16 +84,6 @@ class Gaussian:
     def __post_init__(self) -> None:
         """Hold the parameters against their ranges."""
         _check(self.d, self.rho)
-
-    @property
-    def dim_x(self) -> int:
-        """Columns of x."""
-        return self.d
-
-    @property
-    def dim_y(self) -> int:
-        """Columns of y."""
-        return self.d
 
     @property
     def mi(self) -> float:
@@ -117,7 +123,7 @@ def _mixture_mi(d: int, rho: float) -> float:
 
 
 @dataclass(frozen=True)
-class MixedGaussian:
+class MixedGaussian(_Square):
     """Each dimension its own mixture of correlations rho and -rho: the notebook's code.
 
     Example:
@@ -133,16 +139,6 @@ class MixedGaussian:
     def __post_init__(self) -> None:
         """Hold the parameters against their ranges."""
         _check(self.d, self.rho)
-
-    @property
-    def dim_x(self) -> int:
-        """Columns of x."""
-        return self.d
-
-    @property
-    def dim_y(self) -> int:
-        """Columns of y."""
-        return self.d
 
     @cached_property
     def mi(self) -> float:
@@ -166,7 +162,7 @@ class MixedGaussian:
 
 
 @dataclass(frozen=True)
-class MixedGaussianJoint:
+class MixedGaussianJoint(_Square):
     """One mixture of two d-dimensional products, correlations rho and -rho: the notebook's text.
 
     Example:
@@ -182,16 +178,6 @@ class MixedGaussianJoint:
     def __post_init__(self) -> None:
         """Hold the parameters against their ranges."""
         _check(self.d, self.rho)
-
-    @property
-    def dim_x(self) -> int:
-        """Columns of x."""
-        return self.d
-
-    @property
-    def dim_y(self) -> int:
-        """Columns of y."""
-        return self.d
 
     @cached_property
     def mi(self) -> float:
@@ -211,7 +197,7 @@ class MixedGaussianJoint:
 
 
 @dataclass(frozen=True)
-class Independent:
+class Independent(_Square):
     """Independent standard normals: MI 0.
 
     Example:
@@ -226,16 +212,6 @@ class Independent:
     def __post_init__(self) -> None:
         """Hold the parameters against their ranges."""
         _check(self.d, 0.0)
-
-    @property
-    def dim_x(self) -> int:
-        """Columns of x."""
-        return self.d
-
-    @property
-    def dim_y(self) -> int:
-        """Columns of y."""
-        return self.d
 
     @property
     def mi(self) -> float:
@@ -259,7 +235,7 @@ def _step_rho(d: int, mi: float) -> float:
 
 
 @dataclass(frozen=True)
-class StaircaseGaussian:
+class StaircaseGaussian(_Square):
     """Poole et al.'s Gaussian staircase: d pairs whose correlation is set by the wished-for MI.
 
     Source: Poole et al. 2019, https://arxiv.org/abs/1905.06922.
@@ -278,16 +254,6 @@ class StaircaseGaussian:
         """Hold the parameters against their ranges."""
         _check(self.d, _step_rho(self.d, self.mi))
 
-    @property
-    def dim_x(self) -> int:
-        """Columns of x."""
-        return self.d
-
-    @property
-    def dim_y(self) -> int:
-        """Columns of y."""
-        return self.d
-
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """x and y (n, d)."""
         return _gaussian_pair(n, self.d, _step_rho(self.d, self.mi), generator)
@@ -298,7 +264,7 @@ class StaircaseGaussian:
 
 
 @dataclass(frozen=True)
-class StaircaseCubic:
+class StaircaseCubic(_Square):
     """Poole et al.'s cubic staircase: y goes through (W y)^3, an invertible map, so MI is kept.
 
     W is a fixed orthogonal matrix.
@@ -318,16 +284,6 @@ class StaircaseCubic:
     def __post_init__(self) -> None:
         """Hold the parameters against their ranges."""
         _check(self.d, _step_rho(self.d, self.mi))
-
-    @property
-    def dim_x(self) -> int:
-        """Columns of x."""
-        return self.d
-
-    @property
-    def dim_y(self) -> int:
-        """Columns of y."""
-        return self.d
 
     @cached_property
     def mixing(self) -> Tensor:

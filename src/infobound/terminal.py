@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from types import TracebackType
+from typing import Self
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -38,7 +39,27 @@ class _Rate(ProgressColumn):
         return Text("" if speed is None else f"{speed:,.0f} it/s", style="dim")
 
 
-class Bar:
+class _Shown:
+    """A bar that is on the screen while its block runs."""
+
+    progress: Progress
+
+    def __enter__(self) -> Self:
+        """Show the bar."""
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Take the bar away."""
+        self.progress.stop()
+
+
+class Bar(_Shown):
     """A progress bar on standard error; silent when that is no terminal, or when `quiet`.
 
     Call it with each `train.Progress`: rate, time left, the bound on training rows, the
@@ -60,20 +81,6 @@ class Bar:
             disable=quiet or not console.is_terminal,
         )
         self.bars: dict[str, int] = {}
-
-    def __enter__(self) -> Bar:
-        """Show the bar."""
-        self.progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Take the bar away."""
-        self.progress.stop()
 
     def __call__(self, step: Step) -> None:
         """Move the bar of the fit that `step` names."""
@@ -97,7 +104,7 @@ class Bar:
         return _number(nats, self.units, 2)
 
 
-class StudyBar:
+class StudyBar(_Shown):
     """A study's progress on standard error: cells, failures, time left, the cell just done.
 
     Silent when that is no terminal, or when `quiet`. Call it with each `study.Progress`.
@@ -115,20 +122,6 @@ class StudyBar:
             transient=True,
             disable=quiet or not console.is_terminal,
         )
-
-    def __enter__(self) -> StudyBar:
-        """Show the bar."""
-        self.progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Take the bar away."""
-        self.progress.stop()
 
     def __call__(self, cells: Cells) -> None:
         """Move the bar."""
