@@ -209,3 +209,11 @@ def test_the_tables_that_contributors_are_sent_to_exist():
     assert len(rows) == 6
     for module, table in rows:
         assert re.search(rf"^{table}\b.* = {{", ROOMS[module], re.MULTILINE), (module, table)
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CHANGELOG.md", *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
+)
+def test_no_page_has_a_place_left_to_fill(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert not re.findall(r"@\w+@|\bMEASURED\b|\bTODO\b|\bFIXME\b", text)
