@@ -73,9 +73,9 @@ def margins() -> None:
     print("margins      columns   mean mi           largest |mi|   'zero' said")
     everything = []
     for name, draw in kinds.items():
-        for columns in (1, 3, 10):
+        for columns in (1, 3):
             results = []
-            for seed in range(8):
+            for seed in range(4):
                 rng = np.random.default_rng(1000 + seed)
                 other = kinds["Cauchy"] if seed % 2 else draw
                 shape = (1000, columns)
