@@ -1,5 +1,6 @@
 """`estimate`: what it accepts, what it says, and that its numbers behave as statistics."""
 
+import dataclasses
 import inspect
 import json
 import math
@@ -13,6 +14,8 @@ import torch
 import infobound
 from infobound import tasks
 from infobound.config import Config
+from infobound.data import as_pair
+from infobound.diagnostics import Evidence, findings
 from infobound.errors import InputError
 from infobound.estimates import Estimate, estimate
 
@@ -115,6 +118,31 @@ def test_second_opinions_as_estimators(name):
     assert Estimate.from_dict(json.loads(json.dumps(result.as_dict()))) == result
     assert str(result).startswith("I(X;Y) = ")
     assert result.critic == name
+
+
+def test_more_than_the_entropy_is_said_to_be_impossible():
+    rng = np.random.default_rng(0)
+    pair = as_pair(rng.normal(size=150), np.arange(150) % 3)
+    evidence = Evidence(
+        pair=pair,
+        mi=1.2,
+        half_width=0.1,
+        train=1.3,
+        held_out=1.0,
+        error=0.05,
+        block=37,
+        ceiling=3.6,
+        is_lower_bound=True,
+        bound="infonce",
+        late=0.0,
+        capped=False,
+        ksg=None,
+        method="critic",
+    )
+    said = {f.code: f.message for f in findings(evidence)}
+    assert "the entropy of y, 1.099 nats" in said["impossible"]
+    possible = dataclasses.replace(evidence, mi=1.09)
+    assert "impossible" not in {f.code for f in findings(possible)}
 
 
 def test_neighbours_refuse_ties():

@@ -24,6 +24,7 @@ __all__ = [
     "as_pair",
     "constant_columns",
     "duplicated_columns",
+    "entropy",
     "has_ties",
     "hold_out",
     "levels",
@@ -351,6 +352,19 @@ def levels(rows: np.ndarray) -> int:
     if any(len(np.unique(column)) > len(rows) / 10 for column in rows.T):
         return len(rows)
     return len(np.unique(rows, axis=0))
+
+
+def entropy(rows: np.ndarray) -> float | None:
+    """The entropy of rows (n, d) that take few values, nats; None where they take many.
+
+    Example:
+        >>> round(entropy(np.arange(60).reshape(-1, 1) % 3), 3)  # log 3
+        1.099
+    """
+    if levels(rows) > len(rows) / 10:
+        return None
+    shares = np.unique(rows, axis=0, return_counts=True)[1] / len(rows)
+    return float(-(shares * np.log(shares)).sum())
 
 
 def has_ties(pair: Pair) -> bool:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from infobound.data import Pair, constant_columns, duplicated_columns, repeated_rows
+from infobound.data import Pair, constant_columns, duplicated_columns, entropy, repeated_rows
 
 __all__ = ["CHECKS", "Evidence", "Finding", "findings"]
 
@@ -177,12 +177,25 @@ def _second_opinion(e: Evidence) -> str | None:
     )
 
 
+def _impossible(e: Evidence) -> str | None:
+    for side, rows in (("x", e.pair.x), ("y", e.pair.y)):
+        limit = entropy(rows)
+        if limit is not None and e.mi > limit + 1e-9:
+            return (
+                f"The estimate, {e.mi:.3f} nats, is more than the entropy of {side}, {limit:.3f} "
+                f"nats, which no mutual information exceeds: {side} takes few values, and x and y "
+                f"determine each other almost. Quote 'about {limit:.2f}', or take more rows."
+            )
+    return None
+
+
 CHECKS: dict[str, tuple[str, Callable[[Evidence], str | None]]] = {
     "zero": ("note", _zero),
     "saturated": ("warning", _saturated),
     "capped": ("warning", _capped),
     "overfit": ("warning", _overfit),
     "not_converged": ("warning", _not_converged),
+    "impossible": ("warning", _impossible),
     "few_rows": ("note", _few_rows),
     "second_opinion": ("note", _second_opinion),
     "not_a_bound": ("warning", _no_bound),
