@@ -133,7 +133,9 @@ def kills() -> None:
             same, files = 0, 0
             for attempt in range(10):
                 run = folder / f"{name}-{attempt}"
-                process = subprocess.Popen(command(*words, "--quiet", "--run", run))
+                process = subprocess.Popen(
+                    command(*words, "--quiet", "--run", run), stdout=subprocess.DEVNULL
+                )
                 moment = random.Random(attempt).uniform(0, seconds)
                 time.sleep(moment)
                 while not (run / "run.json").exists():
