@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import infobound
-from infobound import tasks
+from infobound import images, tasks
 from infobound.config import Config
 from infobound.data import as_pair
 from infobound.diagnostics import Evidence, findings
@@ -143,6 +143,20 @@ def test_more_than_the_entropy_is_said_to_be_impossible():
     assert "the entropy of y, 1.099 nats" in said["impossible"]
     possible = dataclasses.replace(evidence, mi=1.09)
     assert "impossible" not in {f.code for f in findings(possible)}
+
+
+def test_a_gaussian_copula_is_not_believed_where_the_rows_are_not_what_it_says():
+    # Small images: the copula's own MI is 12.8 nats, but its held-out bound falls short of what
+    # rows of that copula would show. On normal rows of 10 nats it is believed, past the ceiling.
+    pair = images.Doubled(images.ImageRows(rows=4, size=8, noise=0.2))
+    alone = {"critic": "none", "base": "gaussian"}
+    wrong = estimate(*pair.sample(1500, torch.Generator().manual_seed(0)), **alone)
+    assert wrong.mi < wrong.ceiling
+    assert "capped" in codes(wrong)
+    task = tasks.make("staircase_gaussian", mi=10.0)
+    right = estimate(*task.sample(1500, torch.Generator().manual_seed(0)), **alone)
+    assert right.mi == pytest.approx(10.0, abs=0.6)
+    assert right.mi > right.ceiling + 3
 
 
 def test_neighbours_refuse_ties():

@@ -50,6 +50,17 @@ class GaussianCopula(nn.Module):
         self.register_buffer("correlations", correlations)
         self.mi = _gaussian_mi(correlations) if mi is None else mi
 
+    def rehearse(self, n: int, count: int, seed: int) -> tuple[Tensor, Tensor, GaussianCopula]:
+        """`count` pairs drawn from this model, and the copula fitted to n others of its pairs."""
+        generator = torch.Generator().manual_seed(seed)
+        p, q, r = len(self.left), len(self.right), self.correlations.cpu()
+        x = torch.randn(n + count, p, generator=generator)
+        y = torch.randn(n + count, q, generator=generator)
+        k = len(r)
+        y[:, :k] = r * x[:, :k] + (1 - r**2).sqrt() * y[:, :k]
+        x, y = x.to(self.left), y.to(self.left)
+        return x[n:], y[n:], GaussianCopula.fit(x[:n], y[:n])
+
     @classmethod
     def fit(cls, x: Tensor, y: Tensor) -> GaussianCopula:
         """Canonical correlations of x (n, dim_x) and y (n, dim_y), computed in float64."""

@@ -264,6 +264,7 @@ def _estimate(
             folds.append(fit_fold(k, *rows, pair, config, bound, module, run, watch, stop))
             if run is not None:
                 run.write_metrics(_metrics(folds))
+        folds = points.believed(folds)
         numbers = points.together(pair, folds, config)
     block, late, capped = None, 0.0, False
     if folds:

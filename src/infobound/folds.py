@@ -19,6 +19,7 @@ from infobound import critics, data, train
 from infobound.bases import BASES, MIXED, Shape
 from infobound.bounds import BOUNDS, Bound, lookup
 from infobound.config import Config
+from infobound.copulas import GaussianCopula
 from infobound.errors import InputError
 from infobound.runs import Run
 
@@ -64,6 +65,7 @@ class Fold:
     test: Scored
     training: Scored
     mode: str  # which contributions make the point estimate: positives, dv or terms
+    rehearsed: np.ndarray | None  # the terms that rows of the base itself would show
 
     def point(self) -> float:
         """The base's own MI, or the mean of the training and the held-out value.
@@ -142,8 +144,19 @@ def fit_fold(
     seen = shuffle(seen[: len(test)])
     on_training = _score(critic, bound, inputs.rows(seen), config.eval_rows)
     mode = _mode(kept, scored, on_training)
+    own = None
+    if mode == "positives" and isinstance(critic.base, GaussianCopula):
+        own = _rehearsed(critic.base, bound, len(training), len(test), seeds[0], config)
     closed = None if kept else getattr(critic.base, "mi", None)
-    return Fold(test, fitted, base, kept, closed, scored, on_training, mode)
+    return Fold(test, fitted, base, kept, closed, scored, on_training, mode, own)
+
+
+def _rehearsed(
+    base: GaussianCopula, bound: Bound, fitted: int, tested: int, seed: int, config: Config
+) -> np.ndarray:
+    """The terms that as many rows would show if the model were true."""
+    x, y, again = base.rehearse(fitted, tested, seed)
+    return _score(critics.Composite(again, None), bound, (x, y), config.eval_rows).terms
 
 
 def _mode(kept: bool, test: Scored, training: Scored) -> str:
