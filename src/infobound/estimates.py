@@ -199,11 +199,8 @@ def estimate_pair(
     """`estimate` for rows that `data` has validated, such as those of `tables.read`."""
     here = None
     if run is not None:
-        (
-            bind(config),
-            candidates(config, module),
-            train.device(config),
-        )  # say no before a folder is made
+        # Whatever can be refused is refused before a folder is made.
+        bind(config), candidates(config, module), train.device(config)
         data.split(len(pair.x), config.folds, seed=config.seed)
         record = {"kind": "estimate", "config": config.as_dict(), "own_module": module is not None}
         record |= {"x_names": pair.x_names, "y_names": pair.y_names, "notes": pair.notes}
@@ -256,7 +253,6 @@ def _estimate(
     if config.estimator == "ksg":
         numbers = points.neighbours_alone(pair, config)
     else:
-        folds = []
         parts = data.split(len(pair.x), config.folds, seed=config.seed)
         for k, (training, test) in enumerate(parts):
             again = parts[(k + 1) % len(parts)][1]

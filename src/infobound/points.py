@@ -91,7 +91,7 @@ def neighbours_alone(pair: data.Pair, config: Config) -> dict[str, Any]:
             "Expected columns without ties for the nearest neighbours; got columns in which values "
             "repeat. Use the default estimator."
         )
-    terms = ksg_terms(*(data.Transform.fit(v).normal_scores(v) for v in (pair.x, pair.y)))
+    terms = _neighbours(pair)
     mi = float(terms.mean())
     numbers = dict.fromkeys(("held_out", "held_out_error", "training"))
     interval = _interval(mi, terms, 0.0, config)
@@ -103,4 +103,9 @@ def _second_opinion(pair: data.Pair, config: Config) -> np.ndarray | None:
     few = pair.x.shape[1] + pair.y.shape[1] <= FEW_COLUMNS and len(pair.x) <= 200_000
     if config.estimator != "default" or not few or data.has_ties(pair):
         return None
+    return _neighbours(pair)
+
+
+def _neighbours(pair: data.Pair) -> np.ndarray:
+    """Their per-row contributions (n,) on normal scores, nats."""
     return ksg_terms(*(data.Transform.fit(v).normal_scores(v) for v in (pair.x, pair.y)))
