@@ -91,7 +91,7 @@ def margins() -> None:
 
 def consistency() -> None:
     """Ratios that must hold whatever the truth is (Song and Ermon 2020), 10,000 rows, 3 seeds."""
-    from infobound.images import ImageRows
+    from infobound.images import Doubled, ImageRows
     from infobound.tasks import CONSISTENCY
 
     def mi(task: object, seed: int) -> float:
@@ -103,8 +103,11 @@ def consistency() -> None:
         print(f"seed {seed}: rows 2, 8 of 16 over all 16: {rows[0]:.3f}, {rows[1]:.3f}", end="")
         print(f"; half the image {half:.3f} nats", end="")
         for name in ("data_processing", "additivity"):
-            print(f"; {name} {mi(CONSISTENCY[name].of, seed) / half:.3f}", end="")
-        print(flush=True)
+            print(f"; {name} {mi(CONSISTENCY[name].of, seed) / half:.3f}", end="", flush=True)
+        noisy = ImageRows(noise=2.0)
+        single = mi(noisy, seed)
+        print(f"; with noise 2: half {single:.3f}", end="")
+        print(f", additivity {mi(Doubled(noisy), seed) / single:.3f}", flush=True)
 
 
 def command(*words: object) -> list[str]:

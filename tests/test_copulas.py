@@ -3,7 +3,7 @@
 import torch
 
 from infobound import tasks
-from infobound.copulas import GaussianCopula
+from infobound.copulas import GaussianCopula, canonical_directions
 
 
 def test_log_ratio_equals_the_task_at_its_own_parameters():
@@ -30,3 +30,25 @@ def test_degenerate_columns_are_left_out():
     doubled = torch.cat([x, x[:, :1], torch.zeros(300, 1)], dim=1)
     y = x + torch.randn(300, 2, generator=torch.Generator().manual_seed(1))
     assert abs(GaussianCopula.fit(doubled, y).mi - GaussianCopula.fit(x, y).mi) < 1e-3
+
+
+def test_canonical_directions_are_as_many_as_go_together():
+    """60 and 40 columns share three sources; independent rows share none."""
+    rng = torch.Generator().manual_seed(2)
+    shared = torch.randn(2000, 3, generator=rng)
+    x = shared @ torch.randn(3, 60, generator=rng) + torch.randn(2000, 60, generator=rng)
+    y = shared @ torch.randn(3, 40, generator=rng) + torch.randn(2000, 40, generator=rng)
+    left, right = canonical_directions(x, y)
+    assert (left.shape, right.shape) == ((60, 3), (40, 3))
+    sides = zip((x @ left).T, (y @ right).T, strict=True)
+    together = [float(torch.corrcoef(torch.stack(pair))[0, 1]) for pair in sides]
+    assert min(together) > 0.9
+    independent = [
+        canonical_directions(x, y[torch.randperm(2000, generator=rng)]) for _ in range(20)
+    ]
+    assert sum(left.shape[1] for left, _ in independent) <= 2
+
+
+def test_canonical_directions_need_more_rows_than_columns():
+    x = torch.randn(50, 40, generator=torch.Generator().manual_seed(3))
+    assert canonical_directions(x, x)[0].shape == (40, 0)

@@ -20,6 +20,9 @@ __all__ = ["BASES", "Base", "Shape"]
 
 MIXED = 4  # columns of x and y together, up to which a mixture is fitted
 RICH = 16  # components from which on a mixture can be anything in the plane
+BROAD = (
+    128  # columns, from which on iterated fits are left out and networks read canonical directions
+)
 CELL = 5  # rows a cell, from which on a contingency table is fitted
 
 
@@ -52,6 +55,11 @@ class Base:
     leaves: Callable[[Shape], bool] = lambda shape: True
 
 
+def _affordable(shape: Shape) -> bool:
+    """Whether a fit by iterations has rows enough, and ends in seconds."""
+    return shape.rows > 5 * shape.columns and shape.columns < BROAD
+
+
 def _mixture(size: tuple[int, int]) -> Base:
     return Base(
         partial(MixtureModel.fit, size=size),
@@ -65,8 +73,8 @@ def _mixture(size: tuple[int, int]) -> Base:
 BASES: dict[str, Base] = {
     "gaussian": Base(GaussianCopula.fit, "scores"),
     "gaussian_raw": Base(GaussianCopula.fit, "robust"),
-    "student": Base(StudentCopula.fit, "scores", lambda s: s.rows > 5 * s.columns),
-    "contaminated": Base(ContaminatedCopula.fit, "scores", lambda s: s.rows > 5 * s.columns),
+    "student": Base(StudentCopula.fit, "scores", _affordable),
+    "contaminated": Base(ContaminatedCopula.fit, "scores", _affordable),
     "mixture": _mixture(COARSE),
     "fine_mixture": _mixture(FINE),
     "table": Base(

@@ -12,7 +12,7 @@ import torch
 from scipy import special, stats
 from torch import Tensor, nn
 
-__all__ = ["ContaminatedCopula", "GaussianCopula", "StudentCopula"]
+__all__ = ["ContaminatedCopula", "GaussianCopula", "StudentCopula", "canonical_directions"]
 
 DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)  # of freedom that a Student copula may have
 
@@ -254,8 +254,34 @@ def _student_scatter(z: Tensor, degrees: float) -> tuple[Tensor, float]:
     return scatter, float(joint - alone) - d * _student_constant(degrees, 1)
 
 
-def _whitener(covariance: Tensor) -> Tensor:
+def canonical_directions(x: Tensor, y: Tensor, *, ridge: float = 0.1) -> tuple[Tensor, Tensor]:
+    """The directions in x and in y, (dim_x, k) and (dim_y, k), that clearly go together.
+
+    Canonical correlations of x (n, dim_x) and y (n, dim_y) with covariances whose eigenvalues are
+    raised by `ridge` of their mean, so that directions of little variance do not fit the noise;
+    k counts those beyond the largest correlation that independent rows would show.
+
+    Source: Vinod 1976, https://doi.org/10.1016/0304-4076(76)90010-5 (the ridge); Wachter 1980,
+    https://doi.org/10.1214/aos/1176345134 (the edge of the correlations of independent rows).
+
+    Example:
+        >>> x, noise = torch.randn(2, 500, 9, generator=torch.Generator().manual_seed(0))
+        >>> left, right = canonical_directions(x, x[:, :2] + noise[:, :2])
+        >>> left.shape, right.shape
+        (torch.Size([9, 2]), torch.Size([2, 2]))
+    """
+    a, b = (side.double() - side.double().mean(0) for side in (x, y))
+    n = len(a)
+    whiten_x, whiten_y = (_whitener(s.T @ s / n, ridge) for s in (a, b))
+    u, r, vt = torch.linalg.svd(whiten_x.T @ (a.T @ b / n) @ whiten_y, full_matrices=False)
+    p, q = min(1.0, whiten_x.shape[1] / n), min(1.0, whiten_y.shape[1] / n)
+    edge = math.sqrt(p * (1 - q)) + math.sqrt(q * (1 - p))
+    k = int((r > edge).sum()) if p + q < 1 else 0
+    return (whiten_x @ u[:, :k]).to(x.dtype), (whiten_y @ vt[:k].T).to(y.dtype)
+
+
+def _whitener(covariance: Tensor, ridge: float = 0.0) -> Tensor:
     """W with W' C W = 1 on the range of C; directions without variance are left out."""
     values, vectors = torch.linalg.eigh(covariance)
     keep = values > 1e-6 * values.max().clamp_min(1e-12)
-    return vectors[:, keep] / values[keep].sqrt()
+    return vectors[:, keep] / (values[keep] + ridge * values.mean()).sqrt()

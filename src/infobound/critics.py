@@ -160,6 +160,31 @@ class Bilinear(nn.Module):
         return x @ self.weight @ y.T
 
 
+class Projected(nn.Module):
+    """A network that reads fixed directions of x and y: few of them where columns are many.
+
+    Example:
+        >>> Projected(torch.eye(3)[:, :1], torch.eye(2), Bilinear(1, 2))(
+        ...     torch.ones(4, 3), torch.ones(5, 2)
+        ... ).shape
+        torch.Size([4, 5])
+    """
+
+    left: Tensor
+    right: Tensor
+
+    def __init__(self, left: Tensor, right: Tensor, network: nn.Module) -> None:
+        super().__init__()
+        self.register_buffer("left", left)
+        self.register_buffer("right", right)
+        self.network = network
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Scores (n, m) of x (n, dim_x) against y (m, dim_y)."""
+        scores: Tensor = self.network(x @ self.left, y @ self.right)
+        return scores
+
+
 class Reads(NamedTuple):
     """Which columns of x and of y a part of a critic reads; all of them if not said."""
 

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from infobound import critics, data, train
-from infobound.bases import BASES, MIXED, Shape
+from infobound.bases import BASES, BROAD, MIXED, Shape
 from infobound.bounds import BOUNDS, Bound, lookup
 from infobound.config import Config
-from infobound.copulas import GaussianCopula
+from infobound.copulas import GaussianCopula, canonical_directions
 from infobound.errors import InputError
 from infobound.runs import Run
 
@@ -111,11 +111,11 @@ def fit_fold(
     alone, base = _best_bases(inputs, training, fit_rows, validation_rows, config, module, seeds[0])
     rival = None if alone is None else inputs.critic(alone, fit_rows, None, config)
     critic, fitted = None, None
-    for start in _starts(inputs, alone, base, fit_rows, config):
-        network = _network(inputs, config, module, seeds[1])
+    for start, reads in _starts(inputs, alone, base, fit_rows, config):
+        network = _network(inputs, fit_rows, reads, config, module, seeds[1])
         if network is None:
-            break
-        trained = inputs.critic(start, fit_rows, network, config)
+            continue
+        trained = inputs.critic(start, fit_rows, network, config, reads)
         fit = train.fit(
             trained,
             bound,
@@ -123,7 +123,7 @@ def fit_fold(
             validation,
             config,
             seed=seeds[2],
-            name=f"fold-{k + 1}" + ("-alone" if start != base else ""),
+            name=f"fold-{k + 1}" + _suffix(start, base, reads),
             run=run,
             watch=watch,
             stop=stop,
@@ -222,7 +222,12 @@ class _Inputs:
         return self.x[at], self.y[at]
 
     def critic(
-        self, name: str | None, index: np.ndarray, network: nn.Module | None, config: Config
+        self,
+        name: str | None,
+        index: np.ndarray,
+        network: nn.Module | None,
+        config: Config,
+        network_reads: str = "network",
     ) -> critics.Composite:
         """The base of that name, fitted to these rows, and the network on top."""
         base, reads = None, critics.Reads()
@@ -239,7 +244,7 @@ class _Inputs:
             base,
             network,
             base_reads=reads,
-            network_reads=self.reads["network"],
+            network_reads=self.reads[network_reads],
             gamma=config.gamma,
         )
         return critic.to(self.x.device)
@@ -309,30 +314,56 @@ def _best_bases(
 
 def _starts(
     inputs: _Inputs, alone: str | None, base: str | None, rows: np.ndarray, config: Config
-) -> list[str | None]:
-    """The bases to train a network on, one after the other until one is kept.
+) -> list[tuple[str | None, str]]:
+    """What to train a network on, one after the other until one is kept: a base, and what it reads.
 
     Where rows are many and nothing is gained on a base, a network without one has a try: what the
-    base explains would have led it to the coordinates that matter.
+    base explains would have led it to the coordinates that matter. Where columns are many, one that
+    reads only the directions that go together comes first: it has less to learn by heart.
     """
     shape = inputs.shape(len(rows))
     if alone is not None and not BASES[alone].leaves(shape):
         return []
-    again = base is not None and shape.rows >= MANY and shape.columns > MIXED
-    return [base, None] if again else [base]
+    starts: list[tuple[str | None, str]] = [(base, "network")]
+    if shape.columns >= BROAD and config.transform == "auto":
+        starts = [(None, "robust"), *starts]
+    if base is not None and shape.rows >= MANY and shape.columns > MIXED:
+        starts = [*starts, (None, "network")]
+    return starts
+
+
+def _suffix(start: str | None, base: str | None, reads: str) -> str:
+    """What the checkpoint of a fold's further networks is called."""
+    if reads != "network":
+        return "-canonical"
+    return "-alone" if start != base else ""
 
 
 def _network(
-    inputs: _Inputs, config: Config, module: nn.Module | None, seed: int
+    inputs: _Inputs,
+    rows: np.ndarray,
+    reads: str,
+    config: Config,
+    module: nn.Module | None,
+    seed: int,
 ) -> nn.Module | None:
-    """A fresh network for one fold: a copy of the user's, or the one that is configured."""
+    """A fresh network for one fold: a copy of the user's, or the one that is configured.
+
+    Where it reads anything but its own columns, it reads their canonical directions.
+    """
     if config.estimator != "default":
         return None
     if module is not None:
-        return copy.deepcopy(module)
-    reads = inputs.reads["network"]
-    dims = (inputs.x[:1, reads.x].shape[1], inputs.y[:1, reads.y].shape[1])
-    return critics.build(*dims, config, torch.Generator().manual_seed(seed))
+        return copy.deepcopy(module) if reads == "network" else None
+    x, y = (side[:, at] for side, at in zip(inputs.rows(rows), inputs.reads[reads], strict=True))
+    generator = torch.Generator().manual_seed(seed)
+    if reads == "network":
+        return critics.build(x.shape[1], y.shape[1], config, generator)
+    left, right = canonical_directions(x, y)
+    network = (
+        critics.build(left.shape[1], right.shape[1], config, generator) if left.numel() else None
+    )
+    return None if network is None else critics.Projected(left, right, network)
 
 
 def _gains(
