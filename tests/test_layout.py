@@ -17,7 +17,7 @@ FLOORS = {
     0: (
         *("bounds", "critics", "copulas", "densities", "neighbours", "data", "runs", "plots"),
         *("gaussians", "elliptical", "mixtures", "warps", "channels", "images"),
-        *("peers", "summaries"),
+        *("peers", "summaries", "certificates"),
     ),
     1: ("tables", "train", "diagnostics", "bmi", "study_plots", "bases"),
     2: ("folds", "tasks"),

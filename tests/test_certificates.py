@@ -1,0 +1,211 @@
+"""Certificates: the mean of a bet, exactly; coverage, over seeds; and what breaks it."""
+
+import math
+
+import numpy as np
+import pytest
+
+from infobound.certificates import Bet, Block, certificate, choose_bet, log_wealth
+from infobound.errors import InputError
+
+WIDE = Bet(slope=1.0, shift=0.0, floor=-12.0, cap=6.0, share=0.9)
+
+
+def rng(seed):
+    return np.random.default_rng(seed)
+
+
+def information(table):
+    """I(X;Y) of a table of probabilities and its log ratios, nats."""
+    with np.errstate(divide="ignore"):
+        ratios = np.log(table / np.outer(table.sum(1), table.sum(0)))
+    return float((table * np.where(table > 0, ratios, 0)).sum()), ratios
+
+
+def mean_factor(table, critic, bet, mi):
+    """The exact mean of a bet's factor over two independent rows of a table."""
+    total = 0.0
+    cells = [cell for cell in np.ndindex(table.shape) if table[cell] > 0]
+    for a, b in cells:
+        for c, d in cells:
+            values = bet.values(
+                np.array([critic[a, b], critic[c, d]]), np.array([critic[a, d], critic[c, b]])
+            )
+            total += table[a, b] * table[c, d] * math.exp(bet.log_factors(values, mi))
+    return total
+
+
+def normals(rng, n, rho, d=1):
+    x = rng.normal(size=(n, d))
+    return x, rho * x + math.sqrt(1 - rho**2) * rng.normal(size=(n, d))
+
+
+def exact(x, y, rho):
+    own = (x**2).sum(1)[:, None] + (y**2).sum(1)
+    return (rho * x @ y.T - rho**2 * own / 2) / (1 - rho**2) - x.shape[1] / 2 * math.log(1 - rho**2)
+
+
+def fitted(x, y):
+    """A linear map from x to y by least squares, as a critic; more columns memorise more."""
+    weights = np.linalg.lstsq(x, y, rcond=None)[0]
+    return lambda a, b: 3 * (a @ weights) @ b.T
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_bet_gains_on_average_against_the_truth(seed):
+    rng = np.random.default_rng(seed)
+    table = rng.dirichlet(np.full(12, rng.choice([0.2, 1.0]))).reshape(4, 3)
+    mi, ratios = information(table)
+    critic = ratios if seed % 3 == 0 else 3 * rng.normal(size=(4, 3))
+    floor, cap = -rng.uniform(0.1, 5), rng.uniform(0, 3)
+    bet = Bet(rng.uniform(0.2, 2), rng.normal(), floor, cap, rng.uniform(0, 1))
+    assert mean_factor(table, critic, bet, mi) <= 1 + 1e-12
+
+
+def test_a_bet_with_the_exact_critic_is_fair_and_gains_against_less():
+    table = np.array([[0.3, 0.1, 0.05], [0.05, 0.2, 0.3]])
+    mi, ratios = information(table)
+    assert mean_factor(table, ratios, WIDE, mi) == pytest.approx(1, abs=1e-12)
+    assert mean_factor(table, ratios, WIDE, mi - 0.01) > 1
+
+
+def test_the_wealth_is_never_negative_and_falls_with_the_mi():
+    bet = Bet(slope=1.0, shift=0.5, floor=-2.0, cap=1.5, share=0.99)
+    extreme = bet.values(np.array([-9.0, -math.inf]), np.array([9.0, 99.0]))
+    assert extreme == pytest.approx(bet.least)
+    assert bet.log_factors(extreme, 1.0) == pytest.approx(math.log(0.01))
+    wealth = log_wealth(np.random.default_rng(0).normal(size=(31, 31)), bet, rng(1))
+    logs = [wealth(mi) for mi in np.linspace(0, 4, 9)]
+    assert logs == sorted(logs, reverse=True)
+
+
+def test_the_mean_wealth_is_at_most_one_and_it_rarely_reaches_twenty():
+    bet = Bet(slope=1.0, shift=0.0, floor=-3.0, cap=1.5, share=0.3)
+    rho, wealth = 0.5, []
+    for seed in range(1000):
+        x, y = normals(rng([seed, 7]), 30, rho)
+        at = log_wealth(exact(x, y, rho), bet, rng(seed))
+        wealth.append(math.exp(at(-0.5 * math.log(1 - rho**2))))
+    error = np.std(wealth) / math.sqrt(len(wealth))
+    assert 0.7 < np.mean(wealth) < 1 + 2 * error
+    assert np.mean(np.array(wealth) >= 20) <= 0.05
+
+
+@pytest.mark.parametrize(("rho", "d", "least", "most"), [(0.9, 6, 2.4, 3.0), (0.9, 1, 0.4, 0.8)])
+def test_the_exact_critic_certifies_much_and_not_too_much(rho, d, least, most):
+    values = []
+    for seed in range(8):
+        x, y = normals(rng(seed), 300, rho, d)
+        scores = exact(x, y, rho)
+        values.append(certificate([Block(scores[100:, 100:], scores[:100, :100])], seed=seed))
+    assert least < np.mean(values) < most
+
+
+def test_blocks_certify_more_together_than_one_alone():
+    x, y = normals(rng(0), 400, 0.9, 3)
+    tuning = exact(x[:100], y[:100], 0.9)
+    parts = [slice(start, start + 100) for start in (100, 200, 300)]
+    blocks = [Block(exact(x[part], y[part], 0.9), tuning) for part in parts]
+    assert certificate(blocks) > certificate(blocks[:1]) + 0.3
+    assert certificate(blocks, level=0.8) > certificate(blocks) > certificate(blocks, level=0.999)
+
+
+def test_what_critics_are_worth_does_not_depend_on_their_offset_and_little_on_their_scale():
+    x, y = normals(rng(0), 600, 0.9, 3)
+    scores = exact(x, y, 0.9)
+    plain, moved, scaled = (
+        certificate([Block(s[200:, 200:], s[:200, :200])])
+        for s in (scores, scores + 40, 1.6 * scores)
+    )
+    assert moved == pytest.approx(plain, abs=0.01)
+    assert scaled == pytest.approx(plain, abs=0.15)
+
+
+def certified(x, y, critic):
+    half = len(x) // 2
+    return certificate([Block(critic(x[half:], y[half:]), critic(x[:half], y[:half]))])
+
+
+def flipped(generator, n):
+    """A bit and itself, but for errors so rare that one block in twenty shows none."""
+    x = generator.integers(2, size=(n, 1))
+    return x, np.where(generator.uniform(size=(n, 1)) < 3 / n, 1 - x, x)
+
+
+def flipped_mi(n):
+    return math.log(2) + 3 / n * math.log(3 / n) + (1 - 3 / n) * math.log(1 - 3 / n)
+
+
+def heavy(generator, n):
+    """Normals of correlation 0.6, their margins stretched beyond any moment but the first."""
+    return tuple(np.sign(z) * np.expm1(z**2 / 3) for z in normals(generator, n, 0.6))
+
+
+COVERED = {  # the sample, its critic and its MI
+    "rare errors": (flipped, lambda x, y: np.where(x == y.T, 0.6, -4.0), flipped_mi(120)),
+    "weak": (lambda g, n: normals(g, n, 0.2), lambda x, y: exact(x, y, 0.2), 0.0204),
+    "heavy tails": (heavy, lambda x, y: x @ y.T, -0.5 * math.log(1 - 0.36)),
+}
+
+
+@pytest.mark.parametrize("name", COVERED)
+def test_a_certificate_is_rarely_above_the_truth(name):
+    draw, critic, mi = COVERED[name]
+    above = [certified(*draw(rng(seed), 120), critic) > mi for seed in range(20)]
+    assert np.mean(above) <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / len(above))
+
+
+def test_a_memorised_critic_certifies_nothing_on_rows_that_it_has_not_seen():
+    on_past, on_own = [], []
+    for seed in range(12):
+        x, y = rng(seed).normal(size=(2, 80, 25))
+        on_past.append(certified(x, y, fitted(x[:40], y[:40])))
+        on_own.append(certified(x, y, fitted(x, y)))  # the negative control
+    assert np.mean(np.array(on_past) > 0) <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 12)
+    assert np.mean(np.array(on_own) > 0) > 0.9
+
+
+@pytest.mark.parametrize(
+    "critic",
+    [lambda x, y: np.ones((len(x), len(y))), lambda x, y: -exact(x, y, 0.9)],
+    ids=["constant", "wrong"],
+)
+def test_a_useless_critic_certifies_nothing(critic):
+    assert certified(*normals(rng(0), 200, 0.9), critic) == 0.0
+
+
+def test_scores_of_minus_infinity_count_as_the_floor():
+    x = rng(0).integers(4, size=400)
+    low, least = (np.where(x[:, None] == x, math.log(4), v) for v in (-1e9, -math.inf))
+    values = [certificate([Block(s[100:, 100:], s[:100, :100])]) for s in (low, least)]
+    assert values[0] == pytest.approx(values[1], abs=0.02)
+    assert 1.0 < values[1] < math.log(4)
+
+
+def test_the_same_seed_gives_the_same_certificate():
+    scores = exact(*normals(rng(3), 200, 0.9), 0.9)
+    block = Block(scores[50:, 50:], scores[:50, :50])
+    assert certificate([block], seed=1) == certificate([block], seed=1)
+
+
+def test_a_bet_is_smaller_where_more_rows_are_to_come():
+    scores = exact(*normals(rng(0), 300, 0.9, 6), 0.9)
+    few, many = (choose_bet(scores, rows, lambda mi: 3.0, rng(0)) for rows in (100, 10_000))
+    assert few.cap < many.cap
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Block(np.ones((3, 2)), np.eye(3)), "square scores"),
+        (lambda: Block(np.eye(3), np.ones(3)), "square tuning"),
+        (lambda: Block(np.eye(1), np.eye(3)), "two rows or more"),
+        (lambda: Block(np.full((3, 3), np.nan), np.eye(3)), "got 9 that are NaN"),
+        (lambda: Block(np.eye(3), np.diag([math.inf, 0, 0])), "got 1 that are NaN or inf"),
+        (lambda: certificate([]), "one block or more"),
+        (lambda: certificate([Block(np.eye(3), np.eye(3))], level=1.0), "level between 0 and 1"),
+    ],
+)
+def test_what_a_caller_can_mend_is_said(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
