@@ -79,15 +79,18 @@ def test_the_wealth_is_never_negative_and_falls_with_the_mi():
     assert logs == sorted(logs, reverse=True)
 
 
-def test_the_mean_wealth_is_at_most_one_and_it_rarely_reaches_twenty():
-    bet = Bet(slope=1.0, shift=0.0, floor=-3.0, cap=1.5, share=0.3)
-    rho, wealth = 0.5, []
-    for seed in range(1000):
-        x, y = normals(rng([seed, 7]), 30, rho)
-        at = log_wealth(exact(x, y, rho), bet, rng(seed))
-        wealth.append(math.exp(at(-0.5 * math.log(1 - rho**2))))
+def test_the_mean_wealth_is_one_for_the_exact_critic_and_it_rarely_reaches_twenty():
+    table = np.array([[0.375, 0.125], [0.125, 0.375]])
+    mi, ratios = information(table)
+    bet = Bet(slope=1.0, shift=0.0, floor=-0.7, cap=0.41, share=0.9)  # bold, and clips nothing
+    wealth = []
+    for seed in range(1500):
+        cells = rng(seed).choice(4, size=80, p=table.ravel())
+        scores = ratios[cells // 2][:, cells % 2]
+        wealth.append(math.exp(log_wealth(scores, bet, rng(seed + 10_000))(mi)))
     error = np.std(wealth) / math.sqrt(len(wealth))
-    assert 0.7 < np.mean(wealth) < 1 + 2 * error
+    assert error < 0.15
+    assert abs(np.mean(wealth) - 1) < 3 * error
     assert np.mean(np.array(wealth) >= 20) <= 0.05
 
 
