@@ -17,7 +17,7 @@ FLOORS = {
     0: (
         *("bounds", "critics", "copulas", "densities", "neighbours", "data", "runs", "plots"),
         *("gaussians", "elliptical", "mixtures", "warps", "channels", "images"),
-        *("peers", "summaries", "certificates"),
+        *("peers", "summaries", "certificates", "independence"),
     ),
     1: ("tables", "train", "diagnostics", "bmi", "study_plots", "bases"),
     2: ("folds", "tasks"),

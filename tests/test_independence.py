@@ -1,0 +1,177 @@
+"""p-values and wealth without dependence are what they claim, and with it they find it."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.signal import lfilter
+
+from infobound.errors import InputError
+from infobound.independence import Wealth, log_e_values, permutation_p
+
+
+def learnt(x, y):
+    """The simplest critic there is: the sign and size of a correlation."""
+    return float(np.mean((x - x.mean()) * (y - y.mean())))
+
+
+def in_sequence(x, y, parts=4):
+    """Blocks whose critic saw the parts before."""
+    xs, ys = np.array_split(x, parts), np.array_split(y, parts)
+    slopes = [learnt(np.concatenate(xs[:k]), np.concatenate(ys[:k])) for k in range(1, parts)]
+    return [s * np.outer(a, b) for s, a, b in zip(slopes, xs[1:], ys[1:], strict=True)]
+
+
+def autoregressive(rng, n, phi):
+    noise = rng.normal(size=n) * math.sqrt(1 - phi**2)
+    noise[0] /= math.sqrt(1 - phi**2)
+    return lfilter([1.0], [1.0, -phi], noise)
+
+
+def share(hits):
+    """How often, and its standard error at a true share of one in twenty."""
+    return np.mean(hits), math.sqrt(0.05 * 0.95 / len(hits))
+
+
+MARGINS = {
+    "normal": lambda rng: rng.normal(size=60),
+    "Cauchy": lambda rng: rng.standard_cauchy(60),
+    "few values": lambda rng: rng.integers(0, 2, 60).astype(float),
+}
+
+
+@pytest.mark.parametrize("margin", MARGINS)
+def test_without_dependence_p_is_never_too_small(margin):
+    draw, p_values = MARGINS[margin], []
+    for seed in range(600):
+        rng = np.random.default_rng([seed, 1])
+        p_values.append(
+            permutation_p(in_sequence(draw(rng), draw(rng)), permutations=99, seed=seed)
+        )
+    for level in (0.05, 0.2, 0.5):
+        error = math.sqrt(level * (1 - level) / len(p_values))
+        assert np.mean(np.array(p_values) <= level) < level + 3 * error
+
+
+def test_one_block_is_uniform_to_the_last_step():
+    rng = np.random.default_rng(0)
+    p_values = [
+        permutation_p([np.outer(*rng.normal(size=(2, 12)))], permutations=9, seed=seed)
+        for seed in range(2000)
+    ]
+    counts = np.bincount(np.rint(np.array(p_values) * 10).astype(int), minlength=11)[1:]
+    assert counts.sum() == 2000  # tenths and nothing else
+    assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_folds_that_learn_from_each_other_are_no_sequence():
+    # The negative control: two folds that learn from each other have one statistic, not two.
+    def critic(x, y):
+        return (x - x.mean(0)).T @ (y - y.mean(0))
+
+    def p_value(seed, *, crossed):
+        x, y = np.random.default_rng(seed).normal(size=(2, 3, 40, 4))
+        if crossed:
+            critics = [critic(x[1], y[1]), critic(x[0], y[0])]
+        else:
+            critics = [critic(x[2], y[2]), critic(np.vstack(x[[0, 2]]), np.vstack(y[[0, 2]]))]
+        blocks = [x[k] @ critics[k] @ y[k].T for k in (0, 1)]
+        return permutation_p(blocks, permutations=99, seed=seed)
+
+    too_large, error = share([p_value(seed, crossed=True) <= 0.05 for seed in range(800)])
+    right, _ = share([p_value(seed, crossed=False) <= 0.05 for seed in range(800)])
+    assert too_large > 0.05 + 3 * error
+    assert right < 0.05 + 2 * error
+
+
+def test_dependence_is_found_and_the_same_seed_says_the_same():
+    def p(rho, seed):
+        x, noise = np.random.default_rng(seed).normal(size=(2, 400))
+        return permutation_p(in_sequence(x, rho * x + noise), permutations=199, seed=seed)
+
+    assert np.mean([p(0.25, seed) <= 0.05 for seed in range(100)]) > 0.9
+    assert p(0.1, 3) == p(0.1, 3)
+    assert p(3.0, 0) < 1e-4  # three blocks together go below 1 / (1 + permutations)
+
+
+def test_what_scores_owe_to_one_side_is_no_dependence():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 100))
+    table = np.outer(x, y)
+    shifted = table + 5 * x[:, None] ** 2 - 3 * np.exp(y)
+    assert permutation_p([shifted], seed=0) == permutation_p([table], seed=0)
+    assert permutation_p([np.zeros((9, 9))], seed=0) == 1
+    assert permutation_p([np.zeros((9, 9))], seed=0, shifts=True) == 1
+    single = (x[:, None] + 100 * y).astype(np.float32)  # ties but for rounding
+    assert permutation_p([single], seed=0) == 1
+
+
+@pytest.mark.parametrize("phi", [0.5, 0.9, 0.99])
+def test_moves_hold_the_level_for_series_where_permutations_do_not(phi):
+    moved, permuted = [], []
+    for seed in range(250):
+        rng = np.random.default_rng([seed, 2])
+        blocks = in_sequence(*(autoregressive(rng, 400, phi) for _ in range(2)))
+        moved.append(permutation_p(blocks, seed=0, shifts=True) <= 0.05)
+        permuted.append(permutation_p(blocks, permutations=99, seed=seed) <= 0.05)
+    size, error = share(moved)
+    assert size < 0.05 + 2 * error
+    if phi >= 0.9:
+        assert np.mean(permuted) > 0.25
+
+
+def test_moves_find_what_comes_at_the_same_time():
+    hits, smallest = [], []
+    for seed in range(60):
+        rng = np.random.default_rng([seed, 3])
+        x = autoregressive(rng, 800, 0.9)
+        y = 0.6 * x + 0.8 * autoregressive(rng, 800, 0.9)
+        p = permutation_p(in_sequence(x, y), seed=0, shifts=True)
+        hits.append(p <= 0.05)
+        smallest.append(p)
+    assert np.mean(hits) > 0.9
+    assert min(smallest) == pytest.approx(1 / 41)  # blocks of 200: 40 moves to a side
+
+
+@pytest.mark.parametrize("m", [2, 3, 5])
+def test_a_groups_e_value_averages_one_over_all_orders(m):
+    scores = 3 * np.random.default_rng(m).normal(size=(m, m))
+    orders = [scores[:, list(order)] for order in itertools.permutations(range(m))]
+    e_values = np.exp(log_e_values(np.array(orders)))
+    np.testing.assert_allclose(e_values.mean(axis=0), 1)
+    assert e_values.max() > 1.5
+
+
+def test_wealth_is_parted_added_and_remembered():
+    log_e = np.random.default_rng(0).normal(size=(30, 4))
+    at_once = Wealth().bet(log_e)
+    one_by_one = Wealth()
+    for row in log_e:
+        one_by_one = one_by_one.bet(row[None])
+    assert one_by_one.log_wealth == pytest.approx(at_once.log_wealth)
+    assert one_by_one.log_peak == pytest.approx(at_once.log_peak)
+    assert at_once.share().log_wealth == pytest.approx(at_once.log_wealth)
+    assert at_once.bet(np.full((1, 4), -5.0)).p_value == at_once.p_value < 1
+    assert math.exp(Wealth().bet(log_e[:1]).log_wealth) == pytest.approx(np.exp(log_e[0]).mean())
+
+
+@pytest.mark.parametrize(
+    ("blocks", "said"),
+    [
+        ([], "at least one block"),
+        ([np.zeros((3, 4))], r"square blocks .* got shape \(3, 4\)"),
+        ([np.zeros((1, 1))], "at least 2 rows"),
+        ([np.full((3, 3), np.nan)], "finite scores"),
+    ],
+)
+def test_what_a_caller_can_mend_is_said(blocks, said):
+    with pytest.raises(InputError, match=said):
+        permutation_p(blocks, seed=0)
+    with pytest.raises(InputError, match="permutation"):
+        permutation_p([np.eye(3)], permutations=0, seed=0)
+    with pytest.raises(InputError, match="at least 5 rows"):
+        permutation_p([np.eye(4)], seed=0, shifts=True)
+    with pytest.raises(InputError, match=r"\(groups, m, m\)"):
+        log_e_values(np.zeros((2, 9, 9)))
