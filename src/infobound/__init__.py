@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from infobound.errors import InputError
     from infobound.estimates import Estimate, estimate
     from infobound.experiments import reproduce, resume
+    from infobound.streams import IndependenceStream
     from infobound.tasks import TASKS
     from infobound.train import Interrupted
 
@@ -28,6 +29,7 @@ __all__ = [
     "TASKS",
     "Config",
     "Estimate",
+    "IndependenceStream",
     "InputError",
     "Interrupted",
     "estimate",
@@ -41,6 +43,7 @@ _HOMES = {
     "TASKS": "tasks",
     "Config": "config",
     "Estimate": "estimates",
+    "IndependenceStream": "streams",
     "InputError": "errors",
     "Interrupted": "train",
     "estimate": "estimates",
