@@ -101,7 +101,9 @@ def test_what_scores_owe_to_one_side_is_no_dependence():
     x, y = rng.normal(size=(2, 100))
     table = np.outer(x, y)
     shifted = table + 5 * x[:, None] ** 2 - 3 * np.exp(y)
-    assert permutation_p([shifted], seed=0) == permutation_p([table], seed=0)
+    for shifts in (False, True):
+        expected = permutation_p([table], seed=0, shifts=shifts)
+        assert permutation_p([shifted], seed=0, shifts=shifts) == expected < 1
     assert permutation_p([np.zeros((9, 9))], seed=0) == 1
     assert permutation_p([np.zeros((9, 9))], seed=0, shifts=True) == 1
     single = (x[:, None] + 100 * y).astype(np.float32)  # ties but for rounding

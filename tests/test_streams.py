@@ -63,6 +63,18 @@ def test_how_rows_are_handed_over_changes_nothing():
     assert p_values == sorted(p_values, reverse=True)
 
 
+def test_decided_means_that_p_has_come_down_to_the_level():
+    x, noise = np.random.default_rng(4).normal(size=(2, 400))
+    p_value = IndependenceStream().update(x, 0.3 * x + noise).p_value
+    assert 0 < p_value < 0.05
+    for level, decided in ((p_value, True), (0.99 * p_value, False)):
+        stream = IndependenceStream(level=level)
+        stream.update(x, 0.3 * x + noise)
+        assert stream.state().decided == decided
+        noisy = stream.update(np.tile(x, 2), np.roll(np.tile(x, 2), 7))
+        assert noisy.p_value <= p_value  # never forgotten
+
+
 def test_the_critic_never_sees_the_rows_that_it_bets_on():
     fitted, scored = [], []
 
