@@ -146,7 +146,7 @@ def log_e_values(scores: np.ndarray, *, temperatures: Sequence[float] = TEMPERAT
     Raises:
         InputError: another shape, or scores that are not finite.
 
-    Source: Podkopaev and Ramdas 2023, https://arxiv.org/abs/2212.07383 (pairs).
+    Source: Podkopaev et al. 2023, https://arxiv.org/abs/2212.07383 (pairs).
 
     Example:
         >>> e = np.exp(log_e_values(np.array([[[2.0, 0.0], [0.0, 0.0]]]), temperatures=[1.0]))

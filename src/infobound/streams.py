@@ -59,7 +59,7 @@ class IndependenceStream:
     Raises:
         InputError: a level outside (0, 1).
 
-    Source: Podkopaev and Ramdas 2023, https://arxiv.org/abs/2212.07383.
+    Source: Podkopaev et al. 2023, https://arxiv.org/abs/2212.07383.
 
     Example:
         >>> rng = np.random.default_rng(0)
