@@ -111,6 +111,20 @@ def test_units_are_converted_and_printed(files):
     assert "held-out lower bound" in nats.lower()
 
 
+def test_the_last_line_is_the_verdict(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=300)
+    frame = pd.DataFrame({"x": x, "y": x + rng.normal(size=300), "copy": 1 - x})
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    for column, line in (
+        ("y", "verdict: ok - nothing speaks against the number"),
+        ("copy", "verdict: leakage - x and y share a column"),
+    ):
+        words = ["estimate", tmp_path / "rows.csv", "--x", "x", "--y", column, "--critic", "none"]
+        code, out, _ = call(*words)
+        assert (code, out.splitlines()[-1]) == (0, line)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

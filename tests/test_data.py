@@ -141,13 +141,3 @@ def test_equal_values_get_equal_middle_scores():
     share = (HARD["ties"] == 0).mean()
     assert scores[0, 0] < 0 < scores[3, 0]
     assert 0.1 < share < 0.4
-
-
-def test_copies_and_constants_are_found():
-    x = np.stack([np.ones(50), X[:, 0], X[:, 0]], axis=1)
-    pair = data.as_pair(x, X[:, 1])
-    assert data.constant_columns(pair) == ("x[0]",)
-    assert data.duplicated_columns(pair) == ("x[1] = x[2]",)
-    twice = data.as_pair(np.r_[X, X[:7]], np.r_[X, X[:7]])
-    assert data.repeated_rows(twice) == 7
-    assert data.repeated_rows(pair) == 0

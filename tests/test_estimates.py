@@ -289,15 +289,36 @@ def test_a_users_module_is_trained_on_raw_rows_and_left_as_it_was():
     assert 0.3 < result.held_out < 0.6  # the truth is 0.511
 
 
-def test_findings_about_columns_and_rows():
+def test_rows_that_were_learnt_as_copies_are_counted():
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(300, 3))
-    x[:, 1], x[:, 2] = 1.0, x[:, 0]
-    y = x[:, :1] + rng.normal(size=(300, 1))
-    assert {"constant_columns", "duplicated_columns"} <= codes(estimate(x, y, critic="none"))
-    twice = np.concatenate([x[:, :1], x[:50, :1]]), np.concatenate([y, y[:50]])
-    found = [f for f in estimate(*twice, critic="none").findings if f.code == "repeated_rows"]
-    assert "50 of 350 rows" in found[0].message
+    x = rng.normal(size=(300, 1))
+    y = x + rng.normal(size=(300, 1))
+    result = estimate(np.r_[x, x[:50]], np.r_[y, y[:50]], critic="none")
+    message = {f.code: f.message for f in result.findings}["repeated_rows"]
+    assert "50 of 350 rows" in message
+    # A pair of copies is parted by four equal folds with chance 3/4: 75 of 100 rows, sd 6.
+    assert 50 < int(message.split("row; ")[1].split()[0]) < 100
+    assert result.verdict == "repeated_rows"
+
+
+def test_the_verdict_is_in_the_json_and_old_results_are_read():
+    x, y = gaussian(300, 1, 0.9, 0)
+    clean, leaking = estimate(x, y, critic="none"), estimate(x, -2 * x, critic="none")
+    assert (clean.verdict, leaking.verdict) == ("ok", "leakage")
+    for result in (clean, leaking):
+        values = json.loads(json.dumps(result.as_dict()))
+        assert values.pop("verdict") == result.verdict
+        assert Estimate.from_dict(values) == result  # as written before there was a verdict
+        assert Estimate.from_dict(values | {"verdict": result.verdict}).verdict == result.verdict
+
+
+def test_one_row_that_decides_the_held_out_value_is_named():
+    x, y = gaussian(400, 1, 0.95, 0)
+    x[37], y[37] = 6.0, -6.0
+    found = {f.code: f.message for f in estimate(x, y, base="gaussian_raw", critic="none").findings}
+    assert "Row 38 alone" in found["dominant_row"]
+    y[37] = 6.0
+    assert "dominant_row" not in codes(estimate(x, y, base="gaussian_raw", critic="none"))
 
 
 def test_not_converged_few_rows_and_not_a_bound():

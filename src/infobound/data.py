@@ -22,14 +22,11 @@ __all__ = [
     "Pair",
     "Transform",
     "as_pair",
-    "constant_columns",
-    "duplicated_columns",
     "entropy",
     "has_ties",
     "hold_out",
     "levels",
     "pair_frames",
-    "repeated_rows",
     "split",
 ]
 
@@ -331,17 +328,6 @@ class Transform:
         return np.stack(columns, axis=1)
 
 
-def repeated_rows(pair: Pair) -> int:
-    """How many rows are exact copies of an earlier row.
-
-    Example:
-        >>> repeated_rows(as_pair([1, 1, 2], [0, 0, 0]))
-        1
-    """
-    rows = np.ascontiguousarray(np.concatenate([pair.x, pair.y], axis=1))
-    return len(rows) - len(np.unique(rows.view([("", rows.dtype)] * rows.shape[1])))
-
-
 def levels(rows: np.ndarray) -> int:
     """How many different rows there are in (n, d); n if one column already has n / 10.
 
@@ -375,37 +361,3 @@ def has_ties(pair: Pair) -> bool:
         True
     """
     return any(len(np.unique(c)) < 0.95 * len(c) for side in (pair.x, pair.y) for c in side.T)
-
-
-def constant_columns(pair: Pair) -> tuple[str, ...]:
-    """Columns with one value only.
-
-    Example:
-        >>> constant_columns(as_pair([1, 1, 1], [1, 2, 3]))
-        ('x[0]',)
-    """
-    names, values = _side_by_side(pair)
-    return tuple(n for n, v in zip(names, values.T, strict=True) if v.min() == v.max())
-
-
-def duplicated_columns(pair: Pair) -> tuple[str, ...]:
-    """Columns that equal an earlier one, as 'a = b'.
-
-    Example:
-        >>> duplicated_columns(as_pair([1, 2, 3], [1, 2, 3]))
-        ('x[0] = y[0]',)
-    """
-    names, values = _side_by_side(pair)
-    first: dict[bytes, str] = {}
-    found = []
-    for name, column in zip(names, values.T, strict=True):
-        key = column.tobytes()
-        if key in first:
-            found.append(f"{first[key]} = {name}")
-        else:
-            first[key] = name
-    return tuple(found)
-
-
-def _side_by_side(pair: Pair) -> tuple[list[str], np.ndarray]:
-    return [*pair.x_names, *pair.y_names], np.concatenate([pair.x, pair.y], axis=1)

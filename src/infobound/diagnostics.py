@@ -1,23 +1,38 @@
 """Findings: sentences that say what is wrong with an estimate and what to do about it.
 
 Each check reads the `Evidence` and gives a sentence or None; the table `CHECKS` names them with
-their severity. To add a check: one function and one line. Nothing here computes an estimate.
+their severity, the gravest first. To add a check: one function and one line. What the rows look
+like is found in `screening`; nothing here computes an estimate. All of them: docs/findings.md.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
-from infobound.data import Pair, constant_columns, duplicated_columns, entropy, repeated_rows
+import numpy as np
 
-__all__ = ["CHECKS", "Evidence", "Finding", "findings"]
+from infobound import screening
+from infobound.data import Pair, entropy
+
+__all__ = ["CHECKS", "OK", "Check", "Evidence", "Finding", "findings", "worst"]
+
+OK = "ok"  # the verdict where nothing speaks against the number
+SHOWN = 5  # columns that a sentence names
+DOMINANT = 0.5  # share of the squared standard error that one row may hold
+PULL = 0.02  # nats by which one row may move the held-out value
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One doubt or remark: `code` for programs, `message` for people, severity note or warning."""
+    """One doubt or remark: `code` for programs, `message` for people.
+
+    Severity: a warning says that a number is not what it seems, a note that it says less than one
+    may wish; a remark, how rows were treated, and leaves the verdict alone.
+    """
 
     code: str
     severity: str
@@ -31,7 +46,9 @@ class Evidence:
     `train` and `held_out` are the bound on training and on test rows, `error` the standard error
     of `held_out`, `half_width` half the interval around `mi`, `block` the K of the ceiling,
     `late` the share of folds that were still rising at their last iteration, `capped` whether
-    the point estimate is under the bound's ceiling too.
+    the point estimate is under the bound's ceiling too. `fold` (n,) numbers the fold in which a
+    row was tested and `terms` (n,) are the rows' parts of `held_out`, both in the rows' order;
+    `blocks` says that the folds were made for a series.
     """
 
     pair: Pair
@@ -48,6 +65,18 @@ class Evidence:
     capped: bool
     ksg: float | None
     method: str
+    fold: np.ndarray | None = None
+    terms: np.ndarray | None = None
+    blocks: bool = False
+
+    @cached_property
+    def columns(self) -> tuple[screening.Column, ...]:
+        """The values that each column takes; several checks read them."""
+        return screening.columns(self.pair)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return ", ".join(parts[:SHOWN]) + (f" and {len(parts) - SHOWN} more" * (len(parts) > SHOWN))
 
 
 def _saturated(e: Evidence) -> str | None:
@@ -73,6 +102,8 @@ def _capped(e: Evidence) -> str | None:
 
 def _overfit(e: Evidence) -> str | None:
     if e.train is None or e.held_out is None or e.error is None:
+        return None
+    if e.method == "base":  # a closed form learns no row by heart, and its gap is corrected
         return None
     gap = e.train - e.held_out
     if gap < max(0.1, 0.5 * abs(e.mi), 4 * e.error):
@@ -128,34 +159,135 @@ def _no_bound(e: Evidence) -> str | None:
 
 
 def _constant(e: Evidence) -> str | None:
-    names = constant_columns(e.pair)
+    names = screening.constant_columns(e.columns)
     if not names:
         return None
-    return (
-        f"Constant columns carry no information: {', '.join(names)}. Leave them out of --x and --y."
-    )
+    return f"Constant columns carry no information: {_listed(names)}. Leave them out."
 
 
 def _duplicated_columns(e: Evidence) -> str | None:
-    pairs = duplicated_columns(e.pair)
-    if not pairs:
+    names = screening.duplicated_columns(e.pair)
+    if not names:
         return None
-    text = ", ".join(pairs[:5]) + (" ..." if len(pairs) > 5 else "")
+    return f"Columns that are copies of each other: {_listed(names)}. Leave the copies out."
+
+
+def _leakage(e: Evidence) -> str | None:
+    found = screening.leaks(e.pair, e.columns)
+    if not found:
+        return None
     return (
-        f"Columns that are copies of each other: {text}. A copy within x or within y adds nothing "
-        "and can be left out; the same column in x and in y makes the MI infinite."
+        f"x and y share a column: {_listed(found)}. The MI of continuous columns that determine "
+        "each other is infinite, and rounding or the number of rows decides what is shown. If one "
+        "was computed from the other leave it out; if not, report 'determined', not the number."
+    )
+
+
+def _series(e: Evidence) -> str | None:
+    found = None if e.blocks else screening.serial(e.pair)
+    if found is None or screening.sorted_by(e.pair, e.columns) is not None:
+        return None
+    return (
+        f"The rows look like a series: ranks go together in {found[0]} and in {found[1]}. Interval "
+        "and p-value take rows for independent and are too sure of themselves. Use --series, keep "
+        "every k-th row only, or estimate on what each row's past does not predict."
+    )
+
+
+def _sorted_rows(e: Evidence) -> str | None:
+    name = screening.sorted_by(e.pair, e.columns)
+    if name is None or e.blocks or screening.serial(e.pair) is None:
+        return None
+    return (
+        f"The rows are sorted by {name}, so a series could not be told from a sorted file. If "
+        f"{name} is no time, this is harmless; if rows follow each other in time, use --series."
     )
 
 
 def _repeated(e: Evidence) -> str | None:
-    copies = repeated_rows(e.pair)
-    n = len(e.pair.x)
-    if copies == 0 or copies > 0.5 * n:  # more than half: a discrete table, copies are its nature
+    n, copies = len(e.pair.x), screening.repeated_rows(e.pair)
+    # Where every column takes few values, rows meet again by chance.
+    continuous = any(len(c.values) >= screening.DISTINCT * (n - copies) for c in e.columns)
+    if copies < max(2, n / 100) or not continuous:
+        return None
+    across = ""
+    if e.fold is not None:
+        count = screening.copies_across(e.pair, e.fold)
+        across = f"; {count:,} rows were tested by a critic that had learnt their copy"
+    return (
+        f"{copies:,} of {n:,} rows are exact copies of an earlier row{across}, so the held-out "
+        "value is too high and the interval too narrow. Drop the copies and estimate again."
+    )
+
+
+def _grouped(e: Evidence) -> str | None:
+    found = screening.grouped_rows(e.pair, e.columns)
+    if found is None:
+        return None
+    other = "y" if found.side == "x" else "x"
+    return (
+        f"Rows come in groups: {found.rows:,} of {len(e.pair.x):,} rows share their {found.side} "
+        f"with others ({found.count:,} groups) and differ in {other}. The folds part groups, so "
+        f"held-out rows are not new, and the interval is too narrow. Take one row of each group "
+        f"or its mean; if these values of {found.side} are all there are, code them as categories."
+    )
+
+
+def _tied(e: Evidence) -> str | None:
+    tied = screening.tied_columns(e.columns, e.mi)
+    if not tied:
+        return None
+    names = [f"{name} ({share:.0%} of rows)" for name, share in tied]
+    return (
+        f"Values repeat in columns of many: {_listed(names)}. They are rounded too coarsely for "
+        "this much dependence, or pile up at one value. Give unrounded values; where one value "
+        "stands for 'none', give that as a column of its own."
+    )
+
+
+def _coded(e: Evidence) -> str | None:
+    names = screening.coded_columns(e.pair, e.columns)
+    if not names:
         return None
     return (
-        f"{copies:,} of {n:,} rows are exact copies of another row, so some stand both in training "
-        "and in test rows, and the held-out value is too high. Unless the columns are discrete, "
-        "drop the copies and estimate again."
+        f"Few whole numbers were taken as quantities, in their order: {_listed(names)}. If they "
+        "are codes of categories, give them as text or as a category, which is one-hot encoded."
+    )
+
+
+def _extreme(e: Evidence) -> str | None:
+    found = screening.strays(e.columns)
+    if not found:
+        return None
+    listed = _listed([f"{name} ({what})" for name, what in found])
+    return (
+        f"Values far from all others: {listed}. They look like codes for missing values or errors "
+        "of unit. Correct them, or leave these cells empty and use --drop-missing."
+    )
+
+
+def _dominant(e: Evidence) -> str | None:
+    if e.terms is None:
+        return None
+    pulls = (e.terms - e.terms.mean()) / len(e.terms)
+    row = int(np.abs(pulls).argmax())
+    if abs(pulls[row]) < PULL or pulls[row] ** 2 < DOMINANT * (pulls**2).sum():
+        return None
+    return (
+        f"Row {row + 1:,} alone moves the held-out value by {pulls[row]:+.2f} nats and makes most "
+        "of its standard error, so neither can be trusted. Look at that row, and estimate again "
+        "without it."
+    )
+
+
+def _wide(e: Evidence) -> str | None:
+    n, width = len(e.pair.x), len(e.columns)
+    if n >= 10 * width:
+        return None
+    return (
+        f"{width} columns are many for {n:,} rows (fewer than ten rows a column): dependence that "
+        "is spread over them is hardly found, and the estimate errs low. Choose columns or reduce "
+        f"them (principal components of each side), or collect {10 * width:,} rows or more."
     )
 
 
@@ -189,19 +321,38 @@ def _impossible(e: Evidence) -> str | None:
     return None
 
 
-CHECKS: dict[str, tuple[str, Callable[[Evidence], str | None]]] = {
-    "zero": ("note", _zero),
-    "saturated": ("warning", _saturated),
-    "capped": ("warning", _capped),
-    "overfit": ("warning", _overfit),
-    "not_converged": ("warning", _not_converged),
-    "impossible": ("warning", _impossible),
-    "few_rows": ("note", _few_rows),
-    "second_opinion": ("note", _second_opinion),
-    "not_a_bound": ("warning", _no_bound),
-    "constant_columns": ("warning", _constant),
-    "duplicated_columns": ("warning", _duplicated_columns),
-    "repeated_rows": ("warning", _repeated),
+class Check(NamedTuple):
+    """A check's severity, its headline, and what gives the sentence or None."""
+
+    severity: str
+    headline: str
+    sentence: Callable[[Evidence], str | None]
+
+
+# The order is that of precedence: what makes the number meaningless, what makes it or its error
+# wrong, what limits it; then what it is and how the rows were treated.
+CHECKS: dict[str, Check] = {
+    "leakage": Check("warning", "x and y share a column", _leakage),
+    "impossible": Check("warning", "more than an entropy allows", _impossible),
+    "extreme_values": Check("warning", "codes or errors among the values", _extreme),
+    "series": Check("warning", "the rows are not independent", _series),
+    "repeated_rows": Check("warning", "test rows were learnt as copies", _repeated),
+    "grouped_rows": Check("warning", "test rows have kin among the learnt ones", _grouped),
+    "overfit": Check("warning", "the critic has learnt its rows by heart", _overfit),
+    "dominant_row": Check("warning", "one row decides the held-out value", _dominant),
+    "not_a_bound": Check("warning", "held_out is no lower bound", _no_bound),
+    "capped": Check("warning", "the estimate is likely too low", _capped),
+    "not_converged": Check("warning", "more iterations would find more", _not_converged),
+    "zero": Check("note", "no dependence found", _zero),
+    "saturated": Check("note", "the held-out bound cannot show more", _saturated),
+    "second_opinion": Check("note", "nearest neighbours disagree", _second_opinion),
+    "few_rows": Check("note", "too few rows for a sure number", _few_rows),
+    "wide": Check("note", "many columns for so few rows", _wide),
+    "sorted_rows": Check("note", "the file is sorted, or a series", _sorted_rows),
+    "tied_values": Check("remark", "many values repeat", _tied),
+    "coded_columns": Check("remark", "whole numbers taken as quantities", _coded),
+    "constant_columns": Check("remark", "columns without information", _constant),
+    "duplicated_columns": Check("remark", "columns given twice", _duplicated_columns),
 }
 
 
@@ -210,7 +361,21 @@ def findings(evidence: Evidence) -> tuple[Finding, ...]:
 
     Example:
         >>> list(CHECKS)[:2]
-        ['zero', 'saturated']
+        ['leakage', 'impossible']
     """
-    said = ((code, severity, check(evidence)) for code, (severity, check) in CHECKS.items())
+    said = ((code, check.severity, check.sentence(evidence)) for code, check in CHECKS.items())
     return tuple(Finding(code, severity, text) for code, severity, text in said if text)
+
+
+def worst(found: Sequence[Finding]) -> Finding | None:
+    """The first warning, or the first note where there is none; remarks do not count.
+
+    Example:
+        >>> worst([Finding("zero", "note", "..."), Finding("series", "warning", "...")]).code
+        'series'
+    """
+    for severity in ("warning", "note"):
+        for finding in found:
+            if finding.severity == severity:
+                return finding
+    return None

@@ -22,7 +22,7 @@ from torch import nn
 from infobound import data, plots, points, runs, train
 from infobound.bounds import Bound
 from infobound.config import Config
-from infobound.diagnostics import Evidence, Finding, findings
+from infobound.diagnostics import OK, Evidence, Finding, findings, worst
 from infobound.errors import InputError
 from infobound.folds import Fold, bind, candidates, fit_fold
 
@@ -80,6 +80,12 @@ class Estimate:
     versions: dict[str, str]
     seconds: float = field(compare=False)
 
+    @property
+    def verdict(self) -> str:
+        """The code of the gravest finding, or "ok"; docs/findings.md has their order."""
+        finding = worst(self.findings)
+        return OK if finding is None else finding.code
+
     def __float__(self) -> float:
         """The point estimate in nats."""
         return self.mi
@@ -93,13 +99,13 @@ class Estimate:
         return f"I(X;Y) = {self.mi:.3f} nats [{low:.3f}, {high:.3f}], {held_out}{self.n:,} rows"
 
     def as_dict(self, unit: str = "nats") -> dict[str, Any]:
-        """Plain values, fit for JSON; `unit` is nats or bits."""
-        return in_unit(dataclasses.asdict(self), IN_NATS, unit)
+        """Plain values, the verdict among them, fit for JSON; `unit` is nats or bits."""
+        return in_unit({"verdict": self.verdict, **dataclasses.asdict(self)}, IN_NATS, unit)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Estimate:
         """The inverse of `as_dict` in nats, also after a way through JSON."""
-        known = {k: v for k, v in values.items() if k != "unit"}
+        known = {k: v for k, v in values.items() if k not in ("unit", "verdict")}
         known["interval"] = tuple(known["interval"])
         known["notes"], known["bases"] = tuple(known["notes"]), tuple(known["bases"])
         known["findings"] = tuple(Finding(**finding) for finding in known["findings"])
@@ -284,6 +290,8 @@ def _estimate(
         capped=capped,
         ksg=numbers["ksg"],
         method=numbers["method"],
+        fold=_in_order(folds, [np.full(len(f.rows), k) for k, f in enumerate(folds)]),
+        terms=_in_order(folds, [f.test.terms for f in folds]),
     )
     result = Estimate(
         **numbers,
@@ -309,6 +317,14 @@ def _estimate(
             _pictures(run, result, folds[0].fit, bound)
         run.write_json("result.json", result.as_dict())
     return result
+
+
+def _in_order(folds: list[Fold], values: list[np.ndarray]) -> np.ndarray | None:
+    """Each fold's values of its test rows as one array (n,) in the rows' order."""
+    if not folds:
+        return None
+    rows = np.concatenate([fold.rows for fold in folds])
+    return np.asarray(np.concatenate(values)[np.argsort(rows)])
 
 
 def _pictures(run: runs.Run, result: Estimate, fit: train.Fit | None, bound: Bound) -> None:

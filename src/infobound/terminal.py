@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Table
 from rich.text import Text
 
+from infobound.diagnostics import CHECKS, Finding, worst
 from infobound.estimates import Estimate
 from infobound.experiments import Demo, Reproduction
 from infobound.study import Progress as Cells
@@ -182,11 +183,23 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
     for note in result.notes:
         console.print(Text.assemble(("note  ", "dim"), note))
     for finding in result.findings:
-        style = "yellow" if finding.severity == "warning" else "cyan"
         label = f"{finding.severity}: {finding.code}".replace("_", " ")
-        console.print(Text.assemble((label, f"bold {style}"), "  ", finding.message))
-    if not result.findings:
-        console.print("[green]No findings: nothing speaks against the number.[/]")
+        console.print(Text.assemble((label, _style(finding)), "  ", finding.message))
+    console.print(_verdict(result))
+
+
+def _style(finding: Finding) -> str:
+    return {"warning": "bold yellow", "note": "bold cyan"}.get(finding.severity, "dim")
+
+
+def _verdict(result: Estimate) -> Text:
+    """One line: whether something speaks against the number, and what most."""
+    finding = worst(result.findings)
+    if finding is None:
+        return Text("verdict: ok - nothing speaks against the number", "green")
+    code = result.verdict.replace("_", " ")
+    headline = CHECKS[finding.code].headline
+    return Text.assemble((f"verdict: {code}", _style(finding)), f" - {headline}")
 
 
 def _made_of(result: Estimate) -> str:

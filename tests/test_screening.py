@@ -1,0 +1,202 @@
+"""What is planted in rows is found and named; rows without it are left in peace."""
+
+import numpy as np
+import pytest
+from scipy.special import entr
+from scipy.stats import norm
+
+from infobound import screening
+from infobound.data import as_pair
+
+
+def pair(seed=0, n=500, columns=2):
+    """Normal rows, x (n, columns) and y (n, 2), weakly dependent."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, columns))
+    return x, 0.5 * x[:, :2] + rng.normal(size=(n, 2))
+
+
+def series(phi, seed, n=500):
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(n + 50, 2))
+    for t in range(1, n + 50):
+        rows[t] += phi * rows[t - 1]
+    return as_pair(rows[50:, 0], rows[50:, 1])
+
+
+MARGINS = {
+    "normal": lambda z: z,
+    "Cauchy": lambda z: z / np.roll(np.abs(z), 1, axis=1),
+    "lognormal": lambda z: np.exp(3 * z),
+    "rare": lambda z: (z > 2).astype(float),
+    "counts": lambda z: np.floor(np.exp(z)),
+    "rounded": lambda z: z.round(1),
+}
+
+
+@pytest.mark.parametrize("margin", MARGINS)
+def test_independent_rows_are_no_series_at_any_margin(margin):
+    # y = x: both sides follow the order together, so one side's chance is the pair's.
+    draws = (np.random.default_rng(seed).normal(size=(200, 8)) for seed in range(200))
+    pairs = (as_pair(rows, rows) for rows in map(MARGINS[margin], draws))
+    assert sum(screening.serial(p) is not None for p in pairs) <= 2  # at most 1 %
+
+
+def test_a_series_is_one_and_one_side_alone_is_none():
+    assert sum(screening.serial(series(0.3, seed)) is not None for seed in range(40)) >= 39
+    found = screening.serial(series(0.6, 0))
+    assert [side.lag for side in found] == [1, 1]
+    assert found[0].correlation == pytest.approx(0.58, abs=0.1)
+    noise = np.random.default_rng(1).normal(size=500)
+    assert screening.serial(as_pair(series(0.9, 0).x, noise)) is None
+
+
+def test_a_drift_is_a_series_and_names_the_row_number():
+    x, y = pair()
+    drift = np.linspace(0, 2, 500)[:, None]
+    found = screening.serial(as_pair(x + drift, y + drift))
+    assert found is not None
+    assert "row number" in str(found[0])
+
+
+def test_sorted_rows_are_told_from_a_series():
+    x, y = pair()
+    labels = np.digitize(y[:, 0], [-1, 1])
+    for order, values in ((np.argsort(-y[:, 0]), y), (np.argsort((labels + 1) % 3), labels)):
+        rows = as_pair(x[order], values[order])
+        assert screening.serial(rows) is not None
+        assert screening.sorted_by(rows, screening.columns(rows)) == "y[0]"
+    plain = as_pair(x, y)
+    assert screening.sorted_by(plain, screening.columns(plain)) is None
+
+
+@pytest.mark.parametrize(
+    ("n", "leak", "text"),
+    [
+        (60, lambda v, e: 3 - 2 * v, "in the same order"),
+        (60, lambda v, e: np.exp(v).round(6), "in the same order"),
+        (60, lambda v, e: (v > 0) + 0.0, None),  # determined, but its MI is finite
+        (1000, lambda v, e: v**2, "function"),
+        (3000, lambda v, e: np.sin(2 * v), "function"),
+        (3000, lambda v, e: v**2 + 0.001 * e, "function"),
+        (3000, lambda v, e: v**2 + 0.1 * e, None),
+        (3000, lambda v, e: v + 0.05 * e, None),
+        (3000, lambda v, e: np.tan(1.5 * np.arctan(e)) + 0.01 * v, None),
+    ],
+)
+def test_leaks_are_found_from_either_side(n, leak, text):
+    rng = np.random.default_rng(0)
+    v, e, other = rng.normal(size=(3, n))
+    columns = np.stack([other, leak(v, e)], axis=1)
+    for rows in (as_pair(v, columns), as_pair(columns, v)):
+        found = screening.leaks(rows, screening.columns(rows))
+        assert len(found) == (text is not None)
+        assert text is None or text in found[0]
+
+
+def test_equal_columns_of_a_few_ones_are_no_leak():
+    one, many = np.zeros(60), np.arange(60) % 2
+    one[7] = 1
+    for column, count in ((one, 0), (many, 1)):
+        rows = as_pair(column, np.stack([column, np.ones(60)], axis=1))
+        assert len(screening.leaks(rows, screening.columns(rows))) == count
+
+
+def test_copies_are_counted_within_and_across_folds():
+    x, y = pair(n=50)
+    rows = as_pair(np.r_[x, x[:7]], np.r_[y, y[:7]])
+    assert screening.repeated_rows(rows) == 7
+    assert screening.repeated_rows(as_pair(x, y)) == 0
+    fold = np.arange(57) % 4
+    fold[50:] = fold[:7]
+    assert screening.copies_across(rows, fold) == 0
+    fold[50:53] += 1
+    assert screening.copies_across(rows, fold) == 6
+    zeros = as_pair([0.0, -0.0, 1.0], [1.0, 1.0, 1.0])
+    assert screening.repeated_rows(zeros) == 1
+
+
+def test_copied_and_constant_columns_are_named():
+    x, y = pair()
+    rows = as_pair(np.stack([np.ones(500), x[:, 0], x[:, 0], np.ones(500)], axis=1), y)
+    assert screening.constant_columns(screening.columns(rows)) == ("x[0]", "x[3]")
+    assert screening.duplicated_columns(rows) == ("x[1] = x[2]",)
+
+
+def test_groups_are_told_from_counts_and_rounding():
+    x, y = pair()
+    subjects = np.repeat(x[:100], 5, axis=0)
+    order = np.random.default_rng(1).permutation(500)
+    for rows in (as_pair(subjects[order], y), as_pair(y, subjects[order])):
+        found = screening.grouped_rows(rows, screening.columns(rows))
+        assert (found.count, found.rows) == (100, 500)
+    counts = np.floor(np.exp(3 + 0.5 * x))
+    pile = np.where(x < 1, 0.123, x)
+    for values in (x, counts, np.log(counts + 1), np.sqrt(counts), x.round(1), pile, x > 0):
+        for side in (values, values[:, 0]):
+            rows = as_pair(side, y)
+            assert screening.grouped_rows(rows, screening.columns(rows)) is None
+    whole = as_pair(subjects, np.repeat(y[:100], 5, axis=0))  # whole rows are copies instead
+    assert screening.grouped_rows(whole, screening.columns(whole)) is None
+
+
+def test_a_pile_is_tied_and_rounding_only_where_it_is_coarse():
+    x, y = pair()
+    pile = np.where(x[:, 0] < -1, 0, x[:, 0])
+    columns = screening.columns(as_pair(np.stack([pile, x[:, 1].round(1)], axis=1), y))
+    [(name, share)] = screening.tied_columns(columns, mi=0.2)
+    assert name == "x[0]"
+    assert share == pytest.approx((pile == 0).mean())
+    assert [name for name, _ in screening.tied_columns(columns, mi=2.0)] == ["x[0]", "x[1]"]
+
+
+def test_rounding_hides_what_its_docstring_says():
+    # Exact MI of a normal pair, y in bins: at L values over 5 standard deviations, by quadrature.
+    rho = np.sqrt(1 - np.exp(-2 * 2.0))  # 2 nats
+    width = 5 / (20 * np.exp(2.0))
+    edges = np.arange(-9, 9, width)
+    x, weight = np.linspace(-6, 6, 401), norm.pdf(np.linspace(-6, 6, 401)) * 12 / 400
+    cells = np.diff(norm.cdf((edges[:, None] - rho * x) / np.sqrt(1 - rho**2)), axis=0)
+    entropy = entr(np.diff(norm.cdf(edges))).sum() - (entr(cells).sum(axis=0) * weight).sum()
+    assert 2.0 - entropy == pytest.approx(0.0026, abs=0.0005)
+
+
+def test_codes_are_named_unless_a_table_is_made():
+    x, y = pair()
+    labels = np.digitize(y[:, 0], [-1, 0, 1])
+    rows = as_pair(x, labels)
+    assert screening.coded_columns(rows, screening.columns(rows)) == ("y[0]",)
+    for other in (as_pair(np.digitize(x[:, 1], [0]), labels), as_pair(x, labels / 2)):
+        assert screening.coded_columns(other, screening.columns(other)) == ()
+
+
+@pytest.mark.parametrize(
+    ("plant", "text"),
+    [
+        ({3: -999.0}, "-999 in 1 row"),
+        ({3: 77.0, 4: 77.0, 9: 77.0}, "77 in 3 rows"),
+        ({3: 77.0}, None),  # far out, but once and no code
+        ({3: 1e9}, "1e+09 or beyond in 1 row"),
+        ({3: -4e9, 5: 2e9}, "beyond in 2 rows"),
+        ({}, None),
+    ],
+)
+def test_codes_and_errors_among_values(plant, text):
+    x, y = pair()
+    for row, value in plant.items():
+        x[row, 1] = value
+    found = screening.strays(screening.columns(as_pair(x, y)))
+    assert [name for name, _ in found] == ["x[1]"] * (text is not None)
+    assert text is None or text in found[0][1]
+
+
+def test_heavy_tails_and_counts_are_no_strays():
+    rng = np.random.default_rng(0)
+    said = 0
+    for _ in range(200):
+        heavy = rng.standard_cauchy(size=(500, 4))
+        rows = as_pair(
+            heavy, np.stack([np.exp(3 * heavy[:, 0].clip(-3, 3)), rng.poisson(40, 500)]).T
+        )
+        said += bool(screening.strays(screening.columns(rows)))
+    assert said <= 2
