@@ -20,12 +20,13 @@ FLOORS = {
         *("peers", "summaries", "certificates", "independence"),
     ),
     1: ("tables", "train", "screening", "bmi", "study_plots", "bases", "witnesses"),
-    2: ("folds", "tasks", "diagnostics", "streams"),
-    3: ("points", "samples"),
-    4: ("estimates",),
-    5: ("experiments", "study"),
-    6: ("terminal",),
-    7: ("cli",),
+    2: ("fitting", "tasks", "diagnostics", "streams"),
+    3: ("folds", "samples", "guarantees"),
+    4: ("points",),
+    5: ("estimates",),
+    6: ("experiments", "study"),
+    7: ("terminal",),
+    8: ("cli",),
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
 FRONT = ("__init__", "__main__")  # the doors: they lead to every room, and are on no floor

@@ -48,7 +48,16 @@ class Config:
     validation: float = 0.15
     """Share of a fold's training rows that stops the training and chooses the critic."""
     level: float = 0.95
-    """Level of the interval around the estimate."""
+    """Level of the interval around the estimate, and of the certificate."""
+    certify: bool = True
+    """Give a certificate and a p-value too: critics fitted to the first quarter and half of the
+    rows bet on the rest."""
+    permutations: int = 999
+    """Permutations of y against which the p-value is counted."""
+    series: bool = False
+    """Rows follow each other in time: folds are stretches of time, the p-value comes from moving
+    y against x, and the interval allows for rows that depend on those before them. Nothing is
+    certified then."""
     bound: str = "infonce"
     """The bound that is trained and reported on held-out rows; `infobound bounds` lists them."""
     estimator: Literal["default", "gaussian", "student", "ksg"] = "default"
@@ -126,7 +135,7 @@ class Config:
                 _expect(fits, field.name, f"of type {kind}", value)
                 object.__setattr__(self, field.name, plain(value))
         positive = ["hidden_dim", "hidden_layers", "embedding_dim", "n_iters", "eval_every"]
-        positive += ["lr", "clip", "ma_ef", "checkpoint_every"]
+        positive += ["lr", "clip", "ma_ef", "checkpoint_every", "permutations"]
         for name in positive:
             _expect(getattr(self, name) > 0, name, "a positive number", getattr(self, name))
         for name in ("init_std", "weight_decay", "patience", "gamma", "seed"):

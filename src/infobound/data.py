@@ -233,8 +233,12 @@ def _numbers(side: str, frame: pd.DataFrame) -> tuple[np.ndarray, list[str], lis
     return np.stack(columns, axis=1), names, notes
 
 
-def split(n: int, k: int, *, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def split(
+    n: int, k: int, *, seed: int, series: bool = False
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """k cross-fitting folds: (training rows, test rows), sorted; every row is tested once.
+
+    Of a series each fold tests a stretch of time.
 
     Raises:
         InputError: too few rows.
@@ -249,19 +253,21 @@ def split(n: int, k: int, *, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
             f"Expected at least {need} rows for {k} folds; got {n}. Collect more rows"
             + (f", or use fewer folds (--folds {max(2, n // 10)})." if n >= FEWEST else ".")
         )
-    order = np.random.default_rng(seed).permutation(n)
+    order = np.arange(n) if series else np.random.default_rng(seed).permutation(n)
     tests = [np.sort(part) for part in np.array_split(order, k)]
     return [(np.setdiff1d(order, test), test) for test in tests]
 
 
-def hold_out(rows: np.ndarray, share: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows parted into (rest, held out), both sorted, at least two in each.
+def hold_out(
+    rows: np.ndarray, share: float, *, seed: int, series: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows parted into (rest, held out), both sorted, at least two in each; of a series the last.
 
     Example:
         >>> [len(part) for part in hold_out(np.arange(100), 0.15, seed=0)]
         [85, 15]
     """
-    order = np.random.default_rng(seed).permutation(rows)
+    order = np.sort(rows)[::-1] if series else np.random.default_rng(seed).permutation(rows)
     count = min(max(2, round(share * len(rows))), len(rows) - 2)
     return np.sort(order[count:]), np.sort(order[:count])
 

@@ -24,7 +24,9 @@ from infobound.bounds import Bound
 from infobound.config import Config
 from infobound.diagnostics import OK, Evidence, Finding, findings, worst
 from infobound.errors import InputError
-from infobound.folds import Fold, bind, candidates, fit_fold
+from infobound.fitting import Job, bind, candidates
+from infobound.folds import Fold, fit_fold
+from infobound.guarantees import guarantees
 
 __all__ = ["Estimate", "draw", "estimate", "estimate_pair", "in_unit", "resume"]
 
@@ -256,16 +258,19 @@ def _estimate(
     start = time.perf_counter()
     bound = bind(config)
     folds: list[Fold] = []
+    certified, p_value = None, None
     if config.estimator == "ksg":
         numbers = points.neighbours_alone(pair, config)
     else:
-        parts = data.split(len(pair.x), config.folds, seed=config.seed)
+        job = Job(pair, config, bound, module, run, watch, stop)
+        parts = data.split(len(pair.x), config.folds, seed=config.seed, series=config.series)
         for k, (training, test) in enumerate(parts):
-            again = parts[(k + 1) % len(parts)][1]
-            rows = (training, test, again)
-            folds.append(fit_fold(k, *rows, pair, config, bound, module, run, watch, stop))
+            fold, last = fit_fold(job, k, training, test, parts[(k + 1) % len(parts)][1])
+            folds.append(fold)
             if run is not None:
                 run.write_metrics(_metrics(folds))
+        if config.certify:
+            certified, p_value = guarantees(job, [test for _, test in parts], last)
         folds = points.believed(folds)
         numbers = points.together(pair, folds, config)
     block, late, capped = None, 0.0, False
@@ -292,12 +297,13 @@ def _estimate(
         method=numbers["method"],
         fold=_in_order(folds, [np.full(len(f.rows), k) for k, f in enumerate(folds)]),
         terms=_in_order(folds, [f.test.terms for f in folds]),
+        blocks=config.series,
     )
     result = Estimate(
         **numbers,
         ceiling=ceiling,
-        certified=None,
-        p_value=None,
+        certified=certified,
+        p_value=p_value,
         bases=tuple(fold.base or "none" for fold in folds),
         findings=findings(evidence),
         notes=pair.notes,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from infobound import critics, estimates, folds, plots, runs, tasks, train
+from infobound import critics, estimates, fitting, plots, runs, tasks, train
 from infobound.config import Config
 from infobound.errors import InputError
 from infobound.estimates import Estimate
@@ -116,7 +116,7 @@ def reproduce(
     if sample_size < 20:
         raise InputError(f"Expected a sample of at least 20 rows; got {sample_size}.")
     tasks.make(density, d=d, rho=rho)
-    folds.bind(chosen), train.device(chosen)
+    fitting.bind(chosen), train.device(chosen)
     here = None
     if run is not None:
         record = {"kind": "reproduce", "config": chosen.as_dict(), "parameters": parameters}
@@ -141,7 +141,7 @@ def _reproduce(
         x, y = sample(task, n, config.seed, fresh=fresh)
         return x.float().to(place), y.float().to(place)
 
-    bound = folds.bind(config)
+    bound = fitting.bind(config)
     generator = torch.Generator().manual_seed(seeds[2])
     network = critics.build(task.dim_x, task.dim_y, config, generator)
     if network is None:

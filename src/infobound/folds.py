@@ -1,56 +1,21 @@
-"""One fold of the cross-fitting: fit on its training rows, choose there, report on its test rows.
+"""One fold of the cross-fitting: a critic from its training rows, its report on its test rows.
 
-The way: `data` (transform) -> `copulas` (bases) -> `train` (network on the base) -> `bounds`. What
-the folds say together is in `estimates`.
+What the folds say together is in `points`.
 """
 
 from __future__ import annotations
 
-import copy
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from infobound import critics, data, train
-from infobound.bases import BASES, BROAD, MIXED, Shape
-from infobound.bounds import BOUNDS, Bound, lookup
-from infobound.config import Config
-from infobound.copulas import GaussianCopula, canonical_directions
-from infobound.errors import InputError
-from infobound.runs import Run
+from infobound import critics, train
+from infobound.copulas import GaussianCopula
+from infobound.fitting import Fitted, Job, Scored, fit_critic, score
 
-__all__ = ["Fold", "Scored", "bind", "fit_fold"]
+__all__ = ["Fold", "fit_fold"]
 
-FEW = 1500  # training rows; with fewer, bases are compared on several splits
-MANY = 3000  # training rows, from which on a network may do without a base
-WIDE = 3  # training rows a column, below which a closed form must earn its place
-CONVINCED = 1.645  # standard errors by which a critic must beat its rival: one chance in twenty
 RELIABLE = 0.1  # relative standard error up to which an average of e^f is taken at its word
-
-
-def bind(config: Config) -> Bound:
-    """The bound that the configuration names, with the settings that it reads."""
-    bound = lookup(config.bound)
-    known = config.as_dict()
-    return bound.bind(**{name: known[name] for name in bound.settings if name in known})
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Per-row contributions (n,): to the bound, to Donsker-Varadhan, and the positives' scores."""
-
-    terms: np.ndarray
-    dv: np.ndarray
-    positives: np.ndarray
-
-    def normaliser(self) -> tuple[float, float]:
-        """log mean e^f over the negatives, and its standard error."""
-        terms = self.positives - self.dv
-        return float(terms.mean()), float(terms.std() / math.sqrt(len(terms)))
 
 
 @dataclass(frozen=True)
@@ -87,76 +52,36 @@ class Fold:
 
 
 def fit_fold(
-    k: int,
-    training: np.ndarray,
-    test: np.ndarray,
-    again: np.ndarray,
-    pair: data.Pair,
-    config: Config,
-    bound: Bound,
-    module: nn.Module | None,
-    run: Run | None,
-    watch: Callable[[train.Progress], None] | None,
-    stop: Callable[[], bool] | None,
-) -> Fold:
-    """Train on `training`, choose on a part of it, report on `test`.
+    job: Job, k: int, training: np.ndarray, test: np.ndarray, again: np.ndarray
+) -> tuple[Fold, Fitted]:
+    """Fit to `training`, report on `test`.
 
     The training value is taken on the rows of `again` as far as they were fitted: another fold's
     test rows, so that over all folds it is made of the same rows as the held-out value.
     """
-    seeds = [int(s) for s in np.random.SeedSequence([config.seed, k]).generate_state(3)]
-    fit_rows, validation_rows = data.hold_out(training, config.validation, seed=seeds[0])
-    inputs = _Inputs.make(pair, training, config, module)
-    validation = inputs.rows(validation_rows)
-    alone, base = _best_bases(inputs, training, fit_rows, validation_rows, config, module, seeds[0])
-    rival = None if alone is None else inputs.critic(alone, fit_rows, None, config)
-    critic, fitted = None, None
-    for start, reads in _starts(inputs, alone, base, fit_rows, config):
-        network = _network(inputs, fit_rows, reads, config, module, seeds[1])
-        if network is None:
-            continue
-        trained = inputs.critic(start, fit_rows, network, config, reads)
-        fit = train.fit(
-            trained,
-            bound,
-            inputs.rows(fit_rows),
-            validation,
-            config,
-            seed=seeds[2],
-            name=f"fold-{k + 1}" + _suffix(start, base, reads),
-            run=run,
-            watch=watch,
-            stop=stop,
-        )
-        fitted = fitted or fit
-        if rival is None or _gains(trained, rival, bound, validation, config):
-            critic, training, base, fitted = trained, fit_rows, start, fit
-            break
-    kept = critic is not None
-    base = base if kept else alone
-    if critic is None:  # the base alone needs no validation rows: it is fitted to those as well
-        critic = inputs.critic(base, training, None, config)
+    seeds = [int(s) for s in np.random.SeedSequence([job.config.seed, k]).generate_state(3)]
+    fitted = fit_critic(job, training, name=f"fold-{k + 1}", seeds=seeds)
     shuffle = np.random.default_rng(seeds[0]).permutation  # blocks must not follow the row order
     test = shuffle(test)
-    scored = _score(critic, bound, inputs.rows(test), config.eval_rows)
+    scored = fitted.scored(test)
     # As many training rows as test rows, in blocks of the same size, hence with the same ceiling.
-    seen = np.concatenate([np.intersect1d(again, training), shuffle(np.setdiff1d(training, again))])
+    kept, rows, base = fitted.kept, fitted.rows, fitted.critic.base
+    seen = np.concatenate([np.intersect1d(again, rows), shuffle(np.setdiff1d(rows, again))])
     seen = shuffle(seen[: len(test)])
-    on_training = _score(critic, bound, inputs.rows(seen), config.eval_rows)
+    on_training = fitted.scored(seen)
     mode = _mode(kept, scored, on_training)
     own = None
-    if mode == "positives" and isinstance(critic.base, GaussianCopula):
-        own = _rehearsed(critic.base, bound, len(training), len(test), seeds[0], config)
-    closed = None if kept else getattr(critic.base, "mi", None)
-    return Fold(test, fitted, base, kept, closed, scored, on_training, mode, own)
+    if mode == "positives" and isinstance(base, GaussianCopula):
+        own = _rehearsed(base, job, len(rows), len(test), seeds[0])
+    closed = None if kept else getattr(base, "mi", None)
+    fold = Fold(test, fitted.fit, fitted.base, kept, closed, scored, on_training, mode, own)
+    return fold, fitted
 
 
-def _rehearsed(
-    base: GaussianCopula, bound: Bound, fitted: int, tested: int, seed: int, config: Config
-) -> np.ndarray:
+def _rehearsed(base: GaussianCopula, job: Job, fitted: int, tested: int, seed: int) -> np.ndarray:
     """The terms that as many rows would show if the model were true."""
     x, y, again = base.rehearse(fitted, tested, seed)
-    return _score(critics.Composite(again, None), bound, (x, y), config.eval_rows).terms
+    return score(critics.Composite(again, None), job.bound, (x, y), job.config.eval_rows).terms
 
 
 def _mode(kept: bool, test: Scored, training: Scored) -> str:
@@ -170,219 +95,3 @@ def _mode(kept: bool, test: Scored, training: Scored) -> str:
         return "positives"
     higher = training.dv.mean() > training.terms.mean()
     return "dv" if higher and doubt <= RELIABLE else "terms"
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """All rows as the critics see them, and which columns are which: a `Reads` for each kind."""
-
-    x: Tensor
-    y: Tensor
-    reads: dict[str, critics.Reads]
-    levels: tuple[int, int]  # different training rows of x and of y
-    fitted: dict[
-        tuple[str, bytes], nn.Module
-    ]  # bases by name and rows, so that none is fitted twice
-
-    @classmethod
-    def make(
-        cls, pair: data.Pair, training: np.ndarray, config: Config, module: nn.Module | None
-    ) -> _Inputs:
-        """Transforms are fitted on the fold's training rows alone."""
-        kind = config.transform
-        kind = ("both" if module is None else "raw") if kind == "auto" else kind
-        sides: list[Tensor] = []
-        levels: list[int] = []
-        slices: dict[str, list[slice]] = {}
-        for values in (pair.x, pair.y):
-            fitted = data.Transform.fit(values[training])
-            levels.append(data.levels(values[training]))
-            d = values.shape[1]
-            parts = [fitted.normal_scores(values), fitted.robust(values)]
-            slices.setdefault("scores", []).append(slice(0, d))
-            slices.setdefault("robust", []).append(slice(d, 2 * d))
-            parts += [values] if kind == "raw" else [fitted.radii(values)]
-            slices.setdefault("raw", []).append(slice(2 * d, 3 * d))
-            slices.setdefault("both", []).append(slice(0, 2 * d + 4))
-            side = torch.from_numpy(np.concatenate(parts, axis=1)).float()
-            sides.append(side.to(train.device(config)))
-        reads = {name: critics.Reads(*both) for name, both in slices.items()}
-        return cls(
-            sides[0], sides[1], {**reads, "network": reads[kind]}, (levels[0], levels[1]), {}
-        )
-
-    def shape(self, rows: int) -> Shape:
-        """What so many of the training rows look like."""
-        columns = self.reads["scores"].x.stop + self.reads["scores"].y.stop
-        return Shape(rows, columns, *self.levels)
-
-    def rows(self, index: np.ndarray) -> train.Rows:
-        """The rows with these numbers."""
-        at = torch.from_numpy(index).to(self.x.device)
-        return self.x[at], self.y[at]
-
-    def critic(
-        self,
-        name: str | None,
-        index: np.ndarray,
-        network: nn.Module | None,
-        config: Config,
-        network_reads: str = "network",
-    ) -> critics.Composite:
-        """The base of that name, fitted to these rows, and the network on top."""
-        base, reads = None, critics.Reads()
-        if name is not None:
-            reads = self.reads[BASES[name].inputs]
-            if (name, index.tobytes()) not in self.fitted:
-                x, y = self.rows(index)
-                model = BASES[name].fit(x[:, reads.x], y[:, reads.y])
-                self.fitted[name, index.tobytes()] = model
-            base = self.fitted[name, index.tobytes()]
-        if base is None and network is None:
-            raise InputError("Expected a critic or a base; got --critic none with --base none.")
-        critic = critics.Composite(
-            base,
-            network,
-            base_reads=reads,
-            network_reads=self.reads[network_reads],
-            gamma=config.gamma,
-        )
-        return critic.to(self.x.device)
-
-
-def candidates(config: Config, module: nn.Module | None) -> list[str]:
-    """The closed-form models that the settings allow.
-
-    Raises:
-        InputError: an unknown name.
-
-    Example:
-        >>> candidates(Config(base="gaussian,mixture"), None)
-        ['gaussian', 'mixture']
-    """
-    if config.estimator in BASES:
-        return [config.estimator]
-    if config.base == "none" or (config.base == "auto" and module is not None):
-        return []
-    if config.base == "auto":
-        return list(BASES)
-    names = [name.strip() for name in config.base.split(",")]
-    for name in names:
-        if name not in BASES:
-            known = ", ".join(["auto", "none", *BASES])
-            raise InputError(f"Expected base to be among {known}; got {name!r}.")
-    return names
-
-
-def _best_bases(
-    inputs: _Inputs,
-    training: np.ndarray,
-    fit_rows: np.ndarray,
-    validation_rows: np.ndarray,
-    config: Config,
-    module: nn.Module | None,
-    seed: int,
-) -> tuple[str | None, str | None]:
-    """The best closed-form model, and the best that a network can start from.
-
-    Best is the highest InfoNCE on rows held out of the training rows. The negatives of a held-out
-    row are all held-out rows and rows of the fit, so that few held-out rows are no low ceiling.
-    Where columns are many for the rows, a model that does worse than none is left out.
-    """
-    names = candidates(config, module)
-    shape = inputs.shape(len(fit_rows))
-    possible = [name for name in names if BASES[name].possible(shape)]
-    splits = [(fit_rows, validation_rows)]
-    if len(training) < FEW:
-        splits = [data.hold_out(training, 0.2, seed=seed + extra) for extra in range(3)]
-    totals = dict.fromkeys(possible, 0.0)
-    with_network = config.estimator == "default" and config.critic != "none"
-    wide = with_network and WIDE * shape.columns > len(fit_rows)
-    for fit, held in splits if len(possible) > 1 or wide else []:
-        x, _ = inputs.rows(held[: config.eval_rows])
-        _, y = inputs.rows(np.concatenate([held, fit])[: max(len(x), config.eval_rows)])
-        for name in possible:
-            with torch.no_grad():
-                scores = inputs.critic(name, fit, None, config)(x, y)
-                totals[name] += float(BOUNDS["infonce_over_y"].estimate(scores))
-    if wide:  # too few rows to correct what was fitted to noise
-        possible = [name for name in possible if totals[name] > 0]
-    ranked = sorted(possible, key=lambda name: -totals[name])
-    starts = [name for name in ranked if BASES[name].can_start]
-    return (ranked[0] if ranked else None), (starts[0] if starts else None)
-
-
-def _starts(
-    inputs: _Inputs, alone: str | None, base: str | None, rows: np.ndarray, config: Config
-) -> list[tuple[str | None, str]]:
-    """What to train a network on, one after the other until one is kept: a base, and what it reads.
-
-    Where rows are many and nothing is gained on a base, a network without one has a try: what the
-    base explains would have led it to the coordinates that matter. Where columns are many, one that
-    reads only the directions that go together comes first: it has less to learn by heart.
-    """
-    shape = inputs.shape(len(rows))
-    if alone is not None and not BASES[alone].leaves(shape):
-        return []
-    starts: list[tuple[str | None, str]] = [(base, "network")]
-    if shape.columns >= BROAD and config.transform == "auto":
-        starts = [(None, "robust"), *starts]
-    if base is not None and shape.rows >= MANY and shape.columns > MIXED:
-        starts = [*starts, (None, "network")]
-    return starts
-
-
-def _suffix(start: str | None, base: str | None, reads: str) -> str:
-    """What the checkpoint of a fold's further networks is called."""
-    if reads != "network":
-        return "-canonical"
-    return "-alone" if start != base else ""
-
-
-def _network(
-    inputs: _Inputs,
-    rows: np.ndarray,
-    reads: str,
-    config: Config,
-    module: nn.Module | None,
-    seed: int,
-) -> nn.Module | None:
-    """A fresh network for one fold: a copy of the user's, or the one that is configured.
-
-    Where it reads anything but its own columns, it reads their canonical directions.
-    """
-    if config.estimator != "default":
-        return None
-    if module is not None:
-        return copy.deepcopy(module) if reads == "network" else None
-    x, y = (side[:, at] for side, at in zip(inputs.rows(rows), inputs.reads[reads], strict=True))
-    generator = torch.Generator().manual_seed(seed)
-    if reads == "network":
-        return critics.build(x.shape[1], y.shape[1], config, generator)
-    left, right = canonical_directions(x, y)
-    network = (
-        critics.build(left.shape[1], right.shape[1], config, generator) if left.numel() else None
-    )
-    return None if network is None else critics.Projected(left, right, network)
-
-
-def _gains(
-    critic: nn.Module, rival: nn.Module, bound: Bound, rows: train.Rows, config: Config
-) -> bool:
-    """Whether a critic clearly gains over its rival on validation rows."""
-    ours, theirs = (_score(c, bound, rows, config.eval_rows).terms for c in (critic, rival))
-    gain = ours - theirs
-    return bool(gain.mean() > CONVINCED * gain.std() / math.sqrt(len(gain)))
-
-
-def _score(critic: nn.Module, bound: Bound, rows: train.Rows, size: int) -> Scored:
-    """Every row against the rows of its block; blocks have at most `size` rows."""
-    blocks = -(-len(rows[0]) // size)
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    critic.eval()
-    with torch.no_grad():
-        for x, y in zip(*(side.tensor_split(blocks) for side in rows), strict=True):
-            scores = critic(x, y)
-            parts.append((bound.terms(scores), BOUNDS["dv"].terms(scores), scores.diagonal()))
-    columns = (torch.cat(column).double().cpu().numpy() for column in zip(*parts, strict=True))
-    return Scored(*columns)

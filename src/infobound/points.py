@@ -48,6 +48,7 @@ def believed(folds: Sequence[Fold]) -> list[Fold]:
 
 def together(pair: data.Pair, folds: Sequence[Fold], config: Config) -> dict[str, Any]:
     """The numbers that all folds make, in nats; `docs/architecture.md` says why."""
+    rows = np.concatenate([fold.rows for fold in folds])
     terms = np.concatenate([fold.test.terms for fold in folds])
     points = np.concatenate([getattr(fold.test, fold.mode) for fold in folds])
     mi = float(np.average([fold.point() for fold in folds], weights=[len(f.rows) for f in folds]))
@@ -57,28 +58,37 @@ def together(pair: data.Pair, folds: Sequence[Fold], config: Config) -> dict[str
     method = "critic" if any(fold.kept for fold in folds) else "base"
     others = _second_opinion(pair, config)
     if others is not None:
-        gap = others[np.concatenate([fold.rows for fold in folds])] - points
-        error = float(gap.std()) / math.sqrt(len(gap))
+        others = others[rows]
+        error = _error(others - points, rows, config)
         differs = float(others.mean()) - mi
         doubt = math.hypot(doubt, differs / 2)
         if differs > max(SURE * error, CLEAR):
             mi, spread, method = float(others.mean()), others, "ksg"
     return {
         "mi": mi,
-        "interval": _interval(mi, spread, doubt, config),
+        "interval": _interval(mi, _error(spread, rows, config), doubt, config),
         "held_out": float(terms.mean()),
-        "held_out_error": float(terms.std() / math.sqrt(len(terms))),
+        "held_out_error": _error(terms, rows, config),
         "training": float(np.mean([fold.training.terms.mean() for fold in folds])),
         "ksg": None if others is None else float(others.mean()),
         "method": method,
     }
 
 
-def _interval(mi: float, points: np.ndarray, doubt: float, config: Config) -> tuple[float, float]:
-    """At `config.level`: the sampling error of per-row values (n,) and another doubt, nats."""
-    half = NormalDist().inv_cdf((1 + config.level) / 2) * math.hypot(
-        float(points.std()) / math.sqrt(len(points)), doubt
-    )
+def _error(values: np.ndarray, rows: np.ndarray, config: Config) -> float:
+    """The standard error of the mean of per-row values (n,); `rows` are their places in time.
+
+    Of a series it is that of the means of sqrt(n) stretches, which are nearly independent.
+    """
+    if config.series:
+        stretches = np.array_split(values[np.argsort(rows)], round(math.sqrt(len(values))))
+        values = np.array([stretch.mean() for stretch in stretches])
+    return float(values.std()) / math.sqrt(len(values))
+
+
+def _interval(mi: float, error: float, doubt: float, config: Config) -> tuple[float, float]:
+    """At `config.level`, from the sampling error and another doubt, nats."""
+    half = NormalDist().inv_cdf((1 + config.level) / 2) * math.hypot(error, doubt)
     return mi - half, mi + half
 
 
@@ -94,7 +104,8 @@ def neighbours_alone(pair: data.Pair, config: Config) -> dict[str, Any]:
     terms = _neighbours(pair)
     mi = float(terms.mean())
     numbers = dict.fromkeys(("held_out", "held_out_error", "training"))
-    interval = _interval(mi, terms, 0.0, config)
+    error = _error(terms, np.arange(len(terms)), config)
+    interval = _interval(mi, error, 0.0, config)
     return {**numbers, "mi": mi, "interval": interval, "ksg": mi, "method": "ksg"}
 
 

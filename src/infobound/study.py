@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from infobound import __version__, estimates, folds, plots, runs, study_plots, train
+from infobound import __version__, estimates, fitting, plots, runs, study_plots, train
 from infobound import summaries as tables
 from infobound.config import Config
 from infobound.errors import InputError
@@ -208,7 +208,7 @@ def _settings(
     found: dict[str, dict[str, Any]] = {}
     for name in variants:
         config = base.with_(**_looked_up("estimator", name, VARIANTS))
-        folds.bind(config), train.device(config)  # say no before anything runs
+        fitting.bind(config), train.device(config)  # say no before anything runs
         found[name] = {k: v for k, v in config.as_dict().items() if k != "seed"}
     for name in peers:
         found[name] = {"peer": _looked_up("peer", name, PEERS).version(where)}
