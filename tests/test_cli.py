@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from infobound import __version__, tasks
-from infobound.cli import COMMANDS
+from infobound.commands import COMMANDS
 from infobound.config import Config
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -241,13 +241,14 @@ def test_killed_at_a_random_moment_a_run_resumes_to_the_same_bits(tmp_path, whol
     assert (run / "metrics.csv").read_bytes() == (whole[0] / "metrics.csv").read_bytes()
 
 
-def test_ctrl_c_saves_says_where_and_exits_with_130(tmp_path, whole):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_save_say_where_and_exit_as_signals_do(tmp_path, whole, number, code):
     run = tmp_path / "run"
     process = start("reproduce", *SLOW, "--run", run)
     wait_for(run / "checkpoint-notebook.safetensors")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert f"infobound resume {run}" in err
     assert "Traceback" not in err
     assert same(json.loads(call("resume", run, "--json")[1]), whole[1])

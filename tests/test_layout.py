@@ -24,13 +24,16 @@ FLOORS = {
     3: ("folds", "samples", "guarantees"),
     4: ("points",),
     5: ("estimates",),
-    6: ("experiments", "study"),
-    7: ("terminal",),
-    8: ("cli",),
+    6: ("experiments", "cells"),
+    7: ("study",),
+    8: ("terminal",),
+    9: ("session",),
+    10: ("commands",),
+    11: ("cli",),
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
 FRONT = ("__init__", "__main__")  # the doors: they lead to every room, and are on no floor
-MAY_PRINT = ("cli", "terminal")
+MAY_PRINT = ("cli", "session", "terminal")
 PICKLERS = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "marshal", "shelve"}
 PICKLING = {
     "torch": ("load",),

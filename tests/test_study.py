@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from infobound import peers, samples, study, summaries, tasks
-from infobound.cli import StudyCommand
+from infobound import cells, peers, samples, study, summaries, tasks
+from infobound.commands import StudyCommand
 from infobound.errors import InputError
 from infobound.study_plots import error_figure, truth_figure
 from infobound.summaries import Row, group_of, markdown, summarise
@@ -183,7 +183,7 @@ def test_cells_of_other_settings_or_versions_are_refused(whole, tmp_path, monkey
             study.study("suite-a", out=tmp_path / "out", **{**plan, "sizes": sizes}, config=other)
     done = study.study("suite-a", out=tmp_path / "out", **plan, config=other, overwrite=True)
     assert len(done.rows) == 3
-    monkeypatch.setattr(study, "__version__", "9.9.9")
+    monkeypatch.setattr(cells, "__version__", "9.9.9")
     with pytest.raises(InputError, match=r"infobound = .*'9\.9\.9' now"):
         study.study("suite-a", out=tmp_path / "out", **plan, config=other)
 

@@ -1,6 +1,6 @@
 """What a person sees in the terminal: the progress bar and the results in words.
 
-The only module besides `cli` that prints. Results go to standard output; the bar and messages go
+Besides this only `session` and `cli` print. Results go to standard output; the bar and messages go
 to standard error.
 """
 
@@ -20,10 +20,10 @@ from rich.table import Table
 from rich.text import Text
 
 from infobound.diagnostics import CHECKS, Finding, worst
+from infobound.cells import Progress as Cells
+from infobound.cells import Study
 from infobound.estimates import Estimate
 from infobound.experiments import Demo, Reproduction
-from infobound.study import Progress as Cells
-from infobound.study import Study
 from infobound.summaries import skipped
 from infobound.train import Progress as Step
 

@@ -1,0 +1,328 @@
+"""The cells of a table of estimates: each computed on its own, in parallel, and on disk at once.
+
+What is in a cell is a task with a known answer, a sample of it, and an estimator. Which cells there
+are is `study`'s affair and `rehearsal`'s; what is finished is not done again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from infobound import __version__, estimates, runs
+from infobound import summaries as tables
+from infobound.config import Config
+from infobound.errors import InputError
+from infobound.peers import PeerError, Unsuitable, Where
+from infobound.peers import estimate as estimate_by_peer
+from infobound.samples import sample, stable_hash
+from infobound.summaries import Row, Summary
+
+__all__ = ["Planned", "Progress", "Study", "over"]
+
+FORMAT = "infobound-study"
+FILES = ["study.json", "study.csv", "study.parquet", "summary.md", "rehearse.json"]
+FILES += [f"{name}.{kind}" for name in ("truth", "error", "rehearsal") for kind in ("png", "svg")]
+
+
+# What is sampled: a label, a task, its MI with its standard error in nats, and the number of rows.
+Planned = tuple[str, Any, tuple[float, float], int]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a study is: cells done and in all, failures so far, and the cell that is just done.
+
+    Cells that were on disk before count as done; `row` is None before the first new one.
+    """
+
+    done: int
+    total: int
+    failed: int
+    row: Row | None
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study's table and its summary; `path` holds them as files."""
+
+    path: Path
+    rows: tuple[Row, ...]
+    summary: tuple[Summary, ...]
+
+    @property
+    def failures(self) -> tuple[Row, ...]:
+        """The cells that went wrong; running the study again tries them again."""
+        return tuple(filter(tables.failed, self.rows))
+
+    def as_rows(self, unit: str = "nats") -> list[dict[str, Any]]:
+        """The summary as plain rows, fit for JSON; `unit` is nats or bits."""
+        names = ("mae", "mae_error", "bias", "rmse", "spread")
+        return [estimates.in_unit(dataclasses.asdict(s), names, unit) for s in self.summary]
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """One estimate that is to be made, and all that its process needs for it."""
+
+    folder: Path
+    row: Row
+    task: Any
+    settings: Mapping[str, Any]
+    where: Where
+
+    @property
+    def file(self) -> Path:
+        """Where its outcome goes; told apart by a hash, since labels may hold anything."""
+        row = self.row
+        key: list[str | int] = [row.suite, row.task, row.estimator, row.n, row.seed]
+        words = re.sub(r"[^\w.+-]+", "_", "_".join(map(str, key)))[:120]
+        return self.folder / f"{words}_{stable_hash(key)[:8]}.json"
+
+    def identity(self) -> dict[str, Any]:
+        """What must not have changed where an outcome is taken from disk."""
+        rows, truth = getattr(self.task, "digest", "drawn"), self.row.truth
+        return {"infobound": __version__, "rows": rows, "truth": truth, **self.settings}
+
+
+def over(
+    suite: str,
+    plan: Sequence[Planned],
+    settings: Mapping[str, Mapping[str, Any]],
+    *,
+    out: str | Path,
+    seeds: int,
+    first_seed: int,
+    order: Sequence[str] = (),
+    where: Where | None = None,
+    jobs: int | None = None,
+    overwrite: bool = False,
+    watch: Callable[[Progress], None] | None = None,
+) -> Study:
+    """Every estimator on samples of everything planned, as a table in `out`; see `study.study`.
+
+    Args:
+        suite: a name for the table.
+        plan: what is sampled; the sample depends on the label, the number of rows and the seed.
+        settings: what each estimator computes with, by name, without the seed.
+        out: the directory; what is done there already is not done again.
+        seeds: samples of each; their seeds count up from `first_seed`.
+        first_seed: the first of them.
+        order: estimators in the order in which the table has them; others follow by name.
+        where: where peers are that have an environment of their own.
+        jobs: cells at once; one for each core if not given.
+        overwrite: forget what `out` holds.
+        watch: called with a `Progress` after each cell.
+
+    Raises:
+        InputError: no seed, no job, or cells in `out` of other settings, rows or versions.
+    """
+    if seeds < 1:
+        raise InputError(f"Expected seeds of one or more; got {seeds}.")
+    path = Path(out)
+    cells = [
+        _Cell(
+            path / "cells",
+            Row(suite, tables.group_of(label), label, name, n, seed, *truth),
+            task,
+            how,
+            where or Where(),
+        )
+        # Seeds outermost: an early look sees every task.
+        for seed in range(first_seed, first_seed + seeds)
+        for label, task, truth, n in plan
+        for name, how in settings.items()
+    ]
+    jobs = _jobs(jobs)
+    _prepare(path, overwrite)
+    stored = _stored(path)
+    _agree(cells, stored)
+    record = {"format": FORMAT, "version": 1, "versions": runs.versions(), "last": settings}
+    _write_json(path / "study.json", record)
+    left = [c for c in cells if c.file.name not in stored or tables.failed(stored[c.file.name][1])]
+    done, wrong = len(cells) - len(left), 0
+    report = watch or (lambda progress: None)
+    report(Progress(done, len(cells), wrong, None))
+    for row in _computed(left, jobs):
+        done, wrong = done + 1, wrong + tables.failed(row)
+        report(Progress(done, len(cells), wrong, row))
+    return _tabled(path, order)
+
+
+def _jobs(jobs: int | None) -> int:
+    if jobs is not None and jobs < 1:
+        raise InputError(f"Expected one job or more; got {jobs}.")
+    import joblib
+
+    return jobs or joblib.cpu_count()  # the cores that this process may use, containers' too
+
+
+def _prepare(path: Path, overwrite: bool) -> None:
+    """Make the study's directory, or see that it is one."""
+    here = [e.name for e in path.iterdir()] if path.is_dir() else []
+    if "study.json" in here:
+        if _read_json(path / "study.json").get("format") != FORMAT:
+            raise InputError(
+                f"Expected a study in {path}; its study.json is something else. Name another --out."
+            )
+        if overwrite:
+            for file in [path / name for name in FILES] + list((path / "cells").glob("*.json")):
+                file.unlink(missing_ok=True)
+    elif [name for name in here if name != "cells" and not name.endswith(".tmp")]:
+        raise InputError(
+            f"Expected a new or empty directory, or one with a study; {path} holds other files. "
+            "Name another --out."
+        )
+    try:
+        (path / "cells").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"Expected to write {path}; it cannot be written ({error.strerror}). Name an --out "
+            "that is yours and has room."
+        ) from error
+
+
+def _stored(path: Path) -> dict[str, tuple[dict[str, Any], Row]]:
+    """Every cell on disk by file name: what it was computed with, and its row."""
+    found = {}
+    for file in sorted((path / "cells").glob("*.json")):
+        values = _read_json(file)
+        try:
+            found[file.name] = (dict(values["identity"]), Row(**values["row"]))
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"Expected a cell of a study in {file}; got something else ({error}). Delete it: "
+                "it is computed again."
+            ) from error
+    return found
+
+
+def _agree(cells: list[_Cell], stored: Mapping[str, tuple[dict[str, Any], Row]]) -> None:
+    """Refuse to mix cells of other settings, versions or rows into one table."""
+    ours = {cell.row.estimator: cell.identity() for cell in cells}
+    exact = {cell.file.name: cell.identity() for cell in cells}
+    for name, (theirs, row) in stored.items():
+        about = exact.get(name)
+        if about is None:  # not planned now: its rows may differ, the way of estimating may not
+            about = {**ours.get(row.estimator, {"infobound": __version__})}
+            about |= {k: theirs.get(k) for k in ("rows", "truth")}
+            theirs = theirs if row.estimator in ours else {k: theirs.get(k) for k in about}
+        different = [k for k in {**about, **theirs} if about.get(k) != theirs.get(k)]
+        if different:
+            key = different[0]
+            raise InputError(
+                f"Expected the cells on disk to agree with this study; got {key} = "
+                f"{theirs.get(key)!r} there and {about.get(key)!r} now ({row.estimator}, "
+                f"{row.task}). Name another --out, or compute all anew with --overwrite."
+            )
+
+
+def _computed(cells: list[_Cell], jobs: int) -> Iterator[Row]:
+    """The cells' rows as they come, each written before."""
+    if jobs == 1 or len(cells) < 2:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield from map(_compute, cells)
+        finally:
+            torch.set_num_threads(threads)
+        return
+    import joblib
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    with joblib.parallel_config("loky", inner_max_num_threads=1):
+        parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
+    try:
+        yield from parallel(joblib.delayed(_compute_elsewhere)(cell) for cell in cells)
+    except BrokenProcessPool as error:
+        raise InputError(
+            f"Expected the study's processes to live; one was ended ({type(error).__name__}), for "
+            "want of memory perhaps. What is done is saved: run the command again, with fewer "
+            "--jobs."
+        ) from error
+
+
+def _compute_elsewhere(cell: _Cell) -> Row:
+    """`_compute` in a process of its own, where Ctrl-C is the parent's affair."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    return _compute(cell)
+
+
+def _compute(cell: _Cell) -> Row:
+    """One cell, on disk when it returns; what goes wrong in it is its `error`."""
+    start = time.perf_counter()
+    try:
+        found = _estimated(cell)
+        if not math.isfinite(found["mi"]):
+            found = {"error": f"Expected a finite value; got {found['mi']}."}
+    except Unsuitable as reason:
+        found = {"error": f"{tables.SKIPPED}{reason}."}
+    except (InputError, PeerError) as error:
+        found = {"error": str(error)}
+    except Exception as error:  # whatever a task or a peer does, the study goes on and says it
+        found = {"error": f"{type(error).__name__}: {error}"}
+    row = dataclasses.replace(cell.row, **{"seconds": time.perf_counter() - start, **found})
+    _write_json(cell.file, {"identity": cell.identity(), "row": dataclasses.asdict(row)})
+    return row
+
+
+def _estimated(cell: _Cell) -> dict[str, Any]:
+    """What a cell's estimator says of its sample, as columns of the table."""
+    seed = cell.row.seed
+    x, y = sample(cell.row.task, cell.task, n=cell.row.n, seed=seed)
+    if "peer" in cell.settings:
+        name = cell.row.estimator
+        mi, seconds = estimate_by_peer(name, x, y, seed=seed, where=cell.where)
+        return {"mi": mi, "seconds": seconds}
+    result = estimates.estimate(x, y, config=Config.from_dict({**cell.settings, "seed": seed}))
+    names = ("mi", "held_out", "held_out_error", "training", "kept", "seconds")
+    low, high = result.interval
+    codes = " ".join(finding.code for finding in result.findings)
+    return {
+        **{name: getattr(result, name) for name in names},
+        **{"low": low, "high": high, "findings": codes},
+    }
+
+
+def _tabled(path: Path, order: Sequence[str]) -> Study:
+    """Everything on disk as a table."""
+    import pandas as pd
+
+    place = {name: k for k, name in enumerate(order)}
+    rows = sorted(
+        (row for _, row in _stored(path).values()),
+        key=lambda r: (r.suite, r.task, r.n, r.seed, place.get(r.estimator, 99), r.estimator),
+    )
+    frame = pd.DataFrame([dataclasses.asdict(row) for row in rows])
+    numbers = [f.name for f in dataclasses.fields(Row) if str(f.type) == "float | None"]
+    frame = frame.astype({**dict.fromkeys(numbers, "float64"), "kept": "Int64"})
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    runs.write_atomic(path / "study.parquet", buffer.getvalue())
+    runs.write_atomic(path / "study.csv", frame.to_csv(index=False, lineterminator="\n").encode())
+    return Study(path, tuple(rows), tuple(tables.summarise(rows)))
+
+
+def _write_json(path: Path, value: Any) -> None:
+    runs.write_atomic(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """An object from a JSON file; an empty one where the file is something else."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,276 @@
+"""The commands: their arguments, and the calls that they stand for.
+
+The flags come from `Config` by tyro; torch and the rest are imported by the command that needs
+them, so that `--help` answers at once. No mathematics and no defaults of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional
+
+from infobound.config import Config
+from infobound.session import Output, Session
+
+__all__ = ["COMMANDS"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoCommand:
+    """The notebook's experiment done right, in under a minute."""
+
+    seed: int = 0
+    """Seed of the sample and of the training."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the critics are trained."""
+    run: Path | None = None
+    """Directory for the estimate's run: settings, checkpoints, metrics, result, plot."""
+    overwrite: Annotated[bool, FlagCreatePairsOff] = False
+    """Replace an existing run in that directory."""
+    output: OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def __call__(self, session: Session) -> None:
+        """Run the command."""
+        from infobound import experiments, terminal
+
+        with session.training(self.run) as hooks:
+            result = experiments.demo(
+                seed=self.seed,
+                device=self.device,
+                run=self.run,
+                overwrite=self.overwrite,
+                **hooks,
+            )
+        session.show(result, terminal.show_demo)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimateCommand:
+    """The mutual information between columns of your file.
+
+    Example: infobound estimate data.csv --x 'a*' --y b
+    """
+
+    file: Positional[Path]
+    """CSV, TSV, Parquet, npz or npy file; each row is one observation."""
+    x: tuple[str, ...] = ()
+    """Columns of x: names, patterns such as 'a*', ranges first:last, separated by spaces or commas;
+    in an npz file, array names."""
+    y: tuple[str, ...] = ()
+    """Columns of y, likewise. Without --x and --y: the file's columns are listed."""
+    drop_missing: Annotated[bool, FlagCreatePairsOff] = False
+    """Leave out rows with missing values instead of stopping."""
+    run: Path | None = None
+    """Directory for the run: settings, checkpoints, metrics, result, plot; can be resumed."""
+    overwrite: Annotated[bool, FlagCreatePairsOff] = False
+    """Replace an existing run in that directory."""
+    config: OmitArgPrefixes[Config] = field(default_factory=Config)
+    output: OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def __call__(self, session: Session) -> None:
+        """Run the command."""
+        from infobound import tables
+
+        pair = tables.read(self.file, x=self.x, y=self.y, drop_missing=self.drop_missing)
+        from infobound import estimates, terminal
+
+        with session.training(self.run) as hooks:
+            result = estimates.estimate_pair(
+                pair, self.config, run=self.run, overwrite=self.overwrite, **hooks
+            )
+        title = f"{self.file.name}: {' '.join(self.x)} and {' '.join(self.y)}"
+        session.show(result, terminal.show_estimate, title=title)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproduceCommand:
+    """The notebook's experiment as printed, beside its held-out value (some 15 minutes)."""
+
+    density: Literal["gaussian", "mixed_gaussian", "mixed_gaussian_joint"] = "gaussian"
+    """The notebook's two densities, the mixture in either reading."""
+    d: int = 6
+    """Dimension of x and of y."""
+    rho: float = 0.9
+    """Correlation in each dimension."""
+    sample_size: int = 400
+    """Rows trained on, and fresh rows beside them."""
+    run: Path = Path("runs/reproduce")
+    """Directory for checkpoints, metrics, TensorBoard events, plot and result."""
+    overwrite: Annotated[bool, FlagCreatePairsOff] = False
+    """Replace an existing run in that directory."""
+    config: OmitArgPrefixes[Config] = field(default_factory=Config.notebook)
+    output: OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def __call__(self, session: Session) -> None:
+        """Run the command."""
+        from infobound import experiments, terminal
+
+        with session.training(self.run) as hooks:
+            result = experiments.reproduce(
+                self.config,
+                density=self.density,
+                d=self.d,
+                rho=self.rho,
+                sample_size=self.sample_size,
+                run=self.run,
+                overwrite=self.overwrite,
+                **hooks,
+            )
+        session.show(result, terminal.show_reproduction)
+        session.say(f"Run, plot and metrics: {self.run}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumeCommand:
+    """Continue a run that was stopped, killed or interrupted."""
+
+    run: Positional[Path]
+    """The run's directory."""
+    output: OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def __call__(self, session: Session) -> None:
+        """Run the command."""
+        from infobound import experiments, terminal
+
+        with session.training(self.run) as hooks:
+            result = experiments.resume(self.run, **hooks)
+        if isinstance(result, experiments.Reproduction):
+            session.show(result, terminal.show_reproduction)
+        else:
+            session.show(result, terminal.show_estimate, title=str(self.run))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyCommand:
+    """How wrong are the estimates where the truth is known: tasks x estimators x sizes x seeds.
+
+    Example: infobound study staircase --sizes 1000 10000 --estimators default base_only --seeds 5
+    """
+
+    suite: Positional[str]
+    """A suite of tasks; with --files a name for the table."""
+    sizes: tuple[int, ...] = (1000,)
+    """Numbers of rows."""
+    seeds: int = 3
+    """Samples for each task and size; their seeds count up from --seed."""
+    estimators: tuple[str, ...] = ("default",)
+    """default, base_only, no_base, no_elliptical, only_gaussian, no_mixture, no_average, scores,
+    robust, joint, nwj, ksg, gaussian, student: the settings below, but for what that changes."""
+    tasks: tuple[str, ...] = ("*",)
+    """Only tasks whose label matches one of these patterns, such as 'multinormal*'."""
+    files: Path | None = None
+    """Take rows from the npz files of this directory (x, y, mi in nats) instead of drawing."""
+    peers: tuple[str, ...] = ()
+    """Other people's estimators on the same samples: sklearn, ennemi (one column each), bmi-ksg,
+    bmi-infonce, bmi-cca (with --bmi-python), neuralmi (with --neuralmi)."""
+    bmi_python: Path | None = None
+    """The Python of an environment with benchmark-mi."""
+    neuralmi: Path | None = None
+    """A checkout of NeuralMI."""
+    out: Path = Path("runs/study")
+    """Directory for the table, the summary and the figures. The same command again continues, a
+    larger one extends."""
+    jobs: int | None = None
+    """Estimates at once, each on one thread; one for each core if not given."""
+    overwrite: Annotated[bool, FlagCreatePairsOff] = False
+    """Forget what the directory holds of an earlier study."""
+    config: OmitArgPrefixes[Config] = field(default_factory=Config)
+    output: OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def __call__(self, session: Session) -> None:
+        """Run the command."""
+        from infobound import peers, study, terminal
+
+        with session.counting(self.out) as watch:
+            result = study.study(
+                self.suite,
+                out=self.out,
+                sizes=self.sizes,
+                seeds=self.seeds,
+                estimators=self.estimators,
+                tasks=self.tasks,
+                files=self.files,
+                peers=self.peers,
+                where=peers.Where(self.bmi_python, self.neuralmi),
+                jobs=self.jobs,
+                config=self.config,
+                overwrite=self.overwrite,
+                watch=watch,
+            )
+        if self.output.json:
+            session.json(result.as_rows(self.output.units))
+        else:
+            terminal.show_study(result, units=self.output.units)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TasksCommand:
+    """List the joint distributions with known mutual information."""
+
+    output: OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def __call__(self, session: Session) -> None:
+        """Run the command."""
+        from infobound import tasks, terminal
+
+        unit = self.output.units
+        rows, records = [], []
+        for suite, entries in tasks.SUITES.items():
+            for entry, (_, task) in zip(entries, tasks.suite(suite), strict=True):
+                settings = tasks.parameters(entry.task) | dict(entry.parameters)
+                said = ", ".join(f"{key} = {value}" for key, value in settings.items())
+                sides, what = f"{task.dim_x}, {task.dim_y}", tasks.says(entry.task)
+                mi = task.mi / (0.6931471805599453 if unit == "bits" else 1)
+                rows.append([suite, entry.task, said, sides, f"{mi:.4f}", what])
+                record: dict[str, Any] = {
+                    "suite": suite,
+                    "task": entry.task,
+                    "parameters": settings,
+                }
+                record |= {"dim_x": task.dim_x, "dim_y": task.dim_y, "mi": mi, "unit": unit}
+                records.append({**record, "note": what})
+        columns = ["suite", "task", "parameters", "x, y", "mi", "what it is"]
+        session.list(f"exact MI in {unit}", columns, rows, records, terminal.show_suites)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundsCommand:
+    """List the bounds: which are lower bounds, their ceilings, their papers."""
+
+    output: OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def __call__(self, session: Session) -> None:
+        """Run the command."""
+        from infobound import bounds, terminal
+
+        rows, records = [], []
+        for name, bound in bounds.BOUNDS.items():
+            ceiling = None if bound.ceiling is None else bound.ceiling(1000)
+            what = f"{bound.note}\n{bound.cite}\n{bound.url}"  # an address fits 80 columns whole
+            lower = "yes" if bound.is_lower_bound else "no"
+            rows.append([name, lower, "none" if ceiling is None else f"{ceiling:.2f}", what])
+            record = {"bound": name, "title": bound.title, "lower_bound": bound.is_lower_bound}
+            record |= {"ceiling_at_1000": ceiling, "note": bound.note}
+            records.append({**record, "paper": bound.cite, "url": bound.url})
+        session.list(
+            "Bounds (--bound NAME), ceilings in nats where K = 1,000 rows are scored together",
+            ["bound", "lower\nbound", "ceiling", "what it is, and its paper"],
+            rows,
+            records,
+            terminal.show_table,
+        )
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "demo": DemoCommand,
+    "estimate": EstimateCommand,
+    "reproduce": ReproduceCommand,
+    "resume": ResumeCommand,
+    "study": StudyCommand,
+    "tasks": TasksCommand,
+    "bounds": BoundsCommand,
+}

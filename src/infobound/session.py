@@ -1,0 +1,109 @@
+"""One call of a command: where its output goes, and how it is interrupted.
+
+Results go to standard output, in words or as JSON; messages go to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from tyro.conf import FlagCreatePairsOff
+
+__all__ = ["Output", "Session"]
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """How results are printed."""
+
+    units: Literal["nats", "bits"] = "nats"
+    """Unit of the printed numbers."""
+    json: Annotated[bool, FlagCreatePairsOff] = False
+    """Print the result as JSON, and nothing else, on standard output."""
+    quiet: Annotated[bool, FlagCreatePairsOff] = False
+    """No progress bar."""
+    debug: Annotated[bool, FlagCreatePairsOff] = False
+    """Show the traceback of an error."""
+
+
+class Session:
+    """One call of a command: where its output goes and how it is interrupted."""
+
+    def __init__(self, output: Output) -> None:
+        self.output = output
+        self.run: Path | None = None
+        self.asked: list[int] = []  # the signals that asked to stop
+
+    @contextlib.contextmanager
+    def training(self, run: Path | None) -> Iterator[dict[str, Any]]:
+        """The bar, and signals: the first Ctrl-C or SIGTERM saves, the second does not wait."""
+        from infobound.terminal import Bar
+
+        self.run = run
+        shown = Bar(quiet=self.output.quiet, units=self.output.units)
+        with self._signals(patient=True), shown as bar:
+            yield {"watch": bar, "stop": lambda: bool(self.asked)}
+
+    @contextlib.contextmanager
+    def counting(self, out: Path | None) -> Iterator[Callable[[Any], None]]:
+        """The bar of a study; what it has done is on disk, so no signal waits for anything."""
+        from infobound.terminal import StudyBar
+
+        self.run = out
+        with self._signals(patient=False), StudyBar(quiet=self.output.quiet) as bar:
+            yield bar
+
+    @contextlib.contextmanager
+    def _signals(self, *, patient: bool) -> Iterator[None]:
+        """Note each signal that asks to stop; the first only where there is no patience."""
+
+        def ask(number: int, frame: object) -> None:
+            self.asked.append(number)
+            if len(self.asked) > 1 or not patient:
+                raise KeyboardInterrupt
+
+        before = {number: signal.signal(number, ask) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def show(self, result: Any, printer: Callable[..., None], **words: str) -> None:
+        """A result, as JSON or in words."""
+        if self.output.json:
+            self.json(result.as_dict(self.output.units))
+        else:
+            printer(result, units=self.output.units, **words)
+
+    def list(
+        self,
+        title: str,
+        columns: list[str],
+        rows: list[list[str]],
+        records: list[dict[str, Any]],
+        printer: Callable[..., None],
+    ) -> None:
+        """A listing: its records as JSON, or its rows as a table."""
+        if self.output.json:
+            self.json(records)
+        else:
+            printer(title, columns, rows)
+
+    def json(self, values: Any) -> None:
+        """Plain values as JSON on standard output."""
+        print(json.dumps(values, indent=2))
+
+    def say(self, message: str) -> None:
+        """A message on standard error."""
+        if not self.output.quiet:
+            print(message, file=sys.stderr)
