@@ -19,7 +19,7 @@ FLOORS = {
         *("gaussians", "elliptical", "mixtures", "warps", "channels", "images"),
         *("peers", "summaries", "certificates", "independence"),
     ),
-    1: ("tables", "train", "screening", "bmi", "study_plots", "bases", "witnesses"),
+    1: ("tables", "train", "screening", "bmi", "study_plots", "bases", "witnesses", "planted"),
     2: ("fitting", "tasks", "diagnostics", "streams"),
     3: ("folds", "samples", "guarantees"),
     4: ("points",),
