@@ -204,3 +204,17 @@ def test_a_single_number_in_an_npz_file_is_passed_over(tmp_path):
     np.savez(tmp_path / "t.npz", x=rows[:, :2], y=rows[:9, 2])
     with pytest.raises(InputError, match="got rows: x 60, y 9"):
         tables.read(tmp_path / "t.npz", x=["x"], y=["y"])
+
+
+def test_arrays_that_are_not_selected_may_have_another_length(tmp_path):
+    rows = frame().to_numpy()
+    counts = np.arange(60) + 2**53  # what a way through float64 would merge
+    more = {"weights": np.ones((200, 2)), "grid": np.arange(7), "none": np.zeros((0, 3))}
+    np.savez(tmp_path / "t.npz", x=rows[:, :2], y=rows[:, 2], counts=counts, **more)
+    pair = tables.read(tmp_path / "t.npz", x=["x"], y=["y"])
+    assert pair.x.tobytes() == np.ascontiguousarray(rows[:, :2]).tobytes()
+    assert len(pair.y) == 60
+    with pytest.raises(InputError, match=r"got rows: x 60, weights 200\. Row i"):
+        tables.read(tmp_path / "t.npz", x=["x"], y=["weights"])
+    with pytest.raises(InputError, match="float64"):
+        tables.read(tmp_path / "t.npz", x=["x"], y=["counts"])

@@ -10,6 +10,7 @@ import csv
 import difflib
 import fnmatch
 import itertools
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -60,6 +61,7 @@ def read(
             f"Expected different columns for x and y; got {', '.join(both[:5])} in both, which "
             "makes the information infinite. Take them out of --x or --y."
         )
+    frame = _paired(frame, [*sides[0], *sides[1]], path)
     return pair_frames(
         frame[sides[0]],
         frame[sides[1]],
@@ -67,6 +69,20 @@ def read(
         notes=frame.attrs.get("notes", []),
         drop_missing=drop_missing,
     )
+
+
+def _paired(frame: pd.DataFrame, names: list[str], path: Path) -> pd.DataFrame:
+    """The rows of the selected columns, which must be equally many."""
+    lengths = frame.attrs.get("lengths", {})
+    different = {lengths[name] for name in names if name in lengths}
+    if len(different) > 1:
+        rows = {name.partition("[")[0]: lengths[name] for name in names}
+        said = ", ".join(f"{name} {count}" for name, count in rows.items())
+        raise InputError(
+            f"Expected arrays of equal length for x and y in {path}; got rows: {said}. Row i of x "
+            "must belong to row i of y: select arrays that are paired."
+        )
+    return frame.iloc[: next(iter(different))] if different else frame
 
 
 def _csv(path: Path) -> pd.DataFrame:
@@ -129,7 +145,8 @@ def _parquet(path: Path) -> pd.DataFrame:
 def _arrays(path: Path) -> pd.DataFrame:
     """An npz file: array `x` becomes column x, or columns x[0], x[1], ... when it has several.
 
-    A single number, such as a seed or a known MI, is no column and is passed over.
+    A single number, such as a seed or a known MI, is no column and is passed over. Arrays may have
+    different lengths, as long as those that are selected have one: `lengths` says them.
     """
     import pandas as pd
 
@@ -137,19 +154,20 @@ def _arrays(path: Path) -> pd.DataFrame:
     with np.load(path, allow_pickle=False) as arrays:
         found = {name: arrays[name] for name in arrays.files}
         found = {name: array for name, array in found.items() if array.ndim}
-        if len({len(array) for array in found.values()}) > 1:
-            said = ", ".join(f"{name} {len(array)}" for name, array in found.items())
-            raise InputError(
-                f"Expected arrays of equal length in {path}; got rows: {said}. Save the paired "
-                "arrays alone."
-            )
+    lengths: dict[str, int] = {}
+    longest = max(map(len, found.values()), default=0)
     for name, array in found.items():
-        if array.ndim == 1:
-            columns[name] = array
-        else:
-            flat = array.reshape(len(array), -1)
-            columns |= {f"{name}[{k}]": flat[:, k] for k in range(flat.shape[1])}
-    return pd.DataFrame(columns)
+        flat = array if array.ndim == 1 else array.reshape(len(array), math.prod(array.shape[1:]))
+        # Filled up with copies, which keep the type; `read` cuts them off again.
+        full = np.resize(flat, (longest, *flat.shape[1:]))
+        parts = {name: full}
+        if full.ndim == 2:
+            parts = {f"{name}[{k}]": full[:, k] for k in range(full.shape[1])}
+        columns |= parts
+        lengths |= dict.fromkeys(parts, len(array))
+    frame = pd.DataFrame(columns)
+    frame.attrs["lengths"] = lengths
+    return frame
 
 
 def _array(path: Path) -> pd.DataFrame:
