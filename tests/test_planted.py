@@ -10,7 +10,7 @@ from scipy import stats
 from infobound.data import as_pair
 from infobound.errors import InputError
 from infobound.joints import pointwise
-from infobound.planted import KINDS, STRONGEST, Planted, Side, capacity, plant
+from infobound.planted import COARSE, KINDS, STRONGEST, Planted, Side, capacity, plant
 
 
 def rows(name, n=1000):
@@ -91,7 +91,7 @@ def test_a_folded_coupling_has_no_correlation():
 def test_what_the_rows_cannot_carry_is_said():
     labels = as_pair(*rows("labels"))
     assert capacity(labels) <= math.log(3)
-    assert capacity(as_pair(*rows("wide"))) == 0.5 * math.log(1000) < STRONGEST
+    assert capacity(as_pair(*rows("wide"))) == 0.5 * math.log(1000 / COARSE) < STRONGEST
     with pytest.raises(InputError, match="can carry; got 2"):
         plant(labels, mi=2.0)
     with pytest.raises(InputError, match="monotone, folded; got 'wavy'"):

@@ -430,7 +430,7 @@ def test_the_help_names_every_estimator_and_peer():
 
 
 def test_the_bar_counts_cells_and_failures(monkeypatch, capsys):
-    from infobound.terminal import StudyBar
+    from infobound.bars import StudyBar
 
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")

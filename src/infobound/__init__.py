@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from infobound.estimates import Estimate, estimate
     from infobound.experiments import reproduce, resume
     from infobound.streams import IndependenceStream
+    from infobound.rehearsal import rehearse
+    from infobound.sanity import check
     from infobound.tasks import TASKS
     from infobound.train import Interrupted
 
@@ -32,7 +34,9 @@ __all__ = [
     "IndependenceStream",
     "InputError",
     "Interrupted",
+    "check",
     "estimate",
+    "rehearse",
     "reproduce",
     "resume",
 ]
@@ -46,7 +50,9 @@ _HOMES = {
     "IndependenceStream": "streams",
     "InputError": "errors",
     "Interrupted": "train",
+    "check": "sanity",
     "estimate": "estimates",
+    "rehearse": "rehearsal",
     "reproduce": "experiments",
     "resume": "experiments",
 }

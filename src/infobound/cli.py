@@ -48,7 +48,7 @@ def _main(arguments: list[str]) -> None:
             done = len(list((session.run / "cells").glob("*.json")))
             message = f"{done} cells are saved in {session.run}; the same command continues."
         else:
-            message = "Nothing was saved; with --run DIRECTORY it can be resumed."
+            message = f"Nothing was saved; with {session.keep} DIRECTORY it can be continued."
         print(f"\ninfobound: interrupted. {message}", file=sys.stderr)
         sys.exit(128 + session.asked[-1] if session.asked else 130)
 

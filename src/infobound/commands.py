@@ -6,6 +6,7 @@ them, so that `--help` answers at once. No mathematics and no defaults of its ow
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,6 +69,9 @@ class EstimateCommand:
     """Directory for the run: settings, checkpoints, metrics, result, plot; can be resumed."""
     overwrite: Annotated[bool, FlagCreatePairsOff] = False
     """Replace an existing run in that directory."""
+    check: Annotated[bool, FlagCreatePairsOff] = False
+    """Try on these rows what must hold of any estimate: nothing left when y is shuffled, the same
+    with x and y swapped, ... Six further estimates, so seven times as long."""
     config: OmitArgPrefixes[Config] = field(default_factory=Config)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 
@@ -76,14 +80,97 @@ class EstimateCommand:
         from infobound import tables
 
         pair = tables.read(self.file, x=self.x, y=self.y, drop_missing=self.drop_missing)
-        from infobound import estimates, terminal
+        from infobound import estimates, sanity, terminal
 
+        checks: tuple[sanity.Check, ...] = ()
         with session.training(self.run) as hooks:
             result = estimates.estimate_pair(
                 pair, self.config, run=self.run, overwrite=self.overwrite, **hooks
             )
+            if self.check:
+                checks = sanity.check_pair(pair, self.config, result, run=self.run, **hooks)
         title = f"{self.file.name}: {' '.join(self.x)} and {' '.join(self.y)}"
-        session.show(result, terminal.show_estimate, title=title)
+        if self.output.json:
+            unit = self.output.units
+            more = {"checks": [each.as_dict(unit) for each in checks]} if self.check else {}
+            return session.json({**result.as_dict(unit), **more})
+        terminal.show_estimate(result, units=self.output.units, title=title)
+        if self.check:
+            terminal.show_checks(checks, units=self.output.units)
+        session.next(
+            {
+                f"infobound rehearse {shlex.join(_columns(self))}": "is it right on such rows?",
+                "--check": "" if self.check else "does it hold under changes?",
+                "--run DIR": "" if self.run else "keep settings, curves and result",
+            }
+        )
+
+
+def _columns(command: EstimateCommand) -> list[str]:
+    """The words that choose the file and its columns."""
+    return [str(command.file), "--x", *command.x, "--y", *command.y]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RehearseCommand:
+    """Can the number be trusted on your rows? The same estimate where the answer is known.
+
+    Known MI is planted in your own rows, a ladder of it, and estimated with the same settings.
+    Some 45 estimates with the default ladder; after the first it says how long they will take.
+
+    Example: infobound rehearse data.csv --x 'a*' --y b --width 0.05
+    """
+
+    file: Positional[Path]
+    """CSV, TSV, Parquet, npz or npy file; each row is one observation."""
+    x: tuple[str, ...] = ()
+    """Columns of x, as for `infobound estimate`."""
+    y: tuple[str, ...] = ()
+    """Columns of y, likewise."""
+    drop_missing: Annotated[bool, FlagCreatePairsOff] = False
+    """Leave out rows with missing values instead of stopping."""
+    ladder: tuple[float, ...] | None = None
+    """The MI to plant, nats. If not given: 0 0.02 0.05 0.15 0.5 1.5, and your own estimate where
+    that is more."""
+    seeds: int = 4
+    """Runs on each rung; their seeds count up from --seed."""
+    kinds: tuple[str, ...] = ("monotone", "folded")
+    """How y depends on x where MI is planted: monotone, rising with x; folded, rising with how far
+    x is from its middle, without correlation."""
+    width: float | None = None
+    """Say how many rows an interval of +- so many nats would need."""
+    out: Path | None = None
+    """Directory for the table, the picture and the finished runs. The same command again
+    continues."""
+    jobs: int | None = None
+    """Estimates at once, each on one thread; one for each core if not given."""
+    overwrite: Annotated[bool, FlagCreatePairsOff] = False
+    """Forget what the directory holds of an earlier rehearsal."""
+    config: OmitArgPrefixes[Config] = field(default_factory=Config)
+    output: OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def __call__(self, session: Session) -> None:
+        """Run the command."""
+        from infobound import tables
+
+        pair = tables.read(self.file, x=self.x, y=self.y, drop_missing=self.drop_missing)
+        from infobound import rehearsal, terminal
+
+        with session.counting(self.out) as bar:
+            result = rehearsal.rehearse_pair(
+                pair,
+                self.config,
+                ladder=self.ladder,
+                seeds=self.seeds,
+                kinds=self.kinds,
+                width=self.width,
+                out=self.out,
+                jobs=self.jobs,
+                overwrite=self.overwrite,
+                watch=session.forecasting(bar, self.jobs),
+            )
+        title = f"{self.file.name}: {' '.join(self.x)} and {' '.join(self.y)}"
+        session.show(result, terminal.show_rehearsal, title=title)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,6 +355,7 @@ class BoundsCommand:
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": DemoCommand,
     "estimate": EstimateCommand,
+    "rehearse": RehearseCommand,
     "reproduce": ReproduceCommand,
     "resume": ResumeCommand,
     "study": StudyCommand,

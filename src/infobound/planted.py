@@ -29,6 +29,7 @@ KINDS = {
     "folded": "y rises with how far x is from its middle, on either side: no correlation",
 }
 STRONGEST = 6.0  # nats that a coupling may carry; near that, places hardly differ
+COARSE = 20  # times e^(2 mi) rows at least: with fewer, their order blurs the coupling by over 5 %
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +169,7 @@ class Planted:
     def _mi(self) -> tuple[float, float]:
         if self.strength == 0 or not self._repeats:
             return self.strength, 0.0
-        values = [self._mean(13, seed) for seed in range(8)]
+        values = [self._mean(12, seed) for seed in range(8)]
         return float(np.mean(values)), float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
     @property
@@ -293,15 +294,15 @@ def plant(pair: Pair, *, kind: str = "monotone", mi: float) -> Planted:
 
 
 def capacity(pair: Pair, *, kind: str = "monotone") -> float:
-    """The most that may be planted, nats: half of log n, and what repeated rows leave over.
+    """The most that may be planted, nats: log(n / 20) / 2, and what repeated rows leave over.
 
-    With more than that the order of n rows is too coarse for the coupling.
+    With more than that the order of n rows is too coarse for the coupling (docs/rehearse.md).
 
     Example:
         >>> from infobound.data import as_pair
         >>> round(capacity(as_pair(np.arange(300), np.arange(300) % 2)), 2)  # log 2
         0.69
     """
-    limit = 0.5 * math.log(len(pair.x))
+    limit = max(0.5 * math.log(len(pair.x) / COARSE), 0.0)
     whole = Planted(kind, STRONGEST, Side.of(pair.x), Side.of(pair.y))
     return min(limit, whole._mean(13, 0)) if whole._repeats else limit

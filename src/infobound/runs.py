@@ -34,7 +34,15 @@ __all__ = ["Events", "Run", "versions", "write_atomic"]
 FORMAT, VERSION = "infobound-run", 1
 BEGUN = ("rows.safetensors", ".*.tmp")  # all that there is before a run exists
 PICTURES = ("curve.png", "curve.svg", "estimate.png", "estimate.svg")
-OURS = (*BEGUN, *PICTURES, "run.json", "result.json", "metrics.csv", "checkpoint-*.safetensors")
+OURS = (
+    *BEGUN,
+    *PICTURES,
+    "run.json",
+    "result.json",
+    "checks.json",
+    "metrics.csv",
+    "checkpoint-*.safetensors",
+)
 
 
 def write_atomic(path: str | Path, data: bytes) -> None:

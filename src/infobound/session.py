@@ -41,12 +41,13 @@ class Session:
     def __init__(self, output: Output) -> None:
         self.output = output
         self.run: Path | None = None
+        self.keep = "--run"  # the flag that would have kept what is lost
         self.asked: list[int] = []  # the signals that asked to stop
 
     @contextlib.contextmanager
     def training(self, run: Path | None) -> Iterator[dict[str, Any]]:
         """The bar, and signals: the first Ctrl-C or SIGTERM saves, the second does not wait."""
-        from infobound.terminal import Bar
+        from infobound.bars import Bar
 
         self.run = run
         shown = Bar(quiet=self.output.quiet, units=self.output.units)
@@ -56,11 +57,30 @@ class Session:
     @contextlib.contextmanager
     def counting(self, out: Path | None) -> Iterator[Callable[[Any], None]]:
         """The bar of a study; what it has done is on disk, so no signal waits for anything."""
-        from infobound.terminal import StudyBar
+        from infobound.bars import StudyBar
 
-        self.run = out
+        self.run, self.keep = out, "--out"
         with self._signals(patient=False), StudyBar(quiet=self.output.quiet) as bar:
             yield bar
+
+    def forecasting(self, bar: Callable[[Any], None], jobs: int | None) -> Callable[[Any], None]:
+        """The bar, and after the first estimate a line that says how long all of them will take."""
+        said: list[bool] = []
+
+        def watch(progress: Any) -> None:
+            bar(progress)
+            if progress.row is not None and not said and progress.row.seconds is not None:
+                import joblib
+
+                said.append(True)
+                one, left = progress.row.seconds, progress.total - progress.done
+                at_once = min(jobs or joblib.cpu_count(), max(left, 1))
+                self.say(
+                    f"One estimate takes {one:.1f} s; {left} more, {at_once} at once: about "
+                    f"{_span(one * left / at_once)}."
+                )
+
+        return watch
 
     @contextlib.contextmanager
     def _signals(self, *, patient: bool) -> Iterator[None]:
@@ -99,6 +119,12 @@ class Session:
         else:
             printer(title, columns, rows)
 
+    def next(self, commands: dict[str, str]) -> None:
+        """What to type next, and what for."""
+        from infobound.terminal import show_next
+
+        show_next({command: what for command, what in commands.items() if what})
+
     def json(self, values: Any) -> None:
         """Plain values as JSON on standard output."""
         print(json.dumps(values, indent=2))
@@ -107,3 +133,8 @@ class Session:
         """A message on standard error."""
         if not self.output.quiet:
             print(message, file=sys.stderr)
+
+
+def _span(seconds: float) -> str:
+    """A time in words."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

@@ -1,4 +1,4 @@
-"""Pictures of a study: estimate against truth, and error against the number of rows.
+"""Pictures of a study or a rehearsal: estimate against truth, and error against rows.
 
 Plain records in, a matplotlib `Figure` out, in the manner of `plots`; `plots.render` turns it into
 bytes. Nothing here estimates or writes a file.
@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from infobound import plots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["error_figure", "truth_figure"]
+__all__ = ["error_figure", "rehearsal_figure", "truth_figure"]
 
 # One look for each estimator: a colour that every colour vision tells from its neighbours, and a
 # mark, so that black and white will do too.
@@ -229,3 +231,78 @@ def _plain_ticks(axes: Axes, sizes: list[int], errors: list[float]) -> None:
     if sizes:
         axes.set_xlim(sizes[0] / 1.35, sizes[-1] * 1.35)
     axes.set_ylim(low / 1.4, top * 1.4)
+
+
+def rehearsal_figure(
+    records: Iterable[Mapping[str, Any]], *, own: float, interval: tuple[float, float], title: str
+) -> Figure:
+    """Estimates against planted truth, a panel for each kind; the user's own as a band across.
+
+    Both axes are linear up to 0.05 nats and logarithmic from there.
+
+    Args:
+        records: one a run, with `group` (the kind, or independent), and in nats `truth`, `mi`,
+            `low` and `high`.
+        own: the user's own estimate, nats.
+        interval: its interval, nats.
+        title: printed above.
+
+    Example:
+        >>> run = dict(group="monotone", truth=0.5, mi=0.4, low=0.3, high=0.6)
+        >>> figure = rehearsal_figure([run], own=0.3, interval=(0.2, 0.4), title="One run")
+        >>> figure.axes[0].get_xscale()
+        'symlog'
+    """
+    records = list(records)
+    kinds = [k for k in dict.fromkeys(r["group"] for r in records) if k != "independent"]
+    kinds = kinds or ["independent"]
+    figure, first = plots.canvas(4.2 * len(kinds) + 1.4, 5.4, title)
+    ends = [x for r in records for x in (r["truth"], r["low"], r["high"])] + [*interval, 0.1]
+    high, low = 1.3 * max(ends), min(1.1 * min(ends), -0.01)
+    for axes, kind in zip(_panels(figure, first, len(kinds)), kinds, strict=True):
+        mine = [r for r in records if r["group"] in (kind, "independent")]
+        axes.axhspan(*interval, color=plots.ORANGE, alpha=0.15, linewidth=0, zorder=0.5)
+        axes.axhline(own, color=plots.ORANGE, linewidth=1.6, zorder=1, label="your own estimate")
+        line = [0.0, *np.geomspace(0.01, high, 60)]
+        axes.plot(line, line, color=plots.INK, linewidth=1, zorder=1, label="estimate = truth")
+        place = _beside([r["truth"] for r in mine])
+        bounds = [r["low"] for r in mine], [r["high"] for r in mine]
+        axes.vlines(place, *bounds, color=plots.BLUE, linewidth=1.1, alpha=0.5, zorder=2)
+        style: dict[str, Any] = {"color": plots.BLUE, "markersize": 5.5, "zorder": 3}
+        style |= {"markeredgecolor": "white", "markeredgewidth": 0.6, "clip_on": False}
+        name = "one run, with its interval"
+        axes.plot(place, [r["mi"] for r in mine], "o", **style, label=name)
+        for set_scale in (axes.set_xscale, axes.set_yscale):
+            set_scale("symlog", linthresh=0.05, linscale=0.6)
+        _nats(axes, sorted({r["truth"] for r in mine}))
+        axes.set_xlim(-0.012, high)
+        axes.set_ylim(low, high)
+        axes.set_xlabel("planted mutual information (nats)", color=plots.INK)
+        axes.grid(color=plots.MIST, linewidth=0.5, alpha=0.7)
+        axes.text(0.04, 0.94, kind, transform=axes.transAxes, fontsize=12, va="top")
+    first.set_ylabel("estimate (nats)", color=plots.INK)
+    plots.finish(figure, first, ncols=3)
+    return figure
+
+
+def _beside(truths: Sequence[float]) -> list[float]:
+    """Places of runs of one rung side by side, so that their bars do not hide each other."""
+    seen: dict[float, int] = {}
+    places = []
+    for truth in truths:
+        k = seen[truth] = seen.get(truth, -1) + 1
+        many = truths.count(truth)
+        places.append(truth + (k - (many - 1) / 2) * 0.025 * max(truth, 0.06))
+    return places
+
+
+def _nats(axes: Axes, truths: Sequence[float]) -> None:
+    """The rungs as ticks below, plain decimals on the left."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    plain = FuncFormatter(lambda value, _: f"{value:.3g}".replace("-", "−"))
+    sides = (axes.xaxis, truths), (axes.yaxis, [-0.05, 0, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5])
+    for axis, ticks in sides:
+        axis.set_major_locator(FixedLocator(list(ticks)))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(plain)

@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: the progress bar and the results in words.
+"""What a person sees in the terminal: the results in words. (Bars are in `bars`.)
 
 Besides this only `session` and `cli` print. Results go to standard output; the bar and messages go
 to standard error.
@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from types import TracebackType
-from typing import Self
+from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -24,113 +22,12 @@ from infobound.cells import Progress as Cells
 from infobound.cells import Study
 from infobound.estimates import Estimate
 from infobound.experiments import Demo, Reproduction
+from infobound.rehearsal import Limit, Rehearsal, Width
+from infobound.sanity import Check
 from infobound.summaries import skipped
-from infobound.train import Progress as Step
 
-__all__ = ["Bar", "StudyBar", "show_demo", "show_estimate", "show_reproduction", "show_study"]
-__all__ += ["show_suites", "show_table"]
-
-
-class _Rate(ProgressColumn):
-    """Iterations per second."""
-
-    def render(self, task: Task) -> Text:
-        """The current rate, or nothing yet."""
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} it/s", style="dim")
-
-
-class _Shown:
-    """A bar that is on the screen while its block runs."""
-
-    progress: Progress
-
-    def __enter__(self) -> Self:
-        """Show the bar."""
-        self.progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Take the bar away."""
-        self.progress.stop()
-
-
-class Bar(_Shown):
-    """A progress bar on standard error; silent when that is no terminal, or when `quiet`.
-
-    Call it with each `train.Progress`: rate, time left, the bound on training rows, the
-    validation value and the ceiling log K.
-    """
-
-    def __init__(self, *, quiet: bool, units: str) -> None:
-        console = Console(stderr=True)
-        self.units = units
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed:,}/{task.total:,}"),
-            _Rate(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[values]}"),
-            console=console,
-            transient=True,
-            disable=quiet or not console.is_terminal,
-        )
-        self.bars: dict[str, int] = {}
-
-    def __call__(self, step: Step) -> None:
-        """Move the bar of the fit that `step` names."""
-        values = f"train {self._number(step.train)}"
-        if not math.isnan(step.validation):
-            values += f", validation {self._number(step.validation)}"
-        if step.ceiling is not None:
-            values += f", ceiling {self._number(step.ceiling)}"
-        if step.name not in self.bars:
-            for bar in self.bars.values():
-                self.progress.remove_task(bar)  # type: ignore[arg-type]
-            self.bars = {step.name: self.progress.add_task("", total=step.n_iters, values="")}
-        self.progress.update(
-            self.bars[step.name],  # type: ignore[arg-type]
-            completed=step.iteration,
-            description=step.name,
-            values=f"{values} {self.units}",
-        )
-
-    def _number(self, nats: float) -> str:
-        return _number(nats, self.units, 2)
-
-
-class StudyBar(_Shown):
-    """A study's progress on standard error: cells, failures, time left, the cell just done.
-
-    Silent when that is no terminal, or when `quiet`. Call it with each `study.Progress`.
-    """
-
-    def __init__(self, *, quiet: bool) -> None:
-        console = Console(stderr=True)
-        self.progress = Progress(
-            TextColumn("cells"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed:,}/{task.total:,}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}"),
-            console=console,
-            transient=True,
-            disable=quiet or not console.is_terminal,
-        )
-
-    def __call__(self, cells: Cells) -> None:
-        """Move the bar."""
-        said = f"[red]{cells.failed} failed[/]  " if cells.failed else ""
-        if cells.row is not None:
-            said += escape(f"{cells.row.task}, {cells.row.estimator}, N = {cells.row.n:,}")
-        for task in self.progress.task_ids or [self.progress.add_task("", total=cells.total)]:
-            self.progress.update(task, completed=cells.done, description=said)
+__all__ = ["show_demo", "show_estimate", "show_reproduction", "show_study"]
+__all__ += ["show_checks", "show_next", "show_rehearsal", "show_suites", "show_table"]
 
 
 def _number(nats: float, units: str, digits: int = 3) -> str:
@@ -356,6 +253,140 @@ def show_study(result: Study, *, units: str) -> None:
     console.print(
         "  summary.md (by group and task), study.csv, study.parquet, truth.png, error.png"
     )
+
+
+def show_next(commands: Mapping[str, str]) -> None:
+    """What to type next, and what for."""
+    console = Console(highlight=False)
+    for k, (command, what) in enumerate(commands.items()):
+        head = ("Next: " if k == 0 else "      ", "dim")
+        console.print(Text.assemble(head, command, (f"   {what}", "dim")), soft_wrap=True)
+
+
+def show_checks(checks: Sequence[Check], *, units: str) -> None:
+    """What must hold of any estimate, and whether it does."""
+    console = Console(highlight=False)
+    table = Table(title=f"Checks on these rows, {units}", title_justify="left", box=SIMPLE_HEAD)
+    for name in ("", "estimate", "before", "change", "allowed", ""):
+        numeric = name != ""
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for each in checks:
+        sign = "±" if each.relation == "same" else "+"
+        before = "0" if each.relation == "zero" else _number(each.own, units)
+        table.add_row(
+            each.title,
+            _number(each.value, units),
+            before,
+            _signed(each.difference, units),
+            sign + _number(each.allowed, units),
+            "[green]pass[/]" if each.passed else "[bold red]FAIL[/]",
+        )
+    console.print(table)
+    for each in checks:
+        if not each.passed:
+            console.print(Text.assemble((f"{each.name}  ", "bold red"), each.message))
+
+
+def show_rehearsal(result: Rehearsal, *, units: str, title: str) -> None:
+    """The ladder, and what follows from it for the user's own estimate."""
+    console = Console(highlight=False)
+    console.print(Text(f"Rehearsal on your rows, {units}: {title}", "italic"))
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("planted", no_wrap=True)
+    for name in ("truth", "estimate", "bias", "± s.e.", "spread", "covers", "found", "held-out"):
+        table.add_column(name, justify="right", no_wrap=True)
+    kind = ""
+    for line in result.lines:
+        bias = _signed(line.bias, units)
+        numbers = (_maybe(value, units) for value in (line.bias_error, line.spread))
+        counts = (
+            f"{round(share * line.runs)}/{line.runs}" for share in (line.coverage, line.found)
+        )
+        table.add_row(
+            "" if line.kind == kind else line.kind,
+            _number(line.truth, units),
+            _number(line.mean, units),
+            bias,
+            *numbers,
+            *counts,
+            _maybe(line.held_out, units),
+        )
+        kind = line.kind
+    console.print(table)
+    console.print("[dim]covers: intervals that hold the truth; found: not consistent with zero[/]")
+    sentences = Table.grid(padding=(0, 1))
+    for sentence in _rehearsed(result, units):
+        sentences.add_row("-", sentence)
+    console.print(sentences)
+    if result.path is not None:
+        files = "rehearsal.png, rehearse.json, study.csv, study.parquet"
+        console.print(f"[dim]In {escape(str(result.path))}:[/] {files}", soft_wrap=True)
+
+
+def _rehearsed(result: Rehearsal, units: str) -> list[str]:
+    """What the ladder says, in sentences."""
+    own, low, high = (_number(v, units) for v in (result.own.mi, *result.own.interval))
+    said = [f"Your own estimate: [bold]{own}[/] {units}, {low} to {high}."]
+    for limit in result.limits:
+        said.append(
+            f"{limit.kind.capitalize()}: {_found(limit, units)} {_behind(limit, own, units)}"
+        )
+    if result.false_alarms is not None:
+        said.append(
+            f"Where nothing was planted, {100 * result.false_alarms:.0f} % found something."
+        )
+    if result.width is not None:
+        said.append(_rows_wanted(result.width, result.own.n, units))
+    for kind, rungs in result.left_out.items():
+        rest = ", ".join(_number(rung, units, 2) for rung in rungs)
+        said.append(
+            f"{kind.capitalize()}: left out {rest} {units}, more than these rows can carry."
+        )
+    said += [f"[red]Runs went wrong:[/] {escape(reason)}" for reason in result.failures[:3]]
+    return said
+
+
+def _found(limit: Limit, units: str) -> str:
+    """How small a dependence is found."""
+    if limit.detectable is None:
+        most = _number(limit.below, units)
+        return f"no rung is found in 80 % of the runs, up to {most} {units}."
+    value, below = (_number(v, units) for v in (limit.detectable, limit.below))
+    if limit.detectable == limit.above:
+        return f"even {value} {units}, the lowest rung, is found in 80 % of the runs."
+    return (
+        f"from about {value} {units} on it is found in 80 % of the runs (tried: {below} and "
+        f"{_number(limit.above or 0.0, units)})."
+    )
+
+
+def _behind(limit: Limit, own: str, units: str) -> str:
+    """What truth an estimate like the user's stands for."""
+    if limit.behind is None:
+        return "Estimates like yours are beyond the ladder."
+    return (
+        f"Estimates like yours ({own}) came out where {_number(limit.behind, units)} was planted."
+    )
+
+
+def _rows_wanted(width: Width, n: int, units: str) -> str:
+    """How many rows a narrower interval needs, and how well the rule held where it was tried."""
+    wished, now = _number(width.wished, units), _number(width.now, units)
+    said = (
+        f"For +- {wished} {units} instead of +- {now}: about {width.rows:,} rows (you have {n:,})"
+    )
+    if width.tried_n is None or width.expected is None or width.measured is None:
+        return f"{said}; the rule, 1 / sqrt(rows), could not be tried on fewer."
+    expected, measured = (_number(v, units) for v in (width.expected, width.measured))
+    return (
+        f"{said}, by 1 / sqrt(rows); tried on {width.tried_n:,} rows: +- {measured}, by the rule "
+        f"{expected}."
+    )
+
+
+def _signed(nats: float, units: str) -> str:
+    text = _number(nats, units)
+    return text if text.startswith("-") or float(text) == 0 else f"+{text}"
 
 
 def _maybe(nats: float | None, units: str) -> str:
