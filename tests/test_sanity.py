@@ -4,8 +4,10 @@ import dataclasses
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from infobound import cli
 from infobound.config import Config
 from infobound.data import as_pair
 from infobound.errors import InputError
@@ -118,3 +120,23 @@ def test_from_python_and_as_plain_values():
     assert plain[1]["value"] == pytest.approx(found[1].value / np.log(2))
     with pytest.raises(InputError, match="got critics"):
         check([1.0], [2.0], critics="none")
+
+
+def test_the_command_prints_keeps_and_gives_them(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    x, y = rows("normal", 3)
+    pd.DataFrame({"a": x[:, 0], "b": y[:, 0]}).to_csv(tmp_path / "t.csv", index=False)
+    words = ["estimate", str(tmp_path / "t.csv"), "--x", "a", "--y", "b"]
+    words += ["--estimator", "gaussian"]
+    cli.main([*words, "--check", "--run", str(tmp_path / "run")])
+    out = capsys.readouterr().out
+    assert out.count(" pass") == len(CHECKS)
+    assert all(rule.title in out for rule in CHECKS.values())
+    assert "Next: infobound rehearse" in out
+    cli.main([*words, "--check", "--json"])
+    result = json.loads(capsys.readouterr().out)
+    assert result["checks"] == json.loads((tmp_path / "run" / "checks.json").read_text())
+    cli.main(words)
+    out = capsys.readouterr().out
+    assert "--check" in out
+    assert "Checks" not in out

@@ -300,7 +300,7 @@ def _nats(axes: Axes, truths: Sequence[float]) -> None:
     """The rungs as ticks below, plain decimals on the left."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    plain = FuncFormatter(lambda value, _: f"{value:.3g}".replace("-", "−"))
+    plain = FuncFormatter(lambda value, _: f"{value:.2g}".replace("-", "−"))
     sides = (axes.xaxis, truths), (axes.yaxis, [-0.05, 0, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5])
     for axis, ticks in sides:
         axis.set_major_locator(FixedLocator(list(ticks)))
