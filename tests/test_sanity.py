@@ -67,7 +67,7 @@ def raw_correlation(pair, result):
 
 def memorised(pair, result):
     """What a critic that knows its rows by heart shows: log n, whatever the truth."""
-    critic = Config(base="none", folds=2, n_iters=60, patience=0, lr=1e-2, ema=0.0)
+    critic = Config(base="none", folds=2, n_iters=50, eval_every=50, patience=0, lr=1e-2, ema=0.0)
     return estimate_pair(pair, critic).training
 
 
