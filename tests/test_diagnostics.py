@@ -59,6 +59,7 @@ PLANTED = {
     "not_a_bound": ({"is_lower_bound": False, "bound": "smile"}, "'smile'"),
     "capped": ({"capped": True, "mi": 4.0}, "too low"),
     "not_converged": ({"late": 0.5}, "--n-iters"),
+    "unmeasured": ({"held_out": 0.03, "train": 0.1, "p_value": 0.01}, "depend on each other (p"),
     "zero": ({"held_out": 0.03, "train": 0.1}, "no dependence found"),
     "saturated": ({"held_out": 4.0}, "log K = log 100"),
     "second_opinion": ({"ksg": 0.4}, "disagrees"),

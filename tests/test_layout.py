@@ -25,8 +25,14 @@ FLOORS = {
     4: ("points",),
     5: ("estimates",),
     6: ("experiments", "cells", "sanity"),
-    7: ("study", "rehearsal",),
-    8: ("terminal", "bars",),
+    7: (
+        "study",
+        "rehearsal",
+    ),
+    8: (
+        "terminal",
+        "bars",
+    ),
     9: ("session",),
     10: ("commands",),
     11: ("cli",),

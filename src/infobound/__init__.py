@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from infobound.errors import InputError
     from infobound.estimates import Estimate, estimate
     from infobound.experiments import reproduce, resume
-    from infobound.streams import IndependenceStream
     from infobound.rehearsal import rehearse
     from infobound.sanity import check
+    from infobound.streams import IndependenceStream
     from infobound.tasks import TASKS
     from infobound.train import Interrupted
 

@@ -48,7 +48,8 @@ class Evidence:
     `late` the share of folds that were still rising at their last iteration, `capped` whether
     the point estimate is under the bound's ceiling too. `fold` (n,) numbers the fold in which a
     row was tested and `terms` (n,) are the rows' parts of `held_out`, both in the rows' order;
-    `blocks` says that the folds were made for a series.
+    `blocks` says that the folds were made for a series; `p_value` is that of independence, and
+    `alpha` what it must not exceed to tell.
     """
 
     pair: Pair
@@ -68,6 +69,8 @@ class Evidence:
     fold: np.ndarray | None = None
     terms: np.ndarray | None = None
     blocks: bool = False
+    p_value: float | None = None
+    alpha: float = 0.05
 
     @cached_property
     def columns(self) -> tuple[screening.Column, ...]:
@@ -139,8 +142,27 @@ def _few_rows(e: Evidence) -> str | None:
     )
 
 
+def _near_zero(e: Evidence) -> bool:
+    known = e.held_out is not None and e.error is not None
+    return known and e.held_out <= max(1.645 * e.error, 1e-6)  # type: ignore[operator]
+
+
+def _told(e: Evidence) -> bool:
+    return e.p_value is not None and e.p_value <= e.alpha
+
+
+def _unmeasured(e: Evidence) -> str | None:
+    if not _near_zero(e) or not _told(e):
+        return None
+    return (
+        f"x and y depend on each other (p = {e.p_value:.2g}), but so many rows are too few to say "
+        f"how much: the held-out value is {e.held_out:z.3f} +- {e.error:.3f} nats. Report the "
+        "p-value, not the estimate; more rows, or fewer columns, would measure it."
+    )
+
+
 def _zero(e: Evidence) -> str | None:
-    if e.held_out is None or e.error is None or e.held_out > max(1.645 * e.error, 1e-6):
+    if not _near_zero(e) or _told(e):
         return None
     return (
         f"Consistent with zero: the held-out value {e.held_out:z.3f} +- {e.error:.3f} nats does "
@@ -343,6 +365,7 @@ CHECKS: dict[str, Check] = {
     "not_a_bound": Check("warning", "held_out is no lower bound", _no_bound),
     "capped": Check("warning", "the estimate is likely too low", _capped),
     "not_converged": Check("warning", "more iterations would find more", _not_converged),
+    "unmeasured": Check("note", "dependence, but too little is seen to measure it", _unmeasured),
     "zero": Check("note", "no dependence found", _zero),
     "saturated": Check("note", "the held-out bound cannot show more", _saturated),
     "second_opinion": Check("note", "nearest neighbours disagree", _second_opinion),

@@ -43,11 +43,15 @@ class Estimate:
 
     `mi` is the point estimate and `interval` its confidence interval at `config["level"]`.
     `held_out` is the bound, cross-fitted: each row scored by a critic that never saw it, with
-    its standard error `held_out_error`; negative values are kept as they are. `training` is the
-    same bound on the rows that the critics were trained on, too high by nature; it is here to be
-    compared, not quoted. `ceiling` is the largest value that the bound can show. What was not
-    computed is None. `method` says what made `mi`: "critic", "base" (a closed form alone, in every
-    fold) or "ksg" (nearest neighbours, where they find more); `bases` names each fold's base and
+    its standard error `held_out_error`; negative values are kept as they are. `certified` is a
+    lower bound on I(X;Y) that is wrong in at most a share 1 - level of samples, whatever their
+    distribution, if rows are independent; `p_value` is that of "x and y are independent": both
+    from critics that saw only earlier rows (docs/certificate.md, docs/independence.md).
+    `training` is the same bound on the rows that the critics were trained on, too high by nature;
+    it is here to be compared, not quoted. `ceiling` is the largest value that the bound can show.
+    What was not computed is None. `method` says what made `mi`: "critic", "base" (a closed form
+    alone, in every fold) or "ksg" (nearest neighbours, where they find more); `bases` names each
+    fold's base and
     `ksg` is the second opinion, where there is one.
 
     Example:
@@ -298,6 +302,8 @@ def _estimate(
         fold=_in_order(folds, [np.full(len(f.rows), k) for k, f in enumerate(folds)]),
         terms=_in_order(folds, [f.test.terms for f in folds]),
         blocks=config.series,
+        p_value=p_value,
+        alpha=1 - config.level,
     )
     result = Estimate(
         **numbers,

@@ -121,7 +121,7 @@ def _settings(
     """For each estimator and peer what it computes with; the seed is the cell's."""
     found: dict[str, dict[str, Any]] = {}
     for name in variants:
-        config = base.with_(**_looked_up("estimator", name, VARIANTS))
+        config = base.with_(certify=False, **_looked_up("estimator", name, VARIANTS))
         fitting.bind(config), train.device(config)  # say no before anything runs
         found[name] = {k: v for k, v in config.as_dict().items() if k != "seed"}
     for name in peers:

@@ -17,9 +17,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from infobound.diagnostics import CHECKS, Finding, worst
-from infobound.cells import Progress as Cells
 from infobound.cells import Study
+from infobound.diagnostics import CHECKS, Finding, worst
 from infobound.estimates import Estimate
 from infobound.experiments import Demo, Reproduction
 from infobound.rehearsal import Limit, Rehearsal, Width
@@ -57,6 +56,14 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
             f"{_number(result.held_out, units)} {units}",
             f"+- {error} (standard error), rows that no critic had seen",
         )
+    if result.certified is not None:
+        table.add_row(
+            "Certified",
+            f"{_number(result.certified, units)} {units}",
+            f"at least this, at {level}, for any distribution of independent rows",
+        )
+    if result.p_value is not None:
+        table.add_row("p-value", _p_value(result.p_value), "of no dependence at all")
     if result.training is not None:
         table.add_row(
             "Training rows",
@@ -83,6 +90,10 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
         label = f"{finding.severity}: {finding.code}".replace("_", " ")
         console.print(Text.assemble((label, _style(finding)), "  ", finding.message))
     console.print(_verdict(result))
+
+
+def _p_value(value: float) -> str:
+    return f"{value:.2g}" if value >= 0.001 else "< 0.001"
 
 
 def _style(finding: Finding) -> str:

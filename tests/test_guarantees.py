@@ -1,0 +1,124 @@
+"""Certificate and p-value of whole estimates: what their critics see, and that they hold."""
+
+import numpy as np
+import pytest
+import torch
+
+from infobound import tasks
+from infobound.config import Config
+from infobound.data import as_pair, split
+from infobound.errors import InputError
+from infobound.estimates import Estimate, estimate
+from infobound.fitting import Job, bind
+from infobound.guarantees import _of_the_past
+
+FAST = {"n_iters": 50, "hidden_dim": 16, "embedding_dim": 4, "batch_size": 64}
+
+
+def walk(rng, n, phi):
+    """A stationary autoregression (n, 1) of variance 1."""
+    values = rng.normal(size=n)
+    for i in range(1, n):
+        values[i] = phi * values[i - 1] + (1 - phi**2) ** 0.5 * values[i]
+    return values[:, None]
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_a_critic_of_the_past_knows_nothing_of_later_rows(k):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 2))
+    y = x + rng.normal(size=(400, 2))
+    config = Config(**FAST)
+    parts = [test for _, test in split(400, 4, seed=0)]
+    other = x.copy()
+    other[np.concatenate(parts[k:])] = rng.normal(size=(100 * (4 - k), 2)) ** 3
+    past = np.sort(np.concatenate(parts[:k]))
+    critics = [
+        _of_the_past(Job(as_pair(side, y), config, bind(config)), past, k, [1, 2, 3, 4])
+        for side in (x, other)
+    ]
+    ours, theirs = (critic.matrix(past) for critic in critics)
+    assert np.array_equal(ours, theirs)
+    assert np.array_equal(critics[0].rehearsal(5), critics[1].rehearsal(5))
+
+
+def test_the_notebooks_pair_is_certified_and_never_above_the_truth():
+    task = tasks.make("gaussian")
+    found = []
+    for seed in range(6):
+        x, y = task.sample(400, torch.Generator().manual_seed(seed))
+        result = estimate(x, y, seed=seed, critic="none")
+        found.append(result.certified)
+        assert result.p_value < 1e-3
+    assert max(found) < task.mi
+    assert np.mean(found) > 2.3  # the issue asks for 1.8
+
+
+def test_of_independent_rows_nothing_is_certified_and_p_is_uniform():
+    p_values = []
+    for seed in range(100):
+        rng = np.random.default_rng([9, seed])
+        x, y = rng.standard_cauchy(size=(2, 100, 2))
+        result = estimate(x, y, seed=seed, estimator="gaussian", permutations=99)
+        assert result.certified == 0
+        p_values.append(result.p_value)
+    assert np.mean(np.array(p_values) <= 0.1) <= 0.1 + 2 * 0.03
+    assert abs(np.mean(p_values) - 0.5) < 3 * 0.029
+
+
+def test_the_witness_finds_what_the_closed_form_cannot():
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(300, 1))
+    result = estimate(x, x**2 + rng.normal(size=(300, 1)), estimator="gaussian")
+    assert result.p_value < 0.01
+    assert "unmeasured" in {finding.code for finding in result.findings}
+
+
+def test_independent_series_are_told_from_dependent_ones():
+    plain, moved, errors = [], [], []
+    for seed in range(25):
+        rng = np.random.default_rng([4, seed])
+        x, y = walk(rng, 400, 0.9), walk(rng, 400, 0.9)
+        settings = {"seed": seed, "estimator": "gaussian", "permutations": 99}
+        iid, series = (estimate(x, y, series=flag, **settings) for flag in (False, True))
+        plain.append(iid.p_value <= 0.05)
+        moved.append(series.p_value <= 0.05)
+        errors.append(series.held_out_error / iid.held_out_error)
+        assert series.certified is None
+    assert np.mean(plain) > 0.25  # what permuting them would say
+    assert np.mean(moved) <= 0.05 + 2 * 0.044
+    assert np.median(errors) > 1.5
+    rng = np.random.default_rng(5)
+    x = walk(rng, 600, 0.9)
+    assert estimate(x, x + walk(rng, 600, 0.9), series=True, critic="none").p_value <= 0.05
+
+
+def test_without_certify_nothing_is_proved():
+    x = np.random.default_rng(6).normal(size=(60, 1))
+    result = estimate(x, x + 1, certify=False, critic="none")
+    assert (result.certified, result.p_value) == (None, None)
+
+
+def test_two_folds_and_your_own_module_are_certified_too():
+    class Product(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.tensor(0.1))
+
+        def forward(self, x, y):
+            return self.scale * x @ y.T
+
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(600, 1))
+    y = x + 0.3 * rng.normal(size=(600, 1))
+    own = estimate(x, y, module=Product(), **FAST)
+    two = estimate(x, y, folds=2, critic="none")
+    truth = 0.5 * np.log(1 + 1 / 0.09)
+    assert 0.1 < own.certified < truth
+    assert 0.5 < two.certified < truth
+    assert Estimate.from_dict(own.as_dict()) == own
+
+
+def test_a_level_out_of_range_is_refused():
+    with pytest.raises(InputError, match="level"):
+        estimate(np.zeros(50), np.arange(50), level=1.0)
