@@ -47,7 +47,8 @@ def cost(args: argparse.Namespace) -> list[dict]:
 def notebook(args: argparse.Namespace) -> list[dict]:
     task, rows = TASKS["gaussian"](), []
     print("rows     samples  certified     sd   largest  held out   above 4.982")
-    for n, count in ((400, args.seeds), (2000, args.seeds), (20_000, max(2, args.seeds // 5))):
+    counts = (args.seeds, max(2, args.seeds // 3), max(2, args.seeds // 15))
+    for n, count in zip((400, 2000, 20_000), counts, strict=True):
         results = [estimate(*sample(task, n, 100 + seed), seed=seed) for seed in range(count)]
         certified = np.array([result.certified for result in results])
         held_out = np.mean([result.held_out for result in results])

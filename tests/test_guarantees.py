@@ -10,7 +10,7 @@ from infobound.data import as_pair, split
 from infobound.errors import InputError
 from infobound.estimates import Estimate, estimate
 from infobound.fitting import Job, bind
-from infobound.guarantees import _of_the_past
+from infobound.guarantees import _of_the_past, certify
 
 FAST = {"n_iters": 50, "hidden_dim": 16, "embedding_dim": 4, "batch_size": 64}
 
@@ -122,3 +122,44 @@ def test_two_folds_and_your_own_module_are_certified_too():
 def test_a_level_out_of_range_is_refused():
     with pytest.raises(InputError, match="level"):
         estimate(np.zeros(50), np.arange(50), level=1.0)
+
+
+def product(x, y):
+    return 3 * x @ y.T
+
+
+def paired(seed, n=400):
+    x, noise = np.random.default_rng(seed).normal(size=(2, n))
+    return x, x + 0.5 * noise
+
+
+def test_your_own_critic_is_certified_on_fresh_rows():
+    seen = paired(0)
+    found = [certify(product, *paired(seed), seen=seen) for seed in range(1, 7)]
+    assert max(one.certified for one in found) < 0.5 * np.log(1 + 4)
+    assert np.mean([one.certified for one in found]) > 0.2
+    assert max(one.p_value for one in found) == pytest.approx(0.001)
+    rng = np.random.default_rng(1)
+    nothing = [certify(product, *rng.normal(size=(2, 100)), seen=seen) for _ in range(40)]
+    assert sum(one.certified > 0 for one in nothing) <= 4
+    assert np.mean([one.p_value <= 0.1 for one in nothing]) <= 0.1 + 2 * 0.047
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seen": paired(1)}, "400 that are among `seen`"),
+        ({"seen": tuple(side[:9] for side in paired(0))}, "at least 20 rows in seen; got 9"),
+        ({"x": np.zeros(5), "y": np.ones(5)}, "at least 20 rows in x and y; got 5"),
+        ({"x": np.full(400, np.nan)}, "missing"),
+        ({"x": np.r_[np.inf, np.zeros(399)]}, "infinite"),
+        ({"level": 1.5}, "between 0 and 1; got 1.5"),
+        ({"critic": lambda x, y: 0 * (x + y.T)}, "a fitted critic"),
+        ({"critic": lambda x, y: x * y}, "shape"),
+    ],
+)
+def test_what_cannot_be_certified_is_said(change, words):
+    x, y = paired(1)
+    given = {"critic": product, "x": x, "y": y, "seen": paired(0), **change}
+    with pytest.raises(InputError, match=words):
+        certify(**given)

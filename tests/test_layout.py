@@ -24,7 +24,7 @@ FLOORS = {
     3: ("folds", "samples", "guarantees"),
     4: ("points",),
     5: ("estimates",),
-    6: ("experiments", "cells", "sanity"),
+    6: ("experiments", "cells", "sanity", "comparison"),
     7: (
         "study",
         "rehearsal",
@@ -33,13 +33,13 @@ FLOORS = {
         "terminal",
         "bars",
     ),
-    9: ("session",),
+    9: ("session", "listings"),
     10: ("commands",),
     11: ("cli",),
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
 FRONT = ("__init__", "__main__")  # the doors: they lead to every room, and are on no floor
-MAY_PRINT = ("cli", "session", "terminal")
+MAY_PRINT = ("cli", "listings", "session", "terminal")
 PICKLERS = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "marshal", "shelve"}
 PICKLING = {
     "torch": ("load",),

@@ -213,7 +213,7 @@ def test_a_failing_cell_is_reported_tried_again_and_stops_nothing(tmp_path, caps
     page = (tmp_path / "out" / "summary.md").read_text()
     assert "3 failed" in page
     assert "no rows today" in page
-    from infobound.terminal import show_study
+    from infobound.listings import show_study
 
     show_study(result, units="nats")
     assert "no rows today" in capsys.readouterr().out

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from infobound.bounds import BOUNDS
+    from infobound.comparison import compare
     from infobound.config import Config
     from infobound.critics import CRITICS
     from infobound.errors import InputError
     from infobound.estimates import Estimate, estimate
     from infobound.experiments import reproduce, resume
+    from infobound.guarantees import certify
     from infobound.rehearsal import rehearse
     from infobound.sanity import check
     from infobound.streams import IndependenceStream
@@ -34,7 +36,9 @@ __all__ = [
     "IndependenceStream",
     "InputError",
     "Interrupted",
+    "certify",
     "check",
+    "compare",
     "estimate",
     "rehearse",
     "reproduce",
@@ -50,7 +54,9 @@ _HOMES = {
     "IndependenceStream": "streams",
     "InputError": "errors",
     "Interrupted": "train",
+    "certify": "guarantees",
     "check": "sanity",
+    "compare": "comparison",
     "estimate": "estimates",
     "rehearse": "rehearsal",
     "reproduce": "experiments",

@@ -112,6 +112,37 @@ def _columns(command: EstimateCommand) -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CompareCommand:
+    """Which tells more about y: I(X1;Y) - I(X2;Y) on the same rows.
+
+    Example: infobound compare data.csv --x1 sensor_a --x2 sensor_b --y target
+    """
+
+    file: Positional[Path]
+    """CSV, TSV, Parquet, npz or npy file; each row is one observation."""
+    x1: tuple[str, ...] = ()
+    """Columns of the first x, as for `infobound estimate`."""
+    x2: tuple[str, ...] = ()
+    """Columns of the second x."""
+    y: tuple[str, ...] = ()
+    """Columns of y."""
+    config: OmitArgPrefixes[Config] = field(default_factory=Config)
+    output: OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def __call__(self, session: Session) -> None:
+        """Run the command."""
+        from infobound import tables
+
+        first, second = (tables.read(self.file, x=x, y=self.y) for x in (self.x1, self.x2))
+        from infobound import comparison, terminal
+
+        with session.training(None) as hooks:
+            result = comparison.compare_pairs(first, second, self.config, **hooks)
+        names = f"{' '.join(self.x1)},{' '.join(self.x2)}"
+        session.show(result, terminal.show_comparison, names=names, y=" ".join(self.y))
+
+
+@dataclass(frozen=True, kw_only=True)
 class RehearseCommand:
     """Can the number be trusted on your rows? The same estimate where the answer is known.
 
@@ -154,7 +185,7 @@ class RehearseCommand:
         from infobound import tables
 
         pair = tables.read(self.file, x=self.x, y=self.y, drop_missing=self.drop_missing)
-        from infobound import rehearsal, terminal
+        from infobound import listings, rehearsal
 
         with session.counting(self.out) as bar:
             result = rehearsal.rehearse_pair(
@@ -170,7 +201,7 @@ class RehearseCommand:
                 watch=session.forecasting(bar, self.jobs),
             )
         title = f"{self.file.name}: {' '.join(self.x)} and {' '.join(self.y)}"
-        session.show(result, terminal.show_rehearsal, title=title)
+        session.show(result, listings.show_rehearsal, title=title)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,7 +301,7 @@ class StudyCommand:
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        from infobound import peers, study, terminal
+        from infobound import listings, peers, study
 
         with session.counting(self.out) as watch:
             result = study.study(
@@ -291,7 +322,7 @@ class StudyCommand:
         if self.output.json:
             session.json(result.as_rows(self.output.units))
         else:
-            terminal.show_study(result, units=self.output.units)
+            listings.show_study(result, units=self.output.units)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,7 +333,7 @@ class TasksCommand:
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        from infobound import tasks, terminal
+        from infobound import listings, tasks
 
         unit = self.output.units
         rows, records = [], []
@@ -321,7 +352,7 @@ class TasksCommand:
                 record |= {"dim_x": task.dim_x, "dim_y": task.dim_y, "mi": mi, "unit": unit}
                 records.append({**record, "note": what})
         columns = ["suite", "task", "parameters", "x, y", "mi", "what it is"]
-        session.list(f"exact MI in {unit}", columns, rows, records, terminal.show_suites)
+        session.list(f"exact MI in {unit}", columns, rows, records, listings.show_suites)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -332,7 +363,7 @@ class BoundsCommand:
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        from infobound import bounds, terminal
+        from infobound import bounds, listings
 
         rows, records = [], []
         for name, bound in bounds.BOUNDS.items():
@@ -348,13 +379,14 @@ class BoundsCommand:
             ["bound", "lower\nbound", "ceiling", "what it is, and its paper"],
             rows,
             records,
-            terminal.show_table,
+            listings.show_table,
         )
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": DemoCommand,
     "estimate": EstimateCommand,
+    "compare": CompareCommand,
     "rehearse": RehearseCommand,
     "reproduce": ReproduceCommand,
     "resume": ResumeCommand,

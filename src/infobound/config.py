@@ -58,6 +58,8 @@ class Config:
     """Rows follow each other in time: folds are stretches of time, the p-value comes from moving
     y against x, and the interval allows for rows that depend on those before them. Nothing is
     certified then."""
+    pointwise: bool = False
+    """Keep each row's part of the estimate in the result."""
     bound: str = "infonce"
     """The bound that is trained and reported on held-out rows; `infobound bounds` lists them."""
     estimator: Literal["default", "gaussian", "student", "ksg"] = "default"

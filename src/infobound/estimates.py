@@ -33,7 +33,7 @@ __all__ = ["Estimate", "draw", "estimate", "estimate_pair", "in_unit", "resume"]
 
 IN_NATS = (
     *("mi", "interval", "held_out", "held_out_error", "training", "ceiling"),
-    *("certified", "ksg"),
+    *("certified", "ksg", "pointwise"),
 )
 
 
@@ -51,8 +51,8 @@ class Estimate:
     it is here to be compared, not quoted. `ceiling` is the largest value that the bound can show.
     What was not computed is None. `method` says what made `mi`: "critic", "base" (a closed form
     alone, in every fold) or "ksg" (nearest neighbours, where they find more); `bases` names each
-    fold's base and
-    `ksg` is the second opinion, where there is one.
+    fold's base and `ksg` is the second opinion, where there is one. `pointwise`, on request, has
+    each row's part of the estimate before its correction.
 
     Example:
         >>> import numpy as np
@@ -85,6 +85,7 @@ class Estimate:
     seed: int
     versions: dict[str, str]
     seconds: float = field(compare=False)
+    pointwise: tuple[float, ...] | None = None
 
     @property
     def verdict(self) -> str:
@@ -114,6 +115,8 @@ class Estimate:
         known = {k: v for k, v in values.items() if k not in ("unit", "verdict")}
         known["interval"] = tuple(known["interval"])
         known["notes"], known["bases"] = tuple(known["notes"]), tuple(known["bases"])
+        if known.get("pointwise") is not None:
+            known["pointwise"] = tuple(known["pointwise"])
         known["findings"] = tuple(Finding(**finding) for finding in known["findings"])
         return cls(**known)
 
@@ -283,6 +286,7 @@ def _estimate(
         late = float(np.mean([_late(fold, config) for fold in folds]))
         capped = any(fold.mode == "terms" for fold in folds) and numbers["method"] != "ksg"
     ceiling = None if bound.ceiling is None or block is None else float(bound.ceiling(block))
+    pointwise = numbers.pop("pointwise")
     low, high = numbers["interval"]
     evidence = Evidence(
         pair=pair,
@@ -323,6 +327,7 @@ def _estimate(
         seed=config.seed,
         versions=runs.versions(),
         seconds=time.perf_counter() - start,
+        pointwise=tuple(pointwise.tolist()) if config.pointwise else None,
     )
     if run is not None:
         if folds:

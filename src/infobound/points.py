@@ -20,7 +20,7 @@ from infobound.errors import InputError
 from infobound.folds import Fold
 from infobound.neighbours import ksg_terms
 
-__all__ = ["believed", "neighbours_alone", "together"]
+__all__ = ["believed", "neighbours_alone", "standard_error", "together"]
 
 FEW_COLUMNS = 4  # of x and y together, up to which nearest neighbours may overrule the critic
 MANY_ROWS = 200_000  # from which on they take longer than the rest
@@ -59,23 +59,24 @@ def together(pair: data.Pair, folds: Sequence[Fold], config: Config) -> dict[str
     others = _second_opinion(pair, config)
     if others is not None:
         others = others[rows]
-        error = _error(others - points, rows, config)
+        error = standard_error(others - points, rows, config)
         differs = float(others.mean()) - mi
         doubt = math.hypot(doubt, differs / 2)
         if differs > max(SURE * error, CLEAR):
             mi, spread, method = float(others.mean()), others, "ksg"
     return {
         "mi": mi,
-        "interval": _interval(mi, _error(spread, rows, config), doubt, config),
+        "interval": _interval(mi, standard_error(spread, rows, config), doubt, config),
         "held_out": float(terms.mean()),
-        "held_out_error": _error(terms, rows, config),
+        "held_out_error": standard_error(terms, rows, config),
         "training": float(np.mean([fold.training.terms.mean() for fold in folds])),
         "ksg": None if others is None else float(others.mean()),
         "method": method,
+        "pointwise": spread[np.argsort(rows)],
     }
 
 
-def _error(values: np.ndarray, rows: np.ndarray, config: Config) -> float:
+def standard_error(values: np.ndarray, rows: np.ndarray, config: Config) -> float:
     """The standard error of the mean of per-row values (n,); `rows` are their places in time.
 
     Of a series it is that of the means of sqrt(n) stretches, which are nearly independent.
@@ -104,9 +105,16 @@ def neighbours_alone(pair: data.Pair, config: Config) -> dict[str, Any]:
     terms = _neighbours(pair)
     mi = float(terms.mean())
     numbers = dict.fromkeys(("held_out", "held_out_error", "training"))
-    error = _error(terms, np.arange(len(terms)), config)
+    error = standard_error(terms, np.arange(len(terms)), config)
     interval = _interval(mi, error, 0.0, config)
-    return {**numbers, "mi": mi, "interval": interval, "ksg": mi, "method": "ksg"}
+    return {
+        **numbers,
+        "mi": mi,
+        "interval": interval,
+        "ksg": mi,
+        "method": "ksg",
+        "pointwise": terms,
+    }
 
 
 def _second_opinion(pair: data.Pair, config: Config) -> np.ndarray | None:

@@ -1,0 +1,116 @@
+"""Which of two tells more: I(X1;Y) - I(X2;Y) from the same rows.
+
+Both estimates have the same folds, so what makes one row of y easy or hard to tell is in both and
+leaves their difference: the interval is narrower than those of the two estimates would give.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from infobound import data, train
+from infobound.config import Config
+from infobound.errors import InputError
+from infobound.estimates import Estimate, estimate_pair, in_unit
+from infobound.points import standard_error
+
+__all__ = ["Comparison", "compare", "compare_pairs"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`difference` is I(X1;Y) - I(X2;Y) in nats with its interval; `p_value` is two-sided.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(300, 2))
+        >>> found = compare(x[:, 0], x[:, 1], x[:, 0] + 0.5 * x[:, 1], critic="none")
+        >>> found.difference > 0
+        True
+    """
+
+    difference: float
+    interval: tuple[float, float]
+    p_value: float
+    first: Estimate
+    second: Estimate
+
+    def as_dict(self, unit: str = "nats") -> dict[str, Any]:
+        """Plain values, fit for JSON; `unit` is nats or bits."""
+        own = {"difference": self.difference, "interval": self.interval, "p_value": self.p_value}
+        both = {"first": self.first.as_dict(unit), "second": self.second.as_dict(unit)}
+        return in_unit({**own, **both}, ("difference", "interval"), unit)
+
+
+def compare(
+    x1: Any, x2: Any, y: Any, *, config: Config | None = None, **settings: Any
+) -> Comparison:
+    """I(X1;Y) - I(X2;Y) in nats: does x1 tell more about y than x2 does?
+
+    Args:
+        x1: (n, p) or (n,), such as one sensor; row i belongs to row i of y.
+        x2: (n, q) or (n,), such as another one.
+        y: (n, r) or (n,).
+        config: settings; `Config()` if not given.
+        **settings: any field of `Config`, by name.
+
+    Raises:
+        InputError: rows that cannot be used, or an unknown setting.
+
+    Source: paired differences, Bland and Altman 1986,
+    https://doi.org/10.1016/S0140-6736(86)90837-8.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=300)
+        >>> compare(x, x, x + np.random.default_rng(1).normal(size=300), critic="none").difference
+        0.0
+    """
+    chosen = (config or Config()).with_(**settings)
+    return compare_pairs(data.as_pair(x1, y), data.as_pair(x2, y), chosen)
+
+
+def compare_pairs(
+    first: data.Pair,
+    second: data.Pair,
+    config: Config,
+    *,
+    watch: Callable[[train.Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Comparison:
+    """`compare` for pairs of one y that `data` has validated, such as those of `tables.read`."""
+    if not np.array_equal(first.y, second.y):
+        raise InputError(
+            f"Expected two pairs with the same y; got others ({len(first.y)} and {len(second.y)} "
+            "rows). Missing values must be left out of both at once."
+        )
+    asked = config.with_(pointwise=True)
+    both = [estimate_pair(pair, asked, watch=watch, stop=stop) for pair in (first, second)]
+    values = [np.array(one.pointwise) for one in both]
+    doubts = [_doubt(one, points, config) for one, points in zip(both, values, strict=True)]
+    same = both[0].as_dict() == {**both[1].as_dict(), "seconds": both[0].seconds}
+    error = 0.0 if same else math.hypot(_error(values[0] - values[1], config), *doubts)
+    difference = both[0].mi - both[1].mi
+    half = _normal(config) * error
+    p_value = 2 * NormalDist().cdf(-abs(difference) / error) if error > 0 else 1.0
+    short = [dataclasses.replace(one, pointwise=None) for one in both]
+    return Comparison(difference, (difference - half, difference + half), p_value, *short)
+
+
+def _error(values: np.ndarray, config: Config) -> float:
+    return standard_error(values, np.arange(len(values)), config)
+
+
+def _normal(config: Config) -> float:
+    return NormalDist().inv_cdf((1 + config.level) / 2)
+
+
+def _doubt(result: Estimate, values: np.ndarray, config: Config) -> float:
+    """What the interval of an estimate allows for besides the sampling error, nats."""
+    whole = (result.interval[1] - result.interval[0]) / 2 / _normal(config)
+    return math.sqrt(max(0.0, whole**2 - _error(values, config) ** 2))
