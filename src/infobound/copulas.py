@@ -118,14 +118,13 @@ class ContaminatedCopula(nn.Module):
             cross, own_x, own_y = (
                 (belongs[:, None] * product).sum(0) for product in (left * right, left**2, right**2)
             )
-            r = (cross / (own_x * own_y).sqrt()).clamp(0, 1 - 1e-4)
+            r = (cross / (own_x * own_y).clamp_min(1e-12).sqrt()).clamp(0, 1 - 1e-4)
             rest = 1 - r**2
             log_ratio = (
                 (r * left * right - 0.5 * r**2 * (left**2 + right**2)) / rest
                 - 0.5 * torch.log(rest)
             ).sum(1)
-            ratio = (1 - share) * log_ratio.exp()
-            belongs = ratio / (ratio + share)
+            belongs = torch.sigmoid(log_ratio + math.log((1 - share) / share))
             share = float(1 - belongs.mean())
             share = min(max(share, 1e-4), 1 - 1e-4)
         parts = (whiten_x @ u, whiten_y @ vt.T, r)

@@ -67,7 +67,7 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
         )
     if result.p_value is not None:
         table.add_row(
-            "Dependence", _p_value(result.p_value), "permuted rows score as high so often"
+            "Dependence", _p_value(result.p_value), "how often permuted rows score as high"
         )
     if result.training is not None:
         table.add_row(
