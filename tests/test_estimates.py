@@ -367,6 +367,16 @@ def test_a_run_can_be_resumed_from_any_fold(tmp_path):
     assert estimate(x, y, run=tmp_path / "whole", overwrite=True, **FAST) == whole
 
 
+@pytest.mark.parametrize("settings", [{}, {"estimator": "student"}])
+def test_constant_columns_tell_nothing_and_break_nothing(settings):
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    for left, right in ((x, x * 0), (x * 0 + 1, x * 0)):
+        result = estimate(left, right, critic="none", **settings)
+        assert abs(result.mi) < 0.02
+        assert result.p_value == 1
+        assert "constant_columns" in codes(result)
+
+
 def test_many_columns_are_read_through_canonical_directions():
     """Of 216 pixels a network learns less by heart from the directions that go together."""
     x, y = images.ImageRows(rows=6, size=12).sample(1200, torch.Generator().manual_seed(5))

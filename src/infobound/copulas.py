@@ -243,9 +243,8 @@ def _student_scatter(z: Tensor, degrees: float) -> tuple[Tensor, float]:
         distance = (z @ torch.linalg.inv(scatter) * z).sum(1)
         weights = (degrees + d) / (degrees + distance)
         scatter = (z * weights[:, None]).T @ z / n
-        scatter = scatter + 1e-6 * scatter.diagonal().mean() * torch.eye(
-            d, dtype=z.dtype, device=z.device
-        )
+        ridge = (1e-6 * scatter.diagonal().mean()).clamp_min(1e-12)  # all columns may be constant
+        scatter = scatter + ridge * torch.eye(d, dtype=z.dtype, device=z.device)
     distance = (z @ torch.linalg.inv(scatter) * z).sum(1)
     joint = -0.5 * torch.linalg.slogdet(scatter)[1] + _student_constant(degrees, d)
     joint -= 0.5 * (degrees + d) * torch.log1p(distance / degrees).mean()

@@ -104,8 +104,10 @@ class Fitted:
 
 def fit_critic(
     job: Job, training: np.ndarray, *, name: str, seeds: Sequence[int], tries: int | None = None
-) -> Fitted:
+) -> Fitted | None:
     """Train on `training`, and choose on a part of it; at most `tries` networks have a try.
+
+    None where the settings leave neither a base nor a network for so few rows.
 
     `name` is that of its checkpoints and its bar; the three `seeds` are of the rows held out, of
     the starting weights and of the batches.
@@ -139,6 +141,8 @@ def fit_critic(
         fitted = fitted or fit
         if rival is None or _gains(trained, rival, job.bound, validation, config):
             return Fitted(trained, inputs, fit_rows, validation_rows, fit, start, True, job)
+    if alone is None:
+        return None
     # The base alone needs no validation rows: it is fitted to those as well.
     critic = inputs.critic(alone, training, None, config)
     return Fitted(critic, inputs, training, validation_rows, fitted, alone, False, job)
@@ -210,8 +214,6 @@ class _Inputs:
                 model = BASES[name].fit(x[:, reads.x], y[:, reads.y])
                 self.fitted[name, index.tobytes()] = model
             base = self.fitted[name, index.tobytes()]
-        if base is None and network is None:
-            raise InputError("Expected a critic or a base; got --critic none with --base none.")
         critic = critics.Composite(
             base,
             network,

@@ -11,6 +11,7 @@ import numpy as np
 
 from infobound import critics, train
 from infobound.copulas import GaussianCopula
+from infobound.errors import InputError
 from infobound.fitting import Fitted, Job, Scored, fit_critic, score
 
 __all__ = ["Fold", "fit_fold"]
@@ -61,6 +62,11 @@ def fit_fold(
     """
     seeds = [int(s) for s in np.random.SeedSequence([job.config.seed, k]).generate_state(3)]
     fitted = fit_critic(job, training, name=f"fold-{k + 1}", seeds=seeds)
+    if fitted is None:
+        raise InputError(
+            f"Expected a critic or a base that {len(training)} rows can fit; got --critic "
+            f"{job.config.critic} with --base {job.config.base}. Use --base auto, or more rows."
+        )
     shuffle = np.random.default_rng(seeds[0]).permutation  # blocks must not follow the row order
     test = shuffle(test)
     scored = fitted.scored(test)
