@@ -83,8 +83,9 @@ class Witness:
         return cls(x_cosines, y_cosines, theta * np.maximum(0, 1 - price / shown), copula)
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Scores (n, m) of x (n, p) against y (m, q), float64."""
-        series = self.x_cosines(x) @ self.theta @ self.y_cosines(y).T
+        """Scores (n, m) of x (n, p) against y (m, q), float32."""
+        left = (self.x_cosines(x) @ self.theta).astype(np.float32)
+        series = left @ self.y_cosines(y).T.astype(np.float32)
         to_x, to_y = self.x_cosines.transform, self.y_cosines.transform
         linear = self.copula(_tensor(to_x.robust(x)), _tensor(to_y.robust(y)))
         scores: np.ndarray = series + linear.numpy()
@@ -92,4 +93,4 @@ class Witness:
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(values)
+    return torch.from_numpy(values).float()
