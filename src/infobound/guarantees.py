@@ -69,10 +69,13 @@ def guarantees(job: Job, parts: Sequence[np.ndarray], last: Fitted) -> tuple[flo
 
 
 def _of_the_past(job: Job, past: np.ndarray, k: int, seeds: Sequence[int]) -> Fitted | None:
-    """A critic of past rows, in less time than a fold's: its network has one try, and half of the
-    patience. Of less than half of all rows it is a closed form, if one is allowed.
+    """A critic of past rows, in less time than a fold's.
+
+    Its network has one try, half of the iterations and half of the patience. Of less than half of
+    all rows it is a closed form, if one is allowed.
     """
-    config = job.config.with_(patience=-(-job.config.patience // 2))
+    half = {name: -(-getattr(job.config, name) // 2) for name in ("n_iters", "patience")}
+    config = job.config.with_(**half)
     if 2 * len(past) < len(job.pair.x) - 1:
         if not candidates(job.config, None):
             return None
