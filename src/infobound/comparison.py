@@ -19,7 +19,7 @@ from infobound import data, train
 from infobound.config import Config
 from infobound.errors import InputError
 from infobound.estimates import Estimate, estimate_pair, in_unit
-from infobound.points import standard_error
+from infobound.points import errors_in_half, standard_error
 
 __all__ = ["Comparison", "compare", "compare_pairs"]
 
@@ -96,7 +96,7 @@ def compare_pairs(
     same = both[0].as_dict() == {**both[1].as_dict(), "seconds": both[0].seconds}
     error = 0.0 if same else math.hypot(_error(values[0] - values[1], config), *doubts)
     difference = both[0].mi - both[1].mi
-    half = _normal(config) * error
+    half = errors_in_half(config.level) * error
     p_value = 2 * NormalDist().cdf(-abs(difference) / error) if error > 0 else 1.0
     short = [dataclasses.replace(one, pointwise=None) for one in both]
     return Comparison(difference, (difference - half, difference + half), p_value, *short)
@@ -106,11 +106,7 @@ def _error(values: np.ndarray, config: Config) -> float:
     return standard_error(values, np.arange(len(values)), config)
 
 
-def _normal(config: Config) -> float:
-    return NormalDist().inv_cdf((1 + config.level) / 2)
-
-
 def _doubt(result: Estimate, values: np.ndarray, config: Config) -> float:
     """What the interval of an estimate allows for besides the sampling error, nats."""
-    whole = (result.interval[1] - result.interval[0]) / 2 / _normal(config)
+    whole = (result.interval[1] - result.interval[0]) / 2 / errors_in_half(config.level)
     return math.sqrt(max(0.0, whole**2 - _error(values, config) ** 2))

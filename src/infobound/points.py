@@ -20,7 +20,7 @@ from infobound.errors import InputError
 from infobound.folds import Fold
 from infobound.neighbours import ksg_terms
 
-__all__ = ["believed", "neighbours_alone", "standard_error", "together"]
+__all__ = ["believed", "errors_in_half", "neighbours_alone", "standard_error", "together"]
 
 FEW_COLUMNS = 4  # of x and y together, up to which nearest neighbours may overrule the critic
 MANY_ROWS = 200_000  # from which on they take longer than the rest
@@ -89,8 +89,18 @@ def standard_error(values: np.ndarray, rows: np.ndarray, config: Config) -> floa
 
 def _interval(mi: float, error: float, doubt: float, config: Config) -> tuple[float, float]:
     """At `config.level`, from the sampling error and another doubt, nats."""
-    half = NormalDist().inv_cdf((1 + config.level) / 2) * math.hypot(error, doubt)
+    half = errors_in_half(config.level) * math.hypot(error, doubt)
     return mi - half, mi + half
+
+
+def errors_in_half(level: float) -> float:
+    """How many standard errors half an interval at that level has.
+
+    Example:
+        >>> round(errors_in_half(0.95), 2)
+        1.96
+    """
+    return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def neighbours_alone(pair: data.Pair, config: Config) -> dict[str, Any]:

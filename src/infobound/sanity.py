@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ import numpy as np
 from infobound import data, runs
 from infobound.config import Config
 from infobound.estimates import Estimate, estimate_pair, in_unit
+from infobound.points import errors_in_half
 from infobound.train import Interrupted, Progress
 
 __all__ = ["CHECKS", "Check", "Rule", "check", "check_pair"]
@@ -214,7 +214,7 @@ def _judged(name: str, rule: Rule, changed: Estimate, result: Estimate) -> Check
     """What a change did, against what it may do."""
     own = 0.0 if rule.relation == "zero" else result.mi
     errors = [_error(changed)] + ([] if rule.relation == "zero" else [_error(result)])
-    allowed = NormalDist().inv_cdf((1 + SURE) / 2) * math.hypot(*errors) + ROUNDING
+    allowed = errors_in_half(SURE) * math.hypot(*errors) + ROUNDING
     difference = changed.mi - own
     passed = difference <= allowed and (rule.relation != "same" or difference >= -allowed)
     message = "" if passed else rule.remedy
@@ -234,4 +234,4 @@ def _judged(name: str, rule: Rule, changed: Estimate, result: Estimate) -> Check
 def _error(result: Estimate) -> float:
     """What the interval takes for the standard error of the estimate, nats."""
     low, high = result.interval
-    return (high - low) / 2 / NormalDist().inv_cdf((1 + result.config["level"]) / 2)
+    return (high - low) / 2 / errors_in_half(result.config["level"])
