@@ -6,7 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from infobound.bounds import BOUNDS, lookup, moving_log_average, tuba
+from infobound import sums
+from infobound.bounds import BOUNDS, lookup, moving_log_average
 from infobound.errors import InputError
 
 RHO, DIM = 0.7, 2
@@ -99,10 +100,10 @@ def test_nwj_below_dv_and_tuba_meets_dv_at_its_best_baseline(shape, scale):
         scores = table(*shape, seed, scale)
         dv = BOUNDS["dv"].estimate(scores)
         assert BOUNDS["nwj"].estimate(scores) <= dv + 1e-9
-        best = BOUNDS["mine"].running(scores)
-        torch.testing.assert_close(tuba(scores, log_baseline=best).mean(), dv)
+        best, tuba = BOUNDS["mine"].average(sums.of(scores)), BOUNDS["tuba"]
+        torch.testing.assert_close(tuba.bind(log_baseline=best).estimate(scores), dv)
         for off in (-0.3, 0.3):
-            assert tuba(scores, log_baseline=best + off).mean() < dv
+            assert tuba.bind(log_baseline=best + off).estimate(scores) < dv
 
 
 @pytest.mark.parametrize("fill", ["random", "right", "wrong", "constant"])
@@ -117,10 +118,10 @@ def test_scores_of_ten_thousand_keep_values_and_gradients(name, shape, fill):
         "constant": torch.full(shape, 1e4),
     }[fill].requires_grad_()
     values = [bound.estimate(scores), bound.terms(scores).std()]
-    if bound.running is not None:
-        values.append(bound.objective(scores, bound.running(scores)))
+    if bound.average is not None:
+        values.append(bound.objective(scores, bound.average(sums.of(scores))))
         values.append(bound.objective(scores, torch.tensor(0.0)))
-    elif bound.objective is not None:
+    elif bound.goal is not None:
         values.append(bound.objective(scores))
     for value in values:
         assert value.dtype == torch.float32
@@ -128,7 +129,7 @@ def test_scores_of_ten_thousand_keep_values_and_gradients(name, shape, fill):
         (gradient,) = torch.autograd.grad(value, scores, retain_graph=True)
         assert gradient.isfinite().all()
     if fill == "wrong":  # training gets out of here: the negatives are pushed down
-        (gradient,) = torch.autograd.grad(values[-1 if bound.objective else 0], scores)
+        (gradient,) = torch.autograd.grad(values[-1 if bound.goal else 0], scores)
         assert gradient[eye == 0].max() <= 0
         assert gradient[eye == 0].min() < 0
 
@@ -248,10 +249,11 @@ def test_js_objective(name):
 def test_mine_at_the_batch_mean_is_dv_in_value_and_gradient():
     mine, scores = BOUNDS["mine"], table(5, 7, 12).requires_grad_()
     (expected,) = torch.autograd.grad(BOUNDS["dv"].estimate(scores), scores)
-    value = mine.objective(scores, mine.running(scores))
+    average = mine.average(sums.of(scores))
+    value = mine.objective(scores, average)
     torch.testing.assert_close(value, mine.estimate(scores))
     torch.testing.assert_close(torch.autograd.grad(value, scores)[0], expected)
-    average = mine.running(scores).detach() + math.log(2)  # half the weight on the negatives
+    average = average.detach() + math.log(2)  # half the weight on the negatives
     (halved,) = torch.autograd.grad(mine.objective(scores, average), scores)
     off = ~torch.eye(5, 7, dtype=torch.bool)
     torch.testing.assert_close(halved[off], expected[off] / 2)
@@ -336,7 +338,7 @@ def test_standard_errors_count_the_columns_beyond_n():
 @pytest.mark.parametrize("shape", [(3,), (2, 3, 3), (4, 3), (1, 1), (0, 3)])
 def test_scores_of_another_shape(name, shape):
     bound = BOUNDS[name]
-    for function in (bound.terms, bound.estimate, bound.running or bound.objective or bound.terms):
+    for function in (bound.terms, bound.estimate, bound.objective):
         with pytest.raises(InputError, match=r"Expected .*; got .*\. "):
             function(torch.zeros(shape))
 

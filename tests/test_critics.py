@@ -37,7 +37,7 @@ def test_joint_equals_the_concatenated_form_in_value_and_gradient():
 def test_joint_in_tiles_equals_joint_at_once(monkeypatch):
     joint = Joint(3, 2, hidden_dim=16, generator=torch.Generator().manual_seed(0)).double()
     x, y = rows(7, 3, 1), rows(9, 2, 2)
-    monkeypatch.setattr("infobound.critics.TILE", 16 * 9 * 2)
+    monkeypatch.setattr("infobound.pairs.TILE", 16 * 9 * 2)
     with torch.no_grad():
         tiled = joint(x, y)
     torch.testing.assert_close(tiled, joint(x, y).detach(), rtol=0, atol=1e-12)

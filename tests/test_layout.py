@@ -13,29 +13,24 @@ PACKAGE = ROOT / "src" / "infobound"
 
 FLOORS = {
     -2: ("errors",),
-    -1: ("config", "joints"),
+    -1: ("config", "joints", "pairs", "sums"),
     0: (
         *("bounds", "critics", "copulas", "densities", "neighbours", "data", "runs", "plots"),
         *("gaussians", "elliptical", "mixtures", "warps", "channels", "images"),
         *("peers", "summaries", "certificates", "independence"),
     ),
-    1: ("tables", "train", "screening", "bmi", "study_plots", "bases", "witnesses", "planted"),
-    2: ("fitting", "tasks", "diagnostics", "streams"),
-    3: ("folds", "samples", "guarantees"),
-    4: ("points",),
-    5: ("estimates",),
-    6: ("experiments", "cells", "sanity", "comparison"),
-    7: (
-        "study",
-        "rehearsal",
-    ),
-    8: (
-        "terminal",
-        "bars",
-    ),
-    9: ("session", "listings"),
-    10: ("commands",),
-    11: ("cli",),
+    1: ("scoring", "tables", "screening", "bmi", "study_plots", "bases", "witnesses", "planted"),
+    2: ("train", "tasks", "diagnostics", "streams"),
+    3: ("fitting", "samples"),
+    4: ("folds", "guarantees"),
+    5: ("points",),
+    6: ("estimates",),
+    7: ("experiments", "cells", "sanity", "comparison"),
+    8: ("study", "rehearsal"),
+    9: ("terminal", "bars"),
+    10: ("session", "listings"),
+    11: ("commands",),
+    12: ("cli",),
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
 FRONT = ("__init__", "__main__")  # the doors: they lead to every room, and are on no floor

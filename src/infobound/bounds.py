@@ -1,13 +1,12 @@
-"""Bounds on mutual information: scores -> nats.
+"""Bounds on mutual information: what is read of all pairs' scores -> nats.
 
-The contract of `critics`: `scores[i, j] = f(x_i, y_j)`, (n, m) with n <= m, positives on the
-diagonal, every other entry a negative (columns j >= n are further draws of y). `BOUNDS` lists the
-bounds; where scores come from and what is done with the values is not known here.
+The contract of scores is in `sums`: (n, m), positives on the diagonal. `BOUNDS` lists the bounds;
+where scores come from and what is done with the values is not known here.
 
-A bound gives `terms` (n,), in nats: their mean is the estimate, and std / sqrt(n) its standard
-error. Negatives are shared between rows, so a term holds, besides its own row, what pair i does
-to the other rows as a negative (the infinitesimal jackknife). That part has mean zero and carries
-no gradient: it moves the error, never the estimate.
+A bound is a function of the `Sums`, hence the same of a matrix and of tiles. It gives `terms` (n,),
+nats: their mean is the estimate, and std / sqrt(n) its standard error. Negatives are shared, so a
+term holds, besides its own row, what pair i does to the other rows as a negative (the infinitesimal
+jackknife). That part has mean zero and no gradient: it moves the error, never the estimate.
 """
 
 from __future__ import annotations
@@ -24,7 +23,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from infobound import sums
 from infobound.errors import InputError
+from infobound.sums import Reads, Sums
 
 __all__ = ["BOUNDS", "Bound", "lookup", "moving_log_average"]
 
@@ -43,21 +44,65 @@ class Bound:
     """
 
     title: str
-    terms: Callable[..., Tensor]  # scores (n, m) -> (n,), nats: see the module's first lines
+    of: Callable[..., Tensor]  # Sums -> terms (n,) without the part that is shared, nats
     is_lower_bound: bool  # at every n, the mean over samples for a critic fixed beforehand
     note: str  # what it is, or why it is not a lower bound
     cite: str
     url: str
-    objective: Callable[..., Tensor] | None = None  # scores -> what training maximises, a scalar;
-    # None: the estimate. Where there is `running`: (scores, its moving average) -> a scalar
+    goal: Callable[..., Tensor] | None = None  # Sums -> what training maximises, a scalar; None:
+    # the estimate. Where there is `average`: (Sums, its moving average) -> a scalar
     ceiling: Callable[..., float] | None = None  # m -> the largest estimate, nats; None: no limit
-    settings: tuple[str, ...] = ()  # keyword arguments of terms, objective and ceiling: see `bind`
-    running: Callable[[Tensor], Tensor] | None = None  # MINE: scores -> log of the batch's mean e^f
-    plain: Callable[[Tensor], Tensor] | None = None  # terms of the same mean that are cheaper
+    settings: tuple[str, ...] = ()  # keyword arguments of the functions here: see `bind`
+    average: Callable[[Sums], Tensor] | None = None  # MINE: Sums -> log of the batch's mean e^f
+    reads: Reads | None = None  # what `of` sums besides e^f
+    goal_reads: Reads | None = None  # what `goal` sums besides e^f
+    pooled: bool = False  # whether all terms have one normaliser, so that rows share it too
 
     def estimate(self, scores: Tensor) -> Tensor:
         """The mean of the terms: scores (n, m) -> a scalar, nats."""
-        return (self.plain or self.terms)(scores).mean()
+        return self.of(sums.of(scores, self.reads)).mean()
+
+    def terms(self, scores: Tensor) -> Tensor:
+        """Terms whose spread is right: scores (n, m) -> (n,), nats."""
+        found = sums.of(scores, self.reads)
+        weights = self.weights(found)
+        both = sums.influence(scores, 0, scores.shape[1], self.reads, found, weights)
+        return self.of(found) + self.shared(weights, *both)
+
+    def objective(self, scores: Tensor, log_average: Tensor | None = None) -> Tensor:
+        """What training maximises: scores (n, m) and MINE's moving average -> a scalar, nats."""
+        return self.aim(sums.of(scores, self.aim_reads), log_average)
+
+    @property
+    def aim_reads(self) -> Reads | None:
+        """What `aim` sums besides e^f."""
+        return self.reads if self.goal is None else self.goal_reads
+
+    def aim(self, found: Sums, log_average: Tensor | None = None) -> Tensor:
+        """`objective` of the sums, those with `aim_reads`."""
+        if self.goal is None:
+            return self.of(found).mean()
+        return self.goal(found) if log_average is None else self.goal(found, log_average)
+
+    def weights(self, found: Sums) -> Sums:
+        """The derivatives of the terms' sum by the sums, in the same places."""
+        with torch.enable_grad():
+            leaves = [part.detach().requires_grad_() for part in found.parts()]
+            total = self.of(Sums.made(leaves)).sum()
+            slopes = torch.autograd.grad(total, leaves, allow_unused=True, materialize_grads=True)
+        return Sums.made(slopes)
+
+    def shared(self, weights: Sums, on_rows: Tensor, on_columns: Tensor) -> Tensor:
+        """What pairs do to other pairs' terms as negatives, (n,), mean zero.
+
+        Column j belongs to term j modulo n: the columns beyond n are independent draws, so that the
+        terms' variance counts them all.
+        """
+        n, m = len(on_rows), len(on_columns)
+        if self.pooled:
+            on_rows = on_rows + weights.rows + sum(weights.others)
+        on_columns = F.pad(on_columns - on_columns.mean(), (0, -m % n)).reshape(-1, n).sum(0)
+        return on_rows - on_rows.mean() + on_columns
 
     def bind(self, **settings: Any) -> Bound:
         """This bound with some settings fixed; an `InputError` for one that it does not have.
@@ -72,87 +117,96 @@ class Bound:
                 f"Expected settings of '{self.title}' ({', '.join(self.settings) or 'it has none'})"
                 f"; got {', '.join(unknown)}. Leave them out or choose the bound that reads them."
             )
+
         if not settings:
             return self
 
         def fixed(function: Any) -> Any:
             names = () if function is None else signature(function).parameters
-            return function and partial(
-                function, **{k: settings[k] for k in settings if k in names}
-            )
+            mine = {k: settings[k] for k in settings if k in names}
+            return partial(function, **mine) if mine else function
 
-        terms, objective, ceiling = map(fixed, (self.terms, self.objective, self.ceiling))
-        return replace(self, terms=terms, objective=objective, ceiling=ceiling)
+        parts = ("of", "goal", "ceiling", "reads")
+        return replace(self, **{part: fixed(getattr(self, part)) for part in parts})
 
 
-def infonce(
-    scores: Tensor, *, over: Literal["y", "x", "both"] = "both", jackknife: bool = True
-) -> Tensor:
-    """InfoNCE: scores (n, m) -> terms (n,), nats.
+def infonce(s: Sums, *, over: Literal["y", "x", "both"] = "both") -> Tensor:
+    """InfoNCE: terms (n,), nats.
 
     Over y: f_ii - log mean_j e^f_ij, with a mean of at most log m. Over x: f_ii - log mean_k e^f_ki
     over the n rows, at most log n; columns j >= n have no positive and are not read. Both: the
     mean of the two. van den Oord et al. 2018, https://arxiv.org/abs/1807.03748.
 
     Example:
-        >>> infonce(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]]), over="y").mean()
+        >>> infonce(sums.of(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]])), over="y").mean()
         tensor(0.6910)
     """
     if over == "both":
-        ways = [infonce(scores, over=way, jackknife=jackknife) for way in ("y", "x")]
-        return (ways[0] + ways[1]) / 2
-    table = _checked(scores) if over == "y" else _checked(scores)[:, : len(scores)].T
-    plain = table.diagonal() - torch.logsumexp(table, dim=1) + math.log(table.shape[1])
-    if not jackknife:
-        return plain
-    return plain - _columns(torch.softmax(table.detach(), 1).masked_fill(_diagonal(table), 0))
+        return (infonce(s, over="y") + infonce(s, over="x")) / 2
+    negatives = s.rows if over == "y" else s.columns[: len(s.rows)]
+    count = len(s.columns) if over == "y" else len(s.rows)
+    return s.positives - torch.logaddexp(s.positives, negatives) + math.log(count)
 
 
-def dv(scores: Tensor) -> Tensor:
-    """f_ii - log Z, Z the mean of e^f over all negatives: (n, m) -> terms (n,), nats.
+def log_mean_exp(s: Sums) -> Tensor:
+    """The log of the mean of e^f over the negatives, a scalar, nats: the log Z of `dv`.
 
-    Linearised: with r_i and c_i the means of e^f over the negatives of row i and of column i,
-    the terms are f_ii - log Z - (r_i + c_i) / Z + 2 where n = m.
+    Example:
+        >>> log_mean_exp(sums.of(torch.eye(3)))
+        tensor(0.)
+    """
+    return _log_mean(s.rows, s)
+
+
+def dv(s: Sums) -> Tensor:
+    """f_ii - log Z, Z the mean of e^f over all negatives: terms (n,), nats.
+
+    With what is shared they are f_ii - log Z - (r_i + c_i) / Z + 2 where n = m, r_i and c_i the
+    means of e^f over the negatives of row i and of column i.
     Donsker and Varadhan 1983, https://doi.org/10.1002/cpa.3160360204.
 
     Example:
-        >>> dv(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]])).mean()
+        >>> dv(sums.of(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]]))).mean()
         tensor(1.3799)
     """
-    return _checked(scores).diagonal() - log_mean_exp(scores) - _influence(scores)
+    return s.positives - log_mean_exp(s)
 
 
-def tuba(scores: Tensor, *, log_baseline: Tensor | float = 0.0) -> Tensor:
-    """f_ii - a_i + 1 - the negatives' mean of e^(f_ij - a_i): (n, m) -> terms (n,), nats.
+def tuba(s: Sums, *, log_baseline: Tensor | float = 0.0) -> Tensor:
+    """f_ii - a_i + 1 - the negatives' mean of e^(f_ij - a_i): terms (n,), nats.
 
-    Largest at a = log Z, where it is `dv`; a baseline fixed beforehand keeps it a lower bound.
-    log_baseline is a: a number, or a tensor (n,), the log of a positive function of x.
+    Largest at a = log Z, where it is `dv`; an a fixed beforehand keeps it a lower bound: a number,
+    or a tensor (n,), the log of a positive function of x.
     Poole et al. 2019, https://arxiv.org/abs/1905.06922, with a function of x for their a(y).
 
     Example:
-        >>> tuba(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]]), log_baseline=0.5).mean()
+        >>> tuba(sums.of(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]])), log_baseline=0.5).mean()
         tensor(1.3724)
     """
-    shifted = _checked(scores) - _rowwise(log_baseline, scores)[:, None]
-    log_z = log_mean_exp(shifted)
-    return shifted.diagonal() + 1 - _exp(log_z) - _slope(log_z) * _influence(shifted)
+    a = _rowwise(log_baseline, s)
+    return s.positives - a + 1 - _exp(_log_mean(s.rows - a, s))
 
 
-def nwj(scores: Tensor) -> Tensor:
-    """f_ii - the negatives' mean of e^(f - 1): (n, m) -> terms (n,), nats.
+def nwj(s: Sums) -> Tensor:
+    """f_ii - the negatives' mean of e^(f - 1): terms (n,), nats.
 
     It is `tuba` at baseline 1, and the best critic is 1 + the log ratio.
     Nguyen, Wainwright and Jordan 2010, https://arxiv.org/abs/0809.0853.
 
     Example:
-        >>> nwj(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]])).mean()
+        >>> nwj(sums.of(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]]))).mean()
         tensor(1.3161)
     """
-    return tuba(scores, log_baseline=1.0)
+    return tuba(s, log_baseline=1.0)
 
 
-def interpolated(scores: Tensor, *, alpha: float = 0.5) -> Tensor:
-    """Between `tuba` (alpha -> 0) and InfoNCE (alpha = 1): (n, m) -> terms (n,), nats.
+def without_next(scores: Tensor, distance: Tensor) -> list[Tensor]:
+    """Reads: all negatives of a row but one, the next column."""
+    return [scores.masked_fill(distance <= 1, sums.nothing(scores))]
+
+
+def interpolated(s: Sums, *, alpha: float = 0.5) -> Tensor:
+    """Between `tuba` (alpha -> 0) and InfoNCE (alpha = 1): terms (n,), nats.
 
     1 + log(e^f_ii / (alpha M + 1 - alpha)) - N / (alpha N + 1 - alpha), M and N means of e^f over
     m - 1 entries of row i: M with the positive (one negative is left out, so that the two have
@@ -163,115 +217,100 @@ def interpolated(scores: Tensor, *, alpha: float = 0.5) -> Tensor:
     Poole et al. 2019, https://arxiv.org/abs/1905.06922, with x and y exchanged.
 
     Example:
-        >>> interpolated(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]])).mean()
+        >>> scores = torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]])
+        >>> interpolated(sums.of(scores, without_next)).mean()
         tensor(0.6685)
     """
-    negatives, one, count = _negatives(scores), _diagonal(scores), scores.shape[1] - 1
-    rest = _log_rest(alpha)
-    kept = scores.masked_fill(one.roll(1, dims=1), -math.inf)
-    inside = math.log(alpha / count) + torch.logsumexp(kept, dim=1)
-    outside = math.log(alpha / count) + torch.logsumexp(negatives, dim=1)
-    contrast = torch.sigmoid(outside - rest)
+    rest, scale = _log_rest(alpha), math.log(alpha / (len(s.columns) - 1))
+    inside = scale + torch.logaddexp(s.positives, s.others[0])
+    contrast = torch.sigmoid(scale + s.rows - rest)
     mixed = torch.logaddexp(inside, inside.new_tensor(rest))
-    terms = 1 + scores.diagonal() - mixed - contrast / alpha
-    with torch.no_grad():
-        weights = torch.sigmoid(inside - rest)[:, None] * torch.softmax(kept, 1).masked_fill(one, 0)
-        slope = contrast * torch.sigmoid(rest - outside) / alpha
-        weights += slope[:, None] * torch.softmax(negatives, 1)
-    return terms - _columns(weights)
+    return 1 + s.positives - mixed - contrast / alpha
 
 
-def smile(scores: Tensor, *, clip: float = 5.0) -> Tensor:
-    """`dv` with the scores clipped to [-clip, clip] in the normaliser only: (n, m) -> terms (n,).
+def clipped(scores: Tensor, distance: Tensor, *, clip: float = 5.0) -> list[Tensor]:
+    """Reads: the negatives' scores clipped to [-clip, clip]."""
+    if not clip > 0:
+        raise InputError(f"Expected clip to be positive; got {clip}. The usual values are 1 to 10.")
+    return [scores.clamp(-clip, clip).masked_fill(distance == 0, sums.nothing(scores))]
+
+
+def smile(s: Sums) -> Tensor:
+    """`dv` with the scores clipped to [-clip, clip] in the normaliser only: terms (n,).
 
     In nats. Not a lower bound: clipping may push the normaliser under its value.
     Song and Ermon 2020, https://arxiv.org/abs/1910.06222; clip is their tau.
 
     Example:
-        >>> smile(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]]), clip=0.5).mean()
+        >>> scores = torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]])
+        >>> smile(sums.of(scores, partial(clipped, clip=0.5))).mean()
         tensor(1.7191)
     """
-    if not clip > 0:
-        raise InputError(f"Expected clip to be positive; got {clip}. The usual values are 1 to 10.")
-    clipped = _checked(scores).clamp(-clip, clip)
-    return scores.diagonal() - log_mean_exp(clipped) - _influence(clipped)
+    return s.positives - _log_mean(s.others[0], s)
 
 
-def flo(scores: Tensor, *, u: Tensor | float | None = None) -> Tensor:
-    """1 - u_i - e^-u_i mean_j e^(f_ij - f_ii) over the negatives: (n, m) -> terms (n,), nats.
+def halves(scores: Tensor, distance: Tensor) -> list[Tensor]:
+    """Reads: each second negative of a row, and the others."""
+    even, nothing = distance % 2 == 0, sums.nothing(scores)
+    return [scores.masked_fill(even, nothing), scores.masked_fill(~even | (distance == 0), nothing)]
+
+
+def flo(s: Sums, *, u: Tensor | float | None = None) -> Tensor:
+    """1 - u_i - e^-u_i mean_j e^(f_ij - f_ii) over the negatives: terms (n,), nats.
 
     The best u_i is the log of that mean, and any u that has not seen these negatives keeps it a
-    lower bound. Without u (a number or (n,)) it is cross-fitted: one half of a row's negatives
-    gives u, the other the mean, and the other way round. With A and B the halves' log means of
-    e^f_ij, the average of the two is f_ii + 1 - (A + B) / 2 - cosh(A - B).
+    lower bound. Without u (a number or (n,)) one half of a row's negatives gives u, the other the
+    mean, and the other way round: with the halves' log means A and B of e^f_ij, the average is
+    f_ii + 1 - (A + B) / 2 - cosh(A - B).
     Guo et al. 2021, https://arxiv.org/abs/2107.01131.
 
     Example:
-        >>> flo(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]])).mean()
+        >>> flo(sums.of(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]]), halves)).mean()
         tensor(0.9569)
     """
-    negatives, positives = _negatives(scores), scores.diagonal()
-    n, m = scores.shape
+    m = len(s.columns)
     if u is not None:
-        u = _rowwise(u, scores)
-        gap = torch.logsumexp(negatives, dim=1) - math.log(m - 1) - positives - u
-        weights = _slope(gap)[:, None] * torch.softmax(negatives.detach(), 1)
-        return 1 - u - _exp(gap) - _columns(weights)
+        u = _rowwise(u, s)
+        return 1 - u - _exp(s.rows - math.log(m - 1) - s.positives - u)
     if m < 3:
         raise InputError(f"Expected 3 or more columns of scores; got {m}. Pass u, or more rows.")
-    columns = torch.arange(m, device=scores.device)
-    odd = (columns - columns[:n, None]) % m % 2 == 1
-    near, far = negatives.masked_fill(~odd, -math.inf), negatives.masked_fill(odd, -math.inf)
-    a = torch.logsumexp(near, dim=1) - math.log(m // 2)
-    b = torch.logsumexp(far, dim=1) - math.log((m - 1) // 2)
-    lean = (_slope(a - b) - _slope(b - a))[:, None] / 2
-    weights = (0.5 + lean) * torch.softmax(near.detach(), 1)
-    weights += (0.5 - lean) * torch.softmax(far.detach(), 1)
-    return positives + 1 - (a + b) / 2 - (_exp(a - b) + _exp(b - a)) / 2 - _columns(weights)
+    a, b = s.others[0] - math.log(m // 2), s.others[1] - math.log((m - 1) // 2)
+    return s.positives + 1 - (a + b) / 2 - (_exp(a - b) + _exp(b - a)) / 2
 
 
-def jensen_shannon(scores: Tensor) -> Tensor:
+def log_softplus(scores: Tensor, distance: Tensor) -> list[Tensor]:
+    """Reads: log softplus(f) of the negatives; far below zero it is f."""
+    low = -30.0
+    logs = torch.where(scores < low, scores, F.softplus(scores.clamp_min(low)).log())
+    return [logs.masked_fill(distance == 0, sums.nothing(scores))]
+
+
+def jensen_shannon(s: Sums) -> Tensor:
     """An objective: -mean softplus(-f) over positives - mean softplus(f) over negatives.
 
-    Scores (n, m) -> a scalar, 2 (JSD - log 2) nats at its best critic, the log ratio. It is not on
-    the scale of mutual information.
+    A scalar, 2 (JSD - log 2) nats at its best critic, the log ratio; not on the scale of MI.
     Hjelm et al. 2019, https://arxiv.org/abs/1808.06670.
 
     Example:
-        >>> jensen_shannon(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]]))
+        >>> scores = torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]])
+        >>> jensen_shannon(sums.of(scores, log_softplus))
         tensor(-1.1301)
     """
-    negatives, positives = _negatives(scores), scores.diagonal()
-    n, m = scores.shape
-    return -F.softplus(-positives).mean() - F.softplus(negatives).sum() / (n * (m - 1))
+    return -F.softplus(-s.positives).mean() - _log_mean(s.others[0], s).exp()
 
 
-def mine_objective(scores: Tensor, log_average: Tensor) -> Tensor:
+def mine_objective(s: Sums, log_average: Tensor) -> Tensor:
     """An objective: `tuba` with the moving average of the negatives' mean e^f as its baseline.
 
-    Its gradient is that of E_p f - E_q e^f / average, the correction of MINE; where the average
-    is the batch's own mean, value and gradient are those of `dv`. Scores (n, m) -> a scalar, nats;
+    Its gradient is that of E_p f - E_q e^f / average, the correction of MINE. A scalar, nats;
     log_average, a scalar, is taken as a constant.
     Belghazi et al. 2018, section 3.2, https://arxiv.org/abs/1801.04062.
 
     Example:
-        >>> mine_objective(torch.eye(3), torch.tensor(0.0))
+        >>> mine_objective(sums.of(torch.eye(3)), torch.tensor(0.0))
         tensor(1.)
     """
-    return tuba(scores, log_baseline=log_average.detach()).mean()
-
-
-def log_mean_exp(scores: Tensor) -> Tensor:
-    """The log of the mean of e^f over the negatives: scores (n, m) -> a scalar, nats.
-
-    The log Z of `dv`; Donsker and Varadhan 1983, https://doi.org/10.1002/cpa.3160360204.
-
-    Example:
-        >>> log_mean_exp(torch.eye(3))
-        tensor(0.)
-    """
-    negatives = _negatives(scores)
-    return torch.logsumexp(negatives.reshape(-1), dim=0) - math.log(negatives.numel() - len(scores))
+    return tuba(s, log_baseline=log_average.detach()).mean()
 
 
 def moving_log_average(previous: Tensor, current: Tensor, rate: float) -> Tensor:
@@ -291,8 +330,8 @@ def lookup(name: str) -> Bound:
     """The bound of that name, or an `InputError` that names the nearest.
 
     Example:
-        >>> lookup("nwj").title
-        'Nguyen-Wainwright-Jordan'
+        >>> lookup("js").title
+        'Jensen-Shannon'
     """
     if name not in BOUNDS:
         near = ", ".join(difflib.get_close_matches(name, BOUNDS, 3, 0.3)) or ", ".join(BOUNDS)
@@ -300,40 +339,23 @@ def lookup(name: str) -> Bound:
     return BOUNDS[name]
 
 
-def _checked(scores: Tensor) -> Tensor:
-    """The scores, if they keep the contract."""
-    shape = tuple(scores.shape)
-    if not (len(shape) == 2 and 1 <= shape[0] <= shape[1] >= 2 and scores.is_floating_point()):
-        raise InputError(
-            "Expected floating-point scores (n, m), 1 <= n <= m and m >= 2; got "
-            f"{scores.dtype} of shape {shape}. Rows are x, columns y, and the y of row i is column "
-            "i: score every x against every y, transpose, or score more rows at once."
-        )
-    return scores
-
-
-def _rowwise(setting: Tensor | float, scores: Tensor) -> Tensor:
+def _rowwise(setting: Tensor | float, s: Sums) -> Tensor:
     """A number or one for each row, as a tensor (n,) like the scores."""
-    values = torch.as_tensor(setting, dtype=scores.dtype, device=scores.device)
-    if values.shape not in ((), (len(scores),)):
+    n = len(s.positives)
+    values = torch.as_tensor(setting, dtype=s.positives.dtype, device=s.positives.device)
+    if values.shape not in ((), (n,)):
         raise InputError(
-            f"Expected a number or shape ({len(scores)},); got shape {tuple(values.shape)}. "
+            f"Expected a number or shape ({n},); got shape {tuple(values.shape)}. "
             "Pass one value for each row of scores."
         )
-    return values.expand(len(scores))
+    return values.expand(n)
 
 
-def _diagonal(scores: Tensor) -> Tensor:  # the mask (n, m) of the positives
-    return torch.eye(*scores.shape, dtype=torch.bool, device=scores.device)
+def _log_mean(log_sums: Tensor, s: Sums) -> Tensor:  # over all negatives, from rows' sums (n,)
+    return torch.logsumexp(log_sums, dim=0) - math.log(len(s.rows) * (len(s.columns) - 1))
 
 
-def _negatives(scores: Tensor) -> Tensor:
-    """The scores (n, m) with -inf on the diagonal."""
-    return _checked(scores).masked_fill(_diagonal(scores), -math.inf)
-
-
-def _log_rest(share: float) -> float:
-    """log(1 - share) for 0 < share <= 1."""
+def _log_rest(share: float) -> float:  # log(1 - share) for 0 < share <= 1
     if not 0 < share <= 1:
         raise InputError(
             f"Expected alpha or rate in (0, 1]; got {share}. The bound 'tuba' is alpha = 0."
@@ -347,28 +369,6 @@ def _exp(z: Tensor) -> Tensor:
     return low.exp() * (1 + z - low)
 
 
-def _slope(z: Tensor) -> Tensor:  # the derivative of `_exp`, as a number
-    return z.detach().clamp(max=CAP).exp()
-
-
-def _influence(scores: Tensor) -> Tensor:
-    """What rows and columns do to log Z: (n,), mean zero, no gradient."""
-    negatives = _negatives(scores.detach())
-    weights = torch.softmax(negatives.reshape(-1), dim=0).reshape(scores.shape) * len(scores)
-    return weights.sum(1) - 1 + _columns(weights)
-
-
-def _columns(weights: Tensor) -> Tensor:
-    """What columns do, given each negative's weight in its row's term: (n,), mean zero.
-
-    Column j belongs to term j modulo n: the columns beyond n are independent draws, so that the
-    terms' variance counts them all.
-    """
-    n, m = weights.shape
-    influence = weights.sum(0) - weights.sum() / m
-    return F.pad(influence, (0, -m % n)).reshape(-1, n).sum(0)
-
-
 def _alpha_ceiling(m: int, *, alpha: float = 0.5) -> float:
     """The largest value of `interpolated`, nats."""
     return 1 + math.log(m - 1) - math.log(alpha)
@@ -379,42 +379,42 @@ def _alpha_ceiling(m: int, *, alpha: float = 0.5) -> float:
 BOUNDS: dict[str, Bound] = {
     "infonce": Bound("InfoNCE, both directions", infonce, True,
         "The mean of normalising over y for each x and over x for each y; at most log K.",
-        "van den Oord et al. 2018", "https://arxiv.org/abs/1807.03748", ceiling=math.log,
-        plain=partial(infonce, jackknife=False)),
+        "van den Oord et al. 2018", "https://arxiv.org/abs/1807.03748", ceiling=math.log),
     "infonce_over_y": Bound("InfoNCE over y", partial(infonce, over="y"), True,
         "Which y belongs to this x: the text of the notebook; at most log K.",
-        "van den Oord et al. 2018", "https://arxiv.org/abs/1807.03748", ceiling=math.log,
-        plain=partial(infonce, over="y", jackknife=False)),
+        "van den Oord et al. 2018", "https://arxiv.org/abs/1807.03748", ceiling=math.log),
     "infonce_over_x": Bound("InfoNCE over x", partial(infonce, over="x"), True,
         "Which x belongs to this y: the code of the notebook; at most log K.",
-        "van den Oord et al. 2018", "https://arxiv.org/abs/1807.03748", ceiling=math.log,
-        plain=partial(infonce, over="x", jackknife=False)),
+        "van den Oord et al. 2018", "https://arxiv.org/abs/1807.03748", ceiling=math.log),
     "dv": Bound("Donsker-Varadhan", dv, False,
         "A lower bound only as n grows: the log of a sample mean is too low on average.",
-        "Donsker and Varadhan 1983", "https://doi.org/10.1002/cpa.3160360204"),
+        "Donsker and Varadhan 1983", "https://doi.org/10.1002/cpa.3160360204", pooled=True),
     "mine": Bound("MINE", dv, False,
         "Trains with a moving average in the gradient; reports DV, a lower bound only as n grows.",
         "Belghazi et al. 2018", "https://arxiv.org/abs/1801.04062",
-        objective=mine_objective, running=log_mean_exp),
+        goal=mine_objective, average=log_mean_exp, pooled=True),
     "nwj": Bound("Nguyen-Wainwright-Jordan", nwj, True,
         "Linear in e^f, so unbiased and without a ceiling, and its noise grows with e^MI.",
-        "Nguyen et al. 2010", "https://arxiv.org/abs/0809.0853"),
+        "Nguyen et al. 2010", "https://arxiv.org/abs/0809.0853", pooled=True),
     "tuba": Bound("TUBA", tuba, True,
         "NWJ with a baseline that may depend on x; no ceiling, noise as NWJ.",
-        "Poole et al. 2019", "https://arxiv.org/abs/1905.06922", settings=("log_baseline",)),
+        "Poole et al. 2019", "https://arxiv.org/abs/1905.06922",
+        settings=("log_baseline",), pooled=True),
     "alpha": Bound("alpha-interpolated", interpolated, True,
         "Between TUBA (alpha near 0) and InfoNCE (1); at most 1 + log((K - 1) / alpha).",
         "Poole et al. 2019", "https://arxiv.org/abs/1905.06922",
-        ceiling=_alpha_ceiling, settings=("alpha",)),
+        ceiling=_alpha_ceiling, settings=("alpha",), reads=without_next),
     "js": Bound("Jensen-Shannon", tuba, True,
         "Trains a classifier of pairs, so its scores are log ratios; reports NWJ of 1 + scores.",
-        "Hjelm et al. 2019", "https://arxiv.org/abs/1808.06670", objective=jensen_shannon),
+        "Hjelm et al. 2019", "https://arxiv.org/abs/1808.06670",
+        goal=jensen_shannon, goal_reads=log_softplus, pooled=True),
     "smile": Bound("SMILE", smile, False,
         "Trains as js; reports DV with a clipped normaliser, which may be too low: no bound.",
         "Song and Ermon 2020", "https://arxiv.org/abs/1910.06222",
-        objective=jensen_shannon, settings=("clip",)),
+        goal=jensen_shannon, goal_reads=log_softplus, reads=clipped, settings=("clip",),
+        pooled=True),
     "flo": Bound("FLO", flo, True,
         "InfoNCE's normaliser made linear by a guess u from other negatives; no ceiling.",
-        "Guo et al. 2021", "https://arxiv.org/abs/2107.01131", settings=("u",)),
+        "Guo et al. 2021", "https://arxiv.org/abs/2107.01131", settings=("u",), reads=halves),
 }
 # fmt: on

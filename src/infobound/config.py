@@ -124,6 +124,9 @@ class Config:
     """Moving-average rate per iteration of the plotted curve; the notebook's second ma_rate."""
     checkpoint_every: int = 500
     """Iterations between two checkpoints, where there is a run directory."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the joint critic's hidden layers, which score pair by pair; bfloat16 is faster
+    and errs by some hundredths of a nat in a single score (docs/performance.md)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the critic is trained; auto: CUDA where there is any."""
 

@@ -10,14 +10,17 @@ import math
 
 import torch
 from scipy import special, stats
-from torch import Tensor, nn
+from torch import Tensor
+
+from infobound import pairs
+from infobound.pairs import Critic, Product, Rows
 
 __all__ = ["ContaminatedCopula", "GaussianCopula", "StudentCopula", "canonical_directions"]
 
 DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)  # of freedom that a Student copula may have
 
 
-class GaussianCopula(nn.Module):
+class GaussianCopula(Product):
     """The Gaussian copula's log ratio, in canonical coordinates.
 
     With u = A'x and v = B'y the canonical variables and r_k their correlations,
@@ -74,17 +77,17 @@ class GaussianCopula(nn.Module):
         mi = _gaussian_mi(r) - _optimism(p, q, n)
         return cls(left.to(x.dtype), right.to(x.dtype), shrunk.to(x.dtype), mi)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Log ratios (n, m) of x (n, dim_x) against y (m, dim_y), nats."""
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """The canonical variables, and what each row adds alone."""
         u, v = x @ self.left, y @ self.right
         r = self.correlations
         rest = 1 - r**2
         own = 0.5 * r**2 / rest
         constant = -0.5 * torch.log(rest).sum()
-        return (u * (r / rest)) @ v.T - (u**2 @ own)[:, None] - v**2 @ own + constant
+        return pairs.product(u * (r / rest), v, -(u**2 @ own), constant - v**2 @ own)
 
 
-class ContaminatedCopula(nn.Module):
+class ContaminatedCopula(Critic):
     """A Gaussian copula for a share of the rows and independence for the others.
 
     The ratio is (1 - share) e^g + share, g the Gaussian copula's log ratio: a mixture of copulas
@@ -130,13 +133,17 @@ class ContaminatedCopula(nn.Module):
         parts = (whiten_x @ u, whiten_y @ vt.T, r)
         return cls(GaussianCopula(*(part.to(x.dtype) for part in parts)), share)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Log ratios (n, m) of x (n, dim_x) against y (m, dim_y), nats."""
-        own = self.gaussian(x, y) + math.log1p(-self.share)
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """What the Gaussian copula encodes."""
+        return self.gaussian.encode(x, y)
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """Log ratios (n, m), nats."""
+        own = self.gaussian.pair(a, b) + math.log1p(-self.share)
         return torch.logaddexp(own, own.new_tensor(math.log(self.share)))
 
 
-class StudentCopula(nn.Module):
+class StudentCopula(Critic):
     """The Student-t copula's log ratio: dependence in the tails besides the correlations.
 
     Source: Demarta and McNeil 2005, https://doi.org/10.1111/j.1751-5823.2005.tb00254.x.
@@ -197,19 +204,26 @@ class StudentCopula(nn.Module):
         assert best is not None
         return cls(best[2], x.shape[1], best[1]).to(x.device)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Log ratios (n, m) of x (n, dim_x) against y (m, dim_y), nats."""
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """What the joint density's quadratic form needs, and each row's own density."""
         a, b = (self._spread(side.double(), self.table) for side in (x, y))
-        p, df = self.dim_x, self.degrees
+        p, df, kind = self.dim_x, self.degrees, x.dtype
         own_x, own_y = ((a @ self.precision_x) * a).sum(1), ((b @ self.precision_y) * b).sum(1)
         part_x = ((a @ self.precision[:p, :p]) * a).sum(1)
         part_y = ((b @ self.precision[p:, p:]) * b).sum(1)
-        cross = (2 * a @ self.precision[:p, p:]).to(x.dtype) @ b.to(x.dtype).T
-        joint = cross + part_x[:, None].to(x.dtype) + part_y.to(x.dtype)
-        alone_x = 0.5 * (df + p) * torch.log1p(own_x / df)
+        (left,), (right,) = pairs.product(
+            (2 * a @ self.precision[:p, p:]).to(kind), b.to(kind), part_x.to(kind), part_y.to(kind)
+        )
+        alone_x = self.constant + 0.5 * (df + p) * torch.log1p(own_x / df)
         alone_y = 0.5 * (df + b.shape[1]) * torch.log1p(own_y / df)
-        both = 0.5 * (df + p + b.shape[1]) * torch.log1p(joint.clamp_min(0) / df)
-        return (self.constant + alone_x)[:, None].to(x.dtype) + alone_y.to(x.dtype) - both
+        return (left, alone_x.to(kind)), (right, alone_y.to(kind))
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """Log ratios (n, m), nats."""
+        joint = a[0] @ b[0].T
+        both = 0.5 * (self.degrees + len(self.precision))
+        joint.clamp_min_(0).div_(self.degrees).log1p_().mul_(-both)
+        return joint.add_(a[1][:, None]).add_(b[1])
 
 
 def _gaussian_mi(correlations: Tensor) -> float:

@@ -3,19 +3,24 @@
 The contract, stated once: `critic(x, y)` takes x (n, p) and y (m, q) with n <= m and gives
 `scores` (n, m), `scores[i, j] = f(x_i, y_j)`; row i of x and row i of y belong together, so the
 positives are on the diagonal and every other entry is a negative. Any `nn.Module` that keeps the
-contract can be trained and evaluated. What is maximised over the scores is in `bounds`.
+contract can be trained and evaluated; those here do it in two steps (`pairs`), so that all pairs
+can be scored in tiles. What is maximised over the scores is in `bounds`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
+from infobound import pairs
 from infobound.config import Config
 from infobound.errors import InputError
+from infobound.pairs import Critic, Product, Rows
 
 __all__ = ["CRITICS", "Bilinear", "Composite", "Joint", "Reads", "Separable", "build"]
 
@@ -26,7 +31,8 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "gelu": nn.GELU,
     "tanh": nn.Tanh,
 }
-TILE = 1 << 18  # numbers in one hidden layer of a tile: 1 MiB, so that a tile stays in cache
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+STEEP = 40.0  # up to which e^(a + b) = e^a e^b is safe in float32, for a and b each
 
 
 def _linear(inputs: int, outputs: int, std: float, generator: torch.Generator | None) -> nn.Linear:
@@ -43,12 +49,13 @@ def _linear(inputs: int, outputs: int, std: float, generator: torch.Generator | 
     return layer
 
 
-class Joint(nn.Module):
+class Joint(Critic):
     """The notebook's critic: one network on (x, y), two hidden layers of 100, ELU.
 
     The first layer is computed as W_x x + W_y y, once per row instead of once per pair: equal in
-    value and gradient to the layer on the concatenated pair. Without gradients the pairs go
-    through in tiles of rows that stay in cache.
+    value and gradient to the layer on the concatenated pair. Without gradients the hidden layers
+    work in place, and ELU's exponential of a sum is a product of exponentials, once per row.
+    With `precision` bfloat16 the hidden layers' matrix products are in bfloat16.
 
     Source: `infonce` notebook, https://github.com/ccha23/miml.
 
@@ -67,10 +74,14 @@ class Joint(nn.Module):
         hidden_layers: int = 2,
         activation: str = "elu",
         init_std: float = 0.0,
+        precision: str = "float32",
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.dim_x = dim_x
+        self.width = hidden_dim
+        self.precision = PRECISIONS[precision]
+        self.is_elu = activation == "elu"
         self.first = _linear(dim_x + dim_y, hidden_dim, init_std, generator)
         layers: list[nn.Module] = [ACTIVATIONS[activation]()]
         for _ in range(hidden_layers - 1):
@@ -78,21 +89,99 @@ class Joint(nn.Module):
             layers += [ACTIVATIONS[activation]()]
         self.rest = nn.Sequential(*layers, _linear(hidden_dim, 1, init_std, generator))
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Scores (n, m) of x (n, dim_x) against y (m, dim_y)."""
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """Both sides' parts of the first layer."""
         weight_x, weight_y = self.first.weight.tensor_split([self.dim_x], dim=1)
-        hidden_x = x @ weight_x.T + self.first.bias
-        hidden_y = y @ weight_y.T
-        step = len(x)
-        if not torch.is_grad_enabled():
-            step = max(1, TILE // hidden_y.numel())
-        tiles = [
-            self.rest(rows.unsqueeze(1) + hidden_y).squeeze(-1) for rows in hidden_x.split(step)
-        ]
-        return torch.cat(tiles) if len(tiles) > 1 else tiles[0]
+        return F.linear(x, weight_x, self.first.bias), F.linear(y, weight_y)
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """Scores (n, m) from the first layer's parts."""
+        if not self.is_elu:
+            low = self.precision is not torch.float32
+            with torch.autocast(a.device.type, self.precision, enabled=low):
+                scores: Tensor = self.rest(a.unsqueeze(1) + b).squeeze(-1)
+            return scores.to(a.dtype)
+        layers = [layer for layer in self.rest if isinstance(layer, nn.Linear)]
+        weights = [tensor for layer in layers for tensor in (layer.weight, layer.bias)]
+        if torch.is_grad_enabled():
+            scores = _EluPairs.apply(self.precision, a, b, *weights)
+            return scores
+        return _elu_pairs(self.precision, a, b, weights)
 
 
-class Separable(nn.Module):
+class _EluPairs(torch.autograd.Function):
+    """`_elu_pairs` with its gradient, which needs no exponential: a layer's slope is its value."""
+
+    @staticmethod
+    def forward(ctx: Any, precision: torch.dtype, a: Tensor, b: Tensor, *weights: Tensor) -> Tensor:
+        hidden: list[Tensor] = []
+        scores = _elu_pairs(precision, a, b, weights, hidden)
+        ctx.precision, ctx.count = precision, len(hidden)
+        ctx.save_for_backward(*hidden, *weights)
+        return scores
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+        """Layer by layer from the last; hidden layers are one too high, which the sums undo."""
+        hidden, weights = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
+        n, m = slope.shape
+        flat = slope.reshape(-1, 1)
+        total = flat.sum()
+        slopes = [(flat * hidden[-1]).sum(0, keepdim=True) - total, total.view(1)]
+        through = hidden[-1].clamp(max=1).mul_(weights[-2]).mul_(flat)
+        for layer, weight in zip(hidden[-2::-1], weights[-4::-2], strict=True):
+            own = through.sum(0)
+            slopes = [through.T @ layer - own[:, None], own, *slopes]
+            low = ctx.precision is not torch.float32
+            with torch.autocast(slope.device.type, ctx.precision, enabled=low):
+                through = through @ weight
+            through = through.to(slope.dtype).mul_(layer.clamp(max=1))
+        through = through.view(n, m, -1)
+        return None, through.sum(1), through.sum(0), *slopes
+
+
+def _elu_pairs(
+    precision: torch.dtype,
+    a: Tensor,
+    b: Tensor,
+    weights: Sequence[Tensor],
+    kept: list[Tensor] | None = None,
+) -> Tensor:
+    """A joint ELU network's scores (n, m); its hidden layers (n m, width) are added to `kept`.
+
+    A hidden layer is ELU(z) + 1 = max(z + 1, min(e^z, 1)), whose slope is its own value up to 1;
+    the ones are taken back in the next layer's bias. The exponential of a sum a_i + b_j is a
+    product of exponentials, taken once a row.
+    """
+    n, m, width = len(a), len(b), a.shape[1]
+    hidden, spare = a.new_empty(n, m, width), a.new_empty(n, m, width)
+    torch.add((a + 1).unsqueeze(1), b, out=hidden)
+    if bool(torch.maximum(a.abs().amax(), b.abs().amax()) < STEEP):  # waits for the device
+        torch.mul(a.exp().unsqueeze(1), b.exp(), out=spare)
+    else:
+        torch.exp(hidden - 1, out=spare)
+    torch.maximum(hidden, spare.clamp_(max=1), out=hidden)
+    hidden, spare = hidden.view(-1, width), spare.view(-1, width)
+    for weight, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
+        z, e = spare, hidden if kept is None else torch.empty_like(hidden)
+        if kept is not None:
+            kept.append(hidden)
+        bias = bias - weight.sum(1)
+        if precision is torch.float32:  # or float64, as the rows are
+            torch.exp(torch.addmm(bias, hidden, weight.T, out=z), out=e)
+        else:
+            low = torch.addmm(*(part.to(precision) for part in (bias, hidden, weight.T)))
+            z.copy_(low)
+            e.copy_(low.exp_())
+        hidden, spare = z.clamp_(min=0).add_(e.clamp_(max=1)), e
+    if kept is not None:
+        kept.append(hidden)
+    last, bias = weights[-2:]
+    return torch.addmv(bias - last.sum(), hidden, last[0]).view(n, m)
+
+
+class Separable(Product):
     """g(x) . h(y) + a(x) + b(y): one matrix product for all pairs.
 
     a and b let the score move by functions of x alone and of y alone, the learned baselines of
@@ -135,13 +224,13 @@ class Separable(nn.Module):
             self.y[-1].weight[-1].zero_()  # type: ignore[index, operator, union-attr]
             self.y[-1].bias[-1].zero_()  # type: ignore[index, operator, union-attr]
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Scores (n, m) of x (n, dim_x) against y (m, dim_y)."""
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """Both towers' outputs."""
         g, h = self.x(x), self.y(y)
-        return g[:, :-1] @ h[:, :-1].T + g[:, -1:] + h[:, -1]
+        return pairs.product(g[:, :-1], h[:, :-1], g[:, -1], h[:, -1])
 
 
-class Bilinear(nn.Module):
+class Bilinear(Product):
     """x' W y: the smallest critic; it starts at zero.
 
     Source: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748 (equation 3).
@@ -155,12 +244,12 @@ class Bilinear(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(dim_x, dim_y))
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Scores (n, m) of x (n, dim_x) against y (m, dim_y)."""
-        return x @ self.weight @ y.T
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """W'x and y."""
+        return (x @ self.weight,), (y,)
 
 
-class Projected(nn.Module):
+class Projected(Critic):
     """A network that reads fixed directions of x and y: few of them where columns are many.
 
     Example:
@@ -178,11 +267,15 @@ class Projected(nn.Module):
         self.register_buffer("left", left)
         self.register_buffer("right", right)
         self.network = network
+        self.width = pairs.width(network)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Scores (n, m) of x (n, dim_x) against y (m, dim_y)."""
-        scores: Tensor = self.network(x @ self.left, y @ self.right)
-        return scores
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """What the network encodes of the directions."""
+        return pairs.encode(self.network, x @ self.left, y @ self.right)
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """The network's scores (n, m)."""
+        return pairs.pair(self.network, a, b)
 
 
 class Reads(NamedTuple):
@@ -192,10 +285,11 @@ class Reads(NamedTuple):
     y: slice = slice(None)
 
 
-class Composite(nn.Module):
+class Composite(Critic):
     """base + network, clipped: what is trained and evaluated; either part may be absent.
 
-    The base is a closed-form log ratio and is not trained.
+    The base is a closed-form log ratio and is not trained. Where all parts are products, so are
+    their sums.
 
     Example:
         >>> Composite(None, Bilinear(1, 1))(torch.ones(2, 1), torch.ones(2, 1)).sum().item()
@@ -218,14 +312,28 @@ class Composite(nn.Module):
         self.base_reads = base_reads or Reads()
         self.network_reads = network_reads or Reads()
         self.gamma = gamma
+        self.width = max(pairs.width(part) for part, _ in self._parts())
+        self.is_product = all(isinstance(part, Product) for part, _ in self._parts())
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Scores (n, m) of x (n, p) against y (m, q)."""
-        parts = []
-        for part, reads in ((self.base, self.base_reads), (self.network, self.network_reads)):
-            if part is not None:
-                parts.append(part(x[:, reads.x], y[:, reads.y]))
-        scores: Tensor = sum(parts[1:], parts[0])
+    def _parts(self) -> list[tuple[nn.Module, Reads]]:
+        both = ((self.base, self.base_reads), (self.network, self.network_reads))
+        return [(part, reads) for part, reads in both if part is not None]
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """What each part encodes; of products one for all."""
+        found = [pairs.encode(p, x[:, reads.x], y[:, reads.y]) for p, reads in self._parts()]
+        left, right = zip(*found, strict=True)
+        if self.is_product:
+            left, right = ((torch.cat([part[0] for part in side], 1),) for side in (left, right))
+        return left, right
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """The sum of the parts' scores (n, m), clipped."""
+        if self.is_product:
+            scores = a[0] @ b[0].T
+        else:
+            parts = zip(self._parts(), a, b, strict=True)
+            scores = sum(pairs.pair(part, left, right) for (part, _), left, right in parts)
         return scores.clamp(-self.gamma, self.gamma) if self.gamma else scores
 
 
@@ -237,6 +345,7 @@ def _joint(dim_x: int, dim_y: int, config: Config, generator: torch.Generator) -
         hidden_layers=config.hidden_layers,
         activation=config.activation,
         init_std=config.init_std,
+        precision=config.precision,
         generator=generator,
     )
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from infobound import pairs
+from infobound.pairs import Critic, Rows
 
 __all__ = ["COARSE", "FINE", "ContingencyTable", "MixtureModel", "components"]
 
@@ -17,7 +20,7 @@ FINE, COARSE = (64, 10), (32, 20)  # a mixture's components at most, and rows a 
 LOWEST = -80.0  # of a log ratio: what float32 can hold
 
 
-class ContingencyTable(nn.Module):
+class ContingencyTable(Critic):
     """How often each value of x comes with each value of y, against how often by chance.
 
     Shrunk towards independence by one row's weight, which keeps the margins: the ratio is
@@ -53,9 +56,13 @@ class ContingencyTable(nn.Module):
         padded = torch.nn.functional.pad(log_ratios, (0, 1, 0, 1))  # the last: not seen
         return cls(padded.to(x.dtype), x_values, y_values)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Log ratios (n, m) of x (n, dim_x) against y (m, dim_y), nats."""
-        return self.log_ratios[_places(x, self.x_values)][:, _places(y, self.y_values)]
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """The table's lines of x, and where y is in them."""
+        return (self.log_ratios[_places(x, self.x_values)],), (_places(y, self.y_values),)
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """Log ratios (n, m), nats."""
+        return a[0][:, b[0]]
 
 
 def _places(rows: Tensor, values: Tensor) -> Tensor:
@@ -64,7 +71,7 @@ def _places(rows: Tensor, values: Tensor) -> Tensor:
     return torch.where(same.any(1), same.int().argmax(1), len(values))
 
 
-class MixtureModel(nn.Module):
+class MixtureModel(Critic):
     """A mixture of Gaussians on (x, y), whose margins are mixtures too: the ratio is closed form.
 
     Fitted by scikit-learn, with as many components as the rows are enough for.
@@ -119,41 +126,40 @@ class MixtureModel(nn.Module):
         log_norm = self.weights.log() - log_det - 0.5 * dim * math.log(2 * math.pi)
         return log_norm - 0.5 * (solved**2).sum(1).T
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Log ratios (n, m) of x (n, dim_x) against y (m, dim_y), nats."""
-        p, d = self.dim_x, self.means.shape[1]
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """For each component one product's vectors, (n, components, k) and (m, components, k).
+
+        log N(y | x, k) = constant - |L^-1 (y - m - B (x - m))|^2 / 2.
+        """
+        p, d, kind = self.dim_x, self.means.shape[1], x.dtype
         log_x, log_y = self._log_parts(x, 0, p), self._log_parts(y, p, d)
-        alone_x, alone_y = log_x.logsumexp(1, keepdim=True), log_y.logsumexp(1, keepdim=True)
+        alone_x, alone_y = log_x.logsumexp(1), log_y.logsumexp(1)
         a = x.double()[:, None] - self.means[:, :p]
-        # log N(y | x, k) = constant - |L^-1 (y - m - B (x - m))|^2 / 2, one product a component
         c_xx, c_yx = self.covariances[:, :p, :p], self.covariances[:, p:, :p]
         slope = torch.linalg.solve(c_xx, c_yx.transpose(1, 2)).transpose(1, 2)
         rest = self.covariances[:, p:, p:] - slope @ c_yx.transpose(1, 2)
         factor = torch.linalg.cholesky(rest)
         log_det = factor.diagonal(dim1=1, dim2=2).log().sum(1)
         constant = -log_det - 0.5 * (d - p) * math.log(2 * math.pi)
-        total = torch.zeros(len(x), len(y), dtype=x.dtype, device=x.device)
+        left, right = [], []
         for k in range(len(self.weights)):
             mean = self.means[k, p:] + a[:, k] @ slope[k].T
             whiten = torch.linalg.inv(factor[k]).T
             u, v = mean @ whiten, y.double() @ whiten
-            left = torch.stack(
-                [
-                    log_x[:, k] - alone_x[:, 0] - 0.5 * (u**2).sum(1) + constant[k],
-                    torch.ones(len(x), dtype=u.dtype, device=u.device),
-                ],
-                1,
-            )
-            right = torch.stack(
-                [
-                    torch.ones(len(y), dtype=u.dtype, device=u.device),
-                    -0.5 * (v**2).sum(1) - alone_y[:, 0],
-                ],
-                1,
-            )
-            log_part = torch.cat([u, left], 1).to(x.dtype) @ torch.cat([v, right], 1).to(x.dtype).T
+            own_x = log_x[:, k] - alone_x - 0.5 * (u**2).sum(1) + constant[k]
+            own_y = -0.5 * (v**2).sum(1) - alone_y
+            (one,), (other,) = pairs.product(u, v, own_x, own_y)
+            left.append(one.to(kind))
+            right.append(other.to(kind))
+        return (torch.stack(left, 1),), (torch.stack(right, 1),)
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """Log ratios (n, m), nats."""
+        total = a[0].new_zeros(len(a[0]), len(b[0]))
+        for left, right in zip(a[0].unbind(1), b[0].unbind(1), strict=True):
+            log_part = left @ right.T
             total += log_part.clamp_(LOWEST, -LOWEST).exp_()  # no denormal numbers: they are slow
-        return total.clamp_min(math.exp(LOWEST)).log_()
+        return total.clamp_min_(math.exp(LOWEST)).log_()
 
 
 def components(n: int, dim: int, size: tuple[int, int]) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from infobound import critics, data, train
+from infobound import critics, data, scoring, train
 from infobound.bases import BASES, BROAD, MIXED, Shape
 from infobound.bounds import BOUNDS, Bound, lookup
 from infobound.config import Config
@@ -277,8 +277,8 @@ def _best_bases(
         _, y = inputs.rows(np.concatenate([held, fit])[: max(len(x), config.eval_rows)])
         for name in possible:
             with torch.no_grad():
-                scores = inputs.critic(name, fit, None, config)(x, y)
-                totals[name] += float(BOUNDS["infonce_over_y"].estimate(scores))
+                critic = inputs.critic(name, fit, None, config)
+                totals[name] += float(scoring.value(critic, BOUNDS["infonce_over_y"], x, y))
     if wide:  # too few rows to correct what was fitted to noise
         possible = [name for name in possible if totals[name] > 0]
     ranked = sorted(possible, key=lambda name: -totals[name])
@@ -356,7 +356,7 @@ def score(critic: nn.Module, bound: Bound, rows: train.Rows, size: int) -> Score
     critic.eval()
     with torch.no_grad():
         for x, y in zip(*(side.tensor_split(blocks) for side in rows), strict=True):
-            scores = critic(x, y)
-            parts.append((bound.terms(scores), BOUNDS["dv"].terms(scores), scores.diagonal()))
+            positives, (terms, dv) = scoring.terms(critic, [bound, BOUNDS["dv"]], x, y)
+            parts.append((terms, dv, positives))
     columns = (torch.cat(column).double().cpu().numpy() for column in zip(*parts, strict=True))
     return Scored(*columns)

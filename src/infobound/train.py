@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from infobound import scoring
 from infobound.bounds import Bound, moving_log_average
 from infobound.config import Config
 from infobound.errors import InputError
@@ -107,10 +108,22 @@ def value(
     weights: Mapping[str, Tensor] | None = None,
 ) -> float:
     """The bound over all pairs of the first `limit` rows, nats; with other `weights` if given."""
-    pair = (rows[0][:limit], rows[1][:limit])
     critic.eval()
+    tensors = {f"critic.{name}": tensor for name, tensor in (weights or {}).items()}
     with torch.no_grad():
-        return float(bound.estimate(functional_call(critic, dict(weights or {}), pair)))
+        pair = (rows[0][:limit], rows[1][:limit])
+        return float(functional_call(_Value(critic, bound), tensors, pair))
+
+
+class _Value(nn.Module):
+    """The bound over all pairs as a module of its critic's weights."""
+
+    def __init__(self, critic: nn.Module, bound: Bound) -> None:
+        super().__init__()
+        self.critic, self.bound = critic, bound
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return scoring.value(self.critic, self.bound, x, y)
 
 
 def fit(
@@ -235,20 +248,14 @@ def _step(
     place = train[0].device
     with torch.random.fork_rng([place] if place.type == "cuda" else []):
         torch.manual_seed(generator.initial_seed() + state.step)  # dropout draws from global state
-        scores = critic(train[0][rows], train[1][rows])
-    if scores.shape != (size, size):
-        raise InputError(
-            f"Expected scores of shape {(size, size)} from the critic; got {tuple(scores.shape)}. "
-            "A critic takes x (n, p) and y (m, q) and gives one score for each pair, (n, m)."
-        )
-    if bound.running is not None:
+        found = scoring.all_pairs(critic, train[0][rows], train[1][rows], bound.aim_reads)
+    average = None
+    if bound.average is not None:
         with torch.no_grad():
-            previous = scores.new_tensor(state.log_average)
-            average = moving_log_average(previous, bound.running(scores), config.ma_rate)
+            previous = found.rows.new_tensor(state.log_average)
+            average = moving_log_average(previous, bound.average(found), config.ma_rate)
         state.log_average = float(average)
-        objective = bound.objective(scores, average)  # type: ignore[misc]
-    else:
-        objective = (bound.objective or bound.estimate)(scores)
+    objective = bound.aim(found, average)
     optimiser.zero_grad()
     (-objective).backward()
     optimiser.step()

@@ -1,0 +1,131 @@
+"""The contract of a critic that scores all pairs: what is done once a row, and what once a pair.
+
+Any module that gives scores (n, m) of x (n, p) and y (m, q) is a critic. One that is a `Critic`
+says besides what it can do row by row, so that all pairs can be scored in tiles (`scoring`)
+without doing that again in every tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+__all__ = [
+    "Critic",
+    "Product",
+    "Rows",
+    "encode",
+    "leaves",
+    "like",
+    "pair",
+    "product",
+    "split",
+    "width",
+]
+
+TILE = 1 << 18  # numbers that pairs of a tile take: 1 MiB, so that they stay in cache
+
+Rows: TypeAlias = Any  # what is known of each row: a tensor (n, ...), or a tuple of such
+
+
+class Critic(nn.Module):
+    """Scores in two steps, `encode` for rows and `pair` for pairs.
+
+    `width` counts the numbers that a pair takes while it is scored, so that tiles fit the cache.
+    """
+
+    width = 1
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """What pairs need to know of the rows of x (n, p), and of y (m, q)."""
+        raise NotImplementedError
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """Scores (n, m) of n encoded rows of x against m of y."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Scores (n, m) of x (n, p) against y (m, q); without gradients in blocks of rows."""
+        a, b = self.encode(x, y)
+        step = len(x) if torch.is_grad_enabled() else max(1, TILE // max(1, len(y) * self.width))
+        if step >= len(x):
+            return self.pair(a, b)
+        return torch.cat([self.pair(block, b) for block in split(a, step)])
+
+
+class Product(Critic):
+    """A critic whose scores are inner products: `encode` gives one (n, k) and one (m, k)."""
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """One matrix product for all pairs."""
+        return a[0] @ b[0].T
+
+
+def product(g: Tensor, h: Tensor, own_x: Tensor, own_y: Tensor) -> tuple[Rows, Rows]:
+    """What a `Product` encodes if scores are g . h + own_x + own_y: two columns more a side.
+
+    g is (n, k), h (m, k), own_x (n,) and own_y (m,).
+
+    Example:
+        >>> (left,), (right,) = product(*torch.ones(2, 1, 2), *torch.tensor([[0.5], [0.25]]))
+        >>> left @ right.T
+        tensor([[2.7500]])
+    """
+    left = torch.cat([g, torch.stack([own_x, torch.ones_like(own_x)], 1)], 1)
+    right = torch.cat([h, torch.stack([torch.ones_like(own_y), own_y], 1)], 1)
+    return (left,), (right,)
+
+
+def encode(critic: nn.Module, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+    """What pairs need to know of the rows: of a module that is no `Critic`, the rows themselves.
+
+    Example:
+        >>> [len(rows) for rows in encode(nn.Identity(), torch.zeros(4, 1), torch.zeros(5, 1))]
+        [1, 1]
+    """
+    return critic.encode(x, y) if isinstance(critic, Critic) else ((x,), (y,))
+
+
+def pair(critic: nn.Module, a: Rows, b: Rows) -> Tensor:
+    """Scores (n, m) of rows that `encode` has prepared."""
+    scores: Tensor = critic.pair(a, b) if isinstance(critic, Critic) else critic(*a, *b)
+    return scores
+
+
+def width(critic: nn.Module) -> int:
+    """How many numbers a pair takes while it is scored; of a module that is no `Critic` unknown."""
+    return critic.width if isinstance(critic, Critic) else 1
+
+
+def split(rows: Rows, size: int) -> Sequence[Rows]:
+    """Encoded rows in blocks of `size`, the last of which may be smaller.
+
+    Example:
+        >>> [len(block[0]) for block in split((torch.zeros(5, 2),), 3)]
+        [3, 2]
+    """
+    if isinstance(rows, Tensor):
+        return rows.split(size)
+    return list(zip(*(split(part, size) for part in rows), strict=True))
+
+
+def leaves(rows: Rows) -> list[Tensor]:
+    """The tensors of encoded rows, one after the other.
+
+    Example:
+        >>> [len(leaf) for leaf in leaves(((torch.zeros(3), torch.zeros(3, 2)),))]
+        [3, 3]
+    """
+    if isinstance(rows, Tensor):
+        return [rows]
+    return [leaf for part in rows for leaf in leaves(part)]
+
+
+def like(rows: Rows, tensors: Iterator[Tensor]) -> Rows:
+    """Encoded rows of the same form as `rows`, of other tensors."""
+    if isinstance(rows, Tensor):
+        return next(tensors)
+    return tuple(like(part, tensors) for part in rows)

@@ -1,0 +1,256 @@
+"""A critic over all pairs of rows, in tiles: no (n, m) matrix is ever in memory.
+
+A tile's pairs fit the cache; of its scores only log sums over rows and columns are kept, in both
+directions at once (`sums`). With gradients, each tile is scored again in the backward pass, so that
+a batch of any size can be trained. Rows are encoded once (`pairs`). The order of tiles is fixed:
+same rows, same threads, same bits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from infobound import pairs, sums
+from infobound.bounds import Bound
+from infobound.errors import InputError
+from infobound.pairs import Rows
+from infobound.sums import Reads, Sums
+
+__all__ = ["all_pairs", "terms", "value"]
+
+DENSE = 1 << 24  # numbers that pairs may take with gradients before they are scored in tiles
+
+
+class Tile(NamedTuple):
+    """Encoded rows of x from `top` on, and of y from `left` on."""
+
+    top: int
+    left: int
+    a: Rows
+    b: Rows
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """All pairs of encoded rows."""
+
+    critic: nn.Module
+    a: Rows
+    b: Rows
+    n: int
+    m: int
+
+    @classmethod
+    def encoded(cls, critic: nn.Module, x: Tensor, y: Tensor) -> _Pairs:
+        n, m = len(x), len(y)
+        if not (1 <= n <= m and m >= 2):
+            raise InputError(
+                f"Expected at least as many rows of y as of x, and two; got {n} and {m}. The y of "
+                "row i of x is row i: score more rows at once, or exchange x and y."
+            )
+        return cls(critic, *pairs.encode(critic, x, y), n, m)
+
+    def tiles(self, size: tuple[int, int] | None) -> Iterator[Tile]:
+        """One line of tiles after the other; squares that fit the cache if no size is given."""
+        side = math.isqrt(pairs.TILE // pairs.width(self.critic)) or 1
+        height, breadth = size or (side, side)
+        for i, a in enumerate(pairs.split(self.a, height)):
+            for j, b in enumerate(pairs.split(self.b, breadth)):
+                yield Tile(i * height, j * breadth, a, b)
+
+    def scores(self, tile: Tile) -> Tensor:
+        scores = pairs.pair(self.critic, tile.a, tile.b)
+        shape = (len(pairs.leaves(tile.a)[0]), len(pairs.leaves(tile.b)[0]))
+        if scores.shape != shape:
+            raise InputError(
+                f"Expected scores of shape {shape} from the critic; got {tuple(scores.shape)}. "
+                "A critic takes x (n, p) and y (m, q) and gives one score for each pair, (n, m)."
+            )
+        return scores
+
+    def part(self, tile: Tile, reads: Reads | None) -> Sums:
+        """Of a tile: the positives in it, and its rows' and columns' log sums."""
+        scores, diagonal = self.scores(tile), tile.top - tile.left
+        positives = scores.diagonal(diagonal).clone()  # a view would keep the tile in memory
+        return Sums(positives, *sums.of_tile(scores, diagonal, self.m, reads))
+
+    def sums(self, reads: Reads | None, size: tuple[int, int] | None) -> Sums:
+        """Of all tiles together."""
+        positives: list[Tensor] = []
+        lines: dict[int, list[Sequence[Tensor]]] = defaultdict(list)
+        stacks: dict[int, list[Tensor]] = defaultdict(list)
+        for tile in self.tiles(size):
+            part = self.part(tile, reads)
+            positives.append(part.positives)
+            lines[tile.top].append((part.rows, *part.others))
+            stacks[tile.left].append(part.columns)
+        merged = [map(sums.merge, zip(*line, strict=True)) for line in lines.values()]
+        rows, *others = (torch.cat(parts) for parts in zip(*merged, strict=True))
+        columns = torch.cat([sums.merge(parts) for parts in stacks.values()])
+        return Sums(torch.cat(positives), rows, columns, tuple(others))
+
+
+class _Recomputed(torch.autograd.Function):
+    """The sums of all tiles; in the backward pass each tile is scored again, with its gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, every: _Pairs, reads: Reads | None, size: tuple[int, int] | None, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        ctx.every, ctx.reads, ctx.size = every, reads, size
+        ctx.seed = int(torch.randint(1 << 62, ()))  # dropout must be the same the second time
+        with _seeded(ctx.seed, tensors[0].device):
+            found = every.sums(reads, size)
+        ctx.save_for_backward(*found.parts())
+        return tuple(found.parts())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        every: _Pairs = ctx.every
+        whole, slope = Sums.made(ctx.saved_tensors), Sums.made(slopes)
+        weights = [p for p in every.critic.parameters() if p.requires_grad]
+        encoded = [*pairs.leaves(every.a), *pairs.leaves(every.b)]
+        totals = [torch.zeros_like(tensor) for tensor in (*encoded, *weights)]
+        with _seeded(ctx.seed, totals[0].device):
+            for tile in every.tiles(ctx.size):
+                for (place, gradient), total in zip(
+                    _gradients(every, tile, ctx.reads, whole, slope, weights), totals, strict=True
+                ):
+                    if gradient is not None:
+                        total[place] += gradient
+        needed = ctx.needs_input_grad[3:]
+        return None, None, None, *(t if n else None for t, n in zip(totals, needed, strict=True))
+
+
+def _gradients(
+    every: _Pairs,
+    tile: Tile,
+    reads: Reads | None,
+    whole: Sums,
+    slope: Sums,
+    weights: Sequence[Tensor],
+) -> Iterator[tuple[slice, Tensor | None]]:
+    """What one tile adds to the gradients of encoded rows and of weights, and in which places.
+
+    By the chain rule of the merged log sums: `slope` are the slopes by the sums `whole`.
+    """
+    own = [[leaf.detach().requires_grad_() for leaf in pairs.leaves(s)] for s in (tile.a, tile.b)]
+    a, b = (pairs.like(s, iter(leaves)) for s, leaves in zip((tile.a, tile.b), own, strict=True))
+    with torch.enable_grad():
+        part = every.part(Tile(tile.top, tile.left, a, b), reads)
+    i = slice(tile.top, tile.top + len(part.rows))
+    j = slice(tile.left, tile.left + len(part.columns))
+    start = max(tile.top, tile.left)
+    through = [slope.positives[start : start + len(part.positives)]]
+    here = (sums.cut(whole, i, j).parts(), sums.cut(slope, i, j).parts())
+    for log_sums, total, steep in list(zip(part.parts(), *here, strict=True))[1:]:
+        through.append(steep * (log_sums.detach() - total).exp())
+    inputs = [*own[0], *own[1], *weights]
+    found = torch.autograd.grad(part.parts(), inputs, through, allow_unused=True)
+    places = [i] * len(own[0]) + [j] * len(own[1]) + [slice(None)] * len(weights)
+    return zip(places, found, strict=True)
+
+
+@contextlib.contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Random numbers from this seed, without a trace in the global state."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def all_pairs(
+    critic: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    reads: Reads | None = None,
+    *,
+    tile: tuple[int, int] | None = None,
+) -> Sums:
+    """What bounds read of the scores of all pairs; differentiable.
+
+    Args:
+        critic: scores (n, m) of x (n, p) and y (m, q).
+        x: (n, p).
+        y: (m, q), n <= m; row i of y belongs to row i of x.
+        reads: what is summed besides e^f: `Bound.reads` or `Bound.goal_reads`.
+        tile: rows and columns scored at once; as many as fit the cache if not given. Few pairs with
+            gradients are scored at once.
+
+    Raises:
+        InputError: scores of another shape than (n, m), or n > m.
+
+    Source: Chen et al. 2016, https://arxiv.org/abs/1604.06174 (recomputation); the log sums are
+    merged as in Milakov and Gimelshein 2018, https://arxiv.org/abs/1805.02867.
+
+    Example:
+        >>> from infobound.critics import Bilinear
+        >>> x = torch.ones(1000, 1)
+        >>> all_pairs(Bilinear(1, 1), x, x, tile=(100, 300)).rows[0]  # log 999
+        tensor(6.9068, grad_fn=<SelectBackward0>)
+    """
+    every = _Pairs.encoded(critic, x, y)
+    if not torch.is_grad_enabled():
+        return every.sums(reads, tile)
+    if tile is None and every.n * every.m * pairs.width(critic) <= DENSE:
+        return every.part(Tile(0, 0, every.a, every.b), reads)
+    weights = [p for p in critic.parameters() if p.requires_grad]
+    tensors = [*pairs.leaves(every.a), *pairs.leaves(every.b), *weights]
+    return Sums.made(_Recomputed.apply(every, reads, tile, *tensors))
+
+
+def value(critic: nn.Module, bound: Bound, x: Tensor, y: Tensor) -> Tensor:
+    """The bound over all pairs, a scalar, nats; differentiable.
+
+    Example:
+        >>> from infobound.bounds import BOUNDS
+        >>> from infobound.critics import Bilinear
+        >>> value(Bilinear(1, 1), BOUNDS["infonce"], torch.ones(9, 1), torch.ones(9, 1)).item()
+        0.0
+    """
+    return bound.of(all_pairs(critic, x, y, bound.reads)).mean()
+
+
+@torch.no_grad()
+def terms(
+    critic: nn.Module, bounds: Sequence[Bound], x: Tensor, y: Tensor
+) -> tuple[Tensor, list[Tensor]]:
+    """The positives' scores (n,) and each bound's terms (n,), nats, as of `Bound.terms`.
+
+    All pairs are scored twice: what a row does as a negative is known when all sums are. At most
+    one of the bounds may read more than e^f.
+
+    Example:
+        >>> from infobound.bounds import BOUNDS
+        >>> from infobound.critics import Bilinear
+        >>> x = torch.ones(9, 1)
+        >>> positives, (found,) = terms(Bilinear(1, 1), [BOUNDS["infonce"]], x, x)
+        >>> found.shape
+        torch.Size([9])
+    """
+    every = _Pairs.encoded(critic, x, y)
+    reads = next((bound.reads for bound in bounds if bound.reads is not None), None)
+    found = every.sums(reads, None)
+    weights = [bound.weights(found) for bound in bounds]
+    together = sums.stacked(weights)
+    on_rows, on_columns = torch.zeros_like(together.rows), torch.zeros_like(together.columns)
+    for tile in every.tiles(None):
+        scores = every.scores(tile)
+        i = slice(tile.top, tile.top + scores.shape[0])
+        j = slice(tile.left, tile.left + scores.shape[1])
+        parts = (sums.cut(found, i, j), sums.cut(together, i, j))
+        rows, columns = sums.influence(scores, tile.top - tile.left, every.m, reads, *parts)
+        on_rows[:, i] += rows
+        on_columns[:, j] += columns
+    both = zip(bounds, weights, on_rows, on_columns, strict=True)
+    return found.positives, [b.of(found) + b.shared(w, *on) for b, w, *on in both]
