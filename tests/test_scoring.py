@@ -213,7 +213,7 @@ def test_dropout_is_the_same_when_a_tile_is_scored_again():
         torch.manual_seed(0)
         moved.append(bounds.BOUNDS["dv"].aim(scoring.all_pairs(module, x, y, tile=(8, 9))))
         weight.data[0, 0] -= sign * step
-    assert slope[0, 0] == pytest.approx(float(moved[0] - moved[1]) / 2 / step, rel=1e-5)
+    assert slope[0, 0] == pytest.approx(float((moved[0] - moved[1]).detach()) / 2 / step, rel=1e-5)
 
 
 MEMORY = """
