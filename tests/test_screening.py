@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.special import entr
-from scipy.stats import norm
+from scipy.stats import norm, rankdata
 
 from infobound import screening
 from infobound.data import as_pair
@@ -200,3 +200,10 @@ def test_heavy_tails_and_counts_are_no_strays():
         )
         said += bool(screening.strays(screening.columns(rows)))
     assert said <= 2
+
+
+def test_ties_share_their_ranks_as_in_scipy():
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([rng.integers(0, 9, 50), rng.normal(size=50), np.full(50, -0.0)])
+    for column in rows.T:
+        assert np.array_equal(screening._mid_ranks(column), rankdata(column))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 import torch
-from scipy import special, stats
+from scipy import special
 from torch import Tensor
 
 from infobound import pairs
@@ -180,7 +180,7 @@ class StudentCopula(Critic):
     @classmethod
     def _quantiles(cls, degrees: float) -> Tensor:
         grid = torch.linspace(-cls.reach, cls.reach, 1801, dtype=torch.float64)
-        return torch.from_numpy(stats.t.ppf(special.ndtr(grid.numpy()), degrees))
+        return torch.from_numpy(special.stdtrit(degrees, special.ndtr(grid.numpy())))
 
     @classmethod
     def _spread(cls, scores: Tensor, table: Tensor) -> Tensor:

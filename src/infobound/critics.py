@@ -37,7 +37,9 @@ STEEP = 40.0  # up to which e^(a + b) = e^a e^b is safe in float32, for a and b 
 
 def _linear(inputs: int, outputs: int, std: float, generator: torch.Generator | None) -> nn.Linear:
     """A layer drawn from `generator` alone: N(0, std^2) and biases 0, or scaled by fan-in."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    layer = nn.Linear(inputs, outputs, device="meta")  # draws nothing; skip_init imports sympy
+    layer.weight = nn.Parameter(torch.empty(outputs, inputs))
+    layer.bias = nn.Parameter(torch.empty(outputs))
     with torch.no_grad():
         if std > 0:
             layer.weight.normal_(0, std, generator=generator)

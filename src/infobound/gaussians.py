@@ -14,7 +14,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from infobound.errors import InputError
@@ -109,6 +108,8 @@ def _mixture_mi(d: int, rho: float) -> float:
     if rho == 0:
         return 0.0
     rho = abs(rho)
+    from scipy import stats  # late: estimates need none of it, and it is slow to import
+
     chi = stats.chi2(d)
     scale = rho / (1 - rho**2)
 

@@ -17,7 +17,6 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from infobound.errors import InputError
@@ -241,6 +240,8 @@ def _chi_nodes(d: int, points: int = 400) -> tuple[np.ndarray, np.ndarray]:
 
     In the length itself the density is smooth at 0 for every d.
     """
+    from scipy import stats  # late: estimates need none of it, and it is slow to import
+
     chi = stats.chi2(d)
     nodes, weights = np.polynomial.legendre.leggauss(points)
     top = math.sqrt(float(chi.isf(1e-16)))

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.stats import rankdata
 
 from infobound.data import LEVELS, Pair, levels
 
@@ -202,9 +201,15 @@ def _on_grid(values: np.ndarray) -> bool:
     return bool(np.all(np.abs(steps - np.round(steps)) < 1e-3))
 
 
+def _mid_ranks(column: np.ndarray) -> np.ndarray:
+    """Ranks from 1 of a column (n,), ties shared out."""
+    _, which, counts = np.unique(column, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[which])
+
+
 def _ranks(rows: np.ndarray) -> np.ndarray:
     """Mid-ranks of rows (n, d) by column, mean 0, variance 1; zeros for a constant column."""
-    ranks = rankdata(rows, axis=0)
+    ranks = np.column_stack([_mid_ranks(column) for column in rows.T])
     ranks -= ranks.mean(axis=0)
     spread = ranks.std(axis=0)
     return np.asarray(ranks / np.where(spread > 0, spread, 1))

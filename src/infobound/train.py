@@ -22,6 +22,7 @@ from infobound import scoring
 from infobound.bounds import Bound, moving_log_average
 from infobound.config import Config
 from infobound.errors import InputError
+from infobound.optimisers import AdamW
 from infobound.runs import Run
 
 __all__ = ["COLUMNS", "Fit", "Interrupted", "Progress", "Rows", "device", "fit", "value"]
@@ -177,7 +178,7 @@ def fit(
             "Expected a critic with parameters that require gradients; got one without any. "
             "Unfreeze some, or evaluate it: BOUNDS['infonce'].estimate(critic(x, y))."
         )
-    optimiser = torch.optim.AdamW(
+    optimiser = AdamW(
         parameters, lr=config.lr, betas=(config.b1, config.b2), weight_decay=config.weight_decay
     )
     generator = torch.Generator().manual_seed(seed)
@@ -230,7 +231,7 @@ def _step(
     train: Rows,
     config: Config,
     parameters: list[nn.Parameter],
-    optimiser: torch.optim.Optimizer,
+    optimiser: AdamW,
     generator: torch.Generator,
     state: _State,
 ) -> None:
@@ -333,7 +334,7 @@ def _save(
     run: Run,
     name: str,
     critic: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    optimiser: AdamW,
     generator: torch.Generator,
     state: _State,
 ) -> None:
@@ -360,7 +361,7 @@ def _load(
     run: Run,
     name: str,
     critic: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    optimiser: AdamW,
     generator: torch.Generator,
     state: _State,
 ) -> None:

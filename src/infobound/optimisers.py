@@ -1,0 +1,106 @@
+"""AdamW without PyTorch's compiler: the functional form of the optimiser and the state it needs.
+
+`torch.optim.AdamW(...)` imports `torch._dynamo` when it is made, which takes longer than many an
+estimate. The arithmetic here is PyTorch's own function, so the weights are the same to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.adamw import adamw
+
+__all__ = ["AdamW"]
+
+
+class AdamW:
+    """Adam with decoupled weight decay; `state_dict` has the layout of `torch.optim.AdamW`'s.
+
+    Args:
+        params: the tensors that `step` changes in place.
+        lr: learning rate; `param_groups[0]["lr"]` may be set between steps.
+        betas: decay of the first and of the second moment.
+        weight_decay: 0 gives Adam.
+
+    Source: Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101.
+
+    Example:
+        >>> weight = torch.ones(1, requires_grad=True)
+        >>> optimiser = AdamW([weight], lr=0.1)
+        >>> weight.sum().backward()
+        >>> optimiser.step()
+        >>> round(weight.item(), 4)
+        0.9
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        *,
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 0.0,
+        eps: float = 1e-8,
+    ) -> None:
+        group = {"params": list(params), "lr": lr, "betas": betas}
+        self.param_groups: list[dict[str, Any]] = [
+            group | {"weight_decay": weight_decay, "eps": eps}
+        ]
+        self.state: dict[int, dict[str, Tensor]] = {}
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for tensor in self.param_groups[0]["params"]:
+            tensor.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One step along the gradients; tensors without one stay as they are."""
+        group = self.param_groups[0]
+        moved = [(k, p) for k, p in enumerate(group["params"]) if p.grad is not None]
+        states = [self.state.setdefault(k, _start(p)) for k, p in moved]
+        adamw(
+            [p for _, p in moved],
+            [p.grad for _, p in moved],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [state["step"] for state in states],
+            amsgrad=False,
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            maximize=False,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The moments by the tensor's position, and the settings."""
+        group = self.param_groups[0]
+        return {
+            "state": self.state,
+            "param_groups": [group | {"params": list(range(len(group["params"])))}],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave, copied and put where each tensor is."""
+        tensors = self.param_groups[0]["params"]
+        self.param_groups[0] |= {**state["param_groups"][0], "params": tensors}
+        self.state = {
+            k: {name: _place(name, value, tensors[k]) for name, value in moments.items()}
+            for k, moments in state["state"].items()
+        }
+
+
+def _start(tensor: Tensor) -> dict[str, Tensor]:
+    zeros = {name: torch.zeros_like(tensor) for name in ("exp_avg", "exp_avg_sq")}
+    return {"step": torch.tensor(0.0), **zeros}
+
+
+def _place(name: str, value: Tensor, tensor: Tensor) -> Tensor:
+    """A copy beside its tensor; the count of steps stays where the CPU reads it."""
+    return value.detach().clone() if name == "step" else value.to(tensor, copy=True)
