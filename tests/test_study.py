@@ -420,6 +420,39 @@ def test_a_python_without_benchmark_mi_is_named():
         peers.PEERS["bmi-cca"].version(where)
 
 
+FAKE_MIST = """
+import random, numpy, torch
+def estimate_mi(data, *, estimator, hidden_dims, verbose, logger):
+    drawn = [float(d) for d in (random.random(), numpy.random.rand(), torch.rand(()))]
+    return sum(drawn) + (estimator == "smile") * 10 + len(data[0])
+"""
+
+
+def test_torch_mist_runs_in_its_own_python_and_follows_the_seed(tmp_path):
+    (tmp_path / "torch_mist.py").write_text(FAKE_MIST)
+    python = tmp_path / "python"  # as a Python that finds the module, whatever `-I` shuts out
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); s = sys.argv; sys.argv = s[3:]"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}; exec(s[3])" "$@"\n')
+    python.chmod(0o755)
+    where, rows = peers.Where(torch_mist_python=python), np.zeros((30, 2))
+    names = ("torch-mist-infonce", "torch-mist-infonce", "torch-mist-smile")
+    one, other, smile = (
+        peers.estimate(name, rows, rows, seed=seed, where=where)[0]
+        for name, seed in zip(names, (0, 1, 0), strict=True)
+    )
+    assert 30 < one < 33
+    assert one != other
+    assert smile == pytest.approx(one + 10)
+
+
+def test_a_missing_torch_mist_says_how_to_get_it():
+    with pytest.raises(InputError, match=r"--torch-mist-python PATH.*pip install torch-mist"):
+        peers.PEERS["torch-mist-smile"].version(peers.Where())
+    where = peers.Where(torch_mist_python=Path(sys.executable))
+    with pytest.raises(InputError, match=r"No module named 'torch_mist'.*pip install"):
+        peers.PEERS["torch-mist-smile"].version(where)
+
+
 # The command and the figures
 
 

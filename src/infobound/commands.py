@@ -284,11 +284,14 @@ class StudyCommand:
     """Take rows from the npz files of this directory (x, y, mi in nats) instead of drawing."""
     peers: tuple[str, ...] = ()
     """Other people's estimators on the same samples: sklearn, ennemi (one column each), bmi-ksg,
-    bmi-infonce, bmi-cca (with --bmi-python), neuralmi (with --neuralmi)."""
+    bmi-infonce, bmi-cca (with --bmi-python), neuralmi (with --neuralmi), torch-mist-infonce,
+    torch-mist-smile (with --torch-mist-python)."""
     bmi_python: Path | None = None
     """The Python of an environment with benchmark-mi."""
     neuralmi: Path | None = None
     """A checkout of NeuralMI."""
+    torch_mist_python: Path | None = None
+    """The Python of an environment with torch-mist."""
     out: Path = Path("runs/study")
     """Directory for the table, the summary and the figures. The same command again continues, a
     larger one extends."""
@@ -313,7 +316,7 @@ class StudyCommand:
                 tasks=self.tasks,
                 files=self.files,
                 peers=self.peers,
-                where=peers.Where(self.bmi_python, self.neuralmi),
+                where=peers.Where(self.bmi_python, self.neuralmi, self.torch_mist_python),
                 jobs=self.jobs,
                 config=self.config,
                 overwrite=self.overwrite,

@@ -42,11 +42,12 @@ class Where:
     """Where the peers are that this environment cannot hold.
 
     `bmi_python` is the Python of an environment with benchmark-mi; `neuralmi` a checkout of
-    NeuralMI.
+    NeuralMI; `torch_mist_python` the Python of an environment with torch-mist.
     """
 
     bmi_python: Path | None = None
     neuralmi: Path | None = None
+    torch_mist_python: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,28 @@ from neural_mi import Output, Split
 with open("value.json", "w") as file:
     json.dump({"version": f"NeuralMI {neural_mi.__version__}"}, file)
 """
+TORCH_MIST = """
+import json, random, sys, time
+import numpy as np
+import torch
+from torch_mist import estimate_mi
+kind, seed, rows = sys.argv[1], int(sys.argv[2]), np.load("rows.npz")
+for module in (random, np.random):
+    module.seed(seed)
+torch.manual_seed(seed)
+start = time.perf_counter()
+value = estimate_mi((rows["x"], rows["y"]), estimator=kind, hidden_dims=[128], verbose=False,
+                    logger=False)
+with open("value.json", "w") as file:
+    json.dump({"mi": float(value), "seconds": time.perf_counter() - start}, file)
+"""
+TORCH_MIST_VERSION = """
+import importlib.metadata, json
+import torch_mist
+found = [f"{name} {importlib.metadata.version(name)}" for name in ("torch-mist", "torch")]
+with open("value.json", "w") as file:
+    json.dump({"version": ", ".join(found)}, file)
+"""
 
 
 def _elsewhere(
@@ -205,6 +228,29 @@ def _neuralmi(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[fl
     return found["mi"], found["seconds"]
 
 
+def _torch_mist(kind: str) -> Callable[[np.ndarray, np.ndarray, int, Where], tuple[float, float]]:
+    """One of torch-mist's estimators, its hidden layer that of its manual, its defaults otherwise.
+
+    Source: https://github.com/mfederici/torch-mist.
+    """
+
+    def run(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[float, float]:
+        rows = {"x": x.astype(np.float32), "y": y.astype(np.float32)}
+        found = _elsewhere(_torch_mist_python(where), TORCH_MIST, kind, str(seed), rows=rows)
+        return found["mi"], found["seconds"]
+
+    return run
+
+
+def _torch_mist_python(where: Where) -> Path:
+    if where.torch_mist_python is None:
+        raise InputError(
+            "Expected --torch-mist-python PATH, the Python of an environment with torch-mist, for "
+            f"the peers torch-mist-*; got none. {TORCH_MIST_REMEDY}"
+        )
+    return where.torch_mist_python.absolute()
+
+
 def _python(where: Where) -> Path:
     if where.bmi_python is None:
         raise InputError(
@@ -226,6 +272,10 @@ def _checkout(where: Where) -> Path:
 BMI_REMEDY = (
     "Make one: python -m venv bmi-env && bmi-env/bin/python -m pip install benchmark-mi "
     "'jax==0.4.30' 'jaxlib==0.4.30', then --bmi-python bmi-env/bin/python."
+)
+TORCH_MIST_REMEDY = (
+    "Make one: python -m venv mist-env && mist-env/bin/python -m pip install torch-mist pandas, "
+    "then --torch-mist-python mist-env/bin/python."
 )
 NEURALMI_REMEDY = (
     "git clone https://github.com/eslam-abdelaleem/NeuralMI, then --neuralmi NeuralMI; a version "
@@ -259,6 +309,18 @@ def _bmi_version(where: Where) -> str:
         ) from error
 
 
+@lru_cache
+def _torch_mist_version(where: Where) -> str:
+    python = _torch_mist_python(where)
+    try:
+        return _elsewhere(python, TORCH_MIST_VERSION)["version"]
+    except (OSError, PeerError) as error:
+        raise InputError(
+            f"Expected {python} to be a Python with torch-mist; importing it there failed: "
+            f"{error}. {TORCH_MIST_REMEDY}"
+        ) from error
+
+
 def _neuralmi_version(where: Where) -> str:
     checkout = _checkout(where)
     try:
@@ -278,4 +340,6 @@ PEERS: dict[str, Peer] = {
     "bmi-infonce": Peer(_bmi_version, _bmi("infonce"), "benchmark-mi's InfoNCE"),
     "bmi-cca": Peer(_bmi_version, _bmi("cca"), "benchmark-mi's canonical correlations"),
     "neuralmi": Peer(_neuralmi_version, _neuralmi, "NeuralMI, mode estimate, random split"),
+    "torch-mist-infonce": Peer(_torch_mist_version, _torch_mist("infonce"), "torch-mist's InfoNCE"),
+    "torch-mist-smile": Peer(_torch_mist_version, _torch_mist("smile"), "torch-mist's default"),
 }
