@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -84,19 +83,15 @@ class _Pairs:
         return Sums(positives, *sums.of_tile(scores, diagonal, self.m, reads))
 
     def sums(self, reads: Reads | None, size: tuple[int, int] | None) -> Sums:
-        """Of all tiles together."""
-        positives: list[Tensor] = []
-        lines: dict[int, list[Sequence[Tensor]]] = defaultdict(list)
-        stacks: dict[int, list[Tensor]] = defaultdict(list)
+        """Of all tiles together, without gradients; nothing of a tile is kept."""
+        totals: Sums | None = None
         for tile in self.tiles(size):
             part = self.part(tile, reads)
-            positives.append(part.positives)
-            lines[tile.top].append((part.rows, *part.others))
-            stacks[tile.left].append(part.columns)
-        merged = [map(sums.merge, zip(*line, strict=True)) for line in lines.values()]
-        rows, *others = (torch.cat(parts) for parts in zip(*merged, strict=True))
-        columns = torch.cat([sums.merge(parts) for parts in stacks.values()])
-        return Sums(torch.cat(positives), rows, columns, tuple(others))
+            if totals is None:
+                totals = sums.empty(self.n, self.m, part)
+            sums.add(totals, part, tile.top, tile.left)
+        assert totals is not None
+        return totals
 
 
 class _Recomputed(torch.autograd.Function):

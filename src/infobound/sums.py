@@ -2,7 +2,7 @@
 
 The contract of scores: `scores[i, j] = f(x_i, y_j)`, (n, m) with n <= m, positives on the diagonal,
 every other entry a negative (columns j >= n are further draws of y). The scores may be at hand as
-one matrix (`of`) or come in tiles (`of_tile`), whose log sums are put together by `merge`.
+one matrix (`of`) or come in tiles (`of_tile`), whose log sums are put together by `add`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from torch import Tensor
 
 from infobound.errors import InputError
 
-__all__ = ["Reads", "Sums", "cut", "influence", "merge", "nothing", "of", "of_tile", "stacked"]
+__all__ = [
+    *("Reads", "Sums"),
+    *("add", "cut", "empty", "influence", "nothing", "of", "of_tile", "stacked"),
+]
 
 SPAN = 40.0  # nats by which peaks of rows and columns may differ and still share one exponential
 
@@ -81,14 +84,28 @@ def of_tile(
     return rows, columns, others
 
 
-def merge(parts: Sequence[Tensor]) -> Tensor:
-    """The log sums (n,) of the parts' log sums (n,) each.
+def empty(n: int, m: int, like: Sums) -> Sums:
+    """Sums over nothing, for scores (n, m); of the kind and with as many others as `like`."""
+    lengths = [n, n, m, *(n for _ in like.others)]
+    nil = nothing(like.rows)
+    return Sums.made([p.new_full((k,), nil) for p, k in zip(like.parts(), lengths, strict=True)])
+
+
+def add(total: Sums, part: Sums, top: int, left: int) -> None:
+    """Add in place the sums of a tile that begins at row `top` and column `left`.
 
     Example:
-        >>> merge([torch.zeros(1), torch.zeros(1)])  # log 2
-        tensor([0.6931])
+        >>> part = of(torch.zeros(1, 2))
+        >>> total = empty(2, 3, part)
+        >>> add(total, part, 0, 0)
+        >>> total.rows[0], total.columns[1]  # log 1 each
+        (tensor(0.), tensor(0.))
     """
-    return parts[0] if len(parts) == 1 else torch.stack(list(parts)).logsumexp(0)
+    start = max(top, left)
+    total.positives[start : start + len(part.positives)] = part.positives
+    here = cut(total, slice(top, top + len(part.rows)), slice(left, left + len(part.columns)))
+    for log_sums, more in zip(here.parts()[1:], part.parts()[1:], strict=True):
+        torch.logaddexp(log_sums, more, out=log_sums)
 
 
 def cut(sums: Sums, rows: slice, columns: slice) -> Sums:
