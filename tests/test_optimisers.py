@@ -32,7 +32,7 @@ def equal(one, two):
 
 def test_the_weights_are_those_of_pytorchs_optimiser_to_the_bit():
     ours, theirs = weights(), weights()
-    mine, reference = AdamW(ours, **SETTINGS), torch.optim.AdamW(theirs, **SETTINGS)
+    mine, reference = AdamW(ours, **SETTINGS), torch.optim.AdamW(theirs, fused=True, **SETTINGS)
     for _ in range(5):
         descend(ours, mine, 1)
         descend(theirs, reference, 1)
@@ -45,7 +45,11 @@ def test_the_weights_are_those_of_pytorchs_optimiser_to_the_bit():
         assert all(torch.equal(found["state"][k][name], value) for name, value in moments.items())
 
 
-@pytest.mark.parametrize("kind", [AdamW, torch.optim.AdamW])
+def fused(*args, **settings):
+    return torch.optim.AdamW(*args, fused=True, **settings)
+
+
+@pytest.mark.parametrize("kind", [AdamW, fused])
 def test_a_saved_state_of_either_is_gone_on_from(kind):
     whole, halted = weights(), weights()
     uninterrupted, first = AdamW(whole, **SETTINGS), kind(halted, **SETTINGS)

@@ -1,7 +1,8 @@
 """AdamW without PyTorch's compiler: the functional form of the optimiser and the state it needs.
 
 `torch.optim.AdamW(...)` imports `torch._dynamo` when it is made, which takes longer than many an
-estimate. The arithmetic here is PyTorch's own function, so the weights are the same to the bit.
+estimate. The arithmetic here is PyTorch's own function, so the weights are the same to the bit, and
+it is the fused one: one pass over each tensor instead of a dozen.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class AdamW:
         """One step along the gradients; tensors without one stay as they are."""
         group = self.param_groups[0]
         moved = [(k, p) for k, p in enumerate(group["params"]) if p.grad is not None]
-        states = [self.state.setdefault(k, _start(p)) for k, p in moved]
+        self.state |= {k: _start(p) for k, p in moved if k not in self.state}
+        states = [self.state[k] for k, _ in moved]
         adamw(
             [p for _, p in moved],
             [p.grad for _, p in moved],
@@ -69,6 +71,7 @@ class AdamW:
             [state["exp_avg_sq"] for state in states],
             [],
             [state["step"] for state in states],
+            fused=not any(p.is_complex() for _, p in moved),
             amsgrad=False,
             beta1=group["betas"][0],
             beta2=group["betas"][1],
@@ -98,9 +101,10 @@ class AdamW:
 
 def _start(tensor: Tensor) -> dict[str, Tensor]:
     zeros = {name: torch.zeros_like(tensor) for name in ("exp_avg", "exp_avg_sq")}
-    return {"step": torch.tensor(0.0), **zeros}
+    return {"step": torch.zeros((), device=tensor.device), **zeros}
 
 
 def _place(name: str, value: Tensor, tensor: Tensor) -> Tensor:
-    """A copy beside its tensor; the count of steps stays where the CPU reads it."""
-    return value.detach().clone() if name == "step" else value.to(tensor, copy=True)
+    """A copy beside its tensor; the count of steps is in float32 whatever the tensor is."""
+    dtype = torch.float32 if name == "step" else tensor.dtype
+    return value.detach().to(tensor.device, dtype, copy=True)
