@@ -117,3 +117,34 @@ def test_a_run_holds_the_graph_of_every_critic(tmp_path, critic):
     found = EventAccumulator(str(run.path / "tensorboard" / "fit")).Reload()
     assert found.Graph().node
     assert set(found.Tags()["scalars"]) == {"mi_list", "loss", "mi_held_out"}
+
+
+@pytest.mark.parametrize("n", [10, 16])  # shuffled; drawn until no row is twice in the batch
+def test_every_order_of_a_batch_is_as_likely(n):
+    generator = torch.Generator().manual_seed(0)
+    config, draws = SMALL.with_(batch_size=4), 12_000
+    rows = torch.stack([train._batch(n, config, generator) for _ in range(draws)])
+    counts = torch.bincount(rows[:, 0] * n + rows[:, 3], minlength=n * n).view(n, n)
+    assert (counts.diagonal() == 0).all()
+    expected = draws / (n * (n - 1))
+    chi = float(((counts - expected) ** 2 / expected).sum() - n * expected)
+    degrees = n * (n - 1) - 1
+    assert abs(chi - degrees) < 4 * (2 * degrees) ** 0.5
+
+
+def test_training_leaves_no_trace_in_the_global_random_state():
+    network = torch.nn.Sequential(
+        torch.nn.Linear(1, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 8)
+    )
+
+    class Noisy(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = network
+
+        def forward(self, x, y):
+            return self.network(x) @ y.expand(-1, 8).T
+
+    before = torch.get_rng_state()
+    train.fit(Noisy(), bounds.BOUNDS["infonce"], sample(50, 1), None, SMALL, seed=0)
+    assert torch.equal(before, torch.get_rng_state())

@@ -24,7 +24,7 @@ from infobound.errors import InputError
 from infobound.pairs import Rows
 from infobound.sums import Reads, Sums
 
-__all__ = ["all_pairs", "terms", "value"]
+__all__ = ["all_pairs", "seeded", "terms", "value"]
 
 DENSE = 1 << 24  # numbers that pairs may take with gradients before they are scored in tiles
 
@@ -103,7 +103,7 @@ class _Recomputed(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.every, ctx.reads, ctx.size = every, reads, size
         ctx.seed = int(torch.randint(1 << 62, ()))  # dropout must be the same the second time
-        with _seeded(ctx.seed, tensors[0].device):
+        with seeded(ctx.seed, tensors[0].device):
             found = every.sums(reads, size)
         ctx.save_for_backward(*found.parts())
         return tuple(found.parts())
@@ -116,7 +116,7 @@ class _Recomputed(torch.autograd.Function):
         weights = [p for p in every.critic.parameters() if p.requires_grad]
         encoded = [*pairs.leaves(every.a), *pairs.leaves(every.b)]
         totals = [torch.zeros_like(tensor) for tensor in (*encoded, *weights)]
-        with _seeded(ctx.seed, totals[0].device):
+        with seeded(ctx.seed, totals[0].device):
             for tile in every.tiles(ctx.size):
                 for (place, gradient), total in zip(
                     _gradients(every, tile, ctx.reads, whole, slope, weights), totals, strict=True
@@ -157,11 +157,30 @@ def _gradients(
 
 
 @contextlib.contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Random numbers from this seed, without a trace in the global state."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Random numbers from this seed, without a trace in the global state.
+
+    `torch.manual_seed` would seed devices that are not used, and format a traceback each time.
+
+    Example:
+        >>> with seeded(1, torch.device("cpu")):
+        ...     one = torch.rand(1)
+        >>> with seeded(1, torch.device("cpu")):
+        ...     bool(torch.rand(1) == one)
+        True
+    """
+    generators = [torch.default_generator]
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        generators.append(torch.cuda.default_generators[index])
+    before = [generator.get_state() for generator in generators]
+    try:
+        for generator in generators:
+            generator.manual_seed(seed)
         yield
+    finally:
+        for generator, state in zip(generators, before, strict=True):
+            generator.set_state(state)
 
 
 def all_pairs(

@@ -236,19 +236,14 @@ def _step(
     state: _State,
 ) -> None:
     """One batch, one step of the optimiser."""
-    n = len(train[0])
-    size = min(config.batch_size, n)
-    if config.replace:
-        rows = torch.randint(n, (size,), generator=generator)
-    else:
-        rows = torch.randperm(n, generator=generator)[:size]
-    rows = rows.to(train[0].device)
+    place = train[0].device
+    rows = _batch(len(train[0]), config, generator).to(place)
     for group in optimiser.param_groups:
         group["lr"] = config.lr * _rate(state.step, config)
     critic.train()
-    place = train[0].device
-    with torch.random.fork_rng([place] if place.type == "cuda" else []):
-        torch.manual_seed(generator.initial_seed() + state.step)  # dropout draws from global state
+    with scoring.seeded(
+        generator.initial_seed() + state.step, place
+    ):  # dropout draws from global state
         found = scoring.all_pairs(critic, train[0][rows], train[1][rows], bound.aim_reads)
     average = None
     if bound.average is not None:
@@ -267,6 +262,21 @@ def _step(
             for name, parameter in critic.named_parameters():
                 state.average[name].lerp_(parameter, rate)
     state.loss = -float(objective.detach())
+
+
+def _batch(n: int, config: Config, generator: torch.Generator) -> Tensor:
+    """Numbers of the rows of a batch, of n.
+
+    All orders are equally likely. Where repeats are rare, rows are drawn until there are none: n
+    rows need not be shuffled for a few.
+    """
+    size = min(config.batch_size, n)
+    if not config.replace and size**2 > n:
+        return torch.randperm(n, generator=generator)[:size]
+    while True:
+        rows = torch.randint(n, (size,), generator=generator)
+        if config.replace or len(rows.unique()) == size:
+            return rows
 
 
 def _weights(critic: nn.Module, state: _State) -> dict[str, Tensor]:
