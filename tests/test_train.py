@@ -57,6 +57,15 @@ def test_early_stopping_restores_the_best_weights_by_copy():
     assert again == done.history["validation"][best]
 
 
+def test_what_is_not_trained_stays_as_it_is():
+    critic = critics.build(1, 1, SMALL, torch.Generator().manual_seed(0))
+    critic.x.requires_grad_(False)
+    before = [p.clone() for p in critic.x.parameters()]
+    train.fit(critic, bounds.BOUNDS["infonce"], sample(100, 1), None, SMALL, seed=5)
+    assert all(map(torch.equal, before, critic.x.parameters()))
+    assert critic.y[-1].bias[-1] != 0
+
+
 def test_without_patience_the_last_weights_stay():
     done = fitted(SMALL)
     assert done.chosen == 60

@@ -172,7 +172,7 @@ def fit(
     """
     if config.patience and validation is None:
         config = config.with_(patience=0)
-    parameters = [p for p in critic.parameters() if p.requires_grad]
+    parameters: list[Tensor] = [p for p in critic.parameters() if p.requires_grad]
     if not parameters:
         raise InputError(
             "Expected a critic with parameters that require gradients; got one without any. "
@@ -184,7 +184,8 @@ def fit(
     generator = torch.Generator().manual_seed(seed)
     state = _State(log_average=math.log(config.ma_ef))
     if config.ema:
-        state.average = {k: v.detach().clone() for k, v in critic.named_parameters()}
+        named = critic.named_parameters()
+        state.average = {k: v.detach().clone() for k, v in named if v.requires_grad}
     writer = None
     if run is not None:
         _load(run, name, critic, optimiser, generator, state)
@@ -230,7 +231,7 @@ def _step(
     bound: Bound,
     train: Rows,
     config: Config,
-    parameters: list[nn.Parameter],
+    parameters: list[Tensor],
     optimiser: AdamW,
     generator: torch.Generator,
     state: _State,
@@ -241,9 +242,8 @@ def _step(
     for group in optimiser.param_groups:
         group["lr"] = config.lr * _rate(state.step, config)
     critic.train()
-    with scoring.seeded(
-        generator.initial_seed() + state.step, place
-    ):  # dropout draws from global state
+    # Dropout draws from the global state.
+    with scoring.seeded(generator.initial_seed() + state.step, place):
         found = scoring.all_pairs(critic, train[0][rows], train[1][rows], bound.aim_reads)
     average = None
     if bound.average is not None:
@@ -259,8 +259,7 @@ def _step(
     if config.ema:  # a rate that begins at 1 forgets the start, as Adam's correction does
         rate = max(1 - config.ema, 1 / (state.step + 1))
         with torch.no_grad():
-            for name, parameter in critic.named_parameters():
-                state.average[name].lerp_(parameter, rate)
+            torch._foreach_lerp_(list(state.average.values()), parameters, rate)
     state.loss = -float(objective.detach())
 
 
@@ -396,7 +395,8 @@ def _load(
         optimiser.load_state_dict({"state": moments, "param_groups": groups})
         generator.set_state(tensors["generator"])
         state.best_weights = {k: v.to(here[k]) for k, v in part("best").items()}
-        state.average = {k: v.to(here[k]) for k, v in part("average").items()}
+        average = part("average")  # in the parameters' order, which a file does not keep
+        state.average = {k: average[k].to(here[k]) for k in state.average}
         state.history = [tuple(record) for record in tensors["history"].tolist()]
         state.step, state.best = int(meta["step"]), float(meta["best"])
         state.chosen, state.finished = int(meta["chosen"]), bool(meta["finished"])
