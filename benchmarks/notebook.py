@@ -1,24 +1,26 @@
 """One iteration of the notebook with full evaluation: its form against ours, in one process.
 
-    python benchmarks/notebook.py [--repeats 7] [--threads 2]
+    python benchmarks/notebook.py [--repeats 9] [--threads 2] [--device cpu]
 
 Both forms do one training step on a batch of 100 and one evaluation on all 400 x 400 pairs, in
-turn (A B A B ...); the ratio is taken pair by pair. Writes JSON beside the table with --json FILE.
+turn (A B A B ...); the ratio is taken pair by pair. --json FILE and --figure FILE keep the result.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import time
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 import torch
+from common import Spread, bars, finish, in_turns, parser, ratio, table
 from torch import Tensor, nn
 
+from infobound import scoring
 from infobound.bounds import BOUNDS
 from infobound.critics import Joint
+
+BOUND = BOUNDS["infonce_over_x"]
+BATCH = 100
 
 
 class Concatenated(nn.Module):
@@ -36,55 +38,85 @@ class Concatenated(nn.Module):
         return self.joint.rest(self.joint.first(pairs)).squeeze(-1)
 
 
-def iteration(critic: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor) -> float:
-    """Seconds for one training step and one full evaluation."""
-    bound = BOUNDS["infonce_over_x"]
-    start = time.perf_counter()
-    rows = torch.randperm(len(x))[:100]
-    optimiser.zero_grad()
-    (-bound.estimate(critic(x[rows], y[rows]))).backward()
-    optimiser.step()
+def optimiser(critic: nn.Module) -> torch.optim.Optimizer:
+    """The notebook's."""
+    return torch.optim.Adam(critic.parameters(), lr=1e-4, betas=(0.5, 0.999))
+
+
+def value(critic: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """The bound: from the matrix of scores, as the notebook has it, or as `train` computes it."""
+    if isinstance(critic, Concatenated):
+        return BOUND.estimate(critic(x, y))
+    return scoring.value(critic, BOUND, x, y)
+
+
+def step(
+    critic: nn.Module, adam: torch.optim.Optimizer, x: Tensor, y: Tensor, rng: torch.Generator
+) -> None:
+    """One training step on a batch drawn without replacement, as the notebook draws it."""
+    rows = torch.randperm(len(x), generator=rng)[:BATCH].to(x.device)
+    adam.zero_grad()
+    (-value(critic, x[rows], y[rows])).backward()
+    adam.step()
+
+
+def evaluate(critic: nn.Module, x: Tensor, y: Tensor) -> float:
+    """The bound over all pairs."""
     with torch.no_grad():
-        float(bound.estimate(critic(x, y)))
-    return time.perf_counter() - start
+        return float(value(critic, x, y))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+def rows_of(n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The notebook's pair: six columns each, correlation 0.9."""
+    x, noise = torch.randn(2, n, 6, generator=rng)
+    return x, 0.9 * x + 0.19**0.5 * noise
+
+
+def draw(figure: Any, rows: Sequence[dict[str, Any]]) -> None:
+    spreads = [Spread(*row["milliseconds"]) for row in rows]
+    label = "milliseconds for one iteration (median and range)"
+    bars(figure.subplots(), [row["form"] for row in rows], spreads, label, digits=1)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options_of = parser(__doc__, device=True)
+    options_of.add_argument("--repeats", type=int, default=9)
+    options_of.add_argument("--rows", type=int, default=400)
+    options = options_of.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
-    x = torch.randn(400, 6)
-    y = 0.9 * x + 0.19**0.5 * torch.randn(400, 6)
-    ours = Joint(6, 6, init_std=0.02)
-    theirs = Concatenated(Joint(6, 6, init_std=0.02))
-    theirs.joint.load_state_dict(ours.state_dict())
-    assert torch.allclose(ours(x, y), theirs(x, y), atol=1e-5)
-    optimisers = [torch.optim.Adam(c.parameters(), lr=1e-4) for c in (theirs, ours)]
-    times: list[tuple[float, float]] = []
-    for repeat in range(options.repeats + 2):
-        pair = [
-            iteration(critic, optimiser, x, y)
-            for critic, optimiser in zip((theirs, ours), optimisers, strict=True)
-        ]
-        if repeat >= 2:
-            times.append((pair[0], pair[1]))
-    ratios = sorted(ours / theirs for theirs, ours in times)
-    result = {
-        "threads": options.threads,
-        "notebook_ms": 1e3 * statistics.median(t for t, _ in times),
-        "ours_ms": 1e3 * statistics.median(t for _, t in times),
-        "ratio_median": statistics.median(ratios),
-        "ratio_min": ratios[0],
-        "ratio_max": ratios[-1],
+    rng = torch.Generator().manual_seed(0)
+    x, y = rows_of(options.rows, rng)
+    x, y = x.to(options.device), y.to(options.device)
+    ours, twin = Joint(6, 6, init_std=0.02, generator=rng), Joint(6, 6, init_std=0.02)
+    twin.load_state_dict(ours.state_dict())
+    critics = {
+        "concatenated (notebook)": Concatenated(twin).to(options.device),
+        "split and tiled (ours)": ours.to(options.device),
     }
-    for name, number in result.items():
-        print(f"{name:14} {number:.3f}")
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    theirs = critics["concatenated (notebook)"]
+    assert torch.allclose(ours(x, y), theirs(x, y), atol=1e-5)
+    adams = {name: optimiser(critic) for name, critic in critics.items()}
+
+    def iteration(name: str) -> None:
+        step(critics[name], adams[name], x, y, rng)
+        evaluate(critics[name], x, y)
+
+    forms = {name: (lambda name=name: iteration(name)) for name in critics}
+    times = in_turns(forms, repeats=options.repeats, device=options.device)
+    first = next(iter(times.values()))
+    rows = [
+        {
+            "form": name,
+            "milliseconds": Spread.of([1e3 * t for t in taken]),
+            "ratio": ratio(taken, first),
+        }
+        for name, taken in times.items()
+    ]
+    table(
+        ["one iteration, full evaluation", "ms", "of the notebook's"],
+        [[row["form"], row["milliseconds"].text(1), row["ratio"].text()] for row in rows],
+    )
+    finish(options, rows, draw)
 
 
 if __name__ == "__main__":

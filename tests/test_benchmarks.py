@@ -1,0 +1,61 @@
+"""Each benchmark runs, on small settings, and leaves its rows and its figure; no time is judged."""
+
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def _found(monkeypatch):
+    """The scripts import each other as `python benchmarks/name.py` lets them."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+
+
+def run(name, tmp_path, *words):
+    """The JSON of a benchmark; its figure must be a picture."""
+    threads = torch.get_num_threads()
+    places = {kind: tmp_path / f"{name}.{kind}" for kind in ("json", "png")}
+    files = ["--threads", "1", "--json", places["json"], "--figure", places["png"]]
+    try:
+        importlib.import_module(name).main([*map(str, [*files, *words])])
+    finally:
+        torch.set_num_threads(threads)
+    assert places["png"].read_bytes().startswith(b"\x89PNG")
+    found = json.loads(places["json"].read_text())
+    assert found["machine"]["threads"] == 1
+    assert str(Path.home()) not in places["json"].read_text()
+    return found
+
+
+def test_notebook(tmp_path):
+    rows = run("notebook", tmp_path, "--repeats=2", "--rows=110")["rows"]
+    assert [row["ratio"][0] == 1 for row in rows] == [True, False]
+
+
+def test_a_process_is_charged_its_own_memory():
+    common = importlib.import_module("common")
+    burden = np.ones(30_000_000)  # 240 MB of the parent's
+    own = common.child("platform", threads=1).bytes
+    assert 0 < own < burden.nbytes / 4
+
+
+def test_a_slope_is_the_power_of_n():
+    common = importlib.import_module("common")
+    sizes = [10, 100, 1000]
+    assert common.slope(sizes, [5 * n**1.5 for n in sizes]) == pytest.approx(1.5)
+    assert common.slope([10], [1.0]) is None
+
+
+def test_forms_are_timed_in_turn():
+    common, called = importlib.import_module("common"), []
+    forms = {name: (lambda name=name: called.append(name)) for name in "ab"}
+    times = common.in_turns(forms, repeats=3, warm=1)
+    assert "".join(called) == "ab" * 4
+    assert [len(taken) for taken in times.values()] == [3, 3]
+    assert common.ratio([2.0, 9.0, 4.0], [1.0, 3.0, 1.0]) == (3.0, 2.0, 4.0)
