@@ -38,6 +38,18 @@ def test_notebook(tmp_path):
     assert [row["ratio"][0] == 1 for row in rows] == [True, False]
 
 
+def test_limit(tmp_path):
+    words = ("--repeats=1", "--rows=40", "--many=300", "--batch=200", "--steps=5")
+    rows = run("limit", tmp_path, *words)["rows"]
+    shares = [row for row in rows if "share" in row]
+    assert len(shares) == 12
+    assert all(0 < row["share"][1] <= row["share"][2] for row in shares)
+    (error,) = (row[name] for row in rows for name in row if name.startswith("error"))
+    assert 0 < error["root mean square"] <= error["largest"] < 1
+    small, large = (row for row in rows if "bytes" in row)
+    assert 0 < small["bytes"] <= 1.1 * large["bytes"]
+
+
 def test_a_process_is_charged_its_own_memory():
     common = importlib.import_module("common")
     burden = np.ones(30_000_000)  # 240 MB of the parent's
