@@ -50,6 +50,13 @@ def test_limit(tmp_path):
     assert 0 < small["bytes"] <= 1.1 * large["bytes"]
 
 
+def test_scaling(tmp_path):
+    found = run("scaling", tmp_path, "--sizes", 200, "--", "--critic", "none", "--no-certify")
+    (row,) = found["rows"]
+    assert row["data_bytes"] == 200 * 20 * 8 < row["bytes"]
+    assert abs(row["error"]) < 0.5
+
+
 def test_a_process_is_charged_its_own_memory():
     common = importlib.import_module("common")
     burden = np.ones(30_000_000)  # 240 MB of the parent's
