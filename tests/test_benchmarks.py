@@ -57,6 +57,14 @@ def test_scaling(tmp_path):
     assert abs(row["error"]) < 0.5
 
 
+def test_startup(tmp_path):
+    found = run(
+        "startup", tmp_path, "--repeats=1", "--warm=0", "--processes", "estimate, closed forms"
+    )
+    assert {"torch", "numpy", "infobound"} <= set(found["imports"])
+    assert not {"sympy", "matplotlib", "tensorboard"} & set(found["imports"])
+
+
 def test_a_process_is_charged_its_own_memory():
     common = importlib.import_module("common")
     burden = np.ones(30_000_000)  # 240 MB of the parent's
