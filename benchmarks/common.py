@@ -191,17 +191,28 @@ def child(module: str, *words: object, threads: int) -> Child:
 
 
 def bars(
-    axes: Any, names: Sequence[str], spreads: Sequence[Spread], label: str, digits: int = 2
+    axes: Any,
+    names: Sequence[str],
+    spreads: Sequence[Spread],
+    label: str,
+    *,
+    digits: int = 2,
+    log: bool = False,
 ) -> None:
-    """Horizontal bars of medians, the range as a line, the median written beside it."""
+    """Horizontal bars of medians, the range as a line, the median beside it; points if `log`."""
     places = range(len(names))
     medians = [s.median for s in spreads]
     reach = [[s.median - s.least for s in spreads], [s.most - s.median for s in spreads]]
-    axes.barh(places, medians, xerr=reach, color=GREYS[2], edgecolor=GREYS[0], capsize=3)
+    if log:
+        axes.errorbar(medians, places, xerr=reach, fmt="o", color=GREYS[0], capsize=3)
+        axes.set_xscale("log")
+        axes.grid(axis="x", color=GREYS[3], linewidth=0.6)
+    else:
+        axes.barh(places, medians, xerr=reach, color=GREYS[2], edgecolor=GREYS[0], capsize=3)
     for place, spread in zip(places, spreads, strict=True):
-        axes.text(spread.most, place, f"  {spread.median:.{digits}f}", va="center")
+        axes.text(spread.most, place, f"   {spread.median:.{digits}f}", va="center")
     axes.set_yticks(places, names)
     axes.invert_yaxis()
-    axes.margins(x=0.15)
+    axes.margins(x=0.15, y=0.15)
     axes.set_xlabel(label)
     axes.spines[["top", "right"]].set_visible(False)

@@ -50,6 +50,14 @@ def test_limit(tmp_path):
     assert 0 < small["bytes"] <= 1.1 * large["bytes"]
 
 
+def test_time_to_answer(tmp_path):
+    words = ("--seeds=1", "--rows=60", "--steps=4", "--repeats=1", "--near=99", "--whole")
+    found = run("time_to_answer", tmp_path, *words, "--", "--critic", "none")
+    assert [answer["near"] for answer in found["ours"]] == [True]
+    assert found["learning"]["close step"] <= found["learning"]["best step"] <= 4
+    assert len(found["rows"]) == 5
+
+
 def test_scaling(tmp_path):
     found = run("scaling", tmp_path, "--sizes", 200, "--", "--critic", "none", "--no-certify")
     (row,) = found["rows"]
