@@ -65,6 +65,22 @@ def test_scaling(tmp_path):
     assert abs(row["error"]) < 0.5
 
 
+def test_peers(tmp_path):
+    rng = np.random.default_rng(0)
+    for d in (1, 2):
+        x, noise = rng.normal(size=(2, 200, d))
+        np.savez(tmp_path / f"pair{d}.npz", x=x, y=x + noise, mi=d * 0.5 * np.log(2))
+    words = (tmp_path, "--tasks", "pair1", "pair2", "--sizes", 150, "--estimators")
+    found = run("peers", tmp_path, *words, "infobound, closed forms", "sklearn", "bmi-ksg")
+    done = [
+        (row["estimator"], row["task"]) for row in found["rows"] if abs(row.get("error", 9)) < 1
+    ]
+    ours = "infobound, closed forms"
+    assert done == [(ours, "pair1"), (ours, "pair2"), ("sklearn", "pair1")]
+    assert "one column each" in found["rows"][-1]["why"]
+    assert "--bmi-python" in found["missing"]["bmi-ksg"]
+
+
 def test_startup(tmp_path):
     found = run(
         "startup", tmp_path, "--repeats=1", "--warm=0", "--processes", "estimate, closed forms"
