@@ -5,13 +5,15 @@
 Normal rows with 2 nats, in a Parquet file; each size is `infobound estimate` in a fresh process,
 from spawn to result. Memory is the process's peak of resident memory, less what importing alone
 takes. Slopes are powers of N, least squares on log axes: over all sizes, and from 10,000 up. Words
-after `--` are handed to the command: `-- --critic none`.
+after `--` are handed to the command: `-- --critic none`. Each size is said on standard error as it
+is done.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -99,7 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options_of.add_argument("words", nargs="*", help="more options of the command, after --")
     options = options_of.parse_args(arguments)
     base = imports(options)
-    rows = [measure(n, base, options) for n in options.sizes]
+    rows = []
+    for n in options.sizes:
+        rows.append(measure(n, base, options))
+        print(rows[-1], file=sys.stderr, flush=True)
     cells = [
         [
             f"{row['n']:,}",
