@@ -125,8 +125,9 @@ class Config:
     checkpoint_every: int = 500
     """Iterations between two checkpoints, where there is a run directory."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the joint critic's hidden layers, which score pair by pair; bfloat16 is faster
-    and errs by some hundredths of a nat in a single score (docs/performance.md)."""
+    """Arithmetic of the joint critic's hidden layers, which score pair by pair; bfloat16 is faster,
+    errs by about a thousandth of the scores' range in single scores, and by some thousandths of a
+    nat in the bound (docs/performance.md)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the critic is trained; auto: CUDA where there is any."""
 
