@@ -13,7 +13,7 @@ PACKAGE = ROOT / "src" / "infobound"
 
 FLOORS = {
     -2: ("errors",),
-    -1: ("config", "joints", "pairs", "sums"),
+    -1: ("config", "encoding", "joints", "pairs", "storage", "sums"),
     0: (
         *("bounds", "critics", "copulas", "densities", "neighbours", "data", "runs", "plots"),
         *("gaussians", "elliptical", "mixtures", "warps", "channels", "images"),

@@ -6,14 +6,16 @@ is fitted on training rows only. Nothing here imports torch, and pandas comes la
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import ndtri
 
+from infobound.encoding import numbers
 from infobound.errors import InputError
+from infobound.storage import fits, gathered, kinds, pieces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,18 +27,22 @@ __all__ = [
     "entropy",
     "has_ties",
     "hold_out",
+    "is_plain",
     "levels",
+    "pair_arrays",
     "pair_frames",
     "split",
 ]
 
 FEWEST = 40  # rows: with fewer, a fold has too few test rows for a standard error
-LEVELS = 20  # levels of a text column that are always believed to be categories
+KNOTS = 10_000  # of a column's interpolated ranks: some 0.002 standard deviations apart
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Validated rows: x (n, p) and y (n, q), float64, finite; `notes` says what was done to them.
+    """Validated rows: x (n, p) and y (n, q), finite; `notes` says what was done to them.
+
+    They are float64 in memory, or memory-mapped, of any real type: `storage` takes rows from both.
 
     Example:
         >>> as_pair([1, 2, 3], [3, 2, 1]).x.shape
@@ -62,40 +68,56 @@ def as_pair(x: Any, y: Any) -> Pair:
         >>> as_pair(np.zeros((4, 2, 2)), np.arange(4)).notes
         ('x: each row of shape (2, 2) flattened into 4 columns.',)
     """
-    frames, notes = [], []
+    notes: list[str] = []
+    found: list[Any] = []
     indexes = [side.index for side in (x, y) if type(side).__module__.startswith("pandas")]
     if len(indexes) == 2 and not indexes[0].equals(indexes[1]):
         notes.append("x and y have different indexes: rows were paired by position, not by index.")
     for side, values in (("x", x), ("y", y)):
-        frame, said = _frame(side, values)
-        frames.append(frame)
+        rows, said = _rows(side, values)
+        found.append(rows)
         notes += said
-    n, m = map(len, frames)
+    n, m = map(len, found)
     if n != m:
         raise InputError(
             f"Expected equal lengths for x and y; got {n} and {m}. Row i of x must belong to row i "
             "of y: align them first."
         )
-    return pair_frames(frames[0], frames[1], notes=notes, source="the arrays")
-
-
-def _frame(side: str, values: Any) -> tuple[pd.DataFrame, list[str]]:
-    """Any accepted container as a frame, and what was done to it."""
+    names = [
+        [f"{side}[{k}]" for k in range(rows.shape[1])]
+        for side, rows in zip("xy", found, strict=True)
+    ]
+    if all(isinstance(rows, np.ndarray) and is_plain(rows) for rows in found):
+        return pair_arrays(*found, names=(names[0], names[1]), notes=notes, source="the arrays")
     import pandas as pd
 
+    left, right = (
+        pd.DataFrame(rows, columns=own) if isinstance(rows, np.ndarray) else rows
+        for rows, own in zip(found, names, strict=True)
+    )
+    return pair_frames(left, right, notes=notes, source="the arrays")
+
+
+def is_plain(rows: np.ndarray) -> bool:
+    """Whether rows (n, d) are real numbers, each of which is one in float64 too.
+
+    Example:
+        >>> is_plain(np.zeros((2, 1), dtype=np.float32)), is_plain(np.array([["a"]]))
+        (True, False)
+    """
+    kind = rows.dtype.kind
+    return (
+        (kind in "bf" or (kind in "iu" and rows.itemsize <= 4))
+        and rows.itemsize <= 8
+        and rows.size > 0
+    )
+
+
+def _rows(side: str, values: Any) -> tuple[pd.DataFrame | np.ndarray, list[str]]:
+    """Any accepted container as a frame or as an array (n, d), and what was done to it."""
+    if type(values).__module__.split(".")[0] == "pandas":
+        return _frame(side, values), []
     notes: list[str] = []
-    if isinstance(values, pd.Series):
-        return values.to_frame(str(values.name or side)).reset_index(drop=True), notes
-    if isinstance(values, pd.DataFrame):
-        frame = values.reset_index(drop=True)
-        frame = frame.set_axis([str(c) for c in frame.columns], axis=1)
-        if not frame.columns.is_unique:
-            doubles = ", ".join(sorted(set(frame.columns[frame.columns.duplicated()])))
-            raise InputError(
-                f"Expected different column names in {side}; got {doubles} more than once. "
-                "Rename the columns."
-            )
-        return frame, notes
     if type(values).__module__.split(".")[0] == "torch":
         values = values.detach().cpu()
         values = values.float() if values.is_floating_point() and values.itemsize < 4 else values
@@ -119,7 +141,92 @@ def _frame(side: str, values: Any) -> tuple[pd.DataFrame, list[str]]:
         shape = array.shape[1:]
         array = array.reshape(len(array), -1)
         notes = [f"{side}: each row of shape {shape} flattened into {array.shape[1]} columns."]
-    return pd.DataFrame(array, columns=[f"{side}[{k}]" for k in range(array.shape[1])]), notes
+    return array, notes
+
+
+def _frame(side: str, values: Any) -> pd.DataFrame:
+    """A series or a frame of pandas with names of its own and rows counted from 0."""
+    import pandas as pd
+
+    frame = (
+        values if isinstance(values, pd.DataFrame) else pd.DataFrame({values.name or side: values})
+    )
+    frame = frame.reset_index(drop=True)
+    frame = frame.set_axis([str(c) for c in frame.columns], axis=1)
+    if not frame.columns.is_unique:
+        doubles = ", ".join(sorted(set(frame.columns[frame.columns.duplicated()])))
+        raise InputError(
+            f"Expected different column names in {side}; got {doubles} more than once. "
+            "Rename the columns."
+        )
+    return frame
+
+
+def pair_arrays(
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    names: tuple[Sequence[str], Sequence[str]],
+    source: str,
+    notes: Sequence[str] = (),
+    drop_missing: bool = False,
+) -> Pair:
+    """Real numbers x (n, p) and y (n, q), validated piece by piece; `source` names them.
+
+    Memory-mapped arrays that are a large part of the free memory stay on disk, as they are.
+
+    Raises:
+        InputError: missing values (unless dropped), infinite values.
+    """
+    everything = [*names[0], *names[1]]
+    n, width = len(x), len(everything)
+    missing, infinite = np.zeros(width, dtype=int), np.zeros(width, dtype=int)
+    whole = np.ones(n, dtype=bool)
+    for at in pieces(n, width):
+        rows = np.concatenate([x[at], y[at]], axis=1)
+        absent = np.isnan(rows)
+        whole[at] = ~absent.any(axis=1)
+        missing += absent.sum(axis=0)
+        infinite += np.isinf(rows[whole[at]]).sum(axis=0)
+    if not whole.all():
+        counts = zip(everything, missing, strict=True)
+        notes = [*notes, _dropped(counts, ~whole, source, drop_missing)]
+        x, y = (
+            gathered((s[at][whole[at]] for at in pieces(n, width)), int(whole.sum()), s.shape[1])
+            for s in (x, y)
+        )
+    _expect_finite(zip(everything, infinite, strict=True), source)
+    sides = (np.asarray(side) for side in (x, y))
+    x, y = (
+        np.ascontiguousarray(side, dtype=np.float64) if fits(*side.shape) else side
+        for side in sides
+    )
+    return Pair(x, y, tuple(names[0]), tuple(names[1]), tuple(notes))
+
+
+def _dropped(
+    counts: Iterable[tuple[str, int]], rows: np.ndarray, source: str, drop_missing: bool
+) -> str:
+    """That rows with missing values were dropped, where that is asked for and others are left."""
+    if not drop_missing:
+        named = ", ".join(f"{name} ({count:,})" for name, count in counts if count)
+        raise InputError(
+            f"Expected no missing values in {source}; got {rows.sum():,} of {len(rows):,} rows "
+            f"with missing values, in columns {named}. Fill them, or leave those rows out with "
+            "--drop-missing (from Python: dropna first)."
+        )
+    if rows.all():
+        raise InputError(f"Expected rows without missing values in {source}; got none.")
+    return f"Dropped {rows.sum():,} of {len(rows):,} rows with missing values."
+
+
+def _expect_finite(counts: Iterable[tuple[str, int]], source: str) -> None:
+    named = ", ".join(f"{name} ({count:,})" for name, count in counts if count)
+    if named:
+        raise InputError(
+            f"Expected finite values in {source}; got infinite ones in columns {named}. "
+            "Remove or replace those rows."
+        )
 
 
 def pair_frames(
@@ -145,92 +252,15 @@ def pair_frames(
     missing = pd.concat([left.isna(), right.isna()], axis=1)
     rows = missing.any(axis=1).to_numpy()
     if rows.any():
-        counts = missing.sum()
-        named = ", ".join(f"{name} ({count:,})" for name, count in counts[counts > 0].items())
-        if not drop_missing:
-            raise InputError(
-                f"Expected no missing values in {source}; got {rows.sum():,} of {len(rows):,} rows "
-                f"with missing values, in columns {named}. Fill them, or leave those rows out with "
-                "--drop-missing (from Python: dropna first)."
-            )
+        notes = [*notes, _dropped(missing.sum().items(), rows, source, drop_missing)]
         left, right = left[~rows], right[~rows]
-        notes = [*notes, f"Dropped {rows.sum():,} of {len(rows):,} rows with missing values."]
-        if not len(left):
-            raise InputError(f"Expected rows without missing values in {source}; got none.")
     sides = []
     for side, frame in (("x", left), ("y", right)):
-        values, names, said = _numbers(side, frame)
+        values, names, said = numbers(side, frame)
         notes = [*notes, *said]
-        infinite = np.isinf(values)
-        if infinite.any():
-            named = ", ".join(
-                f"{n} ({c:,})" for n, c in zip(names, infinite.sum(0), strict=True) if c
-            )
-            raise InputError(
-                f"Expected finite values in {source}; got infinite ones in columns {named}. "
-                "Remove or replace those rows."
-            )
+        _expect_finite(zip(names, np.isinf(values).sum(0), strict=True), source)
         sides.append((np.ascontiguousarray(values), tuple(names)))
     return Pair(sides[0][0], sides[1][0], sides[0][1], sides[1][1], tuple(notes))
-
-
-def _numbers(side: str, frame: pd.DataFrame) -> tuple[np.ndarray, list[str], list[str]]:
-    """A frame without missing values as float64 columns, categories one-hot encoded."""
-    import pandas as pd
-
-    columns: list[np.ndarray] = []
-    names: list[str] = []
-    notes: list[str] = []
-    for name in frame.columns:
-        values = frame[name]
-        kind = values.dtype
-        if pd.api.types.is_datetime64_any_dtype(kind) or pd.api.types.is_timedelta64_dtype(kind):
-            raise InputError(
-                f"Expected numbers or categories in column {name}; got times. Turn them into "
-                "numbers that mean something here, such as hours since the start."
-            )
-        if pd.api.types.is_complex_dtype(kind):
-            raise InputError(
-                f"Expected real numbers in column {name}; got complex ones. Give the real and the "
-                "imaginary part as two columns."
-            )
-        if pd.api.types.is_numeric_dtype(kind):  # bool counts as a number here
-            numbers = values.to_numpy(dtype=np.float64)
-            if np.abs(numbers).max() >= 2**53 and len(np.unique(numbers)) < values.nunique():
-                raise InputError(
-                    f"Expected numbers that float64 tells apart in column {name}; got integers "
-                    "beyond 2^53. Leave an identifier out; subtract the smallest from a time."
-                )
-            columns.append(numbers)
-            names.append(name)
-            continue
-        text = values.astype(str).str.strip()
-        parsed = pd.to_numeric(text, errors="coerce")
-        numeric = ~parsed.isna().to_numpy()
-        is_category = isinstance(kind, pd.CategoricalDtype)
-        if not is_category and numeric.all():
-            columns.append(parsed.to_numpy(dtype=np.float64))
-            names.append(name)
-            continue
-        if not is_category and numeric.mean() >= 0.5:
-            wrong = np.flatnonzero(~numeric)
-            where = ", ".join(f"{text.iloc[i]!r} in row {frame.index[i] + 1}" for i in wrong[:3])
-            raise InputError(
-                f"Expected numbers in column {name}; got text in {len(wrong):,} of {len(text):,} "
-                f"rows: {where}. Correct those cells, or leave them empty and use --drop-missing."
-            )
-        levels = sorted(text.unique())
-        if len(levels) > max(LEVELS, len(text) // 20):
-            raise InputError(
-                f"Expected categories or numbers in text column {name}; got {len(levels):,} "
-                f"different texts in {len(text):,} rows. It looks like an identifier: leave it out."
-            )
-        shown = levels[1:] if len(levels) == 2 else levels  # two levels need one column
-        columns += [(text == level).to_numpy(dtype=np.float64) for level in shown]
-        names += [f"{name}={level}" for level in shown]
-        count = f"{len(shown)} column" + ("s" if len(shown) != 1 else "")
-        notes.append(f"{side}: {name} has {len(levels)} categories, one-hot encoded into {count}.")
-    return np.stack(columns, axis=1), names, notes
 
 
 def split(
@@ -296,8 +326,9 @@ class Transform:
             middle = (np.cumsum(counts) - 0.5 * counts) / counts.sum()
             quantiles = ndtri(middle)
             spread = np.sqrt(np.average(quantiles**2, weights=counts))
-            knots.append(values)
-            scores.append(quantiles / spread if spread > 0 else np.zeros_like(quantiles))
+            kept = _knots(quantiles)
+            knots.append(values[kept])
+            scores.append(quantiles[kept] / (spread if spread > 0 else np.inf))
         low, centre, high = np.percentile(rows, [25, 50, 75], axis=0)
         scale = (high - low) / 1.349
         with np.errstate(over="ignore"):
@@ -325,13 +356,30 @@ class Transform:
         Networks find radii hard to learn from many coordinates; here they are columns, softly
         scaled with the numbers of degrees of freedom rather than fitted.
         """
-        columns = []
-        for z in (self.normal_scores(rows), self.robust(rows)):
-            square = (z**2).sum(axis=1) / rows.shape[1]
-            spread = np.sqrt(2 / rows.shape[1])
-            columns += [3 * np.tanh((square - 1) / spread / 3)]
-            columns += [np.clip(np.log(square + 1e-2) / spread, -5, 5)]
-        return np.stack(columns, axis=1)
+        return _radii(self.normal_scores(rows), self.robust(rows))
+
+    def every(self, rows: np.ndarray) -> np.ndarray:
+        """`normal_scores`, `robust` and `radii` side by side, (n, 2 d + 4)."""
+        scores, robust = self.normal_scores(rows), self.robust(rows)
+        return np.concatenate([scores, robust, _radii(scores, robust)], axis=1)
+
+
+def _knots(quantiles: np.ndarray) -> np.ndarray:
+    """Which of ascending normal quantiles stay as knots: all, or those next to an even grid."""
+    if len(quantiles) <= KNOTS:
+        return np.arange(len(quantiles))
+    above = np.searchsorted(quantiles, np.linspace(quantiles[0], quantiles[-1], KNOTS // 2))
+    return np.union1d(above, np.maximum(above - 1, 0))
+
+
+def _radii(*scaled: np.ndarray) -> np.ndarray:
+    columns = []
+    for z in scaled:
+        square = (z**2).sum(axis=1) / z.shape[1]
+        spread = np.sqrt(2 / z.shape[1])
+        columns += [3 * np.tanh((square - 1) / spread / 3)]
+        columns += [np.clip(np.log(square + 1e-2) / spread, -5, 5)]
+    return np.stack(columns, axis=1)
 
 
 def levels(rows: np.ndarray) -> int:
@@ -343,7 +391,7 @@ def levels(rows: np.ndarray) -> int:
     """
     if any(len(np.unique(column)) > len(rows) / 10 for column in rows.T):
         return len(rows)
-    return len(np.unique(rows, axis=0))
+    return int(kinds(rows).max()) + 1
 
 
 def entropy(rows: np.ndarray) -> float | None:
@@ -355,7 +403,7 @@ def entropy(rows: np.ndarray) -> float | None:
     """
     if levels(rows) > len(rows) / 10:
         return None
-    shares = np.unique(rows, axis=0, return_counts=True)[1] / len(rows)
+    shares = np.bincount(kinds(rows)) / len(rows)
     return float(-(shares * np.log(shares)).sum())
 
 

@@ -12,7 +12,9 @@ from functools import cached_property
 
 import numpy as np
 
-from infobound.data import LEVELS, Pair, levels
+from infobound.data import Pair, levels
+from infobound.encoding import LEVELS
+from infobound.storage import kinds
 
 __all__ = [
     "Column",
@@ -116,12 +118,6 @@ def duplicated_columns(pair: Pair) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _kinds(rows: np.ndarray) -> np.ndarray:
-    """The number of each row's kind (n,): exact copies among rows (n, d) share one."""
-    whole = np.ascontiguousarray(rows + 0.0).view(f"V{8 * rows.shape[1]}").ravel()
-    return np.unique(whole, return_inverse=True)[1].ravel()
-
-
 def repeated_rows(pair: Pair) -> int:
     """How many rows are exact copies of an earlier row.
 
@@ -130,7 +126,7 @@ def repeated_rows(pair: Pair) -> int:
         >>> repeated_rows(as_pair([1, 1, 2], [0, 0, 0]))
         1
     """
-    return len(pair.x) - int(_kinds(np.concatenate([pair.x, pair.y], axis=1)).max() + 1)
+    return len(pair.x) - int(kinds(pair.x, pair.y).max() + 1)
 
 
 def copies_across(pair: Pair, fold: np.ndarray) -> int:
@@ -141,11 +137,11 @@ def copies_across(pair: Pair, fold: np.ndarray) -> int:
         >>> copies_across(as_pair([1, 1, 2, 2], [0, 0, 0, 0]), np.array([0, 1, 1, 1]))
         2
     """
-    kinds = _kinds(np.concatenate([pair.x, pair.y], axis=1))
-    lowest, highest = np.full(len(kinds), fold.max()), np.full(len(kinds), fold.min())
-    np.minimum.at(lowest, kinds, fold)
-    np.maximum.at(highest, kinds, fold)
-    return int((lowest < highest)[kinds].sum())
+    kind = kinds(pair.x, pair.y)
+    lowest, highest = np.full(len(kind), fold.max()), np.full(len(kind), fold.min())
+    np.minimum.at(lowest, kind, fold)
+    np.maximum.at(highest, kind, fold)
+    return int((lowest < highest)[kind].sum())
 
 
 @dataclass(frozen=True)
@@ -176,8 +172,7 @@ def grouped_rows(pair: Pair, columns: Sequence[Column]) -> Groups | None:
         widest = max(own, key=lambda c: len(c.values))
         if not LEVELS < len(widest.values) <= n / 1.5 or _is_counted(widest.values):
             continue
-        kinds = _kinds(rows)
-        counts = np.bincount(kinds)
+        counts = np.bincount(kinds(rows))
         shared = (counts >= 2) & (counts <= n / 10)
         members = int(counts[shared].sum())
         if members < n / 2 or len(counts) > 1.05 * len(widest.values):
@@ -275,8 +270,7 @@ def sorted_by(pair: Pair, columns: Sequence[Column]) -> str | None:
         >>> sorted_by(pair, columns(pair))
         'y[0]'
     """
-    values = np.concatenate([pair.x, pair.y], axis=1)
-    for column, v in zip(columns, values.T, strict=True):
+    for column, v in zip(columns, (*pair.x.T, *pair.y.T), strict=True):
         steps = np.diff(v)
         blocks = 1 < len(column.values) <= len(v) / 10
         if len(column.values) > 1 and ((steps >= 0).all() or (steps <= 0).all()):

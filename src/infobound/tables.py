@@ -13,18 +13,23 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from infobound.data import Pair, pair_frames
+from infobound.data import Pair, is_plain, pair_arrays, pair_frames
 from infobound.errors import InputError
+from infobound.storage import gathered, pieces
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 __all__ = ["READERS", "read"]
+
+BATCH = 65_536  # rows of a Parquet file that are read at once
 
 
 def read(
@@ -43,17 +48,16 @@ def read(
         InputError: whatever is wrong with the file, the selectors or the values.
     """
     path = Path(path)
-    frame = _open(path)
-    doubles = sorted({str(c) for c in frame.columns[frame.columns.duplicated()]})
+    found = _open(path)
+    names = [str(column) for column in found.columns]
+    doubles = sorted({name for name in names if names.count(name) > 1})
     if doubles:
         raise InputError(
             f"Expected different column names in {path}; got {', '.join(doubles)} more than once. "
             "Rename the columns."
         )
-    if not len(frame):
+    if not len(found):
         raise InputError(f"Expected rows in {path}; got a header only. Is the file complete?")
-    names = [str(column) for column in frame.columns]
-    frame = frame.reset_index(drop=True).set_axis(names, axis=1)  # errors count rows from 1
     sides = [_select(names, selectors, side) for side, selectors in (("x", x), ("y", y))]
     both = [name for name in sides[0] if name in sides[1]]
     if both:
@@ -61,7 +65,20 @@ def read(
             f"Expected different columns for x and y; got {', '.join(both[:5])} in both, which "
             "makes the information infinite. Take them out of --x or --y."
         )
-    frame = _paired(frame, [*sides[0], *sides[1]], path)
+    chosen = [*sides[0], *sides[1]]
+    if isinstance(found, Stored):
+        rows = _said(path, lambda: found.numbers(chosen))
+        if rows is not None:
+            p, both_names = len(sides[0]), (sides[0], sides[1])
+            x_rows, y_rows = rows[:, :p], rows[:, p:]
+            del rows
+            return pair_arrays(
+                x_rows, y_rows, names=both_names, source=str(path), drop_missing=drop_missing
+            )
+        found = _said(path, lambda: found.frame(chosen))
+        names = chosen
+    frame = found.reset_index(drop=True).set_axis(names, axis=1)  # errors count rows from 1
+    frame = _paired(frame, chosen, path)
     return pair_frames(
         frame[sides[0]],
         frame[sides[1]],
@@ -136,10 +153,59 @@ def _separated(lines: list[str], usual: str) -> tuple[str, list[list[str]]]:
     return usual, found[usual]
 
 
-def _parquet(path: Path) -> pd.DataFrame:
-    import pandas as pd
+@dataclass(frozen=True)
+class Stored:
+    """Columns of a file from which some are read without the others.
 
-    return pd.read_parquet(path)
+    `numbers` gives those of these names side by side, (n, k), in memory or memory-mapped; None
+    where they are not plain numbers, and `frame` gives them as they are.
+    """
+
+    columns: list[str]
+    n: int
+    numbers: Callable[[list[str]], np.ndarray | None]
+    frame: Callable[[list[str]], pd.DataFrame]
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return self.n
+
+
+def _parquet(path: Path) -> Stored:
+    """Numbers are read by batches of rows."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(path)
+    indexes = (schema.pandas_metadata or {}).get("index_columns", [])
+    columns = [name for name in schema.names if name not in indexes]
+    n = pq.read_metadata(path).num_rows
+
+    def numbers(names: list[str]) -> np.ndarray | None:
+        kinds = [schema.field(name).type for name in names]
+        if not all(pa.types.is_floating(kind) or pa.types.is_integer(kind) for kind in kinds):
+            return None
+        with pq.ParquetFile(path) as file:
+            batches = file.iter_batches(batch_size=BATCH, columns=names)
+            try:
+                return gathered((_exact(batch, names) for batch in batches), n, len(names))
+            except OverflowError:
+                return None
+
+    return Stored(columns, n, numbers, lambda names: pd.read_parquet(path, columns=names))
+
+
+def _exact(batch: pa.RecordBatch, names: list[str]) -> np.ndarray:
+    """Numbers of a batch, float64, missing ones nan; an error where that merges integers."""
+    rows = np.empty((len(batch), len(names)))
+    for k, name in enumerate(names):
+        column = batch.column(name)
+        rows[:, k] = column.to_numpy(zero_copy_only=False)
+        whole = column.type.bit_width == 64 and not column.type.equals("double")
+        if whole and len(rows) and np.nanmax(np.abs(rows[:, k]), initial=0) >= 2**53:
+            raise OverflowError
+    return rows
 
 
 def _arrays(path: Path) -> pd.DataFrame:
@@ -170,16 +236,29 @@ def _arrays(path: Path) -> pd.DataFrame:
     return frame
 
 
-def _array(path: Path) -> pd.DataFrame:
-    """An npy file: columns named 0, 1, ..."""
+def _array(path: Path) -> Stored:
+    """An npy file: columns named 0, 1, ..., read from a memory-map."""
     import pandas as pd
 
-    array = np.load(path, allow_pickle=False)
+    array = np.load(path, allow_pickle=False, mmap_mode="r")
     if array.ndim != 2:
         raise InputError(
             f"Expected a 2-D array in {path}; got shape {array.shape}. Save rows by columns."
         )
-    return pd.DataFrame(array, columns=[str(k) for k in range(array.shape[1])])
+    n, width = array.shape
+
+    def numbers(names: list[str]) -> np.ndarray | None:
+        if not is_plain(array):
+            return None
+        at = [int(name) for name in names]
+        if at == list(range(at[0], at[-1] + 1)):
+            return array[:, at[0] : at[-1] + 1]
+        return gathered((array[rows][:, at] for rows in pieces(n, width)), n, len(at))
+
+    def frame(names: list[str]) -> pd.DataFrame:
+        return pd.DataFrame(array[:, [int(name) for name in names]], columns=names)
+
+    return Stored([str(k) for k in range(width)], n, numbers, frame)
 
 
 READERS: dict[str, Callable[[Path], Any]] = {
@@ -192,8 +271,8 @@ READERS: dict[str, Callable[[Path], Any]] = {
 }
 
 
-def _open(path: Path) -> pd.DataFrame:
-    """The file as a frame, whatever may be wrong with it said in one sentence."""
+def _open(path: Path) -> pd.DataFrame | Stored:
+    """The file as a frame or what one can be read from, whatever is wrong said in one sentence."""
     if not path.exists():
         folder = path.parent if path.parent.is_dir() else Path(".")
         near = difflib.get_close_matches(path.name, [p.name for p in folder.iterdir()], 3)
@@ -201,15 +280,25 @@ def _open(path: Path) -> pd.DataFrame:
         raise InputError(f"Expected a data file; {path} does not exist.{hint} Check the path.")
     if path.is_dir():
         raise InputError(f"Expected a data file; {path} is a directory. Name a file in it.")
-    suffix = next((s.lower() for s in reversed(path.suffixes) if s.lower() != ".gz"), "")
+    suffix = _ending(path)
     if suffix not in READERS:
         raise InputError(
             f"Expected a file ending in {', '.join(READERS)}; got {path.name}. Convert it first."
         )
     if path.stat().st_size == 0:
         raise InputError(f"Expected data in {path}; the file is empty. Write it again.")
+    found: pd.DataFrame | Stored = _said(path, lambda: READERS[suffix](path))
+    return found
+
+
+def _ending(path: Path) -> str:
+    return next((s.lower() for s in reversed(path.suffixes) if s.lower() != ".gz"), "")
+
+
+def _said(path: Path, reading: Callable[[], Any]) -> Any:
+    """What reading gives; whatever the file breaks on, said in one sentence."""
     try:
-        return READERS[suffix](path)
+        return reading()
     except InputError:
         raise
     except PermissionError as error:
@@ -224,7 +313,7 @@ def _open(path: Path) -> pd.DataFrame:
     except Exception as error:  # each library has exceptions of its own for a broken file
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(
-            f"Expected a readable {suffix} file; {path} cannot be read ({reason[0]}). Is it "
+            f"Expected a readable {_ending(path)} file; {path} cannot be read ({reason[0]}). Is it "
             "complete, and what its ending says?"
         ) from error
 

@@ -1,0 +1,156 @@
+"""Rows that may be more than memory holds: taken, drawn, told apart, walked through.
+
+An array here may be memory-mapped, of any real type; what is taken from it is float64 in memory.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from infobound.errors import InputError
+
+__all__ = ["fits", "gathered", "kinds", "pieces", "some", "stretches", "take"]
+
+MIXERS = tuple(map(np.uint64, (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53)))
+SHARE = 0.25  # of the free memory that rows may take; more are left, or put, on disk
+PIECE = 2_000_000  # values in a piece
+
+
+def take(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Rows of values (n, d), float64, in the order of `index`; read in the order of the rows.
+
+    Example:
+        >>> take(np.arange(6, dtype=np.float32).reshape(3, 2), np.array([2, 0]))
+        array([[4., 5.],
+               [0., 1.]])
+    """
+    order = np.argsort(index)
+    rows = np.empty((len(index), values.shape[1]))
+    rows[order] = values[index[order]]
+    return rows
+
+
+def some(index: np.ndarray, most: int, *, seed: int) -> np.ndarray:
+    """At most so many of the rows, drawn at random where there are more, and then sorted.
+
+    Example:
+        >>> some(np.array([5, 3]), 2, seed=0), len(some(np.arange(9), 4, seed=0))
+        (array([5, 3]), 4)
+    """
+    if len(index) <= most:
+        return index
+    return np.sort(np.random.default_rng(seed).choice(index, most, replace=False))
+
+
+def kinds(*sides: np.ndarray) -> np.ndarray:
+    """The number of each row's kind (n,): exact copies share one; sides (n, d) stand side by side.
+
+    Rows are told apart by 64 bits made of theirs, by the last steps of MurmurHash3 for each
+    column: two of a million different rows are taken for one with a chance of 3e-8.
+
+    Example:
+        >>> len(set(kinds(np.array([[1.0, 0.0], [2.0, 0.0], [1.0, -0.0]])).tolist()))
+        2
+    """
+    mixed = np.zeros(len(sides[0]), dtype=np.uint64)
+    for side in sides:
+        for column in side.T:
+            mixed ^= np.asarray(column + 0.0, dtype=np.float64).view(np.uint64)
+            for factor in MIXERS:
+                mixed ^= mixed >> np.uint64(33)
+                mixed *= factor
+            mixed ^= mixed >> np.uint64(33)
+    return np.unique(mixed, return_inverse=True)[1].ravel()
+
+
+def stretches(n: int, most: int) -> np.ndarray:
+    """All of n rows, or about `most` of them: a hundred stretches at even distances.
+
+    Neighbours stay neighbours, and a file on disk is read by the stretch.
+
+    Example:
+        >>> stretches(1_000, 300)[:5]
+        array([ 0,  1,  2, 10, 11])
+    """
+    if n <= most:
+        return np.arange(n)
+    starts = np.linspace(0, n - max(1, most // 100), 100).astype(np.int64)
+    return np.unique(starts[:, None] + np.arange(max(1, most // 100)))
+
+
+def pieces(n: int, width: int) -> Iterator[slice]:
+    """Stretches of n rows of `width` columns, which together are all rows.
+
+    Example:
+        >>> list(pieces(3, 1_000_000))
+        [slice(0, 2, None), slice(2, 3, None)]
+    """
+    step = max(1, PIECE // max(width, 1))
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
+
+
+def gathered(parts: Iterable[np.ndarray], n: int, width: int) -> np.ndarray:
+    """Parts (k, width) as one array (n, width), float64.
+
+    Where that is more than a quarter of the free memory it is memory-mapped, read-only, in a
+    scratch file without a name, which is gone when nobody uses it any more.
+
+    Raises:
+        InputError: no room for the scratch file.
+
+    Example:
+        >>> gathered(iter([np.ones((2, 3)), np.zeros((1, 3))]), 3, 3)[:, 0].tolist()
+        [1.0, 1.0, 0.0]
+    """
+    if fits(n, width):
+        rows = np.empty((n, width))
+        start = 0
+        for part in parts:
+            rows[start : start + len(part)] = part
+            start += len(part)
+        return rows
+    try:
+        with tempfile.TemporaryFile() as file:
+            for part in parts:
+                file.write(np.ascontiguousarray(part, dtype=np.float64).data)
+            file.flush()
+            return np.asarray(np.memmap(file, np.float64, "r", shape=(n, width)))
+    except OSError as error:
+        raise InputError(
+            f"Expected room for {8e-9 * n * width:.1f} GB in {tempfile.gettempdir()}, since the "
+            f"rows are more than memory holds; it cannot be written ({error.strerror}). Name "
+            "another directory in the environment variable TMPDIR, or select fewer columns."
+        ) from error
+
+
+def fits(n: int, width: int) -> bool:
+    """Whether n rows of `width` columns, float64, may be held in memory.
+
+    Example:
+        >>> fits(100, 3), fits(10**12, 10**6)
+        (True, False)
+    """
+    return 8 * n * width <= SHARE * _free()
+
+
+def _free() -> int:
+    """Bytes of memory that are free, or can be made free, as far as the system tells."""
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")] if _HAS_SYSCONF else []
+    for file, word in (("/proc/meminfo", "MemAvailable:"), ("/sys/fs/cgroup/memory.max", "")):
+        try:
+            lines = Path(file).read_text(encoding="ascii").splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            number = line.removeprefix(word).split()[0] if line.startswith(word) else ""
+            if number.isdigit():
+                found.append(int(number) * (1024 if word else 1))
+    return min(found, default=4 * 2**30)
+
+
+_HAS_SYSCONF = "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {})
