@@ -1,11 +1,13 @@
 """The run directory: whole or not at all, and nothing that is read can run."""
 
+import hashlib
 import math
 import os
 import pickle
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 from safetensors.torch import save
 
@@ -113,6 +115,14 @@ def test_rows_round_trip_and_damage_is_found(run):
     file.write_bytes(file.read_bytes()[:-1] + b"!")
     with pytest.raises(InputError, match="truncated, damaged"):
         run.load_rows("rows")
+
+
+def test_rows_are_written_as_safetensors_itself_would(run):
+    arrays = {"a": np.ones((3, 1), np.float32), "b": np.arange(6.0).reshape(3, 2)}
+    digest = hashlib.sha256(safetensors.numpy.save(arrays)).hexdigest()
+    run.save_rows("rows", arrays)
+    whole = safetensors.numpy.save(arrays, metadata={"digest": digest})
+    assert (run.path / "rows.safetensors").read_bytes() == whole
 
 
 @pytest.mark.parametrize("broken", ["os.replace", "os.fsync"])

@@ -11,13 +11,14 @@ import csv
 import hashlib
 import importlib.metadata
 import io
+import itertools
 import json
 import logging
 import os
 import platform
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infobound.errors import InputError
+from infobound.storage import fits, pieces
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -33,6 +35,7 @@ __all__ = ["Events", "Run", "versions", "write_atomic"]
 
 FORMAT, VERSION = "infobound-run", 1
 BEGUN = ("rows.safetensors", ".*.tmp")  # all that there is before a run exists
+KINDS, SIZES = {"f": "F", "i": "I", "u": "U"}, (1, 2, 4, 8)  # NumPy's types and safetensors'
 PICTURES = ("curve.png", "curve.svg", "estimate.png", "estimate.svg")
 OURS = (
     *BEGUN,
@@ -58,12 +61,17 @@ def write_atomic(path: str | Path, data: bytes) -> None:
         ...     (Path(folder) / "a.txt").read_bytes()
         b'whole'
     """
-    path = Path(path)
+    _write_parts(Path(path), [data])
+
+
+def _write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """`write_atomic` of bytes that come in parts."""
     temporary: str | None = None
     try:
         temporary = str(path.parent / f".{path.name}.{os.getpid()}.tmp")
         with open(temporary, "wb") as file:
-            file.write(data)
+            for part in parts:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -205,32 +213,40 @@ class Run:
             raise _damaged(self.path / name, error) from error
 
     def save_rows(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Arrays as `<name>.safetensors`."""
-        from safetensors.numpy import save
-
-        whole = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
-        digest = _digest(save(whole))
-        self.write_bytes(f"{name}.safetensors", save(whole, metadata={"digest": digest}))
+        """Arrays, which may be memory-mapped, as `<name>.safetensors`."""
+        order = sorted(arrays, key=lambda key: (-arrays[key].itemsize, key))
+        whole = {key: arrays[key] for key in order}
+        digest = hashlib.sha256()
+        for part in itertools.chain([_header(whole)], _bytes(whole)):
+            digest.update(part)
+        header = _header(whole, {"digest": digest.hexdigest()})
+        _write_parts(self.path / f"{name}.safetensors", itertools.chain([header], _bytes(whole)))
 
     def load_rows(self, name: str) -> dict[str, np.ndarray]:
-        """The inverse of `save_rows`.
+        """The inverse of `save_rows`; arrays that are much of the free memory stay in the file.
 
         Raises:
             InputError: the file is missing or damaged.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load, save
-
-        file = f"{name}.safetensors"
-        data = self._read(file)
+        path = self.path / f"{name}.safetensors"
         try:
-            arrays = load(data)
-            whole = _metadata(data)["digest"] == _digest(save(arrays))
-        except (SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise _damaged(self.path / file, error) from error
+            start, header = _read_header(path)
+            digest = header.pop("__metadata__")["digest"]
+            arrays = {
+                key: _mapped(path, start, **entry)
+                for key, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"])
+            }
+            found = hashlib.sha256(_header(arrays))
+            for part in _bytes(arrays):
+                found.update(part)
+            whole = digest == found.hexdigest()
+        except OSError as error:
+            raise self._unreadable(path.name, error) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _damaged(path, error) from error
         if not whole:
-            raise _damaged(self.path / file, "its checksum differs")
-        return arrays
+            raise _damaged(path, "its checksum differs")
+        return {k: np.array(a) if fits(len(a), a[:1].size) else a for k, a in arrays.items()}
 
     def save_checkpoint(self, name: str, tensors: Mapping[str, Tensor], meta: Mapping) -> None:
         """Tensors and a JSON-able `meta` as one file, `checkpoint-<name>.safetensors`."""
@@ -256,7 +272,7 @@ class Run:
             return None
         data = self._read(file.name)
         try:
-            tensors, metadata = load(data), _metadata(data)
+            tensors, metadata = load(data), _read_header(file)[1]["__metadata__"]
             text = metadata["meta"]
             whole = metadata["digest"] == _digest(save(tensors) + text.encode())
             meta = json.loads(text)
@@ -290,10 +306,13 @@ class Run:
         try:
             return (self.path / name).read_bytes()
         except OSError as error:
-            raise InputError(
-                f"Expected {name} in the run {self.path}; it cannot be read ({error.strerror}). "
-                "Start the run again."
-            ) from error
+            raise self._unreadable(name, error) from error
+
+    def _unreadable(self, name: str, error: OSError) -> InputError:
+        return InputError(
+            f"Expected {name} in the run {self.path}; it cannot be read ({error.strerror}). "
+            "Start the run again."
+        )
 
 
 class Events:
@@ -341,10 +360,44 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _metadata(data: bytes) -> dict[str, str]:
-    """The metadata in the header of a safetensors file."""
-    size = int.from_bytes(data[:8], "little")
-    return json.loads(data[8 : 8 + size])["__metadata__"]
+def _header(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> bytes:
+    """What a safetensors file of these arrays begins with: a length, and where each array is."""
+    entries: dict[str, Any] = {} if metadata is None else {"__metadata__": metadata}
+    start = 0
+    for key, array in arrays.items():
+        place = [start, start + array.nbytes]
+        kind = f"{KINDS[array.dtype.kind]}{8 * array.itemsize}"
+        entries[key] = {"dtype": kind, "shape": array.shape, "data_offsets": place}
+        start = place[1]
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _bytes(arrays: Mapping[str, np.ndarray]) -> Iterator[bytes]:
+    """The arrays' bytes, some megabytes at a time."""
+    for array in arrays.values():
+        for at in pieces(len(array), array[:1].size):
+            yield np.ascontiguousarray(array[at]).tobytes()
+
+
+def _read_header(path: Path) -> tuple[int, dict[str, Any]]:
+    """Where the arrays of a safetensors file begin, and its header."""
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        if size > path.stat().st_size:
+            raise ValueError("its header is cut off")
+        return 8 + size, json.loads(file.read(size))
+
+
+def _mapped(
+    path: Path, start: int, dtype: str, shape: Sequence[int], data_offsets: Sequence[int]
+) -> np.ndarray:
+    """One array of a safetensors file, memory-mapped."""
+    kinds = {f"{word}{8 * size}": (kind, size) for kind, word in KINDS.items() for size in SIZES}
+    kind, size = kinds[dtype]
+    offset = start + data_offsets[0]
+    return np.asarray(np.memmap(path, f"<{kind}{size}", "r", offset=offset, shape=tuple(shape)))
 
 
 def _damaged(path: Path, error: object) -> InputError:
