@@ -23,6 +23,7 @@ RICH = 16  # components from which on a mixture can be anything in the plane
 BROAD = (
     128  # columns, from which on iterated fits are left out and networks read canonical directions
 )
+ITERATED = 50_000  # rows that a fit by iterations sees at most
 CELL = 5  # rows a cell, from which on a contingency table is fitted
 
 
@@ -45,7 +46,8 @@ class Base:
     """A closed-form model.
 
     `possible` says whether it can be fitted, `can_start` whether a network can be trained on it
-    (its scores must be cheap), `leaves` whether it leaves a network anything to find.
+    (its scores must be cheap), `leaves` whether it leaves a network anything to find, `most` how
+    many rows it is fitted to at most, where it is fitted by iterations over them.
     """
 
     fit: Callable[[Tensor, Tensor], nn.Module]
@@ -53,6 +55,7 @@ class Base:
     possible: Callable[[Shape], bool] = lambda shape: True
     can_start: bool = True
     leaves: Callable[[Shape], bool] = lambda shape: True
+    most: int | None = None
 
 
 def _affordable(shape: Shape) -> bool:
@@ -67,14 +70,15 @@ def _mixture(size: tuple[int, int]) -> Base:
         lambda s: s.columns <= MIXED and components(s.rows, s.columns, size) >= 2,
         can_start=False,
         leaves=lambda s: s.columns > 2 or components(s.rows, s.columns, COARSE) < RICH,
+        most=ITERATED,
     )
 
 
 BASES: dict[str, Base] = {
     "gaussian": Base(GaussianCopula.fit, "scores"),
     "gaussian_raw": Base(GaussianCopula.fit, "robust"),
-    "student": Base(StudentCopula.fit, "scores", _affordable),
-    "contaminated": Base(ContaminatedCopula.fit, "scores", _affordable),
+    "student": Base(StudentCopula.fit, "scores", _affordable, most=ITERATED),
+    "contaminated": Base(ContaminatedCopula.fit, "scores", _affordable, most=ITERATED),
     "mixture": _mixture(COARSE),
     "fine_mixture": _mixture(FINE),
     "table": Base(

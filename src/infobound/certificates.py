@@ -253,7 +253,8 @@ def _bet(numbers: np.ndarray) -> Bet:
 def _pairs(scores: np.ndarray, i: np.ndarray, j: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Positives and negatives (..., 2) of the pairs of rows i and j (...)."""
     own = scores.diagonal()
-    return np.stack([own[i], own[j]], -1), np.stack([scores[i, j], scores[j, i]], -1)
+    pairs = np.stack([own[i], own[j]], -1), np.stack([scores[i, j], scores[j, i]], -1)
+    return pairs[0].astype(np.float64), pairs[1].astype(np.float64)
 
 
 def _last(holds: Callable[[float], bool], high: float) -> float:
@@ -274,7 +275,8 @@ def _checked(name: str, scores: np.ndarray) -> np.ndarray:
             f"Expected square {name} (n, n) of two rows or more; got shape {scores.shape}. Score "
             "every x of the block against every y of it."
         )
-    scores = scores.astype(np.float64)
+    if scores.dtype not in (np.float32, np.float64):
+        scores = scores.astype(np.float64)
     bad = np.count_nonzero(np.isnan(scores) | (scores == math.inf))
     if bad:
         raise InputError(

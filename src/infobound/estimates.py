@@ -12,7 +12,7 @@ import inspect
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,11 @@ from infobound.errors import InputError
 from infobound.fitting import Job, bind, candidates
 from infobound.folds import Fold, fit_fold
 from infobound.guarantees import guarantees
+from infobound.storage import stretches, take
 
 __all__ = ["Estimate", "draw", "estimate", "estimate_pair", "in_unit", "resume"]
 
-
+LOOKED = 20_000_000  # values that are searched for what may be wrong with them
 IN_NATS = (
     *("mi", "interval", "held_out", "held_out_error", "training", "ceiling"),
     *("certified", "ksg", "pointwise"),
@@ -288,8 +289,10 @@ def _estimate(
     ceiling = None if bound.ceiling is None or block is None else float(bound.ceiling(block))
     pointwise = numbers.pop("pointwise")
     low, high = numbers["interval"]
+    rows = stretches(len(pair.x), LOOKED // (pair.x.shape[1] + pair.y.shape[1]))
+    fold_of = _in_order(folds, [np.full(len(f.rows), k) for k, f in enumerate(folds)])
     evidence = Evidence(
-        pair=pair,
+        pair=replace(pair, x=take(pair.x, rows), y=take(pair.y, rows)),
         mi=numbers["mi"],
         half_width=(high - low) / 2,
         train=numbers["training"],
@@ -303,7 +306,7 @@ def _estimate(
         capped=capped,
         ksg=numbers["ksg"],
         method=numbers["method"],
-        fold=_in_order(folds, [np.full(len(f.rows), k) for k, f in enumerate(folds)]),
+        fold=None if fold_of is None else fold_of[rows],
         terms=_in_order(folds, [f.test.terms for f in folds]),
         blocks=config.series,
         p_value=p_value,

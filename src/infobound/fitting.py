@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -22,12 +22,16 @@ from infobound.config import Config
 from infobound.copulas import canonical_directions
 from infobound.errors import InputError
 from infobound.runs import Run
+from infobound.storage import some, take
 
-__all__ = ["Fitted", "Job", "Scored", "bind", "candidates", "fit_critic", "score"]
+__all__ = ["Fitted", "Job", "Scored", "bind", "candidates", "fit_critic", "most_rows", "score"]
 
 FEW = 1500  # training rows; with fewer, bases are compared on several splits
 MANY = 3000  # training rows, from which on a network may do without a base
 WIDE = 3  # training rows a column, below which a closed form must earn its place
+FITTED = 256_000  # training rows that are fitted at most, unless the settings draw more
+VALIDATED = 25_000  # rows that a network is chosen on at most
+VALUES = 10_000_000  # that rows to be scored have together, at most, while they are in memory
 CONVINCED = 1.645  # standard errors by which a critic must beat its rival: one chance in twenty
 
 
@@ -80,8 +84,15 @@ class Fitted:
 
     def scored(self, rows: np.ndarray) -> Scored:
         """Per-row contributions of other rows, in blocks."""
-        config = self.job.config
-        return score(self.critic, self.job.bound, self.inputs.rows(rows), config.eval_rows)
+        blocks = np.array_split(rows, -(-len(rows) // self.job.config.eval_rows))
+        together = max(1, VALUES // (self.inputs.width * len(blocks[0])))
+        parts = []
+        for start in range(0, len(blocks), together):
+            group = np.concatenate(blocks[start : start + together])
+            here = self.inputs.rows(group)
+            parts.append(score(self.critic, self.job.bound, here, len(blocks[start])))
+        columns = ([getattr(part, f.name) for part in parts] for f in fields(Scored))
+        return Scored(*map(np.concatenate, columns))
 
     def matrix(self, rows: np.ndarray) -> np.ndarray:
         """Scores (n, n) of n rows."""
@@ -96,10 +107,10 @@ class Fitted:
         A network has its validation rows; a base alone is fitted again to two thirds of its rows.
         """
         if self.kept:
-            return self.matrix(self.validation)
+            return self.matrix(self.validation[: self.job.config.eval_rows])
         seen, held = data.hold_out(self.rows, 1 / 3, seed=seed, series=self.job.config.series)
         again = self.inputs.critic(self.base, seen, None, self.job.config)
-        return replace(self, critic=again).matrix(held[: self.job.config.eval_rows])
+        return replace(self, critic=again).matrix(some(held, self.job.config.eval_rows, seed=seed))
 
 
 def fit_critic(
@@ -107,15 +118,19 @@ def fit_critic(
 ) -> Fitted | None:
     """Train on `training`, and choose on a part of it; at most `tries` networks have a try.
 
-    None where the settings leave neither a base nor a network for so few rows.
+    None where the settings leave neither a base nor a network for so few rows. Of more rows than
+    training would draw, some are drawn beforehand, and the rest is not looked at.
 
     `name` is that of its checkpoints and its bar; the three `seeds` are of the rows held out, of
     the starting weights and of the batches.
     """
     config, module = job.config, job.module
-    fit_rows, validation_rows = data.hold_out(
-        training, config.validation, seed=seeds[0], series=config.series
-    )
+    training = some(training, most_rows(config), seed=seeds[0])
+    share = min(config.validation, VALIDATED / len(training))
+    fit_rows, validation_rows = data.hold_out(training, share, seed=seeds[0], series=config.series)
+    if len(validation_rows) > config.eval_rows:  # training looks at the first: they may be any
+        shuffle = np.random.default_rng(seeds[0]).permutation
+        fit_rows, validation_rows = shuffle(fit_rows), shuffle(validation_rows)
     inputs = _Inputs.make(job.pair, training, config, module)
     validation = inputs.rows(validation_rows)
     alone, base = _best_bases(inputs, training, fit_rows, validation_rows, config, module, seeds[0])
@@ -145,13 +160,22 @@ def fit_critic(
         return None
     # The base alone needs no validation rows: it is fitted to those as well.
     critic = inputs.critic(alone, training, None, config)
+    training = inputs.fitted_to(alone, training)
     return Fitted(critic, inputs, training, validation_rows, fitted, alone, False, job)
 
 
 @dataclass(frozen=True)
 class _Inputs:
-    """All rows as the critics see them, and which columns are which: a `Reads` for each kind."""
+    """Rows as the critics see them, and which columns are which: a `Reads` for each kind.
 
+    Rows that were given to `make` are held; others are transformed when they are asked for.
+    """
+
+    pair: data.Pair
+    transforms: list[data.Transform]
+    raw: bool  # the network reads columns as they are, and no radii stand beside them
+    device: torch.device
+    held: np.ndarray
     x: Tensor
     y: Tensor
     reads: dict[str, critics.Reads]
@@ -167,25 +191,29 @@ class _Inputs:
         """Transforms are fitted on the fold's training rows alone."""
         kind = config.transform
         kind = ("both" if module is None else "raw") if kind == "auto" else kind
+        held, where = np.sort(training), train.device(config)
         sides: list[Tensor] = []
+        transforms: list[data.Transform] = []
         levels: list[int] = []
         slices: dict[str, list[slice]] = {}
         for values in (pair.x, pair.y):
-            fitted = data.Transform.fit(values[training])
-            levels.append(data.levels(values[training]))
-            d = values.shape[1]
-            parts = [fitted.normal_scores(values), fitted.robust(values)]
+            rows, d = take(values, held), values.shape[1]
+            transforms.append(data.Transform.fit(rows))
+            levels.append(data.levels(rows))
+            sides.append(_seen(transforms[-1], rows, kind == "raw", where))
             slices.setdefault("scores", []).append(slice(0, d))
             slices.setdefault("robust", []).append(slice(d, 2 * d))
-            parts += [values] if kind == "raw" else [fitted.radii(values)]
             slices.setdefault("raw", []).append(slice(2 * d, 3 * d))
             slices.setdefault("both", []).append(slice(0, 2 * d + 4))
-            side = torch.from_numpy(np.concatenate(parts, axis=1)).float()
-            sides.append(side.to(train.device(config)))
         reads = {name: critics.Reads(*both) for name, both in slices.items()}
-        return cls(
-            sides[0], sides[1], {**reads, "network": reads[kind]}, (levels[0], levels[1]), {}
-        )
+        reads["network"] = reads[kind]
+        known = (held, sides[0], sides[1], reads, (levels[0], levels[1]))
+        return cls(pair, transforms, kind == "raw", where, *known, {})
+
+    @property
+    def width(self) -> int:
+        """Columns of a row as the critics see it, x and y together."""
+        return self.x.shape[1] + self.y.shape[1]
 
     def shape(self, rows: int) -> Shape:
         """What so many of the training rows look like."""
@@ -194,8 +222,20 @@ class _Inputs:
 
     def rows(self, index: np.ndarray) -> train.Rows:
         """The rows with these numbers."""
-        at = torch.from_numpy(index).to(self.x.device)
-        return self.x[at], self.y[at]
+        place = np.searchsorted(self.held, index).clip(max=len(self.held) - 1)
+        if (self.held[place] == index).all():
+            at = torch.from_numpy(place).to(self.device)
+            return self.x[at], self.y[at]
+        x, y = (
+            _seen(transform, take(values, index), self.raw, self.device)
+            for transform, values in zip(self.transforms, (self.pair.x, self.pair.y), strict=True)
+        )
+        return x, y
+
+    def fitted_to(self, name: str, index: np.ndarray) -> np.ndarray:
+        """The rows among these that a base is fitted to: some, where it is fitted by iterations."""
+        most = BASES[name].most
+        return index if most is None else some(index, most, seed=0)
 
     def critic(
         self,
@@ -210,7 +250,7 @@ class _Inputs:
         if name is not None:
             reads = self.reads[BASES[name].inputs]
             if (name, index.tobytes()) not in self.fitted:
-                x, y = self.rows(index)
+                x, y = self.rows(self.fitted_to(name, index))
                 model = BASES[name].fit(x[:, reads.x], y[:, reads.y])
                 self.fitted[name, index.tobytes()] = model
             base = self.fitted[name, index.tobytes()]
@@ -221,7 +261,20 @@ class _Inputs:
             network_reads=self.reads[network_reads],
             gamma=config.gamma,
         )
-        return critic.to(self.x.device)
+        return critic.to(self.device)
+
+
+def _seen(transform: data.Transform, rows: np.ndarray, raw: bool, where: torch.device) -> Tensor:
+    """Rows (n, d) as the critics see them, float32."""
+    seen = transform.every(rows)
+    if raw:
+        seen = np.concatenate([seen[:, : 2 * rows.shape[1]], rows], axis=1)
+    return torch.from_numpy(seen).float().to(where)
+
+
+def most_rows(config: Config) -> int:
+    """How many rows a fold's critic is fitted to at most: as many as training would draw."""
+    return max(FITTED, config.n_iters * config.batch_size)
 
 
 def candidates(config: Config, module: nn.Module | None) -> list[str]:

@@ -12,10 +12,12 @@ import numpy as np
 from infobound import critics, train
 from infobound.copulas import GaussianCopula
 from infobound.errors import InputError
-from infobound.fitting import Fitted, Job, Scored, fit_critic, score
+from infobound.fitting import Fitted, Job, Scored, fit_critic, most_rows, score
+from infobound.storage import some
 
 __all__ = ["Fold", "fit_fold"]
 
+TRAINED = 50_000  # training rows that are scored at most
 RELIABLE = 0.1  # relative standard error up to which an average of e^f is taken at its word
 
 
@@ -32,6 +34,7 @@ class Fold:
     training: Scored
     mode: str  # which contributions make the point estimate: positives, dv or terms
     rehearsed: np.ndarray | None  # the terms that rows of the base itself would show
+    seen: np.ndarray | None = None  # rows of `training`, where only some of many are looked at
 
     def point(self) -> float:
         """The base's own MI, or the mean of the training and the held-out value.
@@ -58,7 +61,9 @@ def fit_fold(
     """Fit to `training`, report on `test`.
 
     The training value is taken on the rows of `again` as far as they were fitted: another fold's
-    test rows, so that over all folds it is made of the same rows as the held-out value.
+    test rows, so that over all folds it is made of the same rows as the held-out value. Where rows
+    are so many that only some are fitted, it is taken on some of those, and `points` compares it
+    with the held-out values of the same rows.
     """
     seeds = [int(s) for s in np.random.SeedSequence([job.config.seed, k]).generate_state(3)]
     fitted = fit_critic(job, training, name=f"fold-{k + 1}", seeds=seeds)
@@ -70,18 +75,32 @@ def fit_fold(
     shuffle = np.random.default_rng(seeds[0]).permutation  # blocks must not follow the row order
     test = shuffle(test)
     scored = fitted.scored(test)
-    # As many training rows as test rows, in blocks of the same size, hence with the same ceiling.
     kept, rows, base = fitted.kept, fitted.rows, fitted.critic.base
-    seen = np.concatenate([np.intersect1d(again, rows), shuffle(np.setdiff1d(rows, again))])
-    seen = shuffle(seen[: len(test)])
+    many = len(training) > most_rows(job.config) or len(test) > TRAINED
+    if many:
+        seen = shuffle(some(rows, TRAINED, seed=seeds[0]))
+    else:
+        # As many training rows as test rows, in blocks of the same size, hence of one ceiling.
+        seen = np.concatenate([np.intersect1d(again, rows), shuffle(np.setdiff1d(rows, again))])
+        seen = shuffle(seen[: len(test)])
     on_training = fitted.scored(seen)
     mode = _mode(kept, scored, on_training)
     own = None
     if mode == "positives" and isinstance(base, GaussianCopula):
-        own = _rehearsed(base, job, len(rows), len(test), seeds[0])
-    closed = None if kept else getattr(base, "mi", None)
-    fold = Fold(test, fitted.fit, fitted.base, kept, closed, scored, on_training, mode, own)
-    return fold, fitted
+        own = _rehearsed(base, job, len(rows), min(len(test), TRAINED), seeds[0])
+    closed = None if kept or many else getattr(base, "mi", None)
+    return Fold(
+        rows=test,
+        fit=fitted.fit,
+        base=fitted.base,
+        kept=kept,
+        closed=closed,
+        test=scored,
+        training=on_training,
+        mode=mode,
+        rehearsed=own,
+        seen=seen if many else None,
+    ), fitted
 
 
 def _rehearsed(base: GaussianCopula, job: Job, fitted: int, tested: int, seed: int) -> np.ndarray:

@@ -22,6 +22,7 @@ from infobound.certificates import Block, certificate
 from infobound.errors import InputError
 from infobound.fitting import Fitted, Job, candidates, fit_critic
 from infobound.independence import permutation_p
+from infobound.storage import some, take
 from infobound.witnesses import Witness
 
 __all__ = ["Guarantee", "certify", "guarantees"]
@@ -31,6 +32,7 @@ BLOCK = 2500  # rows scored together
 ROUNDS = 10  # of balancing a critic
 LIMIT = 1e4  # scores beyond it are as good as infinite
 SAME = 1e-6  # spread of scores, below which they tell no pair from another
+KNOWN = 50_000  # rows that a witness is fitted to at most
 MOST = 4  # blocks of a fold that are scored: memory, and the certificate grows with log n
 
 
@@ -48,11 +50,12 @@ def guarantees(job: Job, parts: Sequence[np.ndarray], last: Fitted) -> tuple[flo
         seeds = [int(s) for s in np.random.SeedSequence([config.seed, k, 1]).generate_state(4)]
         past = np.sort(np.concatenate(parts[:k]))
         fitted = last if k == len(parts) - 1 else _of_the_past(job, past, k, seeds)
-        witness = Witness.fit(pair.x[past], pair.y[past])
+        known = some(past, KNOWN, seed=seeds[2])
+        witness = Witness.fit(take(pair.x, known), take(pair.y, known))
         test = parts[k] if config.series else np.random.default_rng(seeds[3]).permutation(parts[k])
         tuning = blocks[-1].scores if blocks else None
         for rows in np.array_split(test, -(-len(test) // config.eval_rows))[:MOST]:
-            together = _alike(witness(pair.x[rows], pair.y[rows]))
+            together = _alike(witness(take(pair.x, rows), take(pair.y, rows)))
             if fitted is not None:
                 scores = fitted.matrix(rows)
                 tuning = fitted.rehearsal(seeds[3]) if tuning is None else tuning

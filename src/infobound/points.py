@@ -19,6 +19,7 @@ from infobound.config import Config
 from infobound.errors import InputError
 from infobound.folds import Fold
 from infobound.neighbours import ksg_terms
+from infobound.storage import take
 
 __all__ = ["believed", "errors_in_half", "neighbours_alone", "standard_error", "together"]
 
@@ -40,7 +41,7 @@ def believed(folds: Sequence[Fold]) -> list[Fold]:
         return list(folds)
     shown = np.concatenate([fold.test.terms for fold in unsure])
     said = np.concatenate([fold.rehearsed for fold in unsure if fold.rehearsed is not None])
-    error = math.hypot(shown.std(), said.std()) / math.sqrt(len(shown))
+    error = math.hypot(*(v.std() / math.sqrt(len(v)) for v in (shown, said)))
     if shown.mean() > said.mean() - DOUBTFUL - SURE * error:
         return list(folds)
     return [replace(f, mode="terms") if f.mode == "positives" else f for f in folds]
@@ -51,10 +52,11 @@ def together(pair: data.Pair, folds: Sequence[Fold], config: Config) -> dict[str
     rows = np.concatenate([fold.rows for fold in folds])
     terms = np.concatenate([fold.test.terms for fold in folds])
     points = np.concatenate([getattr(fold.test, fold.mode) for fold in folds])
-    mi = float(np.average([fold.point() for fold in folds], weights=[len(f.rows) for f in folds]))
+    found, corrections = _corrected(folds, rows, points)
+    mi = float(np.average(found, weights=[len(fold.rows) for fold in folds]))
     # What doubt there is besides the sampling error: the whole correction, but for a closed form
     # whose bias is known exactly, and half of what the second opinion differs by.
-    doubt, spread = float(np.mean([fold.correction() for fold in folds])), points
+    doubt, spread = float(np.mean(corrections)), points
     method = "critic" if any(fold.kept for fold in folds) else "base"
     others = _second_opinion(pair, config)
     if others is not None:
@@ -74,6 +76,28 @@ def together(pair: data.Pair, folds: Sequence[Fold], config: Config) -> dict[str
         "method": method,
         "pointwise": spread[np.argsort(rows)],
     }
+
+
+def _corrected(
+    folds: Sequence[Fold], rows: np.ndarray, points: np.ndarray
+) -> tuple[list[float], list[float]]:
+    """Each fold's point estimate, and how far it is from the held-out value, nats.
+
+    Training values of some rows only would bring in the noise of which rows those are; so they are
+    held against what the other folds' critics, which did not see them, say of the same rows.
+    """
+    held = np.empty(len(rows))
+    held[rows] = points
+    found, corrections = [], []
+    for fold in folds:
+        correction, point = fold.correction(), fold.point()
+        if fold.seen is not None:
+            optimism = getattr(fold.training, fold.mode) - held[fold.seen]
+            correction = float(optimism.mean()) / 2
+            point = float(getattr(fold.test, fold.mode).mean()) + correction
+        found.append(point)
+        corrections.append(correction)
+    return found, corrections
 
 
 def standard_error(values: np.ndarray, rows: np.ndarray, config: Config) -> float:
@@ -129,7 +153,7 @@ def neighbours_alone(pair: data.Pair, config: Config) -> dict[str, Any]:
 
 def _second_opinion(pair: data.Pair, config: Config) -> np.ndarray | None:
     """The neighbours' per-row contributions (n,) where they are to be trusted, in few columns."""
-    few = pair.x.shape[1] + pair.y.shape[1] <= FEW_COLUMNS and len(pair.x) <= 200_000
+    few = pair.x.shape[1] + pair.y.shape[1] <= FEW_COLUMNS and len(pair.x) <= MANY_ROWS
     if config.estimator != "default" or not few or data.has_ties(pair):
         return None
     return _neighbours(pair)
@@ -137,4 +161,5 @@ def _second_opinion(pair: data.Pair, config: Config) -> np.ndarray | None:
 
 def _neighbours(pair: data.Pair) -> np.ndarray:
     """Their per-row contributions (n,) on normal scores, nats."""
-    return ksg_terms(*(data.Transform.fit(v).normal_scores(v) for v in (pair.x, pair.y)))
+    sides = (take(side, np.arange(len(side))) for side in (pair.x, pair.y))
+    return ksg_terms(*(data.Transform.fit(v).normal_scores(v) for v in sides))
