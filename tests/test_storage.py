@@ -62,6 +62,16 @@ def test_rows_on_disk_are_those_of_the_file(tmp_path, no_memory, names):
         assert np.array_equal(stored["y"], pair.y)
 
 
+@pytest.mark.parametrize("kind", [">f8", ">f4", "?", "<i4"])
+def test_other_numbers_on_disk_survive_a_run(tmp_path, no_memory, kind):
+    values = rows(200) > 0 if kind == "?" else (10 * rows(200)).astype(kind)
+    np.save(tmp_path / "t.npy", values)
+    pair = tables.read(tmp_path / "t.npy", x=["0:1"], y=["2:3"])
+    stored = Run.create(tmp_path / "run", record={}, rows={"x": pair.x, "y": pair.y})
+    assert np.array_equal(stored.load_rows("rows")["x"], values[:, :2])
+    assert np.array_equal(load_file(stored.path / "rows.safetensors")["y"], values[:, 2:])
+
+
 def test_rows_on_disk_give_the_estimate_of_rows_in_memory_to_the_bit(
     tmp_path, monkeypatch, no_memory
 ):

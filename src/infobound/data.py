@@ -105,12 +105,8 @@ def is_plain(rows: np.ndarray) -> bool:
         >>> is_plain(np.zeros((2, 1), dtype=np.float32)), is_plain(np.array([["a"]]))
         (True, False)
     """
-    kind = rows.dtype.kind
-    return (
-        (kind in "bf" or (kind in "iu" and rows.itemsize <= 4))
-        and rows.itemsize <= 8
-        and rows.size > 0
-    )
+    largest = {"b": 1, "f": 8, "i": 4, "u": 4}.get(rows.dtype.kind, 0)
+    return rows.size > 0 and rows.itemsize <= largest
 
 
 def _rows(side: str, values: Any) -> tuple[pd.DataFrame | np.ndarray, list[str]]:
@@ -196,12 +192,17 @@ def pair_arrays(
             for s in (x, y)
         )
     _expect_finite(zip(everything, infinite, strict=True), source)
-    sides = (np.asarray(side) for side in (x, y))
-    x, y = (
-        np.ascontiguousarray(side, dtype=np.float64) if fits(*side.shape) else side
-        for side in sides
-    )
+    x, y = (_held(np.asarray(side)) for side in (x, y))
     return Pair(x, y, tuple(names[0]), tuple(names[1]), tuple(notes))
+
+
+def _held(rows: np.ndarray) -> np.ndarray:
+    """Rows in memory if they fit; if not, where they are, or as floats of this machine on disk."""
+    if fits(*rows.shape):
+        return np.ascontiguousarray(rows, dtype=np.float64)
+    if rows.dtype in (np.float32, np.float64) and rows.dtype.isnative:
+        return rows
+    return gathered((rows[at] for at in pieces(*rows.shape)), *rows.shape)
 
 
 def _dropped(

@@ -52,7 +52,7 @@ def together(pair: data.Pair, folds: Sequence[Fold], config: Config) -> dict[str
     rows = np.concatenate([fold.rows for fold in folds])
     terms = np.concatenate([fold.test.terms for fold in folds])
     points = np.concatenate([getattr(fold.test, fold.mode) for fold in folds])
-    found, corrections = _corrected(folds, rows, points)
+    found, corrections = _corrected(folds, rows)
     mi = float(np.average(found, weights=[len(fold.rows) for fold in folds]))
     # What doubt there is besides the sampling error: the whole correction, but for a closed form
     # whose bias is known exactly, and half of what the second opinion differs by.
@@ -78,20 +78,17 @@ def together(pair: data.Pair, folds: Sequence[Fold], config: Config) -> dict[str
     }
 
 
-def _corrected(
-    folds: Sequence[Fold], rows: np.ndarray, points: np.ndarray
-) -> tuple[list[float], list[float]]:
+def _corrected(folds: Sequence[Fold], rows: np.ndarray) -> tuple[list[float], list[float]]:
     """Each fold's point estimate, and how far it is from the held-out value, nats.
 
     Training values of some rows only would bring in the noise of which rows those are; so they are
     held against what the other folds' critics, which did not see them, say of the same rows.
     """
-    held = np.empty(len(rows))
-    held[rows] = points
-    found, corrections = [], []
+    held, found, corrections = np.empty(len(rows)), [], []
     for fold in folds:
         correction, point = fold.correction(), fold.point()
         if fold.seen is not None:
+            held[rows] = np.concatenate([getattr(other.test, fold.mode) for other in folds])
             optimism = getattr(fold.training, fold.mode) - held[fold.seen]
             correction = float(optimism.mean()) / 2
             point = float(getattr(fold.test, fold.mode).mean()) + correction
