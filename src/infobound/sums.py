@@ -22,6 +22,8 @@ __all__ = [
 
 SPAN = 40.0  # nats by which peaks of rows and columns may differ and still share one exponential
 
+LOWEST = -85.0  # below it e^f is not taken at its word: 1e-37
+
 Reads = Callable[[Tensor, Tensor], Sequence[Tensor]]
 """(scores, distance) -> what else is summed over the negatives of each row: as many tensors like
 the scores; distance[i, j] = (j - i) mod m is zero for positives."""
@@ -134,15 +136,15 @@ def influence(
     negatives = _left_out(tile, diagonal)
     shared = _exponentials(negatives)
     if shared is None:
-        on_columns = weights.rows @ (negatives - sums.rows[:, None]).exp_()
-        on_rows = weights.columns @ (negatives - sums.columns).exp_().T
+        on_columns = weights.rows @ _exp(negatives - sums.rows[:, None])
+        on_rows = weights.columns @ _exp(negatives - sums.columns).T
     else:
         e, peak = shared
         on_columns = (weights.rows * (peak - sums.rows).exp()) @ e
         on_rows = (weights.columns * (peak - sums.columns).exp()) @ e.T
     found = _read(tile, diagonal, m, reads)
     for read, total, weight in zip(found, sums.others, weights.others, strict=True):
-        on_columns = on_columns + weight @ (read - total[:, None]).exp_()
+        on_columns = on_columns + weight @ _exp(read - total[:, None])
     return on_rows, on_columns
 
 
@@ -175,4 +177,14 @@ def _exponentials(negatives: Tensor) -> tuple[Tensor, Tensor] | None:
         # Here the processor waits for the device: which of two ways to go depends on the scores.
         if not bool(torch.minimum(of_rows.min(), of_columns.min()) > peak - SPAN):
             return None
-    return (negatives - peak).exp_(), peak
+    return _exp(negatives - peak), peak
+
+
+def _exp(shifted: Tensor) -> Tensor:
+    """e^shifted, in place; as good as zero for what is too far below.
+
+    Processors take ten times as long for numbers that float32 can hardly hold.
+    """
+    with torch.no_grad():
+        shifted.clamp_(min=LOWEST)
+    return shifted.exp_()
