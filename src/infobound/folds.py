@@ -77,10 +77,11 @@ def fit_fold(
     scored = fitted.scored(test)
     kept, rows, base = fitted.kept, fitted.rows, fitted.critic.base
     many = len(training) > most_rows(job.config) or len(test) > TRAINED
+    # Training and test rows are scored in blocks of the same size, hence with the same ceiling.
     if many:
-        seen = shuffle(some(rows, TRAINED, seed=seeds[0]))
+        block = len(test) // -(-len(test) // job.config.eval_rows)
+        seen = shuffle(some(rows, max(block, TRAINED // block * block), seed=seeds[0]))
     else:
-        # As many training rows as test rows, in blocks of the same size, hence of one ceiling.
         seen = np.concatenate([np.intersect1d(again, rows), shuffle(np.setdiff1d(rows, again))])
         seen = shuffle(seen[: len(test)])
     on_training = fitted.scored(seen)
