@@ -26,7 +26,7 @@ __all__ = [
     "width",
 ]
 
-TILE = 1 << 18  # numbers that pairs of a tile take: 1 MiB, so that they stay in cache
+TILE = 1 << 19  # numbers that pairs of a tile take: 2 MiB, so that they stay in cache
 
 Rows: TypeAlias = Any  # what is known of each row: a tensor (n, ...), or a tuple of such
 
