@@ -16,15 +16,15 @@ time, so that a busy machine does not disturb; otherwise it is wall-clock.
 from __future__ import annotations
 
 import argparse
-import json
+import itertools
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+import common
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -158,95 +158,74 @@ def apart(count: int, columns: int, config: Config, device: str, form: str) -> f
 
 
 def measure(count: int, columns: int, size: int, options: argparse.Namespace) -> dict[str, Any]:
-    """One line of the table: milliseconds of a step of one member, and ratios."""
+    """One row of the table: milliseconds of a step of one member, and ratios."""
     config = Config(
         batch_size=size, n_iters=options.steps, eval_every=options.steps, patience=0, eval_rows=10
     )
     device = options.device
     difference = max(apart(count, columns, config, device, form) for form in FORMS)
     assert difference < 1e-6, f"Expected the same weights; they differ by {difference:.1e}."
-    times: list[list[float]] = []
+    forms = {"one_by_one": one_by_one, **{f: partial(batched, form=f) for f in FORMS}}
+    times: dict[str, list[float]] = {name: [] for name in forms}
     for turn in range(options.repeats + 1):
-        made = [members(count, columns, config, torch.float32, device) for _ in range(3)]
-        found = [seconds(partial(one_by_one, made[0], config), options)]
-        for form, fresh in zip(FORMS, made[1:], strict=True):
-            found.append(seconds(partial(batched, fresh, config, form), options))
-        if turn:  # the first warms up
-            times.append([1e3 * s / options.steps / count for s in found])
-    names = ("one_by_one", *FORMS)
+        for name, form in forms.items():
+            made = members(count, columns, config, torch.float32, device)
+            taken = seconds(partial(form, made, config), options)
+            if turn:  # the first warms up
+                times[name].append(1e3 * taken / options.steps / count)
     row: dict[str, Any] = {"members": count, "columns": columns, "batch": size}
-    row |= {
-        f"{n}_ms": statistics.median(t)
-        for n, t in zip(names, zip(*times, strict=True), strict=True)
-    }
-    for k, name in enumerate(FORMS, start=1):
-        ratios = sorted(t[0] / t[k] for t in times)
-        row[name] = {"median": statistics.median(ratios), "min": ratios[0], "max": ratios[-1]}
+    row |= {f"{name}_ms": statistics.median(taken) for name, taken in times.items()}
+    row |= {name: common.ratio(times["one_by_one"], times[name]) for name in FORMS}
     return row | {"difference": difference}
 
 
-def line(row: dict[str, Any]) -> str:
-    """The row in words; the last column is what the check found."""
-    shape = f"{row['columns']:7} {row['batch']:5} {row['members']:7}"
-    times = f"{row['one_by_one_ms']:11.2f} {row['towers_ms']:7.2f} {row['all_ms']:6.2f}"
-    ratios = [f"{r['median']:.2f} ({r['min']:.2f}-{r['max']:.2f})" for r in map(row.get, FORMS)]
-    return f"{shape} {times}   {ratios[0]:19} {ratios[1]:19} {row['difference']:.0e}"
-
-
-def draw(rows: list[dict[str, Any]], path: Path) -> None:
+def draw(figure: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     """The ratios by batch size, a line for each number of columns and members."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3.5), layout="constrained")
     for axes, form in zip(figure.subplots(1, 2, sharey=True), FORMS, strict=True):
-        for columns, count in sorted({(row["columns"], row["members"]) for row in rows}):
+        shapes = sorted({(row["columns"], row["members"]) for row in rows})
+        for k, (columns, count) in enumerate(shapes):
             points = [r for r in rows if (r["columns"], r["members"]) == (columns, count)]
-            middle = [r[form]["median"] for r in points]
+            middle = [r[form].median for r in points]
             spread = [
-                [abs(r[form][end] - r[form]["median"]) for r in points] for end in ("min", "max")
+                [r[form].median - r[form].least for r in points],
+                [r[form].most - r[form].median for r in points],
             ]
-            label = f"{columns} columns, {count} members"
-            axes.errorbar(
-                [r["batch"] for r in points], middle, spread, marker="o", capsize=3, label=label
-            )
+            style = {"color": common.GREYS[k % 3], "marker": common.MARKS[k], "capsize": 3}
+            label = f"{columns} column{'s' * (columns > 1)} a side, {count} members"
+            axes.errorbar([r["batch"] for r in points], middle, spread, label=label, **style)
         axes.axhline(1, color="black", linewidth=0.8)
-        axes.set(title=f"batched: {form}", xlabel="batch size", xscale="log")
+        axes.set(title=f"batched: {form}", xlabel="batch size, rows", xscale="log")
         sizes = sorted({row["batch"] for row in rows})
         axes.set_xticks(sizes, [str(size) for size in sizes])
         axes.minorticks_off()
     figure.axes[0].set_ylabel("times as fast as one by one")
     figure.axes[0].legend(fontsize="small")
-    figure.savefig(path)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = common.parser(__doc__, device=True)
+    parser.set_defaults(threads=1)
     parser.add_argument("--columns", type=int, nargs="+", default=[1, 5, 25])
     parser.add_argument("--batches", type=int, nargs="+", default=[64, 128, 256, 512])
     parser.add_argument("--members", type=int, nargs="+", default=[4])
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--figure", type=Path)
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
-    print(f"{options.device}, {options.threads} threads: ms a step of one member; times as fast")
-    print("columns batch members  one by one  towers    all", end="   ")
-    print(f"{'towers':19} {'all':19} weights differ by")
-    rows = []
-    for columns in options.columns:
-        for size in options.batches:
-            for count in options.members:
-                row = measure(count, columns, size, options)
-                rows.append(row)
-                print(line(row), flush=True)
-    if options.json:
-        found = {"device": options.device, "threads": options.threads, "rows": rows}
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
-    if options.figure:
-        draw(rows, options.figure)
+    shapes = itertools.product(options.columns, options.batches, options.members)
+    rows = [measure(count, columns, size, options) for columns, size, count in shapes]
+    headings = ["columns a side", "batch", "members", "ms a step, one by one"]
+    headings += [f"{form}, times as fast" for form in FORMS]
+    cells = [
+        [
+            *(row["columns"], row["batch"], row["members"], f"{row['one_by_one_ms']:.2f}"),
+            *(row[form].text() for form in FORMS),
+        ]
+        for row in rows
+    ]
+    common.table(headings, cells)
+    print(f"weights differ by at most {max(row['difference'] for row in rows):.0e}")
+    common.finish(options, rows, draw)
 
 
 if __name__ == "__main__":
