@@ -55,8 +55,8 @@ class Joint(Critic):
     """The notebook's critic: one network on (x, y), two hidden layers of 100, ELU.
 
     The first layer is computed as W_x x + W_y y, once per row instead of once per pair: equal in
-    value and gradient to the layer on the concatenated pair. Without gradients the hidden layers
-    work in place, and ELU's exponential of a sum is a product of exponentials, once per row.
+    value and gradient to the layer on the concatenated pair. With ELU the exponential of a sum
+    is a product of exponentials, taken once per row, and without gradients layers work in place.
     With `precision` bfloat16 the hidden layers' matrix products are in bfloat16.
 
     Source: `infonce` notebook, https://github.com/ccha23/miml.

@@ -351,16 +351,8 @@ class Transform:
         beyond = np.maximum(np.abs(scaled) - 5, 0)
         return np.clip(scaled, -5, 5) + np.sign(scaled) * np.minimum(np.log1p(beyond), 15)
 
-    def radii(self, rows: np.ndarray) -> np.ndarray:
-        """How far out each row is, (n, 4): |z|^2 and log |z|^2 of the scores and of `robust`.
-
-        Networks find radii hard to learn from many coordinates; here they are columns, softly
-        scaled with the numbers of degrees of freedom rather than fitted.
-        """
-        return _radii(self.normal_scores(rows), self.robust(rows))
-
     def every(self, rows: np.ndarray) -> np.ndarray:
-        """`normal_scores`, `robust` and `radii` side by side, (n, 2 d + 4)."""
+        """`normal_scores`, `robust` and the radii of both side by side, (n, 2 d + 4)."""
         scores, robust = self.normal_scores(rows), self.robust(rows)
         return np.concatenate([scores, robust, _radii(scores, robust)], axis=1)
 
@@ -374,6 +366,11 @@ def _knots(quantiles: np.ndarray) -> np.ndarray:
 
 
 def _radii(*scaled: np.ndarray) -> np.ndarray:
+    """How far out each row of each (n, d) is: |z|^2 and log |z|^2, (n, 2) side by side.
+
+    Networks find radii hard to learn from many coordinates; here they are columns, softly scaled
+    with the numbers of degrees of freedom rather than fitted.
+    """
     columns = []
     for z in scaled:
         square = (z**2).sum(axis=1) / z.shape[1]

@@ -300,35 +300,31 @@ def _installed(package: str, module: str) -> Callable[[Where], str]:
 @lru_cache
 def _bmi_version(where: Where) -> str:
     python = _python(where)
-    try:
-        return _elsewhere(python, BMI_VERSION)["version"]
-    except (OSError, PeerError) as error:
-        raise InputError(
-            f"Expected {python} to be a Python with benchmark-mi; importing bmi there failed: "
-            f"{error}. {BMI_REMEDY}"
-        ) from error
+    what = f"{python} to be a Python with benchmark-mi; importing bmi there failed"
+    return _version_elsewhere(what, BMI_REMEDY, python, BMI_VERSION)
 
 
 @lru_cache
 def _torch_mist_version(where: Where) -> str:
     python = _torch_mist_python(where)
-    try:
-        return _elsewhere(python, TORCH_MIST_VERSION)["version"]
-    except (OSError, PeerError) as error:
-        raise InputError(
-            f"Expected {python} to be a Python with torch-mist; importing it there failed: "
-            f"{error}. {TORCH_MIST_REMEDY}"
-        ) from error
+    what = f"{python} to be a Python with torch-mist; importing it there failed"
+    return _version_elsewhere(what, TORCH_MIST_REMEDY, python, TORCH_MIST_VERSION)
 
 
 def _neuralmi_version(where: Where) -> str:
     checkout = _checkout(where)
+    what = f"{checkout} to hold NeuralMI; importing it failed"
+    words = (sys.executable, NEURALMI_VERSION, str(checkout))
+    return _version_elsewhere(what, NEURALMI_REMEDY, *words)
+
+
+def _version_elsewhere(what: str, remedy: str, python: str | Path, script: str, *words: str) -> str:
+    """What the script, run by that Python, says its version is."""
     try:
-        return _elsewhere(sys.executable, NEURALMI_VERSION, str(checkout))["version"]
+        version: str = _elsewhere(python, script, *words)["version"]
     except (OSError, PeerError) as error:
-        raise InputError(
-            f"Expected {checkout} to hold NeuralMI; importing it failed: {error}. {NEURALMI_REMEDY}"
-        ) from error
+        raise InputError(f"Expected {what}: {error}. {remedy}") from error
+    return version
 
 
 PEERS: dict[str, Peer] = {

@@ -12,6 +12,7 @@ import fnmatch
 import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ def read(
     path = Path(path)
     found = _open(path)
     names = [str(column) for column in found.columns]
-    doubles = sorted({name for name in names if names.count(name) > 1})
+    doubles = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubles:
         raise InputError(
             f"Expected different column names in {path}; got {', '.join(doubles)} more than once. "
