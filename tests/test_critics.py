@@ -20,18 +20,20 @@ def concatenated(joint, x, y):
     return joint.rest(joint.first(pairs)).squeeze(-1)
 
 
-def test_joint_equals_the_concatenated_form_in_value_and_gradient():
-    joint = Joint(3, 2, hidden_dim=16, generator=torch.Generator().manual_seed(0)).double()
-    x, y = rows(7, 3, 1), rows(9, 2, 2)
+@pytest.mark.parametrize("layers", [1, 2, 3, 4])
+@pytest.mark.parametrize("block", [1, 3, 100], ids=lambda rows: f"{rows}-rows-a-block")
+def test_joint_equals_the_concatenated_form_in_value_and_gradient(layers, block, monkeypatch):
+    monkeypatch.setattr("infobound.critics.BLOCK", 16 * 9 * block)
+    generator = torch.Generator().manual_seed(0)
+    joint = Joint(3, 2, hidden_dim=16, hidden_layers=layers, generator=generator).double()
+    x, y = rows(7, 3, 1).requires_grad_(), rows(9, 2, 2).requires_grad_()
     weights = rows(7, 9, 3)
-    gradients = []
-    for scores in (joint(x, y), concatenated(joint, x, y)):
-        joint.zero_grad()
-        (scores * weights).sum().backward()
-        gradients.append([p.grad.clone() for p in joint.parameters()])
-    torch.testing.assert_close(joint(x, y), concatenated(joint, x, y), rtol=0, atol=1e-12)
-    for ours, theirs in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+    ours, theirs = joint(x, y), concatenated(joint, x, y)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+    by = [x, y, *joint.parameters()]
+    gradients = [torch.autograd.grad((scores * weights).sum(), by) for scores in (ours, theirs)]
+    for own, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(own, other, rtol=0, atol=1e-12)
 
 
 def test_joint_in_tiles_equals_joint_at_once(monkeypatch):

@@ -9,6 +9,7 @@ can be scored in tiles. What is maximised over the scores is in `bounds`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -32,6 +33,8 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
 }
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+BLOCK = 1 << 18  # numbers that pairs of a block take in training: 1 MiB, so that they stay in cache
+LOG_2 = math.log(2)
 STEEP = 40.0  # up to which e^(a + b) = e^a e^b is safe in float32, for a and b each
 
 
@@ -112,35 +115,64 @@ class Joint(Critic):
 
 
 class _EluPairs(torch.autograd.Function):
-    """`_elu_pairs` with its gradient, which needs no exponential: a layer's slope is its value."""
+    """`_elu_pairs` with its gradient, which needs no exponential: a layer's slope is its value.
+
+    Blocks of pairs, so that what is soon forgotten stays in the cache; hidden layers are kept from
+    the second on, for the first is made again in less time than it takes to keep it.
+    """
 
     @staticmethod
     def forward(ctx: Any, precision: torch.dtype, a: Tensor, b: Tensor, *weights: Tensor) -> Tensor:
-        hidden: list[Tensor] = []
-        scores = _elu_pairs(precision, a, b, weights, hidden)
-        ctx.precision, ctx.count = precision, len(hidden)
-        ctx.save_for_backward(*hidden, *weights)
-        return scores
+        ctx.precision, ctx.rows = precision, max(1, BLOCK // b.numel())
+        kept: list[list[Tensor]] = [[] for _ in range(0, len(a), ctx.rows)]
+        blocks = zip(a.split(ctx.rows), kept, strict=True)
+        scores = [_elu_pairs(precision, block, b, weights, layers) for block, layers in blocks]
+        ctx.save_for_backward(a, b, *weights, *(layer for layers in kept for layer in layers))
+        return torch.cat(scores)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         """Layer by layer from the last; hidden layers are one too high, which the sums undo."""
-        hidden, weights = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
-        n, m = slope.shape
-        flat = slope.reshape(-1, 1)
-        total = flat.sum()
-        slopes = [(flat * hidden[-1]).sum(0, keepdim=True) - total, total.view(1)]
-        through = hidden[-1].clamp(max=1).mul_(weights[-2]).mul_(flat)
-        for layer, weight in zip(hidden[-2::-1], weights[-4::-2], strict=True):
-            own = through.sum(0)
-            slopes = [through.T @ layer - own[:, None], own, *slopes]
-            low = ctx.precision is not torch.float32
-            with torch.autocast(slope.device.type, ctx.precision, enabled=low):
-                through = through @ weight
-            through = through.to(slope.dtype).mul_(layer.clamp(max=1))
-        through = through.view(n, m, -1)
-        return None, through.sum(1), through.sum(0), *slopes
+        count = len(ctx.needs_input_grad) - 3
+        a, b, *weights = ctx.saved_tensors[: 2 + count]
+        kept = iter(ctx.saved_tensors[2 + count :])
+        low = ctx.precision is not torch.float32
+        on_a, on_b = torch.empty_like(a), torch.zeros_like(b)
+        totals = [torch.zeros_like(weight) for weight in weights]
+        for block, out, flat in zip(*(t.split(ctx.rows) for t in (a, on_a, slope)), strict=True):
+            hidden = [_first(block, b), *(next(kept) for _ in weights[:-2:2])]
+            flat = flat.reshape(-1, 1)
+            totals[-2] += (flat * hidden[-1]).sum(0)
+            through = hidden[-1].clamp(max=1).mul_(weights[-2]).mul_(flat)
+            for k in range(len(hidden) - 1, 0, -1):
+                weight, on_weight, on_bias = weights[2 * k - 2], *totals[2 * k - 2 : 2 * k]
+                on_bias += through.sum(0)
+                on_weight.addmm_(through.T, hidden[k - 1])
+                with torch.autocast(slope.device.type, ctx.precision, enabled=low):
+                    through = through @ weight
+                through = through.to(slope.dtype).mul_(hidden[k - 1].clamp(max=1))
+            through = through.view(len(block), *b.shape)
+            torch.sum(through, 1, out=out)
+            on_b += through.sum(0)
+        totals[-1] += slope.sum()
+        for on_weight, on_bias in zip(totals[::2], totals[1::2], strict=True):
+            on_weight -= on_bias[:, None]
+        return None, on_a, on_b, *totals
+
+
+def _first(a: Tensor, b: Tensor, spare: Tensor | None = None) -> Tensor:
+    """The first hidden layer of all pairs, (n m, width), one too high.
+
+    ELU(z) + 1 = max(z + 1, min(e^z, 1)); the exponential of a sum a_i + b_j is a product of
+    exponentials, taken once a row.
+    """
+    hidden = torch.add((a + 1).unsqueeze(1), b)
+    if bool(torch.maximum(a.abs().amax(), b.abs().amax()) < STEEP):  # waits for the device
+        e = torch.mul(a.exp().unsqueeze(1), b.exp(), out=spare)
+    else:
+        e = torch.exp(hidden - 1, out=spare)
+    return torch.maximum(hidden, e.clamp_(max=1), out=hidden).view(-1, a.shape[1])
 
 
 def _elu_pairs(
@@ -150,35 +182,26 @@ def _elu_pairs(
     weights: Sequence[Tensor],
     kept: list[Tensor] | None = None,
 ) -> Tensor:
-    """A joint ELU network's scores (n, m); its hidden layers (n m, width) are added to `kept`.
+    """A joint ELU network's scores (n, m); hidden layers from the second on are added to `kept`.
 
-    A hidden layer is ELU(z) + 1 = max(z + 1, min(e^z, 1)), whose slope is its own value up to 1;
-    the ones are taken back in the next layer's bias. The exponential of a sum a_i + b_j is a
-    product of exponentials, taken once a row.
+    A hidden layer is ELU(z) + 1, whose slope is its own value up to 1; the ones are taken back in
+    the next layer's bias. Layers are computed over log 2: processors take a third of the time for
+    2^z that they take for e^z.
     """
     n, m, width = len(a), len(b), a.shape[1]
-    hidden, spare = a.new_empty(n, m, width), a.new_empty(n, m, width)
-    torch.add((a + 1).unsqueeze(1), b, out=hidden)
-    if bool(torch.maximum(a.abs().amax(), b.abs().amax()) < STEEP):  # waits for the device
-        torch.mul(a.exp().unsqueeze(1), b.exp(), out=spare)
-    else:
-        torch.exp(hidden - 1, out=spare)
-    torch.maximum(hidden, spare.clamp_(max=1), out=hidden)
-    hidden, spare = hidden.view(-1, width), spare.view(-1, width)
+    spare = a.new_empty(n, m, width)
+    hidden, spare = _first(a, b, spare), spare.view(-1, width)
     for weight, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
-        z, e = spare, hidden if kept is None else torch.empty_like(hidden)
+        z, e = spare, torch.empty_like(hidden) if kept else hidden  # what is kept stays as it is
+        layer = (bias - weight.sum(1)) / LOG_2, hidden, weight.T / LOG_2
+        if precision is torch.float32:  # or float64, as the rows are
+            torch.addmm(*layer, out=z)
+        else:
+            z.copy_(torch.addmm(*(part.to(precision) for part in layer)))
+        torch.exp2(z, out=e)
+        hidden, spare = e.clamp_(max=1).add_(z.clamp_(min=0), alpha=LOG_2), z
         if kept is not None:
             kept.append(hidden)
-        bias = bias - weight.sum(1)
-        if precision is torch.float32:  # or float64, as the rows are
-            torch.exp(torch.addmm(bias, hidden, weight.T, out=z), out=e)
-        else:
-            low = torch.addmm(*(part.to(precision) for part in (bias, hidden, weight.T)))
-            z.copy_(low)
-            e.copy_(low.exp_())
-        hidden, spare = z.clamp_(min=0).add_(e.clamp_(max=1)), e
-    if kept is not None:
-        kept.append(hidden)
     last, bias = weights[-2:]
     return torch.addmv(bias - last.sum(), hidden, last[0]).view(n, m)
 

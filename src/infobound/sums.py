@@ -7,6 +7,7 @@ one matrix (`of`) or come in tiles (`of_tile`), whose log sums are put together 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ __all__ = [
 ]
 
 SPAN = 40.0  # nats by which peaks of rows and columns may differ and still share one exponential
+
+LOG_2 = math.log(2)
 
 LOWEST = -85.0  # below it e^f is not taken at its word: 1e-37
 
@@ -183,8 +186,9 @@ def _exponentials(negatives: Tensor) -> tuple[Tensor, Tensor] | None:
 def _exp(shifted: Tensor) -> Tensor:
     """e^shifted, in place; as good as zero for what is too far below.
 
-    Processors take ten times as long for numbers that float32 can hardly hold.
+    Processors take ten times as long for numbers that float32 can hardly hold, and three times as
+    long for e^z as for 2^z.
     """
     with torch.no_grad():
         shifted.clamp_(min=LOWEST)
-    return shifted.exp_()
+    return shifted.mul_(1 / LOG_2).exp2_()
