@@ -17,7 +17,7 @@ FLOORS = {
     0: (
         *("bounds", "critics", "copulas", "densities", "neighbours", "data", "runs", "plots"),
         *("gaussians", "elliptical", "mixtures", "warps", "channels", "images"),
-        *("peers", "summaries", "certificates", "independence", "optimisers"),
+        *("peers", "summaries", "certificates", "independence", "distributed", "optimisers"),
     ),
     1: ("scoring", "tables", "screening", "bmi", "study_plots", "bases", "witnesses", "planted"),
     2: ("train", "tasks", "diagnostics", "streams"),

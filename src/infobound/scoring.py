@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from infobound import pairs, sums
+from infobound import distributed, pairs, sums
 from infobound.bounds import Bound
 from infobound.errors import InputError
 from infobound.pairs import Rows
@@ -30,7 +30,7 @@ DENSE = 1 << 24  # numbers that pairs may take with gradients before they are sc
 
 
 class Tile(NamedTuple):
-    """Encoded rows of x from `top` on, and of y from `left` on."""
+    """Encoded rows of x from the rank's row `top` on, and of y from row `left` on."""
 
     top: int
     left: int
@@ -40,13 +40,14 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True)
 class _Pairs:
-    """All pairs of encoded rows."""
+    """The pairs of this rank: some of n encoded rows of x, from `top` on, with all m of y."""
 
     critic: nn.Module
     a: Rows
     b: Rows
     n: int
     m: int
+    top: int
 
     @classmethod
     def encoded(cls, critic: nn.Module, x: Tensor, y: Tensor) -> _Pairs:
@@ -56,7 +57,16 @@ class _Pairs:
                 f"Expected at least as many rows of y as of x, and two; got {n} and {m}. The y of "
                 "row i of x is row i: score more rows at once, or exchange x and y."
             )
-        return cls(critic, *pairs.encode(critic, x, y), n, m)
+        mine = distributed.own(n)
+        a, b = pairs.encode(critic, x[mine], y[distributed.own(m)])
+        every = (distributed.rows_of_all(leaf, m) for leaf in pairs.leaves(b))
+        return cls(critic, a, pairs.like(b, every), n, m, mine.start)
+
+    def together(self, part: Sums) -> Sums:
+        """The sums of all ranks from those of this one."""
+        columns = distributed.log_added(part.columns)
+        rows = [distributed.whole(p, self.n) for p in (part.positives, part.rows, *part.others)]
+        return Sums.made([*rows[:2], columns, *rows[2:]])
 
     def tiles(self, size: tuple[int, int] | None) -> Iterator[Tile]:
         """One line of tiles after the other; squares that fit the cache if no size is given."""
@@ -78,9 +88,13 @@ class _Pairs:
 
     def part(self, tile: Tile, reads: Reads | None) -> Sums:
         """Of a tile: the positives in it, and its rows' and columns' log sums."""
-        scores, diagonal = self.scores(tile), tile.top - tile.left
+        scores, diagonal = self.scores(tile), self.diagonal(tile)
         positives = scores.diagonal(diagonal).clone()  # a view would keep the tile in memory
         return Sums(positives, *sums.of_tile(scores, diagonal, self.m, reads))
+
+    def diagonal(self, tile: Tile) -> int:
+        """Where the positives are, as in `torch.diagonal`."""
+        return self.top + tile.top - tile.left
 
     def sums(self, reads: Reads | None, size: tuple[int, int] | None) -> Sums:
         """Of all tiles together, without gradients; nothing of a tile is kept."""
@@ -88,8 +102,8 @@ class _Pairs:
         for tile in self.tiles(size):
             part = self.part(tile, reads)
             if totals is None:
-                totals = sums.empty(self.n, self.m, part)
-            sums.add(totals, part, tile.top, tile.left)
+                totals = sums.empty(len(pairs.leaves(self.a)[0]), self.m, part)
+            sums.add(totals, part, tile.top, tile.left, self.diagonal(tile))
         assert totals is not None
         return totals
 
@@ -145,7 +159,7 @@ def _gradients(
         part = every.part(Tile(tile.top, tile.left, a, b), reads)
     i = slice(tile.top, tile.top + len(part.rows))
     j = slice(tile.left, tile.left + len(part.columns))
-    start = max(tile.top, tile.left)
+    start = tile.top + max(0, -every.diagonal(tile))
     through = [slope.positives[start : start + len(part.positives)]]
     here = (sums.cut(whole, i, j).parts(), sums.cut(slope, i, j).parts())
     for log_sums, total, steep in list(zip(part.parts(), *here, strict=True))[1:]:
@@ -215,12 +229,12 @@ def all_pairs(
     """
     every = _Pairs.encoded(critic, x, y)
     if not torch.is_grad_enabled():
-        return every.sums(reads, tile)
+        return every.together(every.sums(reads, tile))
     if tile is None and every.n * every.m * pairs.width(critic) <= DENSE:
-        return every.part(Tile(0, 0, every.a, every.b), reads)
+        return every.together(every.part(Tile(0, 0, every.a, every.b), reads))
     weights = [p for p in critic.parameters() if p.requires_grad]
     tensors = [*pairs.leaves(every.a), *pairs.leaves(every.b), *weights]
-    return Sums.made(_Recomputed.apply(every, reads, tile, *tensors))
+    return every.together(Sums.made(_Recomputed.apply(every, reads, tile, *tensors)))
 
 
 def value(critic: nn.Module, bound: Bound, x: Tensor, y: Tensor) -> Tensor:
@@ -254,17 +268,19 @@ def terms(
     """
     every = _Pairs.encoded(critic, x, y)
     reads = next((bound.reads for bound in bounds if bound.reads is not None), None)
-    found = every.sums(reads, None)
+    found = every.together(every.sums(reads, None))
     weights = [bound.weights(found) for bound in bounds]
-    together = sums.stacked(weights)
-    on_rows, on_columns = torch.zeros_like(together.rows), torch.zeros_like(together.columns)
+    mine = sums.cut(found, distributed.own(every.n), slice(None))
+    slopes = sums.cut(sums.stacked(weights), distributed.own(every.n), slice(None))
+    rows, columns = torch.zeros_like(slopes.rows), torch.zeros_like(slopes.columns)
     for tile in every.tiles(None):
         scores = every.scores(tile)
         i = slice(tile.top, tile.top + scores.shape[0])
         j = slice(tile.left, tile.left + scores.shape[1])
-        parts = (sums.cut(found, i, j), sums.cut(together, i, j))
-        rows, columns = sums.influence(scores, tile.top - tile.left, every.m, reads, *parts)
-        on_rows[:, i] += rows
-        on_columns[:, j] += columns
+        here = (sums.cut(mine, i, j), sums.cut(slopes, i, j))
+        more = sums.influence(scores, every.diagonal(tile), every.m, reads, *here)
+        rows[:, i] += more[0]
+        columns[:, j] += more[1]
+    on_rows, on_columns = distributed.whole(rows.T, every.n).T, distributed.add(columns)
     both = zip(bounds, weights, on_rows, on_columns, strict=True)
     return found.positives, [b.of(found) + b.shared(w, *on) for b, w, *on in both]

@@ -96,17 +96,19 @@ def empty(n: int, m: int, like: Sums) -> Sums:
     return Sums.made([p.new_full((k,), nil) for p, k in zip(like.parts(), lengths, strict=True)])
 
 
-def add(total: Sums, part: Sums, top: int, left: int) -> None:
+def add(total: Sums, part: Sums, top: int, left: int, diagonal: int) -> None:
     """Add in place the sums of a tile that begins at row `top` and column `left`.
+
+    `diagonal` says where in the tile the positives are, as for `of_tile`.
 
     Example:
         >>> part = of(torch.zeros(1, 2))
         >>> total = empty(2, 3, part)
-        >>> add(total, part, 0, 0)
+        >>> add(total, part, 0, 0, 0)
         >>> total.rows[0], total.columns[1]  # log 1 each
         (tensor(0.), tensor(0.))
     """
-    start = max(top, left)
+    start = top + max(0, -diagonal)
     total.positives[start : start + len(part.positives)] = part.positives
     here = cut(total, slice(top, top + len(part.rows)), slice(left, left + len(part.columns)))
     for log_sums, more in zip(here.parts()[1:], part.parts()[1:], strict=True):
