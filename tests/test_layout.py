@@ -13,11 +13,11 @@ PACKAGE = ROOT / "src" / "infobound"
 
 FLOORS = {
     -2: ("errors",),
-    -1: ("config", "encoding", "joints", "pairs", "storage", "sums"),
+    -1: ("config", "distributed", "encoding", "joints", "pairs", "storage", "sums"),
     0: (
         *("bounds", "critics", "copulas", "densities", "neighbours", "data", "runs", "plots"),
         *("gaussians", "elliptical", "mixtures", "warps", "channels", "images"),
-        *("peers", "summaries", "certificates", "independence", "distributed", "optimisers"),
+        *("peers", "summaries", "certificates", "independence", "optimisers"),
     ),
     1: ("scoring", "tables", "screening", "bmi", "study_plots", "bases", "witnesses", "planted"),
     2: ("train", "tasks", "diagnostics", "streams"),

@@ -39,7 +39,8 @@ def _main(arguments: list[str]) -> None:
     except InputError as error:
         if session.output.debug:
             raise
-        print(f"infobound: {error}", file=sys.stderr)
+        if session.speaks:
+            print(f"infobound: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         if session.run is not None and (session.run / "run.json").exists():

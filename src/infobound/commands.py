@@ -94,9 +94,9 @@ class EstimateCommand:
             unit = self.output.units
             more = {"checks": [each.as_dict(unit) for each in checks]} if self.check else {}
             return session.json({**result.as_dict(unit), **more})
-        terminal.show_estimate(result, units=self.output.units, title=title)
+        session.show(result, terminal.show_estimate, title=title)
         if self.check:
-            terminal.show_checks(checks, units=self.output.units)
+            session.show(checks, terminal.show_checks)
         session.next(
             {
                 f"infobound rehearse {shlex.join(_columns(self))}": "is it right on such rows?",

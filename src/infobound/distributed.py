@@ -11,13 +11,19 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["add", "is_first", "log_added", "own", "ranks", "rows_of_all", "whole", "world"]
+from infobound.errors import InputError
+
+__all__ = [
+    *("add", "add_gradients", "any_says", "by_first", "is_first", "own", "ranks"),
+    "same_as_first",
+    *("rows_of_all", "whole", "world"),
+]
 
 PATIENCE = datetime.timedelta(seconds=45)  # how long a rank waits for one that may be dead
 
@@ -39,7 +45,7 @@ def is_first() -> bool:
 
 
 @contextlib.contextmanager
-def world(device: str = "cpu") -> Iterator[None]:
+def world() -> Iterator[None]:
     """The ranks that `torchrun` started: gloo on CPUs, nccl on GPUs; alone nothing happens.
 
     A rank that does not answer for 45 seconds ends the others with an error.
@@ -49,10 +55,9 @@ def world(device: str = "cpu") -> Iterator[None]:
         return
     import torch.distributed as dist
 
-    on_gpu = device != "cpu" and torch.cuda.is_available()
-    if on_gpu:
+    if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
+    dist.init_process_group(timeout=PATIENCE)
     try:
         yield
     finally:
@@ -78,17 +83,15 @@ def rows_of_all(part: Tensor, n: int) -> Tensor:
     return part if ranks()[1] == 1 else _Spread.apply(part, n)
 
 
-def whole(part: Tensor, n: int) -> Tensor:
-    """All n rows from each rank's `own(n)`, for something that all ranks then do alike.
+def whole(*parts: tuple[Tensor, int]) -> tuple[Tensor, ...]:
+    """For each part and n all n rows from each rank's `own(n)`, in one message.
 
-    The gradient of a rank's rows is what it is on this rank.
+    They are for something that all ranks then do alike: the gradient of a rank's rows is what it is
+    on this rank.
     """
-    return part if ranks()[1] == 1 else _Whole.apply(part, n)
-
-
-def log_added(part: Tensor) -> Tensor:
-    """The log of the sum over ranks of e^part, for something that all ranks then do alike."""
-    return part if ranks()[1] == 1 else _LogAdded.apply(part)
+    if ranks()[1] == 1:
+        return tuple(part for part, _ in parts)
+    return _Whole.apply([n for _, n in parts], *(part for part, _ in parts))
 
 
 def add(part: Tensor) -> Tensor:
@@ -99,16 +102,70 @@ def add(part: Tensor) -> Tensor:
     return part
 
 
-def _gather(part: Tensor, n: int) -> Tensor:
-    together = part.new_zeros(n, *part.shape[1:])
-    together[own(n)] = part  # ranks may have different numbers of rows: zeros elsewhere, and a sum
-    return add(together)
+def add_gradients(parameters: Iterable[Tensor]) -> None:
+    """Each parameter's gradient is the sum of the ranks', each of which saw its own pairs."""
+    if ranks()[1] == 1:
+        return
+    parameters = list(parameters)
+    flat = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    together = add(torch.cat([gradient.reshape(-1) for gradient in flat]))
+    parts = together.split([p.numel() for p in parameters])
+    for parameter, part in zip(parameters, parts, strict=True):
+        parameter.grad = part.view_as(parameter)
+
+
+def same_as_first(module: nn.Module) -> None:
+    """Give all ranks the first one's weights: other processors may round otherwise."""
+    dist = _engine()
+    for tensor in [] if dist is None else module.state_dict().values():
+        dist.broadcast(tensor, 0)
+
+
+def any_says(yes: bool) -> bool:
+    """Whether any rank says so: ranks must stop at the same step."""
+    if ranks()[1] == 1:
+        return yes
+    return bool(add(torch.tensor(float(yes))))
+
+
+def by_first(action: Callable[[], None]) -> None:
+    """Done by the first rank while the others wait; what a user can mend is raised by all.
+
+    Raises:
+        InputError: the first rank's.
+
+    Example:
+        >>> by_first(lambda: print("once"))
+        once
+    """
+    dist = _engine()
+    if dist is None:
+        return action()
+    said: list[str | None] = [None]
+    if is_first():
+        try:
+            action()
+        except InputError as error:
+            said = [str(error)]
+    dist.broadcast_object_list(said)
+    if said[0] is not None:
+        raise InputError(said[0])
+
+
+def _gather(counts: Sequence[int], parts: Sequence[Tensor]) -> list[Tensor]:
+    """All rows from each rank's own, which need not be as many: zeros elsewhere, and a sum."""
+    all_rows = [part.new_zeros(n, *part.shape[1:]) for n, part in zip(counts, parts, strict=True)]
+    for rows, part in zip(all_rows, parts, strict=True):
+        rows[own(len(rows))] = part
+    message = add(torch.cat([rows.reshape(-1) for rows in all_rows]))
+    found = message.split([rows.numel() for rows in all_rows])
+    return [part.view_as(rows) for part, rows in zip(found, all_rows, strict=True)]
 
 
 class _Spread(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, part: Tensor, n: int) -> Tensor:
-        return _gather(part, n)
+        return _gather([n], [part])[0]
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
@@ -117,27 +174,12 @@ class _Spread(torch.autograd.Function):
 
 class _Whole(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, part: Tensor, n: int) -> Tensor:
-        return _gather(part, n)
+    def forward(ctx: Any, counts: Sequence[int], *parts: Tensor) -> tuple[Tensor, ...]:
+        return tuple(_gather(counts, parts))
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        return slope[own(len(slope))], None
-
-
-class _LogAdded(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, part: Tensor) -> Tensor:
-        peak = part.clone()
-        _engine().all_reduce(peak, op=_engine().ReduceOp.MAX)
-        total = add((part - peak).exp()).log() + peak
-        ctx.save_for_backward(part, total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> Tensor:
-        part, total = ctx.saved_tensors
-        return slope * (part - total).exp()
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        return None, *(slope[own(len(slope))] for slope in slopes)
 
 
 def _engine() -> Any:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from infobound import distributed
 from infobound.errors import InputError
 from infobound.storage import fits, pieces
 
@@ -135,9 +136,17 @@ class Run:
             InputError: there is a run already, the folder holds other files, or it cannot be made.
         """
         path = Path(path)
+        full = {"format": FORMAT, "version": VERSION, "versions": versions(), **record}
+        run = cls(path, json.loads(json.dumps(full)))
+        distributed.by_first(lambda: run._begin(rows, overwrite))
+        return run
+
+    def _begin(self, rows: Mapping[str, np.ndarray] | None, overwrite: bool) -> None:
+        """The directory with nothing in it but what a run begins with."""
+        path = self.path
         if path.is_dir() and any(path.iterdir()):
             if (path / "run.json").is_file():
-                cls.open(path)  # a foreign run.json is no run: say so and delete nothing
+                self.open(path)  # a foreign run.json is no run: say so and delete nothing
                 if not overwrite:
                     raise InputError(
                         f"Expected a new directory for the run; {path} holds one already. Continue "
@@ -156,12 +165,9 @@ class Run:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _unwritable(path, error) from error
-        full = {"format": FORMAT, "version": VERSION, "versions": versions(), **record}
-        run = cls(path, json.loads(json.dumps(full)))
         if rows is not None:
-            run.save_rows("rows", rows)
-        run.write_json("run.json", full)
-        return run
+            self.save_rows("rows", rows)
+        self.write_json("run.json", self.record)
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
@@ -193,8 +199,9 @@ class Run:
         return (self.path / "result.json").is_file()
 
     def write_bytes(self, name: str, data: bytes) -> None:
-        """One file of the run, atomically."""
-        write_atomic(self.path / name, data)
+        """One file of the run, atomically; of several ranks the first writes."""
+        if distributed.is_first():
+            write_atomic(self.path / name, data)
 
     def write_json(self, name: str, value: Any) -> None:
         """A JSON file of the run, atomically; floats round-trip."""
@@ -298,8 +305,13 @@ class Run:
         table = csv.DictReader(io.StringIO(self._read("metrics.csv").decode()))
         return [{k: float(v) if v else float("nan") for k, v in row.items()} for row in table]
 
-    def tensorboard(self, name: str, *, purge_step: int) -> Events:
-        """A writer of TensorBoard events for one fit; events from `purge_step` on are dropped."""
+    def tensorboard(self, name: str, *, purge_step: int) -> Events | None:
+        """A writer of TensorBoard events for one fit; events from `purge_step` on are dropped.
+
+        None on all ranks but the first.
+        """
+        if not distributed.is_first():
+            return None
         return Events(self.path / "tensorboard" / name, purge_step)
 
     def _read(self, name: str) -> bytes:

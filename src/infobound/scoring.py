@@ -24,9 +24,22 @@ from infobound.errors import InputError
 from infobound.pairs import Rows
 from infobound.sums import Reads, Sums
 
-__all__ = ["all_pairs", "seeded", "terms", "value"]
+__all__ = ["all_pairs", "is_shared", "seeded", "terms", "value"]
 
+WORTH = 1 << 25  # multiplications that take longer than the messages between ranks
 DENSE = 1 << 24  # numbers that pairs may take with gradients before they are scored in tiles
+
+
+def is_shared(critic: nn.Module, n: int, m: int) -> bool:
+    """Whether so many pairs are shared out among ranks: if they are worth the messages.
+
+    Then each rank's gradients are its own pairs' part, to be added up (`distributed`).
+    """
+    if distributed.ranks()[1] == 1:
+        return False
+    size = sum(parameter.numel() for parameter in critic.parameters())
+    work = n * m * pairs.width(critic) ** 2 + (n + m) * size
+    return work > WORTH and n >= distributed.ranks()[1]
 
 
 class Tile(NamedTuple):
@@ -40,14 +53,14 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True)
 class _Pairs:
-    """The pairs of this rank: some of n encoded rows of x, from `top` on, with all m of y."""
+    """The pairs of this rank: its `own` of n encoded rows of x with all m of y."""
 
     critic: nn.Module
     a: Rows
     b: Rows
     n: int
     m: int
-    top: int
+    own: slice
 
     @classmethod
     def encoded(cls, critic: nn.Module, x: Tensor, y: Tensor) -> _Pairs:
@@ -57,16 +70,22 @@ class _Pairs:
                 f"Expected at least as many rows of y as of x, and two; got {n} and {m}. The y of "
                 "row i of x is row i: score more rows at once, or exchange x and y."
             )
-        mine = distributed.own(n)
-        a, b = pairs.encode(critic, x[mine], y[distributed.own(m)])
+        if not is_shared(critic, n, m):
+            return cls(critic, *pairs.encode(critic, x, y), n, m, slice(0, n))
+        own = distributed.own(n)
+        a, b = pairs.encode(critic, x[own], y[distributed.own(m)])
         every = (distributed.rows_of_all(leaf, m) for leaf in pairs.leaves(b))
-        return cls(critic, a, pairs.like(b, every), n, m, mine.start)
+        return cls(critic, a, pairs.like(b, every), n, m, own)
 
     def together(self, part: Sums) -> Sums:
         """The sums of all ranks from those of this one."""
-        columns = distributed.log_added(part.columns)
-        rows = [distributed.whole(p, self.n) for p in (part.positives, part.rows, *part.others)]
-        return Sums.made([*rows[:2], columns, *rows[2:]])
+        if self.own == slice(0, self.n):
+            return part
+        rows = torch.stack([part.positives, part.rows, *part.others], 1)
+        columns = (part.columns[None], distributed.ranks()[1])
+        by_rows, by_ranks = distributed.whole((rows, self.n), columns)
+        positives, rows, *others = by_rows.unbind(1)
+        return Sums(positives, rows, by_ranks.logsumexp(0), tuple(others))
 
     def tiles(self, size: tuple[int, int] | None) -> Iterator[Tile]:
         """One line of tiles after the other; squares that fit the cache if no size is given."""
@@ -94,7 +113,7 @@ class _Pairs:
 
     def diagonal(self, tile: Tile) -> int:
         """Where the positives are, as in `torch.diagonal`."""
-        return self.top + tile.top - tile.left
+        return self.own.start + tile.top - tile.left
 
     def sums(self, reads: Reads | None, size: tuple[int, int] | None) -> Sums:
         """Of all tiles together, without gradients; nothing of a tile is kept."""
@@ -270,8 +289,8 @@ def terms(
     reads = next((bound.reads for bound in bounds if bound.reads is not None), None)
     found = every.together(every.sums(reads, None))
     weights = [bound.weights(found) for bound in bounds]
-    mine = sums.cut(found, distributed.own(every.n), slice(None))
-    slopes = sums.cut(sums.stacked(weights), distributed.own(every.n), slice(None))
+    mine = sums.cut(found, every.own, slice(None))
+    slopes = sums.cut(sums.stacked(weights), every.own, slice(None))
     rows, columns = torch.zeros_like(slopes.rows), torch.zeros_like(slopes.columns)
     for tile in every.tiles(None):
         scores = every.scores(tile)
@@ -281,6 +300,8 @@ def terms(
         more = sums.influence(scores, every.diagonal(tile), every.m, reads, *here)
         rows[:, i] += more[0]
         columns[:, j] += more[1]
-    on_rows, on_columns = distributed.whole(rows.T, every.n).T, distributed.add(columns)
+    on_rows, on_columns = rows, columns
+    if every.own != slice(0, every.n):
+        on_rows, on_columns = distributed.whole((rows.T, every.n))[0].T, distributed.add(columns)
     both = zip(bounds, weights, on_rows, on_columns, strict=True)
     return found.positives, [b.of(found) + b.shared(w, *on) for b, w, *on in both]

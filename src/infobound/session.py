@@ -43,16 +43,20 @@ class Session:
         self.run: Path | None = None
         self.keep = "--run"  # the flag that would have kept what is lost
         self.asked: list[int] = []  # the signals that asked to stop
+        self.speaks = True  # of several ranks only the first does
 
     @contextlib.contextmanager
     def training(self, run: Path | None) -> Iterator[dict[str, Any]]:
         """The bar, and signals: the first Ctrl-C or SIGTERM saves, the second does not wait."""
+        from infobound import distributed
         from infobound.bars import Bar
 
         self.run = run
-        shown = Bar(quiet=self.output.quiet, units=self.output.units)
-        with self._signals(patient=True), shown as bar:
-            yield {"watch": bar, "stop": lambda: bool(self.asked)}
+        with distributed.world():
+            self.speaks = distributed.is_first()
+            shown = Bar(quiet=self.output.quiet or not self.speaks, units=self.output.units)
+            with self._signals(patient=True), shown as bar:
+                yield {"watch": bar, "stop": lambda: bool(self.asked)}
 
     @contextlib.contextmanager
     def counting(self, out: Path | None) -> Iterator[Callable[[Any], None]]:
@@ -102,7 +106,7 @@ class Session:
         """A result, as JSON or in words."""
         if self.output.json:
             self.json(result.as_dict(self.output.units))
-        else:
+        elif self.speaks:
             printer(result, units=self.output.units, **words)
 
     def list(
@@ -123,15 +127,17 @@ class Session:
         """What to type next, and what for."""
         from infobound.terminal import show_next
 
-        show_next({command: what for command, what in commands.items() if what})
+        if self.speaks:
+            show_next({command: what for command, what in commands.items() if what})
 
     def json(self, values: Any) -> None:
         """Plain values as JSON on standard output."""
-        print(json.dumps(values, indent=2))
+        if self.speaks:
+            print(json.dumps(values, indent=2))
 
     def say(self, message: str) -> None:
         """A message on standard error."""
-        if not self.output.quiet:
+        if self.speaks and not self.output.quiet:
             print(message, file=sys.stderr)
 
 

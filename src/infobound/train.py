@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from infobound import scoring
+from infobound import distributed, scoring
 from infobound.bounds import Bound, moving_log_average
 from infobound.config import Config
 from infobound.errors import InputError
@@ -28,6 +28,7 @@ from infobound.runs import Run
 __all__ = ["COLUMNS", "Fit", "Interrupted", "Progress", "Rows", "device", "fit", "value"]
 
 Rows = tuple[Tensor, Tensor]
+ASKED = 10  # iterations between two times that ranks ask each other whether to stop
 COLUMNS = ("iteration", "loss", "train", "validation")
 
 
@@ -190,9 +191,10 @@ def fit(
     if run is not None:
         _load(run, name, critic, optimiser, generator, state)
         writer = run.tensorboard(name, purge_step=state.step)
-        if state.step == 0:
+        if state.step == 0 and writer is not None:
             critic.eval()
             writer.graph(critic, (train[0][:2], train[1][:2]))
+    distributed.same_as_first(critic)
     count = _size(train, validation, config)
     ceiling = None if bound.ceiling is None else float(bound.ceiling(count))
 
@@ -203,7 +205,8 @@ def fit(
             state.finished = state.step >= config.n_iters or (
                 config.patience > 0 and state.evaluations_since_best() >= config.patience
             )
-        halt = stop is not None and stop()
+        asked = state.step % ASKED == 0 or distributed.ranks()[1] == 1
+        halt = asked and distributed.any_says(stop is not None and stop())
         due = state.step % config.checkpoint_every == 0 and state.step > 0
         if run is not None and (state.finished or halt or due):
             _save(run, name, critic, optimiser, generator, state)
@@ -254,6 +257,8 @@ def _step(
     objective = bound.aim(found, average)
     optimiser.zero_grad()
     (-objective).backward()
+    if scoring.is_shared(critic, size, size):
+        distributed.add_gradients(parameters)
     optimiser.step()
     state.step += 1
     if config.ema:  # a rate that begins at 1 forgets the start, as Adam's correction does
