@@ -257,7 +257,7 @@ def _step(
     objective = bound.aim(found, average)
     optimiser.zero_grad()
     (-objective).backward()
-    if scoring.is_shared(critic, size, size):
+    if scoring.is_shared(critic, len(rows), len(rows)):
         distributed.add_gradients(parameters)
     optimiser.step()
     state.step += 1
