@@ -12,8 +12,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "infobound"
 
 FLOORS = {
-    -2: ("errors",),
-    -1: ("config", "distributed", "encoding", "joints", "pairs", "storage", "sums"),
+    -3: ("errors",),
+    -2: ("storage",),
+    -1: ("config", "distributed", "encoding", "files", "joints", "pairs", "sums"),
     0: (
         *("bounds", "critics", "copulas", "densities", "neighbours", "data", "runs", "plots"),
         *("gaussians", "elliptical", "mixtures", "warps", "channels", "images"),

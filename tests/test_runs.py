@@ -11,9 +11,10 @@ import safetensors.numpy
 import torch
 from safetensors.torch import save
 
-from infobound import runs
+from infobound import files
 from infobound.errors import InputError
-from infobound.runs import Run, write_atomic
+from infobound.files import write_atomic
+from infobound.runs import Run
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runs.os, broken.split(".")[1], fail)
+    monkeypatch.setattr(files.os, broken.split(".")[1], fail)
     with pytest.raises(InputError, match="No space left"):
         write_atomic(tmp_path / "a", b"new")
     monkeypatch.undo()

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from infobound import __version__, estimates, runs
+from infobound import __version__, estimates, files, runs
 from infobound import summaries as tables
 from infobound.config import Config
 from infobound.errors import InputError
@@ -310,13 +310,13 @@ def _tabled(path: Path, order: Sequence[str]) -> Study:
     frame = frame.astype({**dict.fromkeys(numbers, "float64"), "kept": "Int64"})
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)
-    runs.write_atomic(path / "study.parquet", buffer.getvalue())
-    runs.write_atomic(path / "study.csv", frame.to_csv(index=False, lineterminator="\n").encode())
+    files.write_atomic(path / "study.parquet", buffer.getvalue())
+    files.write_atomic(path / "study.csv", frame.to_csv(index=False, lineterminator="\n").encode())
     return Study(path, tuple(rows), tuple(tables.summarise(rows)))
 
 
 def _write_json(path: Path, value: Any) -> None:
-    runs.write_atomic(path, (json.dumps(value, indent=1) + "\n").encode())
+    files.write_atomic(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from infobound import cells, data, estimates, plots, runs, study_plots
+from infobound import cells, data, estimates, files, plots, study_plots
 from infobound.config import Config
 from infobound.errors import InputError
 from infobound.estimates import Estimate
@@ -357,7 +357,7 @@ def _write(result: Rehearsal, rows: Sequence[Row]) -> None:
     """The result and its picture, beside the table of all runs."""
     assert result.path is not None
     text = json.dumps(result.as_dict(), indent=2) + "\n"
-    runs.write_atomic(result.path / "rehearse.json", text.encode())
+    files.write_atomic(result.path / "rehearse.json", text.encode())
     order = [NONE, *KINDS]
     here = [row for row in rows if row.n == result.own.n and row.mi is not None]
     here.sort(key=lambda row: order.index(row.group))
@@ -368,7 +368,7 @@ def _write(result: Rehearsal, rows: Sequence[Row]) -> None:
         title=f"Rehearsal on {result.own.n:,} rows: estimate against planted truth",
     )
     for kind in ("png", "svg"):
-        runs.write_atomic(result.path / f"rehearsal.{kind}", plots.render(figure, kind))
+        files.write_atomic(result.path / f"rehearsal.{kind}", plots.render(figure, kind))
 
 
 def _in_unit(value: Any, names: Sequence[str], unit: str) -> dict[str, Any]:

@@ -1,24 +1,21 @@
 """The run directory: what a run leaves on disk, and how it is read back.
 
-Every file is written whole or not at all: temporary file, fsync, rename. Arrays and checkpoints are
-safetensors, the rest is JSON and CSV; nothing that is read can execute code. What is in a
-checkpoint is `train`'s affair.
+Every file is written whole or not at all (`files`). Arrays and checkpoints are safetensors, the
+rest is JSON and CSV; nothing that is read can execute code. What is in a checkpoint is `train`'s
+affair.
 """
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import importlib.metadata
 import io
-import itertools
 import json
 import logging
-import os
 import platform
 import shutil
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,16 +24,23 @@ import numpy as np
 
 from infobound import distributed
 from infobound.errors import InputError
-from infobound.storage import fits, pieces
+from infobound.files import (
+    damaged,
+    digest,
+    read_arrays,
+    read_header,
+    unwritable,
+    write_arrays,
+    write_atomic,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Events", "Run", "versions", "write_atomic"]
+__all__ = ["Events", "Run", "versions"]
 
 FORMAT, VERSION = "infobound-run", 1
 BEGUN = ("rows.safetensors", ".*.tmp")  # all that there is before a run exists
-KINDS, SIZES = {"f": "F", "i": "I", "u": "U"}, (1, 2, 4, 8)  # NumPy's types and safetensors'
 PICTURES = ("curve.png", "curve.svg", "estimate.png", "estimate.svg")
 OURS = (
     *BEGUN,
@@ -47,46 +51,6 @@ OURS = (
     "metrics.csv",
     "checkpoint-*.safetensors",
 )
-
-
-def write_atomic(path: str | Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old bytes or the new ones, never a part.
-
-    Raises:
-        InputError: the file cannot be written; what was there before is untouched.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_atomic(Path(folder) / "a.txt", b"whole")
-        ...     (Path(folder) / "a.txt").read_bytes()
-        b'whole'
-    """
-    _write_parts(Path(path), [data])
-
-
-def _write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    """`write_atomic` of bytes that come in parts."""
-    temporary: str | None = None
-    try:
-        temporary = str(path.parent / f".{path.name}.{os.getpid()}.tmp")
-        with open(temporary, "wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        temporary = None
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
 
 
 def versions() -> dict[str, str]:
@@ -164,7 +128,7 @@ class Run:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
         if rows is not None:
             self.save_rows("rows", rows)
         self.write_json("run.json", self.record)
@@ -217,17 +181,11 @@ class Run:
         try:
             return json.loads(data)
         except ValueError as error:
-            raise _damaged(self.path / name, error) from error
+            raise damaged(self.path / name, error) from error
 
     def save_rows(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Arrays, which may be memory-mapped, as `<name>.safetensors`."""
-        order = sorted(arrays, key=lambda key: (-arrays[key].itemsize, key))
-        whole = {key: arrays[key] for key in order}
-        digest = hashlib.sha256()
-        for part in itertools.chain([_header(whole)], _bytes(whole)):
-            digest.update(part)
-        header = _header(whole, {"digest": digest.hexdigest()})
-        _write_parts(self.path / f"{name}.safetensors", itertools.chain([header], _bytes(whole)))
+        write_arrays(self.path / f"{name}.safetensors", arrays)
 
     def load_rows(self, name: str) -> dict[str, np.ndarray]:
         """The inverse of `save_rows`; arrays that are much of the free memory stay in the file.
@@ -237,23 +195,9 @@ class Run:
         """
         path = self.path / f"{name}.safetensors"
         try:
-            start, header = _read_header(path)
-            digest = header.pop("__metadata__")["digest"]
-            arrays = {
-                key: _mapped(path, start, **entry)
-                for key, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"])
-            }
-            found = hashlib.sha256(_header(arrays))
-            for part in _bytes(arrays):
-                found.update(part)
-            whole = digest == found.hexdigest()
+            return read_arrays(path)
         except OSError as error:
             raise self._unreadable(path.name, error) from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _damaged(path, error) from error
-        if not whole:
-            raise _damaged(path, "its checksum differs")
-        return {k: np.array(a) if fits(len(a), a[:1].size) else a for k, a in arrays.items()}
 
     def save_checkpoint(self, name: str, tensors: Mapping[str, Tensor], meta: Mapping) -> None:
         """Tensors and a JSON-able `meta` as one file, `checkpoint-<name>.safetensors`."""
@@ -261,8 +205,8 @@ class Run:
 
         whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
         text = json.dumps(meta)
-        digest = _digest(save(whole) + text.encode())
-        data = save(whole, metadata={"meta": text, "digest": digest})
+        checksum = digest(save(whole) + text.encode())
+        data = save(whole, metadata={"meta": text, "digest": checksum})
         self.write_bytes(f"checkpoint-{name}.safetensors", data)
 
     def load_checkpoint(self, name: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -279,14 +223,14 @@ class Run:
             return None
         data = self._read(file.name)
         try:
-            tensors, metadata = load(data), _read_header(file)[1]["__metadata__"]
+            tensors, metadata = load(data), read_header(file)[1]["__metadata__"]
             text = metadata["meta"]
-            whole = metadata["digest"] == _digest(save(tensors) + text.encode())
+            whole = metadata["digest"] == digest(save(tensors) + text.encode())
             meta = json.loads(text)
         except (SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise _damaged(file, error) from error
+            raise damaged(file, error) from error
         if not whole:
-            raise _damaged(file, "its checksum differs")
+            raise damaged(file, "its checksum differs")
         return tensors, meta
 
     def write_metrics(self, rows: Sequence[Mapping[str, float]]) -> None:
@@ -337,7 +281,7 @@ class Events:
         try:
             self.writer = SummaryWriter(str(folder), purge_step=purge_step or None)
         except OSError as error:
-            raise _unwritable(folder, error) from error
+            raise unwritable(folder, error) from error
 
     def scalars(self, step: int, **values: float) -> None:
         """One value per name at a step."""
@@ -366,65 +310,3 @@ def _plain(value: Any) -> Any:
     """A NumPy number as Python's, integers kept."""
     number = value.item() if isinstance(value, np.generic) else value
     return int(number) if isinstance(number, float) and number.is_integer() else number
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _header(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> bytes:
-    """What a safetensors file of these arrays begins with: a length, and where each array is."""
-    entries: dict[str, Any] = {} if metadata is None else {"__metadata__": metadata}
-    start = 0
-    for key, array in arrays.items():
-        place = [start, start + array.nbytes]
-        kind = f"{KINDS[array.dtype.kind]}{8 * array.itemsize}"
-        entries[key] = {"dtype": kind, "shape": array.shape, "data_offsets": place}
-        start = place[1]
-    text = json.dumps(entries, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
-
-
-def _bytes(arrays: Mapping[str, np.ndarray]) -> Iterator[bytes]:
-    """The arrays' bytes, some megabytes at a time."""
-    for array in arrays.values():
-        for at in pieces(len(array), array[:1].size):
-            yield np.ascontiguousarray(array[at]).tobytes()
-
-
-def _read_header(path: Path) -> tuple[int, dict[str, Any]]:
-    """Where the arrays of a safetensors file begin, and its header."""
-    with open(path, "rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        if size > path.stat().st_size:
-            raise ValueError("its header is cut off")
-        return 8 + size, json.loads(file.read(size))
-
-
-def _mapped(
-    path: Path, start: int, dtype: str, shape: Sequence[int], data_offsets: Sequence[int]
-) -> np.ndarray:
-    """One array of a safetensors file, memory-mapped."""
-    kinds = {f"{word}{8 * size}": (kind, size) for kind, word in KINDS.items() for size in SIZES}
-    kind, size = kinds[dtype]
-    offset = start + data_offsets[0]
-    return np.asarray(np.memmap(path, f"<{kind}{size}", "r", offset=offset, shape=tuple(shape)))
-
-
-def _damaged(path: Path, error: object) -> InputError:
-    if path.name.startswith("checkpoint-"):
-        remedy = "Restore it from a copy, or delete it: what it held is computed again."
-    else:  # the settings or the rows: nothing can compute those again
-        remedy = "Restore it from a copy, or start the run again in another directory."
-    return InputError(
-        f"Expected a whole {path.name} as infobound writes it; {path} is truncated, damaged or "
-        f"something else ({error}). {remedy}"
-    )
-
-
-def _unwritable(path: Path, error: OSError) -> InputError:
-    return InputError(
-        f"Expected to write {path}; it cannot be written ({error.strerror or error}). Name a "
-        "directory that exists, is yours and has room."
-    )

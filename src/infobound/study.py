@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from infobound import cells, fitting, plots, runs, study_plots, train
+from infobound import cells, files, fitting, plots, study_plots, train
 from infobound import summaries as tables
 from infobound.cells import Progress, Study
 from infobound.config import Config
@@ -141,7 +141,7 @@ def _looked_up(what: str, name: str, table: Mapping[str, Any]) -> Any:
 def _draw(found: Study) -> None:
     """The table as a page and as pictures."""
     title = f"Study: {', '.join(dict.fromkeys(row.suite for row in found.rows))}"
-    runs.write_atomic(found.path / "summary.md", tables.markdown(found.rows, title).encode())
+    files.write_atomic(found.path / "summary.md", tables.markdown(found.rows, title).encode())
     means = tables.by_task(found.rows)
     everything = [dataclasses.asdict(s) for s in found.summary]
     figures = {
@@ -149,5 +149,5 @@ def _draw(found: Study) -> None:
         "error": study_plots.error_figure(everything, title=f"{title}, error against N"),
     }
     for name, figure in figures.items():
-        runs.write_atomic(found.path / f"{name}.png", plots.render(figure, "png"))
-        runs.write_atomic(found.path / f"{name}.svg", plots.render(figure, "svg"))
+        files.write_atomic(found.path / f"{name}.png", plots.render(figure, "png"))
+        files.write_atomic(found.path / f"{name}.svg", plots.render(figure, "svg"))
