@@ -20,7 +20,10 @@ FLOORS = {
         *("gaussians", "elliptical", "mixtures", "warps", "channels", "images"),
         *("peers", "summaries", "certificates", "independence", "optimisers"),
     ),
-    1: ("scoring", "tables", "screening", "bmi", "study_plots", "bases", "witnesses", "planted"),
+    1: (
+        *("scoring", "checkpoints", "tables", "screening", "bmi", "study_plots", "bases"),
+        *("witnesses", "planted"),
+    ),
     2: ("train", "tasks", "diagnostics", "streams"),
     3: ("fitting", "samples"),
     4: ("folds", "guarantees"),

@@ -12,7 +12,7 @@ import tyro
 
 from infobound import __version__
 from infobound.commands import COMMANDS
-from infobound.errors import InputError
+from infobound.errors import InputError, Lost
 from infobound.session import Session
 
 __all__ = ["main"]
@@ -39,7 +39,7 @@ def _main(arguments: list[str]) -> None:
     except InputError as error:
         if session.output.debug:
             raise
-        if session.speaks:
+        if session.speaks or isinstance(error, Lost):
             print(f"infobound: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

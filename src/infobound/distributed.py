@@ -2,8 +2,8 @@
 
 Every process (rank) runs the same program with the same seeds, so all of them decide alike; only
 the pairs are shared out. A rank scores its own rows of x against all rows of y, and what bounds
-read of that is put together here. Started by `torchrun`; without it there is one rank, and nothing
-here costs anything. The only module that imports `torch.distributed`.
+read of that is put together here. Ranks are those of `world`; outside of it there is one, whatever
+else the program does with `torch.distributed`. The only module that imports that.
 """
 
 from __future__ import annotations
@@ -11,21 +11,24 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from infobound.errors import InputError
+from infobound.errors import InputError, Lost
 
 __all__ = [
-    *("add", "add_gradients", "any_says", "by_first", "is_first", "own", "ranks"),
-    "same_as_first",
-    *("rows_of_all", "whole", "world"),
+    *("add", "add_gradients", "any_says", "by_first", "is_first", "own", "ranks", "restarted"),
+    *("rows_of_all", "same_as_first", "shared_out", "whole", "world"),
 ]
 
-PATIENCE = datetime.timedelta(seconds=45)  # how long a rank waits for one that may be dead
+PATIENCE = 45  # seconds that a rank waits for one that may be dead
+
+_engine: Any = None  # torch.distributed inside `world`; threads of the backward pass see it too
 
 
 def ranks() -> tuple[int, int]:
@@ -35,8 +38,7 @@ def ranks() -> tuple[int, int]:
         >>> ranks()
         (0, 1)
     """
-    dist = _engine()
-    return (0, 1) if dist is None else (dist.get_rank(), dist.get_world_size())
+    return (0, 1) if _engine is None else (_engine.get_rank(), _engine.get_world_size())
 
 
 def is_first() -> bool:
@@ -44,24 +46,86 @@ def is_first() -> bool:
     return ranks()[0] == 0
 
 
+def restarted() -> bool:
+    """Whether `torchrun --max-restarts` has started this command again, after a rank died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
 @contextlib.contextmanager
 def world() -> Iterator[None]:
-    """The ranks that `torchrun` started: gloo on CPUs, nccl on GPUs; alone nothing happens.
+    """Within it, work is shared among the ranks that `torchrun` started; alone nothing happens.
 
-    A rank that does not answer for 45 seconds ends the others with an error.
+    The engine is gloo on CPUs and nccl on GPUs. A process group that exists already is used, and
+    left as it is.
+
+    Raises:
+        Lost: the ranks do not find each other, or one ends before the others.
+
+    Source: Li et al. 2020, https://arxiv.org/abs/2006.15704 (PyTorch Distributed).
+
+    Example:
+        >>> with world():
+        ...     own(7)
+        slice(0, 7, None)
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    global _engine
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or _engine is not None:
         yield
         return
     import torch.distributed as dist
 
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group(timeout=PATIENCE)
+    begun = dist.is_initialized()
+    if not begun:
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        with _answered():
+            _begin(dist)
+    _engine = dist
     try:
         yield
     finally:
-        dist.destroy_process_group()
+        _engine = None
+        if not begun:
+            dist.destroy_process_group()
+
+
+def _begin(dist: Any) -> None:
+    """The process group, in a room of the ranks' store that no earlier start has used.
+
+    `torchrun` keeps one store over restarts, and ranks would call the addresses of the dead:
+    https://github.com/pytorch/pytorch/issues/135712.
+    """
+    patience = datetime.timedelta(seconds=PATIENCE)
+    store, rank, size = next(dist.rendezvous("env://", timeout=patience))
+    store.set_timeout(patience)
+    room = _fresh(store, rank, size)
+    store = dist.PrefixStore(f"infobound/{room}", store)
+    dist.init_process_group(store=store, rank=rank, world_size=size, timeout=patience)
+
+
+def _fresh(store: Any, rank: int, size: int) -> str:
+    """A name that all ranks of this start know, and none of an earlier one.
+
+    The first rank offers it; each other one answers with a number of its own, and takes the name
+    once the first has repeated that number.
+    """
+    own = uuid.uuid4().hex
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if rank == 0:
+            store.set("infobound/name", own)
+            answers = [store.get(f"infobound/{k}").decode() for k in range(1, size)]
+            if all(answer.startswith(own) for answer in answers):
+                store.set(f"infobound/{own}", " ".join(answers))
+                return own
+        else:
+            name = store.get("infobound/name").decode()
+            store.set(f"infobound/{rank}", name + own)
+            key = f"infobound/{name}"
+            if store.check([key]) and name + own in store.get(key).decode().split():
+                return str(name)
+        time.sleep(0.02)
+    raise RuntimeError("the ranks do not meet")
 
 
 def own(n: int) -> slice:
@@ -96,9 +160,9 @@ def whole(*parts: tuple[Tensor, int]) -> tuple[Tensor, ...]:
 
 def add(part: Tensor) -> Tensor:
     """The sum over ranks, in place; no gradient goes through it."""
-    dist = _engine()
-    if dist is not None:
-        dist.all_reduce(part)
+    if _engine is not None:
+        with _answered():
+            _engine.all_reduce(part)
     return part
 
 
@@ -114,18 +178,28 @@ def add_gradients(parameters: Iterable[Tensor]) -> None:
         parameter.grad = part.view_as(parameter)
 
 
-def same_as_first(module: nn.Module) -> None:
-    """Give all ranks the first one's weights: other processors may round otherwise."""
-    dist = _engine()
-    for tensor in [] if dist is None else module.state_dict().values():
-        dist.broadcast(tensor, 0)
+def same_as_first(tensors: Iterable[Tensor]) -> None:
+    """Give all ranks the first one's numbers, in place: other processors may round otherwise."""
+    for tensor in () if _engine is None else tensors:
+        with _answered():
+            _engine.broadcast(tensor, 0)
 
 
 def any_says(yes: bool) -> bool:
     """Whether any rank says so: ranks must stop at the same step."""
-    if ranks()[1] == 1:
-        return yes
-    return bool(add(torch.tensor(float(yes))))
+    return yes if ranks()[1] == 1 else bool(add(torch.tensor(float(yes))))
+
+
+def shared_out(work: Callable[[int], float], count: int) -> list[float]:
+    """What `work` gives for the numbers from 0 up to `count`, each done by one of the ranks.
+
+    Example:
+        >>> shared_out(lambda k: k / 2, 3)
+        [0.0, 0.5, 1.0]
+    """
+    rank, size = ranks()
+    mine = [work(k) if k % size == rank else 0.0 for k in range(count)]
+    return mine if size == 1 else add(torch.tensor(mine, dtype=torch.float64)).tolist()
 
 
 def by_first(action: Callable[[], None]) -> None:
@@ -138,8 +212,7 @@ def by_first(action: Callable[[], None]) -> None:
         >>> by_first(lambda: print("once"))
         once
     """
-    dist = _engine()
-    if dist is None:
+    if _engine is None:
         return action()
     said: list[str | None] = [None]
     if is_first():
@@ -147,9 +220,25 @@ def by_first(action: Callable[[], None]) -> None:
             action()
         except InputError as error:
             said = [str(error)]
-    dist.broadcast_object_list(said)
+    with _answered():
+        _engine.broadcast_object_list(said)
     if said[0] is not None:
         raise InputError(said[0])
+
+
+@contextlib.contextmanager
+def _answered() -> Iterator[None]:
+    """What goes wrong between ranks, as a sentence."""
+    try:
+        yield
+    except RuntimeError as error:  # gloo's and nccl's
+        first = str(error).strip().splitlines()[0]
+        raise Lost(
+            f"Expected an answer from all {os.environ.get('WORLD_SIZE')} ranks; one has ended, or "
+            f"was silent for {PATIENCE} seconds ({first}). Start the same command again; with "
+            "--run DIRECTORY it goes on from the last checkpoint, and by itself under "
+            "torchrun --max-restarts 3."
+        ) from error
 
 
 def _gather(counts: Sequence[int], parts: Sequence[Tensor]) -> list[Tensor]:
@@ -180,12 +269,3 @@ class _Whole(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
         return None, *(slope[own(len(slope))] for slope in slopes)
-
-
-def _engine() -> Any:
-    """`torch.distributed` where there are several ranks; its import is not for nothing."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return None
-    import torch.distributed as dist
-
-    return dist if dist.is_initialized() else None

@@ -73,13 +73,18 @@ def _write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Arrays (n, d), which may be memory-mapped, as one safetensors file with a checksum."""
-    order = sorted(arrays, key=lambda key: (-arrays[key].itemsize, key))
-    whole = {key: arrays[key] for key in order}
-    total = hashlib.sha256()
-    for part in itertools.chain([_header(whole)], _bytes(whole)):
-        total.update(part)
-    header = _header(whole, {"digest": total.hexdigest()})
+    whole = _in_order(arrays)
+    header = _header(whole, {"digest": _checksum(whole)})
     _write_parts(path, itertools.chain([header], _bytes(whole)))
+
+
+def same_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether the file holds just these arrays."""
+    try:
+        header = read_header(path)[1]
+    except (OSError, ValueError):
+        return False
+    return bool(header.get("__metadata__") == {"digest": _checksum(_in_order(arrays))})
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -96,10 +101,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             key: _mapped(path, start, **entry)
             for key, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"])
         }
-        found = hashlib.sha256(_header(arrays))
-        for part in _bytes(arrays):
-            found.update(part)
-        whole = expected == found.hexdigest()
+        whole = expected == _checksum(arrays)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(path, error) from error
     if not whole:
@@ -139,6 +141,18 @@ def unwritable(path: Path, error: OSError) -> InputError:
         f"Expected to write {path}; it cannot be written ({error.strerror or error}). Name a "
         "directory that exists, is yours and has room."
     )
+
+
+def _in_order(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """As safetensors puts them."""
+    return {key: arrays[key] for key in sorted(arrays, key=lambda k: (-arrays[k].itemsize, k))}
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    total = hashlib.sha256()
+    for part in itertools.chain([_header(arrays)], _bytes(arrays)):
+        total.update(part)
+    return total.hexdigest()
 
 
 def _header(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> bytes:

@@ -97,9 +97,8 @@ class Fitted:
     def matrix(self, rows: np.ndarray) -> np.ndarray:
         """Scores (n, n) of n rows."""
         self.critic.eval()
-        with torch.no_grad():
-            scores: np.ndarray = self.critic(*self.inputs.rows(rows)).cpu().numpy()
-        return scores
+        found: np.ndarray = scoring.scores(self.critic, *self.inputs.rows(rows)).cpu().numpy()
+        return found
 
     def rehearsal(self, seed: int) -> np.ndarray:
         """Scores (k, k) of fitted rows by a critic like this one that did not see those.

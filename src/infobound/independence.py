@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import chdtrc, logsumexp
 
+from infobound import distributed
 from infobound.errors import InputError
 
 __all__ = ["TEMPERATURES", "Wealth", "log_e_values", "permutation_p"]
@@ -72,7 +73,9 @@ def permutation_p(
     if shifts:
         return _moved_p(tables)
     rngs = np.random.default_rng(seed).spawn(len(tables))
-    p_values = [_permuted_p(t, permutations, r) for t, r in zip(tables, rngs, strict=True)]
+    p_values = np.array(
+        distributed.shared_out(lambda k: _permuted_p(tables[k], permutations, rngs[k]), len(tables))
+    )
     return float(chdtrc(2 * len(p_values), -2 * np.log(p_values).sum()))  # Fisher's
 
 

@@ -29,6 +29,7 @@ from infobound.files import (
     digest,
     read_arrays,
     read_header,
+    same_arrays,
     unwritable,
     write_arrays,
     write_atomic,
@@ -110,7 +111,9 @@ class Run:
         path = self.path
         if path.is_dir() and any(path.iterdir()):
             if (path / "run.json").is_file():
-                self.open(path)  # a foreign run.json is no run: say so and delete nothing
+                found = self.open(path)  # a foreign run.json is no run: say so and delete nothing
+                if distributed.restarted() and found.record == self.record and found._holds(rows):
+                    return  # the same command once more, after a rank died: it goes on
                 if not overwrite:
                     raise InputError(
                         f"Expected a new directory for the run; {path} holds one already. Continue "
@@ -132,6 +135,9 @@ class Run:
         if rows is not None:
             self.save_rows("rows", rows)
         self.write_json("run.json", self.record)
+
+    def _holds(self, rows: Mapping[str, np.ndarray] | None) -> bool:
+        return rows is None or same_arrays(self.path / "rows.safetensors", rows)
 
     @classmethod
     def open(cls, path: str | Path) -> Run:

@@ -24,7 +24,7 @@ from infobound.errors import InputError
 from infobound.pairs import Rows
 from infobound.sums import Reads, Sums
 
-__all__ = ["all_pairs", "is_shared", "seeded", "terms", "value"]
+__all__ = ["all_pairs", "is_shared", "scores", "seeded", "terms", "value"]
 
 WORTH = 1 << 25  # multiplications that take longer than the messages between ranks
 DENSE = 1 << 24  # numbers that pairs may take with gradients before they are scored in tiles
@@ -266,6 +266,22 @@ def value(critic: nn.Module, bound: Bound, x: Tensor, y: Tensor) -> Tensor:
         0.0
     """
     return bound.of(all_pairs(critic, x, y, bound.reads)).mean()
+
+
+@torch.no_grad()
+def scores(critic: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """The scores (n, m) themselves, without gradients.
+
+    Example:
+        >>> from infobound.critics import Bilinear
+        >>> scores(Bilinear(1, 1), torch.ones(2, 1), torch.ones(3, 1)).shape
+        torch.Size([2, 3])
+    """
+    n = len(x)
+    if not is_shared(critic, n, len(y)):
+        found: Tensor = critic(x, y)
+        return found
+    return distributed.whole((critic(x[distributed.own(n)], y), n))[0]
 
 
 @torch.no_grad()

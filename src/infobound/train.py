@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from infobound import distributed, scoring
+from infobound import checkpoints, distributed, scoring
 from infobound.bounds import Bound, moving_log_average
+from infobound.checkpoints import State
 from infobound.config import Config
 from infobound.errors import InputError
 from infobound.optimisers import AdamW
@@ -62,25 +63,6 @@ class Fit:
     stopped_early: bool
     count: int  # rows scored together in an evaluation
     ceiling: float | None  # of the history's values, nats
-
-
-@dataclass
-class _State:
-    """What changes from one iteration to the next besides weights and optimiser."""
-
-    step: int = 0
-    best: float = -math.inf
-    chosen: int = 0
-    finished: bool = False
-    log_average: float = 0.0
-    loss: float = math.nan
-    average: dict[str, Tensor] = field(default_factory=dict)
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
-    history: list[tuple[float, ...]] = field(default_factory=list)
-
-    def evaluations_since_best(self) -> int:
-        """Evaluations after the chosen one."""
-        return sum(record[0] > self.chosen for record in self.history)
 
 
 def device(config: Config) -> torch.device:
@@ -183,18 +165,18 @@ def fit(
         parameters, lr=config.lr, betas=(config.b1, config.b2), weight_decay=config.weight_decay
     )
     generator = torch.Generator().manual_seed(seed)
-    state = _State(log_average=math.log(config.ma_ef))
+    state = State(log_average=math.log(config.ma_ef))
     if config.ema:
         named = critic.named_parameters()
         state.average = {k: v.detach().clone() for k, v in named if v.requires_grad}
     writer = None
     if run is not None:
-        _load(run, name, critic, optimiser, generator, state)
+        checkpoints.load(run, name, critic, optimiser, generator, state)
         writer = run.tensorboard(name, purge_step=state.step)
         if state.step == 0 and writer is not None:
             critic.eval()
             writer.graph(critic, (train[0][:2], train[1][:2]))
-    distributed.same_as_first(critic)
+    checkpoints.agree(critic, state, run)
     count = _size(train, validation, config)
     ceiling = None if bound.ceiling is None else float(bound.ceiling(count))
 
@@ -209,7 +191,7 @@ def fit(
         halt = asked and distributed.any_says(stop is not None and stop())
         due = state.step % config.checkpoint_every == 0 and state.step > 0
         if run is not None and (state.finished or halt or due):
-            _save(run, name, critic, optimiser, generator, state)
+            checkpoints.save(run, name, critic, optimiser, generator, state)
         if state.finished or halt:
             break
         _step(critic, bound, train, config, parameters, optimiser, generator, state)
@@ -237,7 +219,7 @@ def _step(
     parameters: list[Tensor],
     optimiser: AdamW,
     generator: torch.Generator,
-    state: _State,
+    state: State,
 ) -> None:
     """One batch, one step of the optimiser."""
     place = train[0].device
@@ -245,8 +227,9 @@ def _step(
     for group in optimiser.param_groups:
         group["lr"] = config.lr * _rate(state.step, config)
     critic.train()
-    # Dropout draws from the global state.
-    with scoring.seeded(generator.initial_seed() + state.step, place):
+    # Dropout draws from the global state; ranks have other rows, and other masks.
+    own_seed = generator.initial_seed() + state.step + (distributed.ranks()[0] << 40)
+    with scoring.seeded(own_seed, place):
         found = scoring.all_pairs(critic, train[0][rows], train[1][rows], bound.aim_reads)
     average = None
     if bound.average is not None:
@@ -283,7 +266,7 @@ def _batch(n: int, config: Config, generator: torch.Generator) -> Tensor:
             return rows
 
 
-def _weights(critic: nn.Module, state: _State) -> dict[str, Tensor]:
+def _weights(critic: nn.Module, state: State) -> dict[str, Tensor]:
     """What is evaluated and kept: the critic's tensors, averaged where there is an average."""
     return {**critic.state_dict(), **state.average}
 
@@ -306,17 +289,21 @@ def _evaluate(
     train: Rows,
     validation: Rows | None,
     config: Config,
-    state: _State,
+    state: State,
 ) -> None:
     """Append a record to the history and keep a copy of the best weights."""
     if state.history and state.history[-1][0] == state.step:  # resumed just here
         return
     size = _size(train, validation, config)
+    distributed.same_as_first(critic.buffers())  # running averages are each rank's own
     weights = _weights(critic, state)
-    on_train, on_validation = (
+    values = [
         math.nan if rows is None else value(critic, bound, rows, size, weights)
         for rows in (train, validation)
-    )
+    ]
+    agreed = torch.tensor(values, dtype=torch.float64)
+    distributed.same_as_first([agreed])  # what stops one must stop all
+    on_train, on_validation = agreed.tolist()
     if not math.isfinite(on_train):
         raise InputError(
             f"Expected finite scores; the {bound.title} bound became {on_train} at iteration "
@@ -329,7 +316,7 @@ def _evaluate(
 
 
 def _announce(
-    state: _State,
+    state: State,
     config: Config,
     name: str,
     ceiling: float | None,
@@ -342,72 +329,3 @@ def _announce(
         writer.scalars(int(step), **{k: v for k, v in values.items() if not math.isnan(v)})
     if watch is not None:
         watch(Progress(name, int(step), config.n_iters, train, validation, ceiling))
-
-
-def _save(
-    run: Run,
-    name: str,
-    critic: nn.Module,
-    optimiser: AdamW,
-    generator: torch.Generator,
-    state: _State,
-) -> None:
-    """Everything that the next iteration depends on, in one file."""
-    tensors = {f"weights.{k}": v for k, v in critic.state_dict().items()}
-    tensors |= {f"best.{k}": v for k, v in state.best_weights.items()}
-    tensors |= {f"average.{k}": v for k, v in state.average.items()}
-    for index, moments in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{k}": v for k, v in moments.items()}
-    tensors["generator"] = generator.get_state()
-    tensors["history"] = torch.tensor(state.history, dtype=torch.float64)
-    meta = {
-        "step": state.step,
-        "best": state.best,
-        "chosen": state.chosen,
-        "finished": state.finished,
-        "log_average": state.log_average,
-        "loss": state.loss,
-    }
-    run.save_checkpoint(name, {k: v.detach().cpu() for k, v in tensors.items()}, meta)
-
-
-def _load(
-    run: Run,
-    name: str,
-    critic: nn.Module,
-    optimiser: AdamW,
-    generator: torch.Generator,
-    state: _State,
-) -> None:
-    """Continue from the checkpoint, if there is one."""
-    found = run.load_checkpoint(name)
-    if found is None:
-        return
-    tensors, meta = found
-    here = {k: v.device for k, v in critic.state_dict().items()}
-
-    def part(prefix: str) -> dict[str, Tensor]:
-        cut = len(prefix) + 1
-        return {k[cut:]: v for k, v in tensors.items() if k.startswith(prefix + ".")}
-
-    try:
-        critic.load_state_dict(part("weights"))
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in part("optimiser").items():
-            index, moment = key.split(".", 1)
-            moments.setdefault(int(index), {})[moment] = tensor
-        groups = optimiser.state_dict()["param_groups"]
-        optimiser.load_state_dict({"state": moments, "param_groups": groups})
-        generator.set_state(tensors["generator"])
-        state.best_weights = {k: v.to(here[k]) for k, v in part("best").items()}
-        average = part("average")  # in the parameters' order, which a file does not keep
-        state.average = {k: average[k].to(here[k]) for k in state.average}
-        state.history = [tuple(record) for record in tensors["history"].tolist()]
-        state.step, state.best = int(meta["step"]), float(meta["best"])
-        state.chosen, state.finished = int(meta["chosen"]), bool(meta["finished"])
-        state.log_average, state.loss = float(meta["log_average"]), float(meta["loss"])
-    except (KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise InputError(
-            f"Expected a checkpoint of this critic in {run.path}; got one that does not fit "
-            f"({error}). It belongs to other settings; start a new run, or use --overwrite."
-        ) from error

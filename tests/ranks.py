@@ -1,0 +1,64 @@
+"""What bounds say of all pairs, and how it is said to change; run alone or by several ranks.
+
+torchrun --nproc-per-node 3 tests/ranks.py FILE
+"""
+
+import sys
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from test_scoring import critic, rows
+
+from infobound import distributed, scoring
+from infobound.bounds import BOUNDS
+from infobound.independence import permutation_p
+from infobound.train import Config, fit
+
+KINDS = ("separable", "joint", "module", "base and joint")
+
+
+def gradients(value, tensors):
+    """Of all ranks together; each has its own pairs' part."""
+    found = torch.autograd.grad(value, tensors, allow_unused=True)
+    both = zip(found, tensors, strict=True)
+    return [distributed.add(torch.zeros_like(t) if g is None else g.clone()) for g, t in both]
+
+
+def everything():
+    """Tensors by name: values, gradients, terms, scores, a trained critic and a p-value."""
+    scoring.WORTH = 0  # whatever can be shared out, is
+    found = {}
+
+    def keep(name, *tensors):
+        found.update({f"{name} {k}": t.detach().clone() for k, t in enumerate(tensors)})
+
+    for kind in KINDS:
+        module = critic(kind)
+        x, y = (side.requires_grad_() for side in rows())
+        keep(f"{kind} scores", scoring.scores(module, x.detach(), y.detach()))
+        for name, bound in BOUNDS.items():
+            for tile in (None, (5, 7)):
+                sums = scoring.all_pairs(module, x, y, bound.aim_reads, tile=tile)
+                average = None if bound.average is None else bound.average(sums)
+                value = bound.aim(sums, average)
+                learnt = [p for p in module.parameters() if p.requires_grad]
+                keep(f"{kind} {name} {tile}", value, *gradients(value, [x, y, *learnt]))
+            both = [bound, BOUNDS["dv"]]
+            positives, terms = scoring.terms(module, both, x.detach(), y.detach())
+            keep(f"{kind} {name} terms", positives, *terms)
+        settings = Config(n_iters=20, eval_every=5, batch_size=13, eval_rows=23, patience=2)
+        sides = tuple(side.detach() for side in rows(31))
+        done = fit(module, BOUNDS["infonce"], sides, sides, settings, seed=0)
+        keep(f"{kind} trained", *module.state_dict().values(), torch.tensor(done.chosen))
+    blocks = [np.random.default_rng(k).normal(size=(12, 12)) for k in range(4)]
+    keep("p-value", torch.tensor(permutation_p(blocks, seed=0), dtype=torch.float64))
+    return found
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with distributed.world():
+        tensors = everything()
+        if distributed.is_first():
+            save_file({k: v.contiguous() for k, v in tensors.items()}, sys.argv[1])
