@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from infobound import distributed, files, scoring
 from infobound.errors import InputError, Lost
 from infobound.runs import Run
+from infobound.session import Output, Session
 
 pytestmark = pytest.mark.distributed
 
@@ -173,3 +174,18 @@ def test_silence_of_the_engine_is_a_sentence(monkeypatch):
     monkeypatch.setattr(distributed, "_engine", Engine)
     with pytest.raises(Lost, match="closed by peer"):
         distributed.add(torch.ones(1))
+
+
+def test_what_a_user_can_mend_is_said_once(torchrun, tmp_path):
+    out, err = torchrun(2, *estimate(tmp_path / "nothing.npz")).communicate(timeout=60)
+    assert not out
+    assert err.count("infobound: Expected") == 1
+
+
+def test_many_estimates_are_not_for_ranks(monkeypatch):
+    monkeypatch.setattr(distributed, "ranks", lambda: (0, 2))
+    with (
+        pytest.raises(InputError, match="Leave torchrun out"),
+        Session(Output()).counting(None),
+    ):
+        pass

@@ -35,7 +35,8 @@ def _main(arguments: list[str]) -> None:
     command = _parse(arguments)
     session = Session(command.output)
     try:
-        command(session)
+        with session.ranks():
+            command(session)
     except InputError as error:
         if session.output.debug:
             raise

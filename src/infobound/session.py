@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff
+
+from infobound.errors import InputError
 
 __all__ = ["Output", "Session"]
 
@@ -46,23 +49,38 @@ class Session:
         self.speaks = True  # of several ranks only the first does
 
     @contextlib.contextmanager
+    def ranks(self) -> Iterator[None]:
+        """The ranks of `torchrun`, if it started this: only the first one speaks."""
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # the import takes a second
+            from infobound import distributed
+
+            with distributed.world():
+                self.speaks = distributed.is_first()
+                yield
+        else:
+            yield
+
+    @contextlib.contextmanager
     def training(self, run: Path | None) -> Iterator[dict[str, Any]]:
         """The bar, and signals: the first Ctrl-C or SIGTERM saves, the second does not wait."""
-        from infobound import distributed
         from infobound.bars import Bar
 
         self.run = run
-        with distributed.world():
-            self.speaks = distributed.is_first()
-            shown = Bar(quiet=self.output.quiet or not self.speaks, units=self.output.units)
-            with self._signals(patient=True), shown as bar:
-                yield {"watch": bar, "stop": lambda: bool(self.asked)}
+        shown = Bar(quiet=self.output.quiet or not self.speaks, units=self.output.units)
+        with self._signals(patient=True), shown as bar:
+            yield {"watch": bar, "stop": lambda: bool(self.asked)}
 
     @contextlib.contextmanager
     def counting(self, out: Path | None) -> Iterator[Callable[[Any], None]]:
         """The bar of a study; what it has done is on disk, so no signal waits for anything."""
+        from infobound import distributed
         from infobound.bars import StudyBar
 
+        if distributed.ranks()[1] > 1:
+            raise InputError(
+                "Expected one process for many estimates; got several ranks, which share one. "
+                "Leave torchrun out: --jobs starts processes, --dask uses a cluster."
+            )
         self.run, self.keep = out, "--out"
         with self._signals(patient=False), StudyBar(quiet=self.output.quiet) as bar:
             yield bar
@@ -120,7 +138,7 @@ class Session:
         """A listing: its records as JSON, or its rows as a table."""
         if self.output.json:
             self.json(records)
-        else:
+        elif self.speaks:
             printer(title, columns, rows)
 
     def next(self, commands: dict[str, str]) -> None:
