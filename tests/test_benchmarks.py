@@ -110,3 +110,30 @@ def test_forms_are_timed_in_turn():
     assert "".join(called) == "ab" * 4
     assert [len(taken) for taken in times.values()] == [3, 3]
     assert common.ratio([2.0, 9.0, 4.0], [1.0, 3.0, 1.0]) == (3.0, 2.0, 4.0)
+
+
+def test_learning(tmp_path):
+    words = ("--seeds=1", "--tasks=1", "--rows=80", "--only", "patience 3")
+    found = run("learning", tmp_path, *words)
+    assert [row["setting"] for row in found["rows"]] == ["as it is", "patience 3"]
+    assert all(0 < row["near"] <= row["seconds"][2] for row in found["rows"])
+
+
+@pytest.mark.distributed
+def test_ranks(tmp_path):
+    words = ("--ranks", 1, 2, "--repeats=1", "--steps=2", "--batch=40", "--rows=60")
+    found = run("ranks", tmp_path, *words)["rows"]
+    assert [(row["what"], row["ranks"]) for row in found] == [
+        *(("step", 1), ("step", 2)),
+        *(("evaluation", 1), ("evaluation", 2)),
+    ]
+    assert [row["faster"][0] for row in found[::2]] == [1, 1]
+    assert all(row["predicted"] > 0 and row["pairs"] > 0 for row in found)
+
+
+def test_the_plan_for_more_machines_grows_with_what_is_sent(capsys):
+    importlib.import_module("ranks").main(["--plan", "--gpus", "64", "--batches", "4096", "32768"])
+    lines = [line.split("|") for line in capsys.readouterr().out.splitlines()[2:]]
+    milliseconds = [float(line[4]) for line in lines]
+    assert len(lines) == 6
+    assert all(a < b for a, b in zip(milliseconds[::2], milliseconds[1::2], strict=True))
