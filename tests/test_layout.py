@@ -13,12 +13,12 @@ PACKAGE = ROOT / "src" / "infobound"
 
 FLOORS = {
     -3: ("errors",),
-    -2: ("storage",),
+    -2: ("places", "shards", "storage"),
     -1: ("config", "distributed", "encoding", "files", "joints", "pairs", "sums"),
     0: (
         *("bounds", "critics", "copulas", "densities", "neighbours", "data", "runs", "plots"),
         *("gaussians", "elliptical", "mixtures", "warps", "channels", "images"),
-        *("peers", "summaries", "certificates", "independence", "optimisers"),
+        *("parquet", "peers", "summaries", "certificates", "independence", "optimisers"),
     ),
     1: (
         *("scoring", "checkpoints", "tables", "screening", "bmi", "study_plots", "bases"),

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from infobound import data, estimates, fitting, folds, storage, tables
+from infobound import data, estimates, fitting, folds, parquet, storage, tables
 from infobound.config import Config
 from infobound.errors import InputError
 from infobound.estimates import estimate, estimate_pair
@@ -29,7 +29,7 @@ def no_memory(monkeypatch):
     """Nothing fits in memory, and pieces are small."""
     monkeypatch.setattr(storage, "SHARE", 0.0)
     monkeypatch.setattr(storage, "PIECE", 1000)
-    monkeypatch.setattr(tables, "BATCH", 100)
+    monkeypatch.setattr(parquet, "BATCH", 100)
 
 
 def mapped(array):

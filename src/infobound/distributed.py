@@ -16,19 +16,24 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from infobound.errors import InputError, Lost
 
 __all__ = [
-    *("add", "add_gradients", "any_says", "by_first", "is_first", "own", "ranks", "restarted"),
+    *("add", "add_gradients", "any_says", "by_first", "exchanged", "is_first", "own", "ranks"),
+    "restarted",
     *("rows_of_all", "same_as_first", "shared_out", "whole", "world"),
 ]
 
 PATIENCE = 45  # seconds that a rank waits for one that may be dead
 
+LONG = datetime.timedelta(hours=1)  # for what the first one writes, or another one fetches
+
 _engine: Any = None  # torch.distributed inside `world`; threads of the backward pass see it too
+_patient: Any = None  # the same ranks where they may wait long
 
 
 def ranks() -> tuple[int, int]:
@@ -68,7 +73,7 @@ def world() -> Iterator[None]:
         ...     own(7)
         slice(0, 7, None)
     """
-    global _engine
+    global _engine, _patient
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or _engine is not None:
         yield
         return
@@ -80,11 +85,11 @@ def world() -> Iterator[None]:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         with _answered():
             _begin(dist)
-    _engine = dist
+    _engine, _patient = dist, dist.new_group(timeout=LONG)
     try:
         yield
     finally:
-        _engine = None
+        _engine, _patient = None, None
         if not begun:
             dist.destroy_process_group()
 
@@ -221,9 +226,47 @@ def by_first(action: Callable[[], None]) -> None:
         except InputError as error:
             said = [str(error)]
     with _answered():
-        _engine.broadcast_object_list(said)
+        _engine.broadcast_object_list(said, group=_patient)
     if said[0] is not None:
         raise InputError(said[0])
+
+
+def exchanged(parts: Iterator[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
+    """Each rank's numbered parts (k, width), float64, to all ranks: as soon as all have their next.
+
+    Raises:
+        InputError, OverflowError: what a rank raised while it made its parts, on all of them.
+
+    Example:
+        >>> list(exchanged(iter([(0, np.zeros((1, 1)))])))
+        [(0, array([[0.]]))]
+    """
+    if _engine is None:
+        yield from parts
+        return
+    rank, size = ranks()
+    while True:
+        said: list[Any] = [None] * size
+        error, start, mine = None, 0, None
+        try:
+            start, mine = next(parts, (0, None))
+        except (InputError, OverflowError) as raised:
+            error = raised
+        with _answered():
+            own_shape = None if mine is None else mine.shape
+            _engine.all_gather_object(said, (error, start, own_shape), group=_patient)
+        for error, _, _ in said:
+            if error is not None:
+                raise error
+        if all(shape is None for _, _, shape in said):
+            return
+        for source, (_, start, shape) in enumerate(said):
+            if shape is not None:
+                rows = mine if source == rank and mine is not None else np.empty(shape)
+                part = torch.from_numpy(np.ascontiguousarray(rows))
+                with _answered():
+                    _engine.broadcast(part, source, group=_patient)
+                yield start, part.numpy()
 
 
 @contextlib.contextmanager

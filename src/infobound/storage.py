@@ -14,7 +14,7 @@ import numpy as np
 
 from infobound.errors import InputError
 
-__all__ = ["fits", "gathered", "kinds", "pieces", "some", "stretches", "take"]
+__all__ = ["fits", "gathered", "kinds", "pieces", "placed", "some", "stretches", "take"]
 
 MIXERS = tuple(map(np.uint64, (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53)))
 SHARE = 0.25  # of the free memory that rows may take; more are left, or put, on disk
@@ -95,10 +95,7 @@ def pieces(n: int, width: int) -> Iterator[slice]:
 
 
 def gathered(parts: Iterable[np.ndarray], n: int, width: int) -> np.ndarray:
-    """Parts (k, width) as one array (n, width), float64.
-
-    Where that is more than a quarter of the free memory it is memory-mapped, read-only, in a
-    scratch file without a name, which is gone when nobody uses it any more.
+    """Parts (k, width), one after the other, as one array (n, width), as by `placed`.
 
     Raises:
         InputError: no room for the scratch file.
@@ -107,16 +104,38 @@ def gathered(parts: Iterable[np.ndarray], n: int, width: int) -> np.ndarray:
         >>> gathered(iter([np.ones((2, 3)), np.zeros((1, 3))]), 3, 3)[:, 0].tolist()
         [1.0, 1.0, 0.0]
     """
-    if fits(n, width):
-        rows = np.empty((n, width))
+
+    def numbered() -> Iterator[tuple[int, np.ndarray]]:
         start = 0
         for part in parts:
-            rows[start : start + len(part)] = part
+            yield start, part
             start += len(part)
+
+    return placed(numbered(), n, width)
+
+
+def placed(parts: Iterable[tuple[int, np.ndarray]], n: int, width: int) -> np.ndarray:
+    """Parts (k, width), each with its first row's number, as one array (n, width), float64.
+
+    Where that is more than a quarter of the free memory it is memory-mapped, read-only, in a
+    scratch file without a name, which is gone when nobody uses it any more.
+
+    Raises:
+        InputError: no room for the scratch file.
+
+    Example:
+        >>> placed([(1, np.ones((2, 1))), (0, np.zeros((1, 1)))], 3, 1).ravel().tolist()
+        [0.0, 1.0, 1.0]
+    """
+    if fits(n, width):
+        rows = np.empty((n, width))
+        for start, part in parts:
+            rows[start : start + len(part)] = part
         return rows
     try:
         with tempfile.TemporaryFile() as file:
-            for part in parts:
+            for start, part in parts:
+                file.seek(8 * width * start)
                 file.write(np.ascontiguousarray(part, dtype=np.float64).data)
             file.flush()
             return np.asarray(np.memmap(file, np.float64, "r", shape=(n, width)))

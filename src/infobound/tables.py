@@ -14,7 +14,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,74 +21,152 @@ import numpy as np
 
 from infobound.data import Pair, is_plain, pair_arrays, pair_frames
 from infobound.errors import InputError
+from infobound.parquet import Stored, parquet
+from infobound.places import Place, place, reading
+from infobound.shards import span
 from infobound.storage import gathered, pieces
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
-__all__ = ["READERS", "read"]
-
-BATCH = 65_536  # rows of a Parquet file that are read at once
+__all__ = ["READERS", "read", "read_shard"]
 
 
 def read(
     path: str | Path, *, x: Sequence[str], y: Sequence[str], drop_missing: bool = False
 ) -> Pair:
-    """Columns of a file as a `Pair`.
+    """Columns of a file, or of a directory of Parquet files, as a `Pair`.
 
     Args:
-        path: a CSV, TSV, Parquet, npz or npy file.
+        path: a CSV, TSV, Parquet, npz or npy file or a directory; a path, or as text an address
+            that fsspec opens, such as s3://bucket/rows.parquet.
         x: selectors: names, patterns `name*`, ranges `first:last`, or several joined by commas; in
-            an npz file the name of an array stands for all of its columns.
+            an npz file the name of an array stands for all of its columns; in a directory the keys
+            of its paths (year=2024) are columns too.
         y: likewise.
         drop_missing: leave out rows with missing values in the selected columns.
 
     Raises:
-        InputError: whatever is wrong with the file, the selectors or the values.
+        InputError: whatever is wrong with the address, the file, the selectors or the values.
     """
-    path = Path(path)
-    found = _open(path)
+    where = place(path)
+    found = _open(where)
     names = [str(column) for column in found.columns]
+    sides = _sides(names, len(found), where, x, y)
+    chosen = [*sides[0], *sides[1]]
+    notes: Sequence[str] = ()
+    if isinstance(found, Stored):
+        notes = found.notes
+        with reading(where):
+            rows = found.numbers(chosen)
+        if rows is not None:
+            return _numbers(rows, sides, where, notes, drop_missing)
+        with reading(where):
+            found = found.frame(chosen)
+        names = chosen
+    frame = found.reset_index(drop=True).set_axis(names, axis=1)  # errors count rows from 1
+    frame = _paired(frame, chosen, where)
+    return pair_frames(
+        frame[sides[0]],
+        frame[sides[1]],
+        source=str(where),
+        notes=[*notes, *frame.attrs.get("notes", [])],
+        drop_missing=drop_missing,
+    )
+
+
+def read_shard(
+    path: str | Path, *, x: Sequence[str], y: Sequence[str], rank: int, ranks: int
+) -> tuple[Pair, range]:
+    """One process's equal share of the rows of Parquet or npy, and their global numbers.
+
+    For a training loop of your own on rows that no process holds all of; `shards.batches` gives all
+    of them the same batches, and `shards.inside` the rows of a batch that are here. `estimate`
+    under `torchrun` needs none of it.
+
+    Args:
+        path: as for `read`.
+        x: as for `read`; numbers, since categories are known only where all rows are.
+        y: likewise.
+        rank: this process, from 0.
+        ranks: how many there are.
+
+    Raises:
+        InputError: as `read`; no such rank, or fewer rows than ranks; a format of which no part can
+            be read; columns that are not numbers; missing values.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(f"{folder}/rows.npy", np.eye(5))
+        ...     pair, numbers = read_shard(f"{folder}/rows.npy", x=["0"], y=["1"], rank=1, ranks=2)
+        >>> pair.x.shape, numbers
+        ((3, 1), range(2, 5))
+    """
+    where = place(path)
+    found = _open(where)
+    if not isinstance(found, Stored):
+        raise InputError(
+            f"Expected Parquet or npy, of which a part can be read; got {where}. Convert it."
+        )
+    mine = span(len(found), rank, ranks)
+    if len(found) < ranks:
+        raise InputError(
+            f"Expected a row for each of {ranks} ranks; got {len(found)} in {where}. Use fewer."
+        )
+    sides = _sides(found.columns, len(found), where, x, y)
+    with reading(where):
+        rows = found.shard([*sides[0], *sides[1]], rank, ranks)
+    if rows is None:
+        raise InputError(
+            f"Expected numbers in the selected columns of {where}; got something else. A share of "
+            "the rows does not tell the categories: encode them first."
+        )
+    return _numbers(rows, sides, where, found.notes, False), mine
+
+
+def _sides(
+    names: list[str], n: int, where: Place, x: Sequence[str], y: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """The columns of x and of y, of a table with these names and n rows."""
     doubles = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubles:
         raise InputError(
-            f"Expected different column names in {path}; got {', '.join(doubles)} more than once. "
+            f"Expected different column names in {where}; got {', '.join(doubles)} more than once. "
             "Rename the columns."
         )
-    if not len(found):
-        raise InputError(f"Expected rows in {path}; got a header only. Is the file complete?")
-    sides = [_select(names, selectors, side) for side, selectors in (("x", x), ("y", y))]
-    both = [name for name in sides[0] if name in sides[1]]
+    if not n:
+        raise InputError(f"Expected rows in {where}; got a header only. Is the file complete?")
+    first, second = _select(names, x, "x"), _select(names, y, "y")
+    both = [name for name in first if name in second]
     if both:
         raise InputError(
             f"Expected different columns for x and y; got {', '.join(both[:5])} in both, which "
             "makes the information infinite. Take them out of --x or --y."
         )
-    chosen = [*sides[0], *sides[1]]
-    if isinstance(found, Stored):
-        rows = _said(path, lambda: found.numbers(chosen))
-        if rows is not None:
-            p, both_names = len(sides[0]), (sides[0], sides[1])
-            x_rows, y_rows = rows[:, :p], rows[:, p:]
-            del rows
-            return pair_arrays(
-                x_rows, y_rows, names=both_names, source=str(path), drop_missing=drop_missing
-            )
-        found = _said(path, lambda: found.frame(chosen))
-        names = chosen
-    frame = found.reset_index(drop=True).set_axis(names, axis=1)  # errors count rows from 1
-    frame = _paired(frame, chosen, path)
-    return pair_frames(
-        frame[sides[0]],
-        frame[sides[1]],
-        source=str(path),
-        notes=frame.attrs.get("notes", []),
+    return first, second
+
+
+def _numbers(
+    rows: np.ndarray,
+    names: tuple[list[str], list[str]],
+    where: Place,
+    notes: Sequence[str],
+    drop_missing: bool,
+) -> Pair:
+    """Numbers of x and y side by side as a pair."""
+    p = len(names[0])
+    return pair_arrays(
+        rows[:, :p],
+        rows[:, p:],
+        names=names,
+        source=str(where),
+        notes=notes,
         drop_missing=drop_missing,
     )
 
 
-def _paired(frame: pd.DataFrame, names: list[str], path: Path) -> pd.DataFrame:
+def _paired(frame: pd.DataFrame, names: list[str], where: Place) -> pd.DataFrame:
     """The rows of the selected columns, which must be equally many."""
     lengths = frame.attrs.get("lengths", {})
     different = {lengths[name] for name in names if name in lengths}
@@ -97,7 +174,7 @@ def _paired(frame: pd.DataFrame, names: list[str], path: Path) -> pd.DataFrame:
         rows = {name.partition("[")[0]: lengths[name] for name in names}
         said = ", ".join(f"{name} {count}" for name, count in rows.items())
         raise InputError(
-            f"Expected arrays of equal length for x and y in {path}; got rows: {said}. Row i of x "
+            f"Expected arrays of equal length for x and y in {where}; got rows: {said}. Row i of x "
             "must belong to row i of y: select arrays that are paired."
         )
     return frame.iloc[: next(iter(different))] if different else frame
@@ -154,61 +231,6 @@ def _separated(lines: list[str], usual: str) -> tuple[str, list[list[str]]]:
     return usual, found[usual]
 
 
-@dataclass(frozen=True)
-class Stored:
-    """Columns of a file from which some are read without the others.
-
-    `numbers` gives those of these names side by side, (n, k), in memory or memory-mapped; None
-    where they are not plain numbers, and `frame` gives them as they are.
-    """
-
-    columns: list[str]
-    n: int
-    numbers: Callable[[list[str]], np.ndarray | None]
-    frame: Callable[[list[str]], pd.DataFrame]
-
-    def __len__(self) -> int:
-        """The number of rows."""
-        return self.n
-
-
-def _parquet(path: Path) -> Stored:
-    """Numbers are read by batches of rows."""
-    import pandas as pd
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema = pq.read_schema(path)
-    indexes = (schema.pandas_metadata or {}).get("index_columns", [])
-    columns = [name for name in schema.names if name not in indexes]
-    n = pq.read_metadata(path).num_rows
-
-    def numbers(names: list[str]) -> np.ndarray | None:
-        kinds = [schema.field(name).type for name in names]
-        if not all(pa.types.is_floating(kind) or pa.types.is_integer(kind) for kind in kinds):
-            return None
-        with pq.ParquetFile(path) as file:
-            batches = file.iter_batches(batch_size=BATCH, columns=names)
-            try:
-                return gathered((_exact(batch, names) for batch in batches), n, len(names))
-            except OverflowError:
-                return None
-
-    return Stored(columns, n, numbers, lambda names: pd.read_parquet(path, columns=names))
-
-
-def _exact(batch: pa.RecordBatch, names: list[str]) -> np.ndarray:
-    """Numbers of a batch, float64, missing ones nan; an error where that merges integers."""
-    rows = np.empty((len(batch), len(names)))
-    for k, name in enumerate(names):
-        column = batch.column(name)
-        rows[:, k] = column.to_numpy(zero_copy_only=False)
-        whole = column.type.bit_width == 64 and not column.type.equals("double")
-        if whole and len(rows) and np.nanmax(np.abs(rows[:, k]), initial=0) >= 2**53:
-            raise OverflowError
-    return rows
-
-
 def _arrays(path: Path) -> pd.DataFrame:
     """An npz file: array `x` becomes column x, or columns x[0], x[1], ... when it has several.
 
@@ -244,79 +266,68 @@ def _array(path: Path) -> Stored:
     array = np.load(path, allow_pickle=False, mmap_mode="r")
     if array.ndim != 2:
         raise InputError(
-            f"Expected a 2-D array in {path}; got shape {array.shape}. Save rows by columns."
+            f"Expected a 2-D array in an npy file; got shape {array.shape}. Save rows by columns."
         )
     n, width = array.shape
 
-    def numbers(names: list[str]) -> np.ndarray | None:
+    def numbers(names: list[str], rows: slice = slice(None)) -> np.ndarray | None:
         if not is_plain(array):
             return None
-        at = [int(name) for name in names]
+        at, part = [int(name) for name in names], array[rows]
         if at == list(range(at[0], at[-1] + 1)):
-            return array[:, at[0] : at[-1] + 1]
-        return gathered((array[rows][:, at] for rows in pieces(n, width)), n, len(at))
+            return part[:, at[0] : at[-1] + 1]
+        parts = (part[piece][:, at] for piece in pieces(len(part), width))
+        return gathered(parts, len(part), len(at))
+
+    def shard(names: list[str], rank: int, ranks: int) -> np.ndarray | None:
+        mine = span(n, rank, ranks)
+        return numbers(names, slice(mine.start, mine.stop))
 
     def frame(names: list[str]) -> pd.DataFrame:
         return pd.DataFrame(array[:, [int(name) for name in names]], columns=names)
 
-    return Stored([str(k) for k in range(width)], n, numbers, frame)
+    return Stored([str(k) for k in range(width)], n, numbers, frame, shard)
 
 
-READERS: dict[str, Callable[[Path], Any]] = {
-    ".csv": _csv,
-    ".tsv": _csv,
-    ".txt": _csv,
-    ".parquet": _parquet,
-    ".npz": _arrays,
-    ".npy": _array,
+def _whole(reader: Callable[[Path], Any]) -> Callable[[Place], Any]:
+    """A reader of files of this machine; what lies elsewhere is fetched first."""
+
+    def fetch_and_read(where: Place) -> Any:
+        with where.fetched() as path:
+            return reader(path)
+
+    return fetch_and_read
+
+
+READERS: dict[str, Callable[[Place], Any]] = {
+    ".csv": _whole(_csv),
+    ".tsv": _whole(_csv),
+    ".txt": _whole(_csv),
+    ".parquet": parquet,
+    ".npz": _whole(_arrays),
+    ".npy": _whole(_array),
 }
 
 
-def _open(path: Path) -> pd.DataFrame | Stored:
-    """The file as a frame or what one can be read from, whatever is wrong said in one sentence."""
-    if not path.exists():
-        folder = path.parent if path.parent.is_dir() else Path(".")
-        near = difflib.get_close_matches(path.name, [p.name for p in folder.iterdir()], 3)
+def _open(where: Place) -> pd.DataFrame | Stored:
+    """The rows as a frame or what one can be read from, whatever is wrong said in one sentence."""
+    if where.system is None and not where.local.exists():
+        folder = where.local.parent if where.local.parent.is_dir() else Path(".")
+        near = difflib.get_close_matches(where.name, [p.name for p in folder.iterdir()], 3)
         hint = f" Nearest in that folder: {', '.join(near)}." if near else ""
-        raise InputError(f"Expected a data file; {path} does not exist.{hint} Check the path.")
-    if path.is_dir():
-        raise InputError(f"Expected a data file; {path} is a directory. Name a file in it.")
-    suffix = _ending(path)
-    if suffix not in READERS:
-        raise InputError(
-            f"Expected a file ending in {', '.join(READERS)}; got {path.name}. Convert it first."
-        )
-    if path.stat().st_size == 0:
-        raise InputError(f"Expected data in {path}; the file is empty. Write it again.")
-    found: pd.DataFrame | Stored = _said(path, lambda: READERS[suffix](path))
-    return found
-
-
-def _ending(path: Path) -> str:
-    return next((s.lower() for s in reversed(path.suffixes) if s.lower() != ".gz"), "")
-
-
-def _said(path: Path, reading: Callable[[], Any]) -> Any:
-    """What reading gives; whatever the file breaks on, said in one sentence."""
-    try:
-        return reading()
-    except InputError:
-        raise
-    except PermissionError as error:
-        raise InputError(
-            f"Expected to read {path}; permission is denied. Change its permissions."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"Expected text in UTF-8; {path} cannot be read as that ({error}). "
-            "Save it as UTF-8; spreadsheets call that 'CSV UTF-8'."
-        ) from error
-    except Exception as error:  # each library has exceptions of its own for a broken file
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(
-            f"Expected a readable {_ending(path)} file; {path} cannot be read ({reason[0]}). Is it "
-            "complete, and what its ending says?"
-        ) from error
+        raise InputError(f"Expected a data file; {where} does not exist.{hint} Check the path.")
+    with reading(where):
+        if where.is_directory():
+            return parquet(where)
+        if where.ending not in READERS:
+            raise InputError(
+                f"Expected a file ending in {', '.join(READERS)}, or a directory of Parquet files; "
+                f"got {where.name}. Convert it first."
+            )
+        if where.size() == 0:
+            raise InputError(f"Expected data in {where}; the file is empty. Write it again.")
+        found: pd.DataFrame | Stored = READERS[where.ending](where)
+        return found
 
 
 def _select(names: list[str], selectors: Sequence[str], side: str) -> list[str]:

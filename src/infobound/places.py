@@ -1,0 +1,226 @@
+"""Where rows lie: a path, a directory, or an address that fsspec opens (s3://, https://, ...).
+
+What a file holds is not known here. fsspec (https://filesystem-spec.readthedocs.io) is imported
+for addresses only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from infobound.errors import InputError
+
+__all__ = ["Place", "place", "reading"]
+
+ADDRESS = re.compile(r"([a-z][\w+.-]+)(::[a-z][\w+.-]+)*://", re.IGNORECASE)  # C:\ is none
+PACKAGES = {
+    **dict.fromkeys(("s3", "s3a"), "s3fs"),
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("http", "https"), "aiohttp requests"),
+    **dict.fromkeys(("abfs", "abfss", "adl", "az"), "adlfs"),
+    **dict.fromkeys(("sftp", "ssh"), "paramiko"),
+}
+NETWORK = ("aiohttp", "azure", "botocore", "gcsfs", "google", "paramiko", "requests", "urllib3")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A file or a directory: a path of this machine, or where `system` is not None, fsspec's.
+
+    Example:
+        >>> place("a/10:30.csv.gz").ending, place("C:/rows.npy").system is None
+        ('.csv', True)
+    """
+
+    text: str
+    path: str
+    system: Any = None
+
+    def __str__(self) -> str:
+        """The path, or the address without the keys and signatures that it may carry."""
+        if self.system is None:
+            return self.text
+        return re.sub(r"(?<=://)[^/@:]*:?[^/@:]*@|[?#].*", "", self.text)
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return PurePosixPath(str(self).split("::")[0]).name if self.system else self.local.name
+
+    @property
+    def ending(self) -> str:
+        """What the name says of the format, in lower case: .csv, of .csv.gz too; or nothing."""
+        suffixes = [suffix.lower() for suffix in PurePosixPath(self.name).suffixes]
+        return next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
+
+    @property
+    def local(self) -> Path:
+        """The path on this machine."""
+        return Path(self.path)
+
+    def is_directory(self) -> bool:
+        """Whether others lie in it; an error where nothing is there.
+
+        A web page is one if its name has no ending: it may list files.
+        """
+        if self.system is None:
+            return self.local.is_dir()
+        page = self.path.startswith(("http://", "https://")) and not self.ending
+        return page or self.system.info(self.path)["type"] == "directory"
+
+    def size(self) -> int | None:
+        """Bytes of the file, where that can be known."""
+        if self.system is None:
+            return self.local.stat().st_size
+        size: int | None = self.system.info(self.path).get("size")
+        return size
+
+    def files(self) -> dict[str, Place]:
+        """The files in it and below, by their relative path, sorted; hidden ones (_, .) left out.
+
+        The order is that of the paths, whatever the system answers.
+        """
+        if self.system is None:
+            root = self.local
+            found = {p.relative_to(root).as_posix(): str(p) for p in root.rglob("*") if p.is_file()}
+        else:
+            above = self.path.rstrip("/") + "/"
+            paths = [str(path) for path in self.system.find(self.path)]
+            found = {path.removeprefix(above): path for path in paths}
+        shown = {
+            name: path
+            for name, path in found.items()
+            if not any(part.startswith(("_", ".")) for part in name.split("/"))
+        }
+        top = str(self).rstrip("/")
+        return {name: Place(f"{top}/{name}", shown[name], self.system) for name in sorted(shown)}
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Any]:
+        """The file, to be read anywhere in it; from afar nothing is read ahead."""
+        if self.system is None:
+            yield self.path
+            return
+        with self.system.open(self.path, "rb", cache_type="none") as file:
+            yield file
+
+    @contextlib.contextmanager
+    def fetched(self) -> Iterator[Path]:
+        """The whole file on this machine, where it lies or as a scratch file in `TMPDIR`."""
+        if self.system is None:
+            yield self.local
+            return
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            path = Path(folder) / ("rows" + "".join(PurePosixPath(self.name).suffixes[-2:]))
+            self.system.get_file(self.path, str(path))
+            yield path
+
+
+def place(text: str | Path) -> Place:
+    """Where a path or an address leads; file:// is a path.
+
+    Args:
+        text: a path; or an address with `://`, also a chained one such as zip://a.csv::s3://b/a.zip.
+
+    Raises:
+        InputError: an address of a kind that is not known or not installed, or that is a `Path`.
+
+    Example:
+        >>> place("file:///data/rows.csv").path
+        '/data/rows.csv'
+    """
+    address = ADDRESS.match(str(text))
+    if isinstance(text, Path) and re.match(r"[A-Za-z][\w+.-]+:[/\\]", str(text)):
+        raise InputError(
+            f"Expected an address as text; got a Path, which breaks it: {text}. Give a str."
+        )
+    if address is None:
+        return Place(str(text), str(text))
+    import fsspec
+    from fsspec.implementations.local import LocalFileSystem
+
+    protocol = address[1].lower()
+    with reading(Place(str(text), str(text), protocol)):
+        try:
+            system, path = fsspec.core.url_to_fs(str(text))
+        except ImportError as error:
+            package = PACKAGES.get(protocol, "")
+            remedy = f"Install it: pip install {package}" if package else "Install what it names"
+            raise InputError(
+                f"Expected a package that opens {protocol}:// addresses; it is not installed "
+                f"({error}). {remedy}."
+            ) from error
+        except ValueError as error:
+            known = "s3, gs, https, abfs, sftp, hf, memory, zip, file"
+            raise InputError(
+                f"Expected an address that fsspec opens ({known}, ...); got {text} ({error}). "
+                "Check what stands before ://."
+            ) from error
+        if isinstance(system, LocalFileSystem):
+            return Place(path, path)
+        system.invalidate_cache()  # of what was listed before, in this process
+    return Place(str(text), path, system)
+
+
+@contextlib.contextmanager
+def reading(where: Place) -> Iterator[None]:
+    """Whatever goes wrong with a place while it is read, said in one sentence.
+
+    Raises:
+        InputError: denied, absent, out of reach, no room for it, or not what its ending says.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # each library has exceptions of its own for a broken file
+        raise InputError(_said(where, error)) from error
+
+
+def _said(where: Place, error: Exception) -> str:
+    reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+    family = type(error).__module__.split(".")[0].replace("aiobotocore", "botocore")
+    status = getattr(error, "status", getattr(error, "code", None))
+    denied = isinstance(error, PermissionError) or status in (401, 403, "401", "403")
+    if where.system is None and denied:
+        return f"Expected to read {where}; permission is denied. Change its permissions."
+    if denied or "credential" in f"{type(error).__name__} {reason}".lower():
+        return (
+            f"Expected to be let in at {where}; access is denied ({reason}). Set the credentials "
+            "that its owner gave you, where the package that opens such addresses looks for them."
+        )
+    if isinstance(error, FileNotFoundError) and where.system is not None:
+        return f"Expected data at {where}; there is nothing. Check the address."
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"Expected room for {where.name} in {tempfile.gettempdir()}; it is full. Name another "
+            "directory in the environment variable TMPDIR."
+        )
+    if where.system is not None and "range requests" in reason:
+        return (
+            f"Expected a server that sends parts of files; that of {where} sends whole ones only. "
+            "Download the file and name the copy."
+        )
+    if where.system is not None and (
+        family in NETWORK or isinstance(error, ConnectionError | TimeoutError)
+    ):
+        return (
+            f"Expected to reach {where}; the connection failed ({reason}). Check the address and "
+            "the network, and try again."
+        )
+    if isinstance(error, UnicodeDecodeError):
+        return (
+            f"Expected text in UTF-8; {where} cannot be read as that ({error}). "
+            "Save it as UTF-8; spreadsheets call that 'CSV UTF-8'."
+        )
+    return (
+        f"Expected a readable {where.ending} file; {where} cannot be read ({reason}). Is it "
+        "complete, and what its ending says?"
+    )
