@@ -125,7 +125,7 @@ def test_missing_files_directories_and_pickles(tmp_path):
     frame().to_csv(tmp_path / "sensors.csv")
     with pytest.raises(InputError, match=r"does not exist\. Nearest in that folder: sensors.csv"):
         tables.read(tmp_path / "sensor.csv", x=["a"], y=["b"])
-    with pytest.raises(InputError, match="Parquet files in .*; got sensors.csv. Name a file"):
+    with pytest.raises(InputError, match=r"Parquet files in .*; got sensors\.csv\. Name a file"):
         tables.read(tmp_path, x=["a"], y=["b"])
     np.save(tmp_path / "o.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(InputError, match="cannot be read"):

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional
 
+from infobound import places
 from infobound.config import Config
 from infobound.session import Output, Session
 
@@ -56,8 +57,9 @@ class EstimateCommand:
     Example: infobound estimate data.csv --x 'a*' --y b
     """
 
-    file: Positional[Path]
-    """CSV, TSV, Parquet, npz or npy file; each row is one observation."""
+    file: Positional[str]
+    """CSV, TSV, Parquet, npz or npy file, a directory of Parquet files, or an address of either
+    (s3://, gs://, https://, ...); each row is one observation."""
     x: tuple[str, ...] = ()
     """Columns of x: names, patterns such as 'a*', ranges first:last, separated by spaces or commas;
     in an npz file, array names."""
@@ -77,6 +79,10 @@ class EstimateCommand:
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
+        with session.together():
+            self._run(session)
+
+    def _run(self, session: Session) -> None:
         from infobound import tables
 
         pair = tables.read(self.file, x=self.x, y=self.y, drop_missing=self.drop_missing)
@@ -89,7 +95,7 @@ class EstimateCommand:
             )
             if self.check:
                 checks = sanity.check_pair(pair, self.config, result, run=self.run, **hooks)
-        title = f"{self.file.name}: {' '.join(self.x)} and {' '.join(self.y)}"
+        title = f"{places.name(self.file)}: {' '.join(self.x)} and {' '.join(self.y)}"
         if self.output.json:
             unit = self.output.units
             more = {"checks": [each.as_dict(unit) for each in checks]} if self.check else {}
@@ -108,7 +114,7 @@ class EstimateCommand:
 
 def _columns(command: EstimateCommand) -> list[str]:
     """The words that choose the file and its columns."""
-    return [str(command.file), "--x", *command.x, "--y", *command.y]
+    return [command.file, "--x", *command.x, "--y", *command.y]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +124,9 @@ class CompareCommand:
     Example: infobound compare data.csv --x1 sensor_a --x2 sensor_b --y target
     """
 
-    file: Positional[Path]
-    """CSV, TSV, Parquet, npz or npy file; each row is one observation."""
+    file: Positional[str]
+    """CSV, TSV, Parquet, npz or npy file, a directory of Parquet files, or an address of either
+    (s3://, gs://, https://, ...); each row is one observation."""
     x1: tuple[str, ...] = ()
     """Columns of the first x, as for `infobound estimate`."""
     x2: tuple[str, ...] = ()
@@ -131,6 +138,10 @@ class CompareCommand:
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
+        with session.together():
+            self._run(session)
+
+    def _run(self, session: Session) -> None:
         from infobound import tables
 
         first, second = (tables.read(self.file, x=x, y=self.y) for x in (self.x1, self.x2))
@@ -152,8 +163,9 @@ class RehearseCommand:
     Example: infobound rehearse data.csv --x 'a*' --y b --width 0.05
     """
 
-    file: Positional[Path]
-    """CSV, TSV, Parquet, npz or npy file; each row is one observation."""
+    file: Positional[str]
+    """CSV, TSV, Parquet, npz or npy file, a directory of Parquet files, or an address of either
+    (s3://, gs://, https://, ...); each row is one observation."""
     x: tuple[str, ...] = ()
     """Columns of x, as for `infobound estimate`."""
     y: tuple[str, ...] = ()
@@ -200,7 +212,7 @@ class RehearseCommand:
                 overwrite=self.overwrite,
                 watch=session.forecasting(bar, self.jobs),
             )
-        title = f"{self.file.name}: {' '.join(self.x)} and {' '.join(self.y)}"
+        title = f"{places.name(self.file)}: {' '.join(self.x)} and {' '.join(self.y)}"
         session.show(result, listings.show_rehearsal, title=title)
 
 

@@ -177,8 +177,12 @@ def _keys(name: str) -> dict[str, str | None]:
         >>> _keys("year=2024/city=New%20York/part-0.parquet")
         {'year': '2024', 'city': 'New York'}
     """
-    pairs = [unquote(part).partition("=") for part in name.split("/")[:-1]]
-    return {key: None if value == ABSENT else value for key, sign, value in pairs if key and sign}
+    pairs = [part.partition("=") for part in name.split("/")[:-1]]
+    return {
+        unquote(key): None if value == ABSENT else unquote(value)
+        for key, sign, value in pairs
+        if key and sign
+    }
 
 
 class _Table:

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 from infobound.errors import InputError
 
-__all__ = ["Place", "place", "reading"]
+__all__ = ["Place", "name", "place", "reading", "shown"]
 
 ADDRESS = re.compile(r"([a-z][\w+.-]+)(::[a-z][\w+.-]+)*://", re.IGNORECASE)  # C:\ is none
 PACKAGES = {
@@ -27,7 +28,10 @@ PACKAGES = {
     **dict.fromkeys(("abfs", "abfss", "adl", "az"), "adlfs"),
     **dict.fromkeys(("sftp", "ssh"), "paramiko"),
 }
-NETWORK = ("aiohttp", "azure", "botocore", "gcsfs", "google", "paramiko", "requests", "urllib3")
+NETWORK = (  # packages whose errors are about the way, not about what lies at its end
+    *("http", "azure", "botocore", "fsspec", "gcsfs", "google", "paramiko", "requests", "urllib3"),
+    "socket",
+)
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,12 @@ class Place:
 
     def __str__(self) -> str:
         """The path, or the address without the keys and signatures that it may carry."""
-        if self.system is None:
-            return self.text
-        return re.sub(r"(?<=://)[^/@:]*:?[^/@:]*@|[?#].*", "", self.text)
+        return shown(self.text)
 
     @property
     def name(self) -> str:
         """The last part of the path."""
-        return PurePosixPath(str(self).split("::")[0]).name if self.system else self.local.name
+        return name(self.text)
 
     @property
     def ending(self) -> str:
@@ -65,6 +67,9 @@ class Place:
         """The path on this machine."""
         return Path(self.path)
 
+    def _is_web(self) -> bool:
+        return self.path.startswith(("http://", "https://"))
+
     def is_directory(self) -> bool:
         """Whether others lie in it; an error where nothing is there.
 
@@ -72,8 +77,9 @@ class Place:
         """
         if self.system is None:
             return self.local.is_dir()
-        page = self.path.startswith(("http://", "https://")) and not self.ending
-        return page or self.system.info(self.path)["type"] == "directory"
+        return (self._is_web() and not self.ending) or self.system.info(self.path)[
+            "type"
+        ] == "directory"
 
     def size(self) -> int | None:
         """Bytes of the file, where that can be known."""
@@ -92,15 +98,19 @@ class Place:
             found = {p.relative_to(root).as_posix(): str(p) for p in root.rglob("*") if p.is_file()}
         else:
             above = self.path.rstrip("/") + "/"
+            plain = unquote if self._is_web() else str  # pages list addresses, not names
             paths = [str(path) for path in self.system.find(self.path)]
-            found = {path.removeprefix(above): path for path in paths}
-        shown = {
+            found = {plain(path.removeprefix(above)): path for path in paths}
+        seen = {
             name: path
             for name, path in found.items()
             if not any(part.startswith(("_", ".")) for part in name.split("/"))
         }
-        top = str(self).rstrip("/")
-        return {name: Place(f"{top}/{name}", shown[name], self.system) for name in sorted(shown)}
+        top, *archive = self.text.split("::") if self.system else [self.text]
+        return {
+            name: Place("::".join([f"{top.rstrip('/')}/{name}", *archive]), seen[name], self.system)
+            for name in sorted(seen)
+        }
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Any]:
@@ -123,6 +133,28 @@ class Place:
             yield path
 
 
+def shown(text: str) -> str:
+    """A path, or an address without the keys and signatures that it may carry.
+
+    Example:
+        >>> shown("https://user:key@host/rows.csv?sig=1"), shown("odd?.csv")
+        ('https://host/rows.csv', 'odd?.csv')
+    """
+    return re.sub(r"(?<=://)[^/@]*@|[?#].*", "", text) if ADDRESS.match(text) else text
+
+
+def name(text: str) -> str:
+    """The last part of a path or an address.
+
+    Example:
+        >>> name("zip://year=1/rows.csv::s3://bucket/all.zip"), name("data/rows/")
+        ('rows.csv', 'rows')
+    """
+    if not ADDRESS.match(text):
+        return Path(text).name
+    return PurePosixPath(shown(text).split("::")[0].split("://")[-1]).name
+
+
 def place(text: str | Path) -> Place:
     """Where a path or an address leads; file:// is a path.
 
@@ -143,7 +175,7 @@ def place(text: str | Path) -> Place:
         )
     if address is None:
         return Place(str(text), str(text))
-    import fsspec
+    import fsspec.core
     from fsspec.implementations.local import LocalFileSystem
 
     protocol = address[1].lower()
@@ -160,8 +192,8 @@ def place(text: str | Path) -> Place:
         except ValueError as error:
             known = "s3, gs, https, abfs, sftp, hf, memory, zip, file"
             raise InputError(
-                f"Expected an address that fsspec opens ({known}, ...); got {text} ({error}). "
-                "Check what stands before ://."
+                f"Expected an address that fsspec opens ({known}, ...); got {shown(str(text))} "
+                f"({error}). Check what stands before ://."
             ) from error
         if isinstance(system, LocalFileSystem):
             return Place(path, path)
@@ -185,35 +217,20 @@ def reading(where: Place) -> Iterator[None]:
 
 
 def _said(where: Place, error: Exception) -> str:
+    """What went wrong; of several errors that led to one another, by the first that tells."""
     reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-    family = type(error).__module__.split(".")[0].replace("aiobotocore", "botocore")
-    status = getattr(error, "status", getattr(error, "code", None))
-    denied = isinstance(error, PermissionError) or status in (401, 403, "401", "403")
-    if where.system is None and denied:
-        return f"Expected to read {where}; permission is denied. Change its permissions."
-    if denied or "credential" in f"{type(error).__name__} {reason}".lower():
-        return (
-            f"Expected to be let in at {where}; access is denied ({reason}). Set the credentials "
-            "that its owner gave you, where the package that opens such addresses looks for them."
-        )
-    if isinstance(error, FileNotFoundError) and where.system is not None:
-        return f"Expected data at {where}; there is nothing. Check the address."
+    if where.system is None:
+        if isinstance(error, PermissionError):
+            return f"Expected to read {where}; permission is denied. Change its permissions."
+    else:
+        for each in _causes(error):
+            said = _said_afar(where, each)
+            if said is not None:
+                return said
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
             f"Expected room for {where.name} in {tempfile.gettempdir()}; it is full. Name another "
             "directory in the environment variable TMPDIR."
-        )
-    if where.system is not None and "range requests" in reason:
-        return (
-            f"Expected a server that sends parts of files; that of {where} sends whole ones only. "
-            "Download the file and name the copy."
-        )
-    if where.system is not None and (
-        family in NETWORK or isinstance(error, ConnectionError | TimeoutError)
-    ):
-        return (
-            f"Expected to reach {where}; the connection failed ({reason}). Check the address and "
-            "the network, and try again."
         )
     if isinstance(error, UnicodeDecodeError):
         return (
@@ -224,3 +241,39 @@ def _said(where: Place, error: Exception) -> str:
         f"Expected a readable {where.ending} file; {where} cannot be read ({reason}). Is it "
         "complete, and what its ending says?"
     )
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """An error and those behind it, the first one first."""
+    behind = error.__cause__ or error.__context__
+    return [*(_causes(behind) if behind else ()), error]
+
+
+def _said_afar(where: Place, error: BaseException) -> str | None:
+    """What went wrong between here and a place elsewhere, if that is what an error is about."""
+    kind = type(error)
+    reason = " ".join(str(error).split()) or kind.__name__
+    for secret in re.findall(r"(?<=://)[^/@]+(?=@)|(?<=[?#]).+", where.text):
+        reason = reason.replace(secret, "...")
+    reason = reason[:200]
+    status = str(getattr(error, "status", "") or getattr(error, "code", ""))  # gcsfs: code
+    words = f"{kind.__name__} {reason}".lower()
+    if isinstance(error, PermissionError) or status in ("401", "403") or "credential" in words:
+        return (
+            f"Expected to be let in at {where}; access is denied ({reason}). Set the credentials "
+            "that its owner gave you, where the package that opens such addresses looks for them."
+        )
+    if isinstance(error, FileNotFoundError) or status == "404":
+        return f"Expected data at {where}; there is nothing. Check the address."
+    if "range requests" in reason:
+        return (
+            f"Expected a server that sends parts of files; that of {where} sends whole ones only. "
+            "Download the file and name the copy."
+        )
+    family = kind.__module__.split(".")[0].removeprefix("aio")
+    if family in NETWORK or isinstance(error, ConnectionError | TimeoutError):
+        return (
+            f"Expected to reach {where}; the connection failed ({reason}). Check the address and "
+            "the network, and try again."
+        )
+    return None

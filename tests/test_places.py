@@ -1,0 +1,390 @@
+"""Rows far away, and in many files: the same rows, only what is asked for, each fetched once."""
+
+import functools
+import http.server
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from infobound import parquet, storage, tables
+from infobound.config import Config
+from infobound.errors import InputError
+from infobound.estimates import estimate_pair
+from infobound.places import place
+
+FAST = Config(n_iters=10, hidden_dim=8, embedding_dim=2, folds=2, eval_rows=90)
+
+
+def table(n=900, seed=0):
+    """Four columns of normal numbers, and two that take few values."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(rng.normal(size=(n, 4)), columns=list("abcd"))
+    frame["c"] += frame["a"]
+    return frame.assign(year=rng.integers(2020, 2023, n), city=rng.choice(["a b", "c=d", "e/f"], n))
+
+
+def partitioned(folder, frame):
+    """A directory by year and city, with what Hive passes over; the rows in the order of paths."""
+    frame.to_parquet(folder, partition_cols=["year", "city"])
+    (folder / "_SUCCESS").write_text("")
+    (folder / ".part.crc").write_text("")
+    (folder / "_temporary").mkdir()
+    (folder / "_temporary" / "x.parquet").write_text("no more than a beginning")
+    paths = sorted(str(path.relative_to(folder)) for path in folder.rglob("[!x]*.parquet"))
+    keys = [re.match(r"year=(\d+)/city=([^/]*)/", path.replace(os.sep, "/")) for path in paths]
+    names = {"a%20b": "a b", "c%3Dd": "c=d", "e%2Ff": "e/f"}
+    parts = [
+        frame[(frame.year == int(key[1])) & (frame.city == names.get(key[2], key[2]))]
+        for key in keys
+    ]
+    assert len(parts) == 9
+    return pd.concat(parts, ignore_index=True)
+
+
+class Server(http.server.SimpleHTTPRequestHandler):
+    """Files of a directory, whole or in parts; counts the bytes of what it sends."""
+
+    sent, parts = 0, True
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        path, asked = Path(self.translate_path(self.path)), self.headers.get("Range")
+        if not (asked and path.is_file() and Server.parts):
+            return super().do_GET()
+        size = path.stat().st_size
+        start, end = re.match(r"bytes=(\d+)-(\d*)", asked).groups()
+        start, end = int(start), min(int(end or size), size - 1)
+        Server.sent += end + 1 - start
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {start}-{end}/{size}")
+        self.send_header("Content-Length", str(end + 1 - start))
+        self.end_headers()
+        self.wfile.write(path.read_bytes()[start : end + 1])
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """The address of a web server of this test's directory."""
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr(Server, "sent", 0)
+    handler = functools.partial(Server, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture
+def memory(tmp_path):
+    """An address to which a directory of this machine is copied."""
+    system = fsspec.filesystem("memory")
+
+    def copy(folder):
+        system.put(str(folder), f"/{tmp_path.name}", recursive=True)
+        return f"memory://{tmp_path.name}"
+
+    yield copy
+    if system.exists(f"/{tmp_path.name}"):
+        system.rm(f"/{tmp_path.name}", recursive=True)
+
+
+def zipped(folder, path):
+    """A directory as an archive; its address."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in folder.rglob("*"):
+            archive.write(file, file.relative_to(folder.parent))
+    return f"zip://{folder.name}::{path}"
+
+
+def same(ours, theirs):
+    return (
+        ours.x.tobytes() == theirs.x.tobytes()
+        and ours.y.tobytes() == theirs.y.tobytes()
+        and (ours.x_names, ours.y_names) == (theirs.x_names, theirs.y_names)
+    )
+
+
+SELECTED = [
+    (["a", "b"], ["c"]),
+    (["year", "d"], ["c"]),
+    (["a"], ["city"]),
+    (["year"], ["city"]),
+    (["a:year"], ["city"]),
+]
+
+
+@pytest.mark.parametrize(("x", "y"), SELECTED)
+def test_a_partitioned_directory_has_the_rows_of_one_file(tmp_path, memory, x, y):
+    expected = partitioned(tmp_path / "t", table())
+    expected.to_parquet(tmp_path / "one.parquet")
+    one = tables.read(tmp_path / "one.parquet", x=x, y=y)
+    address = zipped(tmp_path / "t", tmp_path / "all.zip")
+    file = (tmp_path / "t").as_uri()
+    for where in (tmp_path / "t", file, memory(tmp_path / "t"), address):
+        found = tables.read(where, x=x, y=y)
+        assert same(found, one), where
+        assert found.notes == one.notes
+
+
+def test_the_estimate_of_a_directory_is_that_of_one_file_to_the_bit(tmp_path, memory):
+    partitioned(tmp_path / "t", table()).to_parquet(tmp_path / "one.parquet")
+    wanted = {"x": ["a", "b"], "y": ["c", "year"]}
+    one = estimate_pair(tables.read(tmp_path / "one.parquet", **wanted), FAST)
+    for where in (tmp_path / "t", memory(tmp_path / "t")):
+        assert estimate_pair(tables.read(where, **wanted), FAST) == one
+
+
+def test_the_order_is_that_of_paths_whatever_the_system_answers(tmp_path, memory, monkeypatch):
+    expected = partitioned(tmp_path / "t", table())
+    address = memory(tmp_path / "t")
+    system = type(place(address).system)
+    find = system.find
+    monkeypatch.setattr(system, "find", lambda *a, **k: find(*a, **k)[::-1])
+    pair = tables.read(address, x=["a"], y=["b"])
+    assert np.array_equal(pair.x[:, 0], expected["a"])
+
+
+def test_every_format_is_read_from_afar(tmp_path, memory):
+    frame = table()[list("abcd")]
+    (tmp_path / "d").mkdir()
+    frame.to_csv(tmp_path / "d" / "t.csv.gz", index=False)
+    frame.to_csv(tmp_path / "d" / "t.tsv", index=False, sep="\t")
+    frame.to_parquet(tmp_path / "d" / "t.parquet")
+    np.savez(tmp_path / "d" / "t.npz", **{name: frame[name] for name in frame})
+    np.save(tmp_path / "d" / "t.npy", frame.to_numpy())
+    address, packed = memory(tmp_path / "d"), zipped(tmp_path / "d", tmp_path / "all.zip")
+    for file in (tmp_path / "d").iterdir():
+        x, y = (["0", "1"], ["3"]) if file.suffix == ".npy" else (["a", "b"], ["d"])
+        one = tables.read(file, x=x, y=y)
+        inside = packed.replace("zip://d", f"zip://d/{file.name}")
+        for where in (f"{address}/{file.name}", inside, file.as_uri()):
+            assert same(tables.read(where, x=x, y=y), one), where
+    assert len(list((tmp_path / "d").iterdir())) == 5
+
+
+def test_only_the_selected_columns_are_fetched_from_a_web_server(tmp_path, served):
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(50_000, 20)))
+    frame.columns = [f"c{k}" for k in range(20)]
+    frame.to_parquet(tmp_path / "t.parquet", row_group_size=10_000)
+    frame.head(500).to_csv(tmp_path / "t.csv", index=False)
+    expected = partitioned(tmp_path / "t", table())
+    wanted = {"x": ["c3"], "y": ["c17"]}
+    one = tables.read(tmp_path / "t.parquet", **wanted)
+    assert same(tables.read(f"{served}/t.parquet", **wanted), one)
+    assert 2 * 8 * len(frame) < Server.sent < 3 * 8 * len(frame)  # of 20 * 8 * len(frame)
+    assert same(
+        tables.read(f"{served}/t.csv?key=1", **wanted),
+        tables.read(tmp_path / "t.csv", **wanted),
+    )
+    pair = tables.read(f"{served}/t/", x=["a"], y=["city"])  # a page that lists files
+    assert np.array_equal(pair.x[:, 0], expected["a"])
+    assert pair.y_names == ("city=a b", "city=c=d", "city=e/f")
+
+
+def test_what_is_wrong_on_a_web_server_is_said(tmp_path, served, monkeypatch):
+    table().to_parquet(tmp_path / "t.parquet")
+    for name in ("none.csv", "none.parquet"):
+        with pytest.raises(InputError, match=r"Expected data at http.*; there is nothing"):
+            tables.read(f"{served}/{name}", x=["a"], y=["b"])
+    monkeypatch.setattr(Server, "parts", False)
+    with pytest.raises(InputError, match=r"sends whole ones only\. Download"):
+        tables.read(f"{served}/t.parquet", x=["a"], y=["b"])
+    monkeypatch.setattr(Server, "do_HEAD", lambda self: self.send_error(403))
+    monkeypatch.setattr(Server, "do_GET", lambda self: self.send_error(403))
+    with pytest.raises(InputError, match=r"let in at http.*credentials") as caught:
+        tables.read(f"{served}/t.parquet?token=abc", x=["a"], y=["b"])
+    assert "abc" not in str(caught.value)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}/t.csv"
+        with pytest.raises(InputError, match=r"connection failed.*try again"):
+            tables.read(nobody, x=["a"], y=["b"])
+
+
+@pytest.mark.parametrize(
+    ("address", "fragments"),
+    [
+        ("memory://none/t.csv", ["Expected data at memory://none/t.csv; there is nothing"]),
+        ("memory://none/t", ["Expected data at memory://none/t; there is nothing"]),
+        ("nosuch://a/t.csv", ["s3, gs, https", "got nosuch://a/t.csv", "before ://"]),
+        ("zip://t.csv::memory://none.zip", ["there is nothing"]),
+        (Path("memory://a/t.csv"), ["as text; got a Path", "Give a str"]),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_said(address, fragments):
+    with pytest.raises(InputError) as caught:
+        tables.read(address, x=["a"], y=["b"])
+    for fragment in fragments:
+        assert fragment in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "package"), [("s3", "s3fs"), ("gs", "gcsfs"), ("https", "aiohttp requests")]
+)
+def test_a_missing_package_is_named(monkeypatch, protocol, package):
+    def missing(*_, **__):
+        raise ImportError("it is not there")
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
+    with pytest.raises(InputError, match=f"opens {protocol}:// .*pip install {package}"):
+        tables.read(f"{protocol}://a/t.csv", x=["a"], y=["b"])
+
+
+def test_names_with_colons_are_no_addresses(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("10:30.csv", "a::b.csv", "C:rows.csv", "s3:rows.csv", "what?.csv"):
+        table().to_csv(name, index=False)
+        for path in (name, Path(name), tmp_path / name):
+            assert len(tables.read(path, x=["a"], y=["b"]).x) == 900
+    with pytest.raises(InputError, match=r"C:\\rows.csv does not exist"):
+        tables.read("C:\\rows.csv", x=["a"], y=["b"])
+
+
+def write(path, **columns):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+
+
+def test_what_is_wrong_with_a_directory_is_said(tmp_path):
+    folder = tmp_path / "t"
+    folder.mkdir()
+    with pytest.raises(InputError, match=r"Parquet files in .*t; got none"):
+        tables.read(folder, x=["a"], y=["b"])
+    values = np.arange(50.0)
+    write(folder / "1.parquet", a=values, b=values, c=values, e=values)
+    write(folder / "2.parquet", a=values.astype(int), b=values, d=values, e=values)
+    (folder / "notes.txt").write_text("words")
+    pair = tables.read(folder, x=["b"], y=["e"])  # what is not selected may differ
+    assert len(pair.x) == 100
+    assert pair.notes == (f"Left out of {folder}, since not .parquet: notes.txt (1 in all).",)
+    for column, kinds in (
+        ("a", r"double in .*1.parquet, and int64 in .*2.parquet"),
+        ("c", r"double in .*1.parquet, and absent in .*2.parquet"),
+        ("d", r"absent in .*1.parquet, and double in .*2.parquet"),
+    ):
+        with pytest.raises(InputError, match=f"column {column} is {kinds}. Write them with one"):
+            tables.read(folder, x=[column], y=["b"])
+    write(folder / "k=1" / "3.parquet", b=values, e=values)
+    with pytest.raises(InputError, match=r"k is absent in .*1.parquet, and a part of the path in"):
+        tables.read(folder, x=["k"], y=["b"])
+    write(folder / "b=1" / "4.parquet", b=values, e=values)
+    with pytest.raises(InputError, match="got b more than once"):
+        tables.read(folder, x=["e"], y=["b"])
+    (folder / "5.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(InputError, match=r"t.5\.parquet cannot be read"):
+        tables.read(folder, x=["e"], y=["a"])
+
+
+def test_missing_keys_large_integers_and_categories_are_judged_as_in_one_file(tmp_path):
+    values = np.arange(60.0)
+    write(tmp_path / "t" / "k=1" / "1.parquet", b=values, i=2**60 + np.arange(60))
+    write(tmp_path / "t" / "k=__HIVE_DEFAULT_PARTITION__" / "1.parquet", b=values, i=[0] * 60)
+    with pytest.raises(InputError, match=r"60 of 120 rows .* k \(60\)"):
+        tables.read(tmp_path / "t", x=["k"], y=["b"])
+    assert len(tables.read(tmp_path / "t", x=["k"], y=["b"], drop_missing=True).x) == 60
+    with pytest.raises(InputError, match="float64 tells apart in column i"):
+        tables.read(tmp_path / "t", x=["i"], y=["b"])
+    for name, levels in (("1", ["u", "v"]), ("2", ["v", "w"])):
+        text = pd.Categorical(levels * 30)
+        pd.DataFrame({"a": text, "b": values}).to_parquet(tmp_path / f"{name}.parquet")
+    (tmp_path / "c").mkdir()
+    for name in ("1", "2"):
+        (tmp_path / f"{name}.parquet").rename(tmp_path / "c" / f"{name}.parquet")
+    assert tables.read(tmp_path / "c", x=["a"], y=["b"]).x_names == ("a=u", "a=v", "a=w")
+
+
+def test_no_more_than_a_piece_of_a_directory_is_in_memory(tmp_path, monkeypatch, memory):
+    monkeypatch.setattr(storage, "SHARE", 0.0)  # nothing fits
+    monkeypatch.setattr(storage, "PIECE", 50_000)
+    monkeypatch.setattr(parquet, "BATCH", 1_000)
+    values = np.random.default_rng(0).normal(size=(20_000, 50))
+    for k, part in enumerate(np.array_split(values, 10)):
+        columns = {f"c{j}": part[:, j] for j in range(50)}
+        write(tmp_path / "t" / f"k={k}" / "rows.parquet", **columns)
+    address = memory(tmp_path / "t")
+    wanted = {"x": ["c0:c24"], "y": ["c25:c49", "k"]}
+    tables.read(tmp_path / "t" / "k=0" / "rows.parquet", x=["c0"], y=["c1"])  # what is imported
+    for where in (tmp_path / "t", address):
+        pool = pa.default_memory_pool()
+        counted = pa.proxy_memory_pool(pool)
+        pa.set_memory_pool(counted)
+        tracemalloc.start()
+        try:
+            pair = tables.read(where, **wanted)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+            pa.set_memory_pool(pool)
+        assert np.array_equal(pair.x, values[:, :25])
+        assert 0 < counted.max_memory() < values.nbytes / 3
+        assert peak < values.nbytes / 3
+
+
+RANK = """
+import sys, numpy as np
+from infobound import distributed, tables
+from infobound.errors import InputError
+with distributed.world():
+    for where in sys.argv[2:]:
+        try:
+            pair = tables.read(where, x=["a", "b"], y=["c"])
+            said = np.concatenate([pair.x, pair.y], axis=1)
+        except InputError as error:
+            said = np.array(str(error))
+        np.save(f"{sys.argv[1]}-{distributed.ranks()[0]}-{sys.argv.index(where)}.npy", said)
+"""
+
+
+def as_ranks(size, *arguments):
+    """A program in several processes that know of each other, as `torchrun` starts them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", RANK, *map(str, arguments)],
+            env={**os.environ, **{k: str(v) for k, v in settings.items()}, "RANK": str(rank)},
+        )
+        for rank in range(size)
+    ]
+    assert [process.wait(timeout=100) for process in started] == [0] * size
+
+
+def test_ranks_fetch_each_row_group_once_and_agree(tmp_path, served):
+    frame = table(30_000)[list("abcd")]
+    frame.to_parquet(tmp_path / "t.parquet", row_group_size=7_000)
+    for name in ("broken", "merged"):
+        for k, first in enumerate((2**60, 0)):  # each rank has one of the files
+            columns = {"a": np.arange(100), "b": first + np.arange(100), "c": np.arange(100.0)}
+            write(tmp_path / name / f"{k}.parquet", **columns)
+    path = tmp_path / "broken" / "0.parquet"
+    start = pq.read_metadata(path).row_group(0).column(2).data_page_offset
+    whole = path.read_bytes()
+    path.write_bytes(whole[:start] + b"\xff" * 200 + whole[start + 200 :])
+    archives = [zipped(tmp_path / name, tmp_path / f"{name}.zip") for name in ("broken", "merged")]
+    alone = tables.read(f"{served}/t.parquet", x=["a", "b"], y=["c"])
+    once, Server.sent = Server.sent, 0
+    as_ranks(2, tmp_path / "out", f"{served}/t.parquet", *archives)
+    assert once < Server.sent <= once + 65_536  # one footer more
+    for rank in range(2):
+        found, broken, merged = (np.load(tmp_path / f"out-{rank}-{k}.npy") for k in (2, 3, 4))
+        assert np.array_equal(found, np.concatenate([alone.x, alone.y], axis=1))
+        assert "zip://broken/0.parquet::" in str(broken)
+        assert "cannot be read" in str(broken)
+        assert "float64 tells apart in column b" in str(merged)
