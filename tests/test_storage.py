@@ -124,6 +124,14 @@ def test_large_integers_and_text_in_parquet_are_judged_as_before(tmp_path):
     assert tables.read(tmp_path / "t.parquet", x=["b"], y=["c"]).x_names == ("b=v",)
 
 
+def test_parts_on_disk_may_come_in_any_order(no_memory):
+    values = rows(300)
+    parts = [(at, values[at : at + 70]) for at in (140, 0, 280, 70, 210)]
+    found = storage.placed(parts, 300, 4)
+    assert mapped(found)
+    assert np.array_equal(found, values)
+
+
 def test_kinds_are_those_of_whole_rows():
     rng = np.random.default_rng(0)
     for d, values in ((1, 30), (3, 4), (2, 100)):

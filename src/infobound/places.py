@@ -263,7 +263,7 @@ def _said_afar(where: Place, error: BaseException) -> str | None:
             f"Expected to be let in at {where}; access is denied ({reason}). Set the credentials "
             "that its owner gave you, where the package that opens such addresses looks for them."
         )
-    if isinstance(error, FileNotFoundError) or status == "404":
+    if isinstance(error, FileNotFoundError) or status == "404" or "nosuch" in words:
         return f"Expected data at {where}; there is nothing. Check the address."
     if "range requests" in reason:
         return (
