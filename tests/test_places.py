@@ -191,9 +191,12 @@ def test_only_the_selected_columns_are_fetched_from_a_web_server(tmp_path, serve
         tables.read(f"{served}/t.csv?key=1", **wanted),
         tables.read(tmp_path / "t.csv", **wanted),
     )
-    pair = tables.read(f"{served}/t/", x=["a"], y=["city"])  # a page that lists files
-    assert np.array_equal(pair.x[:, 0], expected["a"])
-    assert pair.y_names == ("city=a b", "city=c=d", "city=e/f")
+    for page in (f"{served}/t/", f"{served}/t"):  # they list files
+        pair = tables.read(page, x=["a"], y=["city"])
+        assert np.array_equal(pair.x[:, 0], expected["a"])
+        assert pair.y_names == ("city=a b", "city=c=d", "city=e/f")
+    (tmp_path / "t.parquet").unlink()
+    assert np.array_equal(tables.read(served, x=["a"], y=["b"]).x[:, 0], expected["a"])
 
 
 def test_what_is_wrong_on_a_web_server_is_said(tmp_path, served, monkeypatch):

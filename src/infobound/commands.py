@@ -58,8 +58,8 @@ class EstimateCommand:
     """
 
     file: Positional[str]
-    """CSV, TSV, Parquet, npz or npy file, a directory of Parquet files, or an address of either
-    (s3://, gs://, https://, ...); each row is one observation."""
+    """CSV, TSV, Parquet, npz or npy file, or directory of Parquet files: a path, or an address such
+    as s3://, gs://, https://; each row is one observation."""
     x: tuple[str, ...] = ()
     """Columns of x: names, patterns such as 'a*', ranges first:last, separated by spaces or commas;
     in an npz file, array names."""
@@ -125,8 +125,8 @@ class CompareCommand:
     """
 
     file: Positional[str]
-    """CSV, TSV, Parquet, npz or npy file, a directory of Parquet files, or an address of either
-    (s3://, gs://, https://, ...); each row is one observation."""
+    """CSV, TSV, Parquet, npz or npy file, or directory of Parquet files: a path, or an address such
+    as s3://, gs://, https://; each row is one observation."""
     x1: tuple[str, ...] = ()
     """Columns of the first x, as for `infobound estimate`."""
     x2: tuple[str, ...] = ()
@@ -164,8 +164,8 @@ class RehearseCommand:
     """
 
     file: Positional[str]
-    """CSV, TSV, Parquet, npz or npy file, a directory of Parquet files, or an address of either
-    (s3://, gs://, https://, ...); each row is one observation."""
+    """CSV, TSV, Parquet, npz or npy file, or directory of Parquet files: a path, or an address such
+    as s3://, gs://, https://; each row is one observation."""
     x: tuple[str, ...] = ()
     """Columns of x, as for `infobound estimate`."""
     y: tuple[str, ...] = ()

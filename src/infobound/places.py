@@ -73,13 +73,14 @@ class Place:
     def is_directory(self) -> bool:
         """Whether others lie in it; an error where nothing is there.
 
-        A web page is one if its name has no ending: it may list files.
+        A web page is one where its address ends in / or has no ending: it may list files.
         """
         if self.system is None:
             return self.local.is_dir()
-        return (self._is_web() and not self.ending) or self.system.info(self.path)[
-            "type"
-        ] == "directory"
+        address = shown(self.path)
+        if self._is_web() and (address.endswith("/") or address.count("/") < 3 or not self.ending):
+            return True
+        return bool(self.system.info(self.path)["type"] == "directory")
 
     def size(self) -> int | None:
         """Bytes of the file, where that can be known."""
