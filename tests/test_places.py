@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from infobound import parquet, storage, tables
+from infobound import cli, parquet, storage, tables
 from infobound.config import Config
 from infobound.errors import InputError
 from infobound.estimates import estimate_pair
@@ -147,6 +147,19 @@ def test_the_estimate_of_a_directory_is_that_of_one_file_to_the_bit(tmp_path, me
     one = estimate_pair(tables.read(tmp_path / "one.parquet", **wanted), FAST)
     for where in (tmp_path / "t", memory(tmp_path / "t")):
         assert estimate_pair(tables.read(where, **wanted), FAST) == one
+
+
+def test_the_command_takes_directories_and_addresses(tmp_path, memory, capsys):
+    partitioned(tmp_path / "sales", table())
+    said = []
+    for where in (str(tmp_path / "sales"), memory(tmp_path / "sales")):
+        words = ["--x", "a", "--y", "c", "year", "--estimator", "gaussian", "--no-certify"]
+        cli.main(["estimate", where, *words, "--quiet"])
+        said.append(capsys.readouterr().out)
+        name = where.rstrip("/").rsplit("/")[-1]
+        assert f"{name}: a and c year" in said[-1]
+        assert f"infobound rehearse {where} --x a" in said[-1].replace("\n", "")
+    assert said[0].split("\n")[1:9] == said[1].split("\n")[1:9]
 
 
 def test_the_order_is_that_of_paths_whatever_the_system_answers(tmp_path, memory, monkeypatch):
@@ -373,9 +386,10 @@ def as_ranks(size, *arguments):
     assert [process.wait(timeout=100) for process in started] == [0] * size
 
 
-def test_ranks_fetch_each_row_group_once_and_agree(tmp_path, served):
-    frame = table(30_000)[list("abcd")]
-    frame.to_parquet(tmp_path / "t.parquet", row_group_size=7_000)
+def test_ranks_have_the_same_rows_and_say_the_same(tmp_path):
+    frame = table(3_000)[list("abcd")]
+    (tmp_path / "right").mkdir()
+    frame.to_parquet(tmp_path / "right" / "t.parquet", row_group_size=700)
     for name in ("broken", "merged"):
         for k, first in enumerate((2**60, 0)):  # each rank has one of the files
             columns = {"a": np.arange(100), "b": first + np.arange(100), "c": np.arange(100.0)}
@@ -384,14 +398,19 @@ def test_ranks_fetch_each_row_group_once_and_agree(tmp_path, served):
     start = pq.read_metadata(path).row_group(0).column(2).data_page_offset
     whole = path.read_bytes()
     path.write_bytes(whole[:start] + b"\xff" * 200 + whole[start + 200 :])
-    archives = [zipped(tmp_path / name, tmp_path / f"{name}.zip") for name in ("broken", "merged")]
-    tables.read(f"{served}/t.parquet", x=["a", "b"], y=["c"])
-    once, Server.sent = Server.sent, 0
-    as_ranks(2, tmp_path / "out", f"{served}/t.parquet", *archives)
-    assert once < Server.sent <= once + 65_536  # one footer more
+    names = ("right", "broken", "merged")
+    as_ranks(2, tmp_path / "out", *(zipped(tmp_path / n, tmp_path / f"{n}.zip") for n in names))
     for rank in range(2):
-        found, broken, merged = (np.load(tmp_path / f"out-{rank}-{k}.npy") for k in (2, 3, 4))
-        assert np.array_equal(found, frame[["a", "b", "c"]])
+        right, broken, merged = (np.load(tmp_path / f"out-{rank}-{k}.npy") for k in (2, 3, 4))
+        assert np.array_equal(right, frame[["a", "b", "c"]])
         assert "zip://broken/0.parquet::" in str(broken)
         assert "cannot be read" in str(broken)
         assert "float64 tells apart in column b" in str(merged)
+
+
+def test_ranks_fetch_each_row_group_once(tmp_path, served):
+    table(30_000)[list("abcd")].to_parquet(tmp_path / "t.parquet", row_group_size=7_000)
+    tables.read(f"{served}/t.parquet", x=["a", "b"], y=["c"])
+    once, Server.sent = Server.sent, 0
+    as_ranks(2, tmp_path / "out", f"{served}/t.parquet")
+    assert once < Server.sent <= once + 65_536  # one footer more

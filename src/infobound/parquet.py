@@ -64,6 +64,15 @@ def parquet(where: Place) -> Stored:
     Raises:
         InputError: no Parquet file, or one that cannot be read; where columns are selected that
             the files do not have alike.
+
+    Example:
+        >>> import pandas as pd, tempfile
+        >>> from infobound.places import place
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     frame = pd.DataFrame({"a": [1.5, 2.5], "year": [2023, 2024]})
+        ...     frame.to_parquet(folder, partition_cols=["year"])
+        ...     parquet(place(folder)).numbers(["a", "year"]).tolist()
+        [[1.5, 2023.0], [2.5, 2024.0]]
     """
     notes: tuple[str, ...] = ()
     files = {where.name: where}

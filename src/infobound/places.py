@@ -208,6 +208,12 @@ def reading(where: Place) -> Iterator[None]:
 
     Raises:
         InputError: denied, absent, out of reach, no room for it, or not what its ending says.
+
+    Example:
+        >>> with reading(place("rows.csv")):  # doctest: +ELLIPSIS
+        ...     raise PermissionError
+        Traceback (most recent call last):
+        infobound.errors.InputError: Expected to read rows.csv; permission is denied. ...
     """
     try:
         yield
