@@ -142,7 +142,7 @@ def test_a_partitioned_directory_has_the_rows_of_one_file(tmp_path, memory, x, y
 
 
 def test_the_estimate_of_a_directory_is_that_of_one_file_to_the_bit(tmp_path, memory):
-    partitioned(tmp_path / "t", table()).to_parquet(tmp_path / "one.parquet")
+    partitioned(tmp_path / "t", table(300)).to_parquet(tmp_path / "one.parquet")
     wanted = {"x": ["a", "b"], "y": ["c", "year"]}
     one = estimate_pair(tables.read(tmp_path / "one.parquet", **wanted), FAST)
     for where in (tmp_path / "t", memory(tmp_path / "t")):
