@@ -79,10 +79,6 @@ class EstimateCommand:
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        with session.together():
-            self._run(session)
-
-    def _run(self, session: Session) -> None:
         from infobound import tables
 
         pair = tables.read(self.file, x=self.x, y=self.y, drop_missing=self.drop_missing)
@@ -138,10 +134,6 @@ class CompareCommand:
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        with session.together():
-            self._run(session)
-
-    def _run(self, session: Session) -> None:
         from infobound import tables
 
         first, second = (tables.read(self.file, x=x, y=self.y) for x in (self.x1, self.x2))
