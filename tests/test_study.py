@@ -13,6 +13,8 @@ from statistics import mean, stdev
 import numpy as np
 import pandas as pd
 import pytest
+import threadpoolctl
+import torch
 
 from infobound import cells, peers, samples, study, summaries, tasks
 from infobound.commands import StudyCommand
@@ -85,6 +87,31 @@ def test_neither_jobs_nor_order_changes_the_table(whole, tmp_path):
     swapped = {**PLAN, "sizes": [120, 60], "tasks": ["1v1*", "normal-2", "normal-1"], "jobs": 2}
     study.study("suite-a", out=tmp_path / "out", **swapped)
     pd.testing.assert_frame_equal(table(tmp_path / "out"), table(whole.path))
+
+
+class Spy:
+    """A task that notes how many threads each library has when it is sampled."""
+
+    mi, mi_error = 0.0, 0.0
+
+    def __init__(self):
+        self.threads = []
+
+    def sample(self, n, generator):
+        self.threads += [pool["num_threads"] for pool in threadpoolctl.threadpool_info()]
+        return torch.rand(2, n, 1, generator=generator)
+
+
+def test_a_cell_has_one_thread_of_every_library_and_the_caller_keeps_its_own(tmp_path, monkeypatch):
+    spy = Spy()
+    monkeypatch.setitem(SMALL, "spied", [("spy", spy)])
+    plan = {**PLAN, "sizes": [60], "seeds": 1, "estimators": ["gaussian"]}
+    with threadpoolctl.threadpool_limits(2):
+        study.study("spied", out=tmp_path / "out", **plan)
+        after = [pool["num_threads"] for pool in threadpoolctl.threadpool_info()]
+    assert len(spy.threads) >= 3  # torch's OpenMP, scikit-learn's, BLAS
+    assert set(spy.threads) == {1}
+    assert set(after) == {2}
 
 
 def test_a_larger_plan_extends_the_table_and_computes_nothing_twice(whole, tmp_path):

@@ -6,6 +6,7 @@ are is `study`'s affair and `rehearsal`'s; what is finished is not done again.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -231,12 +232,8 @@ def _agree(cells: list[_Cell], stored: Mapping[str, tuple[dict[str, Any], Row]])
 def _computed(cells: list[_Cell], jobs: int) -> Iterator[Row]:
     """The cells' rows as they come, each written before."""
     if jobs == 1 or len(cells) < 2:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
+        with _one_thread():
             yield from map(_compute, cells)
-        finally:
-            torch.set_num_threads(threads)
         return
     import joblib
     from joblib.externals.loky.process_executor import BrokenProcessPool
@@ -251,6 +248,21 @@ def _computed(cells: list[_Cell], jobs: int) -> Iterator[Row]:
             "want of memory perhaps. What is done is saved: run the command again, with fewer "
             "--jobs."
         ) from error
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch, BLAS and OpenMP on one thread each, as in processes of joblib's: to the same bits."""
+    import sklearn.mixture  # noqa: F401 - a limit reaches only what is loaded
+    from threadpoolctl import threadpool_limits
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _compute_elsewhere(cell: _Cell) -> Row:
