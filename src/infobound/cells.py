@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import io
 import json
 import math
@@ -21,16 +22,16 @@ from typing import Any
 
 import torch
 
-from infobound import __version__, estimates, files, runs
+from infobound import __version__, cluster, estimates, files, runs
 from infobound import summaries as tables
 from infobound.config import Config
 from infobound.errors import InputError
 from infobound.peers import PeerError, Unsuitable, Where
 from infobound.peers import estimate as estimate_by_peer
-from infobound.samples import sample, stable_hash
+from infobound.samples import portable, sample, stable_hash
 from infobound.summaries import Row, Summary
 
-__all__ = ["Planned", "Progress", "Study", "over"]
+__all__ = ["Planned", "Progress", "Study", "over", "ready"]
 
 FORMAT = "infobound-study"
 FILES = ["study.json", "study.csv", "study.parquet", "summary.md", "rehearse.json"]
@@ -45,13 +46,15 @@ Planned = tuple[str, Any, tuple[float, float], int]
 class Progress:
     """How far a study is: cells done and in all, failures so far, and the cell that is just done.
 
-    Cells that were on disk before count as done; `row` is None before the first new one.
+    Cells that were on disk before count as done; `row` is None before the first new one; `at_once`
+    is how many are computed at once.
     """
 
     done: int
     total: int
     failed: int
     row: Row | None
+    at_once: int = 1
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ def over(
     order: Sequence[str] = (),
     where: Where | None = None,
     jobs: int | None = None,
+    dask: str | None = None,
     overwrite: bool = False,
     watch: Callable[[Progress], None] | None = None,
 ) -> Study:
@@ -123,11 +127,13 @@ def over(
         order: estimators in the order in which the table has them; others follow by name.
         where: where peers are that have an environment of their own.
         jobs: cells at once; one for each core if not given.
+        dask: the address of a Dask scheduler whose workers compute, instead of `jobs`.
         overwrite: forget what `out` holds.
         watch: called with a `Progress` after each cell.
 
     Raises:
-        InputError: no seed, no job, or cells in `out` of other settings, rows or versions.
+        InputError: no seed, no job, or cells in `out` of other settings, rows or versions; a
+            cluster that cannot be used, see `cluster.connected`.
     """
     if seeds < 1:
         raise InputError(f"Expected seeds of one or more; got {seeds}.")
@@ -145,28 +151,57 @@ def over(
         for label, task, truth, n in plan
         for name, how in settings.items()
     ]
-    jobs = _jobs(jobs)
-    _prepare(path, overwrite)
-    stored = _stored(path)
-    _agree(cells, stored)
-    record = {"format": FORMAT, "version": 1, "versions": runs.versions(), "last": settings}
-    _write_json(path / "study.json", record)
-    left = [c for c in cells if c.file.name not in stored or tables.failed(stored[c.file.name][1])]
-    done, wrong = len(cells) - len(left), 0
-    report = watch or (lambda progress: None)
-    report(Progress(done, len(cells), wrong, None))
-    for row in _computed(left, jobs):
-        done, wrong = done + 1, wrong + tables.failed(row)
-        report(Progress(done, len(cells), wrong, row))
+    with _hands(jobs, dask, settings, where or Where()) as (at_once, computed):
+        _prepare(path, overwrite)
+        stored = _stored(path)
+        _agree(cells, stored)
+        record = {"format": FORMAT, "version": 1, "versions": runs.versions(), "last": settings}
+        _write_json(path / "study.json", record)
+        left = [
+            c for c in cells if c.file.name not in stored or tables.failed(stored[c.file.name][1])
+        ]
+        done, wrong = len(cells) - len(left), 0
+        report = watch or (lambda progress: None)
+        report(Progress(done, len(cells), wrong, None, at_once))
+        for row in computed(left):
+            done, wrong = done + 1, wrong + tables.failed(row)
+            report(Progress(done, len(cells), wrong, row, at_once))
     return _tabled(path, order)
 
 
-def _jobs(jobs: int | None) -> int:
+def ready(settings: Mapping[str, Mapping[str, Any]], *, jobs: int | None, dask: str | None) -> None:
+    """See that `over` could compute, before what takes time.
+
+    Raises:
+        InputError: no job, or a cluster that cannot be used.
+    """
+    with _hands(jobs, dask, settings, Where()):
+        pass
+
+
+@contextlib.contextmanager
+def _hands(
+    jobs: int | None, dask: str | None, settings: Mapping[str, Mapping[str, Any]], where: Where
+) -> Iterator[tuple[int, Callable[[list[_Cell]], Iterator[Row]]]]:
+    """How many cells are computed at once, and by what: this machine's cores, or a cluster."""
     if jobs is not None and jobs < 1:
         raise InputError(f"Expected one job or more; got {jobs}.")
-    import joblib
+    if dask is None:
+        import joblib
 
-    return jobs or joblib.cpu_count()  # the cores that this process may use, containers' too
+        at_once = jobs or joblib.cpu_count()  # the cores that this process may use, containers' too
+        yield at_once, functools.partial(_computed, jobs=at_once)
+        return
+    if jobs is not None:
+        raise InputError(
+            f"Expected --jobs or --dask; got both, {jobs} and {dask}. A cluster computes as many "
+            "cells at once as it has workers."
+        )
+    devices = {how["device"] for how in settings.values() if "peer" not in how}
+    peers = sorted(name for name, how in settings.items() if "peer" in how)
+    needs = functools.partial(cluster.about, tuple(sorted(devices)), tuple(peers), where)
+    with cluster.connected(dask, needs) as workers:
+        yield workers.size(), functools.partial(_computed_by, workers)
 
 
 def _prepare(path: Path, overwrite: bool) -> None:
@@ -250,6 +285,25 @@ def _computed(cells: list[_Cell], jobs: int) -> Iterator[Row]:
         ) from error
 
 
+def _computed_by(workers: cluster.Cluster, cells: list[_Cell]) -> Iterator[Row]:
+    """The cells' rows as a cluster gives them, each written here before."""
+    for cell, found in workers.done(_row_on_one_thread, cells, packed=_packed):
+        if isinstance(found, cluster.Lost):
+            found = dataclasses.replace(cell.row, error=found.why)
+        yield _saved(cell, found)
+
+
+def _packed(cell: _Cell) -> _Cell:
+    """A cell as a worker needs it that has none of our files."""
+    task = portable(cell.row.task, cell.task, n=cell.row.n, seed=cell.row.seed)
+    return dataclasses.replace(cell, task=task)
+
+
+def _row_on_one_thread(cell: _Cell) -> Row:
+    with _one_thread():
+        return _row(cell)
+
+
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
     """Torch, BLAS and OpenMP on one thread each, as in processes of joblib's: to the same bits."""
@@ -273,7 +327,12 @@ def _compute_elsewhere(cell: _Cell) -> Row:
 
 
 def _compute(cell: _Cell) -> Row:
-    """One cell, on disk when it returns; what goes wrong in it is its `error`."""
+    """One cell, on disk when it returns."""
+    return _saved(cell, _row(cell))
+
+
+def _row(cell: _Cell) -> Row:
+    """One cell; what goes wrong in it is its `error`."""
     start = time.perf_counter()
     try:
         found = _estimated(cell)
@@ -285,7 +344,10 @@ def _compute(cell: _Cell) -> Row:
         found = {"error": str(error)}
     except Exception as error:  # whatever a task or a peer does, the study goes on and says it
         found = {"error": f"{type(error).__name__}: {error}"}
-    row = dataclasses.replace(cell.row, **{"seconds": time.perf_counter() - start, **found})
+    return dataclasses.replace(cell.row, **{"seconds": time.perf_counter() - start, **found})
+
+
+def _saved(cell: _Cell, row: Row) -> Row:
     _write_json(cell.file, {"identity": cell.identity(), "row": dataclasses.asdict(row)})
     return row
 

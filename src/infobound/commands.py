@@ -179,6 +179,9 @@ class RehearseCommand:
     continues."""
     jobs: int | None = None
     """Estimates at once, each on one thread; one for each core if not given."""
+    dask: str | None = None
+    """Let the workers of a Dask cluster make the estimates, instead of --jobs: its scheduler's
+    address, such as tcp://10.0.0.5:8786."""
     overwrite: Annotated[bool, FlagCreatePairsOff] = False
     """Forget what the directory holds of an earlier rehearsal."""
     config: OmitArgPrefixes[Config] = field(default_factory=Config)
@@ -201,8 +204,9 @@ class RehearseCommand:
                 width=self.width,
                 out=self.out,
                 jobs=self.jobs,
+                dask=self.dask,
                 overwrite=self.overwrite,
-                watch=session.forecasting(bar, self.jobs),
+                watch=session.forecasting(bar),
             )
         title = f"{places.name(self.file)}: {' '.join(self.x)} and {' '.join(self.y)}"
         session.show(result, listings.show_rehearsal, title=title)
@@ -301,6 +305,9 @@ class StudyCommand:
     larger one extends."""
     jobs: int | None = None
     """Estimates at once, each on one thread; one for each core if not given."""
+    dask: str | None = None
+    """Let the workers of a Dask cluster make the estimates, instead of --jobs: its scheduler's
+    address, such as tcp://10.0.0.5:8786."""
     overwrite: Annotated[bool, FlagCreatePairsOff] = False
     """Forget what the directory holds of an earlier study."""
     config: OmitArgPrefixes[Config] = field(default_factory=Config)
@@ -322,6 +329,7 @@ class StudyCommand:
                 peers=self.peers,
                 where=peers.Where(self.bmi_python, self.neuralmi, self.torch_mist_python),
                 jobs=self.jobs,
+                dask=self.dask,
                 config=self.config,
                 overwrite=self.overwrite,
                 watch=watch,

@@ -132,6 +132,7 @@ def rehearse(
     width: float | None = None,
     out: str | Path | None = None,
     jobs: int | None = None,
+    dask: str | None = None,
     overwrite: bool = False,
     config: Config | None = None,
     watch: Callable[[cells.Progress], None] | None = None,
@@ -149,13 +150,15 @@ def rehearse(
         width: half the width that an interval should have, nats; says how many rows it needs.
         out: a directory for table, picture and finished runs; the same call goes on there.
         jobs: estimates at once, each on one thread; one for each core if not given.
+        dask: the address of a Dask scheduler, "tcp://host:8786": its workers compute, not `jobs`.
         overwrite: forget what `out` holds.
         config: settings; `Config()` if not given.
         watch: called with a `cells.Progress` after each run.
         **settings: any field of `Config`, by name.
 
     Raises:
-        InputError: x or y cannot be used, or a rung, kind or setting is out of range.
+        InputError: x or y cannot be used, or a rung, kind or setting is out of range; or a cluster
+            cannot be used.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -174,6 +177,7 @@ def rehearse(
         width=width,
         out=out,
         jobs=jobs,
+        dask=dask,
         overwrite=overwrite,
         watch=watch,
     )
@@ -189,12 +193,15 @@ def rehearse_pair(
     width: float | None = None,
     out: str | Path | None = None,
     jobs: int | None = None,
+    dask: str | None = None,
     overwrite: bool = False,
     watch: Callable[[cells.Progress], None] | None = None,
 ) -> Rehearsal:
     """`rehearse` for rows that `data` has validated, such as those of `tables.read`."""
     _check(ladder, kinds, width)
     config = config.with_(certify=False)
+    settings = {"own": {k: v for k, v in config.as_dict().items() if k != "seed"}}
+    cells.ready(settings, jobs=jobs, dask=dask)
     own = estimates.estimate_pair(pair, config)
     rungs = sorted({*map(float, ladder or LADDER)})
     if ladder is None and own.mi > rungs[-1]:
@@ -211,11 +218,12 @@ def rehearse_pair(
         found = cells.over(
             "rehearsal",
             plan,
-            {"own": {k: v for k, v in config.as_dict().items() if k != "seed"}},
+            settings,
             out=out or folder,
             seeds=seeds,
             first_seed=config.seed,
             jobs=jobs,
+            dask=dask,
             overwrite=overwrite,
             watch=watch,
         )

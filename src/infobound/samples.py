@@ -21,7 +21,7 @@ import torch
 from infobound import tasks
 from infobound.errors import InputError
 
-__all__ = ["FileTask", "chosen", "sample", "stable_hash"]
+__all__ = ["Drawn", "FileTask", "chosen", "portable", "sample", "stable_hash"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,30 @@ class FileTask:
         return x[drawn].reshape(n, -1), y[drawn].reshape(n, -1)
 
 
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """One sample of a task, for a process that lacks the task's file: x (n, p) and y (n, q)."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+def portable(label: str, task: Any, *, n: int, seed: int) -> Any:
+    """What `sample` draws the same rows from where this machine's files are not.
+
+    Example:
+        >>> task = tasks.make("gaussian", d=2)
+        >>> portable("pair", task, n=5, seed=0) is task
+        True
+    """
+    if not isinstance(task, FileTask):
+        return task
+    try:
+        return Drawn(*sample(label, task, n=n, seed=seed))
+    except (InputError, OSError):  # too few rows, or no file: `sample` says it there as here
+        return task
+
+
 def sample(label: str, task: Any, *, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """n rows of a task: x (n, p) and y (n, q); by label, n and seed alone.
 
@@ -90,6 +114,8 @@ def sample(label: str, task: Any, *, n: int, seed: int) -> tuple[np.ndarray, np.
         ((5, 2), (5, 2))
     """
     source = np.random.SeedSequence(int(stable_hash([label, n, seed]), 16))
+    if isinstance(task, Drawn):
+        return task.x, task.y
     if isinstance(task, FileTask):
         return task.draw(n, np.random.default_rng(source))
     number = int(source.generate_state(1, np.uint64)[0] >> np.uint64(1))

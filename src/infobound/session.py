@@ -85,18 +85,16 @@ class Session:
         with self._signals(patient=False), StudyBar(quiet=self.output.quiet) as bar:
             yield bar
 
-    def forecasting(self, bar: Callable[[Any], None], jobs: int | None) -> Callable[[Any], None]:
+    def forecasting(self, bar: Callable[[Any], None]) -> Callable[[Any], None]:
         """The bar, and after the first estimate a line that says how long all of them will take."""
         said: list[bool] = []
 
         def watch(progress: Any) -> None:
             bar(progress)
             if progress.row is not None and not said and progress.row.seconds is not None:
-                import joblib
-
                 said.append(True)
                 one, left = progress.row.seconds, progress.total - progress.done
-                at_once = min(jobs or joblib.cpu_count(), max(left, 1))
+                at_once = min(progress.at_once, max(left, 1))
                 self.say(
                     f"One estimate takes {one:.1f} s; {left} more, {at_once} at once: about "
                     f"{_span(one * left / at_once)}."

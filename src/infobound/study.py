@@ -53,6 +53,7 @@ def study(
     peers: Sequence[str] = (),
     where: Where | None = None,
     jobs: int | None = None,
+    dask: str | None = None,
     config: Config | None = None,
     overwrite: bool = False,
     watch: Callable[[Progress], None] | None = None,
@@ -74,13 +75,15 @@ def study(
         peers: names in `peers.PEERS`.
         where: where peers are that have an environment of their own.
         jobs: cells at once; one for each core if not given.
+        dask: the address of a Dask scheduler, "tcp://host:8786": its workers compute, not `jobs`.
         config: settings of all estimators, under those of their variant.
         overwrite: forget what `out` holds.
         watch: called with a `Progress` after each cell.
 
     Raises:
         InputError: something unknown or missing, found before anything runs; or cells in `out`
-            that were computed with other settings or by another version.
+            that were computed with other settings or by another version; or a cluster that is
+            lost midway (what is done stays on disk).
 
     Example:
         >>> import tempfile
@@ -108,6 +111,7 @@ def study(
         order=[*VARIANTS, *PEERS],
         where=where,
         jobs=jobs,
+        dask=dask,
         overwrite=overwrite,
         watch=watch,
     )
