@@ -12,9 +12,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "infobound"
 
 FLOORS = {
-    -3: ("errors",),
-    -2: ("places", "shards", "storage"),
-    -1: ("config", "distributed", "encoding", "files", "joints", "pairs", "sums"),
+    -4: ("errors",),
+    -3: ("distributed", "places", "shards", "storage"),
+    -2: ("files",),
+    -1: ("config", "encoding", "joints", "locks", "pairs", "sums"),
     0: (
         *("bounds", "critics", "copulas", "densities", "neighbours", "data", "runs", "plots"),
         *("gaussians", "elliptical", "mixtures", "warps", "channels", "images"),

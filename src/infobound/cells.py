@@ -12,8 +12,10 @@ import functools
 import io
 import json
 import math
+import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ from typing import Any
 
 import torch
 
-from infobound import __version__, cluster, estimates, files, runs
+from infobound import __version__, cluster, estimates, files, locks, runs
 from infobound import summaries as tables
 from infobound.config import Config
 from infobound.errors import InputError
@@ -34,6 +36,7 @@ from infobound.summaries import Row, Summary
 __all__ = ["Planned", "Progress", "Study", "over", "ready"]
 
 FORMAT = "infobound-study"
+WATCHED = 0.5  # seconds between two looks whether the parent lives
 FILES = ["study.json", "study.csv", "study.parquet", "summary.md", "rehearse.json"]
 FILES += [f"{name}.{kind}" for name in ("truth", "error", "rehearsal") for kind in ("png", "svg")]
 
@@ -116,6 +119,8 @@ def over(
     watch: Callable[[Progress], None] | None = None,
 ) -> Study:
     """Every estimator on samples of everything planned, as a table in `out`; see `study.study`.
+
+    The caller holds `out` (`locks`).
 
     Args:
         suite: a name for the table.
@@ -206,9 +211,10 @@ def _hands(
 
 def _prepare(path: Path, overwrite: bool) -> None:
     """Make the study's directory, or see that it is one."""
-    here = [e.name for e in path.iterdir()] if path.is_dir() else []
+    here = [e.name for e in path.iterdir() if e.name != locks.NAME] if path.is_dir() else []
     if "study.json" in here:
-        if _read_json(path / "study.json").get("format") != FORMAT:
+        record = _read_json(path / "study.json")
+        if record.get("format") != FORMAT and (record or "cells" not in here):  # or it is damaged
             raise InputError(
                 f"Expected a study in {path}; its study.json is something else. Name another --out."
             )
@@ -227,6 +233,8 @@ def _prepare(path: Path, overwrite: bool) -> None:
             f"Expected to write {path}; it cannot be written ({error.strerror}). Name an --out "
             "that is yours and has room."
         ) from error
+    files.sweep(path)
+    files.sweep(path / "cells")
 
 
 def _stored(path: Path) -> dict[str, tuple[dict[str, Any], Row]]:
@@ -322,8 +330,24 @@ def _one_thread() -> Iterator[None]:
 def _compute_elsewhere(cell: _Cell) -> Row:
     """`_compute` in a process of its own, where Ctrl-C is the parent's affair."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _end_with_parent(os.getppid())
     torch.set_num_threads(1)
     return _compute(cell)
+
+
+@functools.cache
+def _end_with_parent(parent: int) -> None:
+    """End this process soon after its parent, which may be killed without a word (not on Windows).
+
+    joblib's processes otherwise finish their cell first, which may take an hour.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCHED)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _compute(cell: _Cell) -> Row:

@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import tyro
 
@@ -38,21 +38,30 @@ def _main(arguments: list[str]) -> None:
         with session.ranks():
             command(session)
     except InputError as error:
+        if (
+            session.asked
+        ):  # it was meant to end: what a signal to all its processes broke is no fault
+            _interrupted(session)
         if session.output.debug:
             raise
         if session.speaks or isinstance(error, Lost):
             print(f"infobound: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        if session.run is not None and (session.run / "run.json").exists():
-            message = f"Saved in {session.run}; continue with: infobound resume {session.run}"
-        elif session.run is not None and (session.run / "study.json").exists():
-            done = len(list((session.run / "cells").glob("*.json")))
-            message = f"{done} cells are saved in {session.run}; the same command continues."
-        else:
-            message = f"Nothing was saved; with {session.keep} DIRECTORY it can be continued."
-        print(f"\ninfobound: interrupted. {message}", file=sys.stderr)
-        sys.exit(128 + session.asked[-1] if session.asked else 130)
+        _interrupted(session)
+
+
+def _interrupted(session: Session) -> NoReturn:
+    """Say what is saved and how to go on; exit as the signal would have it."""
+    if session.run is not None and (session.run / "run.json").exists():
+        message = f"Saved in {session.run}; continue with: infobound resume {session.run}"
+    elif session.run is not None and (session.run / "study.json").exists():
+        done = len(list((session.run / "cells").glob("*.json")))
+        message = f"{done} cells are saved in {session.run}; the same command continues."
+    else:
+        message = f"Nothing was saved; with {session.keep} DIRECTORY it can be continued."
+    print(f"\ninfobound: interrupted. {message}", file=sys.stderr)
+    sys.exit(128 + session.asked[-1] if session.asked else 130)
 
 
 def _parse(arguments: list[str]) -> Any:

@@ -1,10 +1,10 @@
-"""The one exception for what a user can mend.
+"""The one exception for what a user can mend, and the warning for what mended itself.
 
 Its message says what was expected, what was found, and the remedy. The command line prints it
-without a traceback and exits with code 2.
+without a traceback and exits with code 2; of a warning it prints the sentence and goes on.
 """
 
-__all__ = ["InputError"]
+__all__ = ["FaultWarning", "InputError"]
 
 
 class InputError(ValueError):
@@ -13,3 +13,7 @@ class InputError(ValueError):
 
 class Lost(InputError):
     """A rank has not answered. All others say so, for the first of them may be the dead one."""
+
+
+class FaultWarning(RuntimeWarning):
+    """A fault of disk or file system that costs something, but stops nothing."""

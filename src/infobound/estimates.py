@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from infobound import data, plots, points, runs, train
+from infobound import data, locks, plots, points, runs, train
 from infobound.bounds import Bound
 from infobound.config import Config
 from infobound.diagnostics import OK, Evidence, Finding, findings, worst
@@ -213,16 +213,17 @@ def estimate_pair(
     stop: Callable[[], bool] | None = None,
 ) -> Estimate:
     """`estimate` for rows that `data` has validated, such as those of `tables.read`."""
-    here = None
-    if run is not None:
-        # Whatever can be refused is refused before a folder is made.
-        bind(config), candidates(config, module), train.device(config)
-        data.split(len(pair.x), config.folds, seed=config.seed)
-        record = {"kind": "estimate", "config": config.as_dict(), "own_module": module is not None}
-        record |= {"x_names": pair.x_names, "y_names": pair.y_names, "notes": pair.notes}
-        rows = {"x": pair.x, "y": pair.y}
+    if run is None:
+        return _estimate(pair, config, module, None, watch, stop)
+    # Whatever can be refused is refused before a folder is made.
+    bind(config), candidates(config, module), train.device(config)
+    data.split(len(pair.x), config.folds, seed=config.seed)
+    record = {"kind": "estimate", "config": config.as_dict(), "own_module": module is not None}
+    record |= {"x_names": pair.x_names, "y_names": pair.y_names, "notes": pair.notes}
+    rows = {"x": pair.x, "y": pair.y}
+    with locks.held(run):
         here = runs.Run.create(run, record=record, rows=rows, overwrite=overwrite)
-    return _estimate(pair, config, module, here, watch, stop)
+        return _estimate(pair, config, module, here, watch, stop)
 
 
 def resume(
@@ -233,6 +234,8 @@ def resume(
     stop: Callable[[], bool] | None = None,
 ) -> Estimate:
     """Continue an estimate from its run directory; equal to the uninterrupted one, bit for bit.
+
+    The caller holds the directory (`locks`).
 
     Raises:
         InputError: a damaged file, or a run of your own module without that module.

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from infobound import critics, estimates, fitting, plots, runs, tasks, train
+from infobound import critics, estimates, fitting, locks, plots, runs, tasks, train
 from infobound.config import Config
 from infobound.errors import InputError
 from infobound.estimates import Estimate
@@ -117,11 +117,12 @@ def reproduce(
         raise InputError(f"Expected a sample of at least 20 rows; got {sample_size}.")
     tasks.make(density, d=d, rho=rho)
     fitting.bind(chosen), train.device(chosen)
-    here = None
-    if run is not None:
-        record = {"kind": "reproduce", "config": chosen.as_dict(), "parameters": parameters}
+    if run is None:
+        return _reproduce(chosen, parameters, None, watch, stop)
+    record = {"kind": "reproduce", "config": chosen.as_dict(), "parameters": parameters}
+    with locks.held(run):
         here = runs.Run.create(run, record=record, overwrite=overwrite)
-    return _reproduce(chosen, parameters, here, watch, stop)
+        return _reproduce(chosen, parameters, here, watch, stop)
 
 
 def _reproduce(
@@ -228,11 +229,11 @@ def demo(
     """
     task = tasks.make("gaussian", d=6, rho=0.9)
     short = Config.notebook().with_(seed=seed, device=device, lr=3e-3, n_iters=1500, eval_every=50)
-    notebook = reproduce(short, watch=watch, stop=stop)
     x, y = sample(task, 400, seed)
     result = estimates.estimate(
         x, y, seed=seed, device=device, run=run, overwrite=overwrite, watch=watch, stop=stop
     )
+    notebook = reproduce(short, watch=watch, stop=stop)
     return Demo(
         truth=float(task.mi),
         n=400,
@@ -254,9 +255,23 @@ def resume(
     """Continue the run in a directory; its result equals the uninterrupted one, bit for bit.
 
     Raises:
-        InputError: no run there, a damaged file, or a kind of run that this version cannot resume.
+        InputError: no run there, a damaged file, a kind of run that this version cannot resume,
+            or another process that is writing it.
     """
-    run = runs.Run.open(path)
+    runs.Run.open(path)  # where there is none, nothing is made
+    with locks.held(path):
+        here = runs.Run.open(path)
+        here.sweep()
+        return _resume(here, module, watch, stop)
+
+
+def _resume(
+    run: runs.Run,
+    module: torch.nn.Module | None,
+    watch: Callable[[train.Progress], None] | None,
+    stop: Callable[[], bool] | None,
+) -> Estimate | Reproduction:
+    """The rest of a run, by its kind."""
     kind = run.record.get("kind")
     absent = [name for name in RECORDS.get(str(kind), ()) if run.record.get(name) is None]
     if absent:
@@ -270,6 +285,6 @@ def resume(
         config = Config.from_dict(run.record["config"])
         return _reproduce(config, run.record["parameters"], run, watch, stop)
     raise InputError(
-        f"Expected a run of kind estimate or reproduce in {path}; got {kind!r}. "
+        f"Expected a run of kind estimate or reproduce in {run.path}; got {kind!r}. "
         "Was it written by a newer version?"
     )

@@ -23,6 +23,7 @@ __all__ = [
     "digest",
     "read_arrays",
     "read_header",
+    "sweep",
     "unwritable",
     "write_arrays",
     "write_atomic",
@@ -31,8 +32,10 @@ __all__ = [
 KINDS, SIZES = {"f": "F", "i": "I", "u": "U"}, (1, 2, 4, 8)  # NumPy's types and safetensors'
 
 
-def write_atomic(path: str | Path, data: bytes) -> None:
+def write_atomic(path: str | Path, data: bytes, *, previous: Path | None = None) -> None:
     """Write a file so that a reader sees the old bytes or the new ones, never a part.
+
+    The old file becomes `previous`, if that is given.
 
     Raises:
         InputError: the file cannot be written; what was there before is untouched.
@@ -44,10 +47,12 @@ def write_atomic(path: str | Path, data: bytes) -> None:
         ...     (Path(folder) / "a.txt").read_bytes()
         b'whole'
     """
-    _write_parts(Path(path), [data])
+    _write_parts(Path(path), [data], previous)
 
 
-def _write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+def _write_parts(
+    path: Path, parts: Iterable[bytes | memoryview], previous: Path | None = None
+) -> None:
     """`write_atomic` of bytes that come in parts."""
     temporary: str | None = None
     try:
@@ -57,6 +62,8 @@ def _write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
+        if previous is not None and path.exists():
+            os.replace(path, previous)
         os.replace(temporary, path)
         temporary = None
         folder = os.open(path.parent, os.O_RDONLY)
@@ -69,6 +76,12 @@ def _write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed; the caller holds the folder."""
+    for file in folder.glob(".*.tmp"):
+        file.unlink(missing_ok=True)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

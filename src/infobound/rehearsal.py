@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from infobound import cells, data, estimates, files, plots, study_plots
+from infobound import cells, data, estimates, files, locks, plots, study_plots
 from infobound.config import Config
 from infobound.errors import InputError
 from infobound.estimates import Estimate
@@ -157,8 +157,8 @@ def rehearse(
         **settings: any field of `Config`, by name.
 
     Raises:
-        InputError: x or y cannot be used, or a rung, kind or setting is out of range; or a cluster
-            cannot be used.
+        InputError: x or y cannot be used, a rung, kind or setting is out of range, another
+            process is writing in `out`, or a cluster cannot be used.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -202,49 +202,50 @@ def rehearse_pair(
     config = config.with_(certify=False)
     settings = {"own": {k: v for k, v in config.as_dict().items() if k != "seed"}}
     cells.ready(settings, jobs=jobs, dask=dask)
-    own = estimates.estimate_pair(pair, config)
-    rungs = sorted({*map(float, ladder or LADDER)})
-    if ladder is None and own.mi > rungs[-1]:
-        rungs.append(float(f"{own.mi:.2g}"))
-    limits = {kind: capacity(pair, kind=kind) for kind in dict.fromkeys(kinds)}
-    left_out = {k: tuple(r for r in rungs if r > most) for k, most in limits.items()}
-    plan = _plan(pair, config, rungs, limits, own.mi if width is not None else None)
-    if not plan:
-        raise InputError(
-            f"Expected a rung that these rows can carry, at most {max(limits.values()):.2f} nats; "
-            f"got {', '.join(f'{r:g}' for r in rungs)}."
+    with locks.held(out):
+        own = estimates.estimate_pair(pair, config)
+        rungs = sorted({*map(float, ladder or LADDER)})
+        if ladder is None and own.mi > rungs[-1]:
+            rungs.append(float(f"{own.mi:.2g}"))
+        limits = {kind: capacity(pair, kind=kind) for kind in dict.fromkeys(kinds)}
+        left_out = {k: tuple(r for r in rungs if r > most) for k, most in limits.items()}
+        plan = _plan(pair, config, rungs, limits, own.mi if width is not None else None)
+        if not plan:
+            raise InputError(
+                "Expected a rung that these rows can carry, at most "
+                f"{max(limits.values()):.2f} nats; got {', '.join(f'{r:g}' for r in rungs)}."
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            found = cells.over(
+                "rehearsal",
+                plan,
+                settings,
+                out=out or folder,
+                seeds=seeds,
+                first_seed=config.seed,
+                jobs=jobs,
+                dask=dask,
+                overwrite=overwrite,
+                watch=watch,
+            )
+        planned = {(label, n) for label, _, _, n in plan}
+        rows = [r for r in found.rows if (r.task, r.n) in planned]  # not those of an earlier ladder
+        wrong = tuple(dict.fromkeys(row.error for row in rows if failed(row)))
+        everything = _lines([row for row in rows if row.mi is not None])
+        lines = tuple(line for line in everything if line.n == len(pair.x))
+        result = Rehearsal(
+            own=own,
+            lines=lines,
+            limits=tuple(_limit(kind, lines, own) for kind in limits),
+            width=None if width is None else _width(width, own, everything),
+            false_alarms=next((line.found for line in lines if line.kind == NONE), None),
+            left_out={kind: missing for kind, missing in left_out.items() if missing},
+            failures=wrong,
+            path=None if out is None else Path(out),
         )
-    with tempfile.TemporaryDirectory() as folder:
-        found = cells.over(
-            "rehearsal",
-            plan,
-            settings,
-            out=out or folder,
-            seeds=seeds,
-            first_seed=config.seed,
-            jobs=jobs,
-            dask=dask,
-            overwrite=overwrite,
-            watch=watch,
-        )
-    planned = {(label, n) for label, _, _, n in plan}
-    rows = [r for r in found.rows if (r.task, r.n) in planned]  # not those of an earlier ladder
-    wrong = tuple(dict.fromkeys(row.error for row in rows if failed(row)))
-    everything = _lines([row for row in rows if row.mi is not None])
-    lines = tuple(line for line in everything if line.n == len(pair.x))
-    result = Rehearsal(
-        own=own,
-        lines=lines,
-        limits=tuple(_limit(kind, lines, own) for kind in limits),
-        width=None if width is None else _width(width, own, everything),
-        false_alarms=next((line.found for line in lines if line.kind == NONE), None),
-        left_out={kind: missing for kind, missing in left_out.items() if missing},
-        failures=wrong,
-        path=None if out is None else Path(out),
-    )
-    if result.path is not None:
-        _write(result, rows)
-    return result
+        if result.path is not None:
+            _write(result, rows)
+        return result
 
 
 def _check(ladder: Sequence[float] | None, kinds: Sequence[str], width: float | None) -> None:

@@ -7,6 +7,7 @@ affair.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import importlib.metadata
 import io
@@ -15,21 +16,22 @@ import logging
 import platform
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from infobound import distributed
-from infobound.errors import InputError
+from infobound import distributed, locks
+from infobound.errors import FaultWarning, InputError
 from infobound.files import (
     damaged,
     digest,
     read_arrays,
     read_header,
     same_arrays,
+    sweep,
     unwritable,
     write_arrays,
     write_atomic,
@@ -97,6 +99,8 @@ class Run:
     ) -> Run:
         """Make the directory, write the rows and, last, `run.json`: with it the run exists.
 
+        The caller holds the directory (`locks`).
+
         Raises:
             InputError: there is a run already, the folder holds other files, or it cannot be made.
         """
@@ -109,7 +113,8 @@ class Run:
     def _begin(self, rows: Mapping[str, np.ndarray] | None, overwrite: bool) -> None:
         """The directory with nothing in it but what a run begins with."""
         path = self.path
-        if path.is_dir() and any(path.iterdir()):
+        here = [e for e in path.iterdir() if e.name != locks.NAME] if path.is_dir() else []
+        if here:
             if (path / "run.json").is_file():
                 found = self.open(path)  # a foreign run.json is no run: say so and delete nothing
                 if distributed.restarted() and found.record == self.record and found._holds(rows):
@@ -119,7 +124,7 @@ class Run:
                         f"Expected a new directory for the run; {path} holds one already. Continue "
                         f"it with `infobound resume {path}`, name another one, or use --overwrite."
                     )
-            elif not all(any(file.match(p) for p in BEGUN) for file in path.iterdir()):
+            elif not all(any(file.match(p) for p in BEGUN) for file in here):
                 raise InputError(
                     f"Expected a new or empty directory for the run; {path} holds other files. "
                     "Name another directory."
@@ -168,10 +173,16 @@ class Run:
         """Whether the run has its result."""
         return (self.path / "result.json").is_file()
 
-    def write_bytes(self, name: str, data: bytes) -> None:
+    def sweep(self) -> None:
+        """Remove what killed processes left half written; the caller holds the directory."""
+        if distributed.is_first():
+            sweep(self.path)
+
+    def write_bytes(self, name: str, data: bytes, *, previous: str | None = None) -> None:
         """One file of the run, atomically; of several ranks the first writes."""
         if distributed.is_first():
-            write_atomic(self.path / name, data)
+            old = None if previous is None else self.path / previous
+            write_atomic(self.path / name, data, previous=old)
 
     def write_json(self, name: str, value: Any) -> None:
         """A JSON file of the run, atomically; floats round-trip."""
@@ -206,27 +217,55 @@ class Run:
             raise self._unreadable(path.name, error) from error
 
     def save_checkpoint(self, name: str, tensors: Mapping[str, Tensor], meta: Mapping) -> None:
-        """Tensors and a JSON-able `meta` as one file, `checkpoint-<name>.safetensors`."""
+        """Tensors and a JSON-able `meta` as one file, `checkpoint-<name>.safetensors`.
+
+        The one before stays as `checkpoint-<name>.previous.safetensors`.
+        """
         from safetensors.torch import save
 
         whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
         text = json.dumps(meta)
         checksum = digest(save(whole) + text.encode())
         data = save(whole, metadata={"meta": text, "digest": checksum})
-        self.write_bytes(f"checkpoint-{name}.safetensors", data)
+        file, previous = self._checkpoints(name)
+        self.write_bytes(file.name, data, previous=previous.name)
 
     def load_checkpoint(self, name: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The inverse of `save_checkpoint`; None where there is none.
 
+        Where the last one is damaged or gone it is the one before, with a `FaultWarning`.
+
         Raises:
-            InputError: the file is truncated, damaged or something else.
+            InputError: a file is truncated, damaged or something else, and so is the one before.
         """
+        file, previous = self._checkpoints(name)
+        if file.exists():
+            try:
+                return self._checkpoint(file)
+            except InputError:
+                if not previous.exists():
+                    raise
+        elif not previous.exists():
+            return None
+        found = self._checkpoint(previous)
+        warnings.warn(
+            f"{file} is damaged or gone; the one before it is used, and what came after that is "
+            "computed again.",
+            FaultWarning,
+            stacklevel=2,
+        )
+        return found
+
+    def _checkpoints(self, name: str) -> tuple[Path, Path]:
+        """Where a checkpoint is, and the one before it."""
+        stem = self.path / f"checkpoint-{name}"
+        return Path(f"{stem}.safetensors"), Path(f"{stem}.previous.safetensors")
+
+    def _checkpoint(self, file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What is in one checkpoint file."""
         from safetensors import SafetensorError
         from safetensors.torch import load, save
 
-        file = self.path / f"checkpoint-{name}.safetensors"
-        if not file.exists():
-            return None
         data = self._read(file.name)
         try:
             tensors, metadata = load(data), read_header(file)[1]["__metadata__"]
@@ -250,11 +289,6 @@ class Run:
             table.writerow(["" if value != value else repr(value) for value in map(_plain, values)])
         self.write_bytes("metrics.csv", text.getvalue().encode())
 
-    def read_metrics(self) -> list[dict[str, float]]:
-        """The inverse of `write_metrics`."""
-        table = csv.DictReader(io.StringIO(self._read("metrics.csv").decode()))
-        return [{k: float(v) if v else float("nan") for k, v in row.items()} for row in table]
-
     def tensorboard(self, name: str, *, purge_step: int) -> Events | None:
         """A writer of TensorBoard events for one fit; events from `purge_step` on are dropped.
 
@@ -262,7 +296,12 @@ class Run:
         """
         if not distributed.is_first():
             return None
-        return Events(self.path / "tensorboard" / name, purge_step)
+        folder = self.path / "tensorboard"
+        try:
+            folder.mkdir(exist_ok=True)  # not its parents: a run that is gone is not made anew
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        return Events(folder / name, purge_step)
 
     def _read(self, name: str) -> bytes:
         try:
@@ -284,15 +323,15 @@ class Events:
         logging.getLogger("tensorboard").setLevel(logging.ERROR)
         from torch.utils.tensorboard import SummaryWriter
 
-        try:
+        self.folder = folder
+        with self._writing():
             self.writer = SummaryWriter(str(folder), purge_step=purge_step or None)
-        except OSError as error:
-            raise unwritable(folder, error) from error
 
     def scalars(self, step: int, **values: float) -> None:
         """One value per name at a step."""
-        for name, value in values.items():
-            self.writer.add_scalar(name, value, step)
+        with self._writing():
+            for name, value in values.items():
+                self.writer.add_scalar(name, value, step)
 
     def graph(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
         """The module's graph, where it can be traced; False where it cannot."""
@@ -309,7 +348,16 @@ class Events:
 
     def close(self) -> None:
         """Write what is left."""
-        self.writer.close()
+        with self._writing():
+            self.writer.close()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What the disk refuses is said as of any file, also if it met a thread of the writer."""
+        try:
+            yield
+        except OSError as error:
+            raise unwritable(self.folder, error) from error
 
 
 def _plain(value: Any) -> Any:

@@ -5,11 +5,14 @@ Results go to standard output, in words or as JSON; messages go to standard erro
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import json
 import os
 import signal
 import sys
+import threading
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +25,7 @@ from infobound.errors import InputError
 __all__ = ["Output", "Session"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+GRACE = 3.0  # seconds in which a training that was asked to stop may save what it has
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +66,16 @@ class Session:
 
     @contextlib.contextmanager
     def training(self, run: Path | None) -> Iterator[dict[str, Any]]:
-        """The bar, and signals: the first Ctrl-C or SIGTERM saves, the second does not wait."""
+        """The bar, and signals: the first Ctrl-C or SIGTERM saves, the second does not wait.
+
+        Nor does the first for longer than `GRACE`: between trainings there is nothing to save, and
+        what is on disk is whole at any moment.
+        """
         from infobound.bars import Bar
 
         self.run = run
         shown = Bar(quiet=self.output.quiet or not self.speaks, units=self.output.units)
-        with self._signals(patient=True), shown as bar:
+        with self._signals(patient=True), self._said(), shown as bar:
             yield {"watch": bar, "stop": lambda: bool(self.asked)}
 
     @contextlib.contextmanager
@@ -82,7 +90,8 @@ class Session:
                 "Leave torchrun out: --jobs starts processes, --dask uses a cluster."
             )
         self.run, self.keep = out, "--out"
-        with self._signals(patient=False), StudyBar(quiet=self.output.quiet) as bar:
+        shown = StudyBar(quiet=self.output.quiet)
+        with self._signals(patient=False), self._said(), shown as bar:
             yield bar
 
     def forecasting(self, bar: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -104,10 +113,21 @@ class Session:
 
     @contextlib.contextmanager
     def _signals(self, *, patient: bool) -> Iterator[None]:
-        """Note each signal that asks to stop; the first only where there is no patience."""
+        """Note each signal that asks to stop; with patience the first does not interrupt at once.
+
+        It comes again every `GRACE` seconds until the work has ended: an interrupt can get lost
+        where Python ignores exceptions.
+        """
+        ended = threading.Event()
+
+        def again(number: int) -> None:
+            while not ended.wait(GRACE):
+                _thread.interrupt_main(signal.Signals(number))
 
         def ask(number: int, frame: object) -> None:
             self.asked.append(number)
+            if len(self.asked) == 1:
+                threading.Thread(target=again, args=(number,), daemon=True).start()
             if len(self.asked) > 1 or not patient:
                 raise KeyboardInterrupt
 
@@ -115,8 +135,27 @@ class Session:
         try:
             yield
         finally:
+            ended.set()
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def _said(self) -> Iterator[None]:
+        """Faults that stop nothing are said in a sentence."""
+        from infobound.errors import FaultWarning
+
+        with warnings.catch_warnings():
+            otherwise = warnings.showwarning
+
+            def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+                if not issubclass(category, FaultWarning):
+                    otherwise(message, category, *rest)
+                elif self.speaks:
+                    print(f"infobound: {message}", file=sys.stderr)
+
+            warnings.showwarning = show  # type: ignore[assignment]
+            warnings.simplefilter("always", FaultWarning)
+            yield
 
     def show(self, result: Any, printer: Callable[..., None], **words: str) -> None:
         """A result, as JSON or in words."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from infobound import cells, files, fitting, plots, study_plots, train
+from infobound import cells, files, fitting, locks, plots, study_plots, train
 from infobound import summaries as tables
 from infobound.cells import Progress, Study
 from infobound.config import Config
@@ -81,9 +81,9 @@ def study(
         watch: called with a `Progress` after each cell.
 
     Raises:
-        InputError: something unknown or missing, found before anything runs; or cells in `out`
-            that were computed with other settings or by another version; or a cluster that is
-            lost midway (what is done stays on disk).
+        InputError: something unknown or missing, found before anything runs; cells in `out`
+            that were computed with other settings or by another version; another process there;
+            or a cluster that is lost midway (what is done stays on disk).
 
     Example:
         >>> import tempfile
@@ -101,21 +101,22 @@ def study(
     labelled = chosen(suite, tasks, files)
     if not sizes or min(sizes) < 1:
         raise InputError(f"Expected sizes of one row or more; got {list(sizes)}.")
-    found = cells.over(
-        suite,
-        [(*entry, n) for n in dict.fromkeys(sizes) for entry in labelled],
-        settings,
-        out=path,
-        seeds=seeds,
-        first_seed=base.seed,
-        order=[*VARIANTS, *PEERS],
-        where=where,
-        jobs=jobs,
-        dask=dask,
-        overwrite=overwrite,
-        watch=watch,
-    )
-    _draw(found)
+    with locks.held(path):
+        found = cells.over(
+            suite,
+            [(*entry, n) for n in dict.fromkeys(sizes) for entry in labelled],
+            settings,
+            out=path,
+            seeds=seeds,
+            first_seed=base.seed,
+            order=[*VARIANTS, *PEERS],
+            where=where,
+            jobs=jobs,
+            dask=dask,
+            overwrite=overwrite,
+            watch=watch,
+        )
+        _draw(found)
     return found
 
 
