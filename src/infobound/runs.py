@@ -346,6 +346,11 @@ class Events:
             return False
         return True
 
+    def flush(self) -> None:
+        """Write what is waiting."""
+        with self._writing():
+            self.writer.flush()
+
     def close(self) -> None:
         """Write what is left."""
         with self._writing():

@@ -141,10 +141,21 @@ class Session:
 
     @contextlib.contextmanager
     def _said(self) -> Iterator[None]:
-        """Faults that stop nothing are said in a sentence."""
+        """Faults that stop nothing are said in a sentence.
+
+        A thread that the disk refuses (TensorBoard's) says nothing: what uses it raises the same.
+        """
         from infobound.errors import FaultWarning
 
-        with warnings.catch_warnings():
+        died = threading.excepthook
+
+        def quietly(what: threading.ExceptHookArgs) -> None:
+            if not isinstance(what.exc_value, OSError):
+                died(what)
+
+        threading.excepthook = quietly
+        with warnings.catch_warnings(), contextlib.ExitStack() as stack:
+            stack.callback(setattr, threading, "excepthook", died)
             otherwise = warnings.showwarning
 
             def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:

@@ -191,6 +191,8 @@ def fit(
         halt = asked and distributed.any_says(stop is not None and stop())
         due = state.step % config.checkpoint_every == 0 and state.step > 0
         if run is not None and (state.finished or halt or due):
+            if writer is not None:  # what lies before a checkpoint is not written again
+                writer.flush()
             checkpoints.save(run, name, critic, optimiser, generator, state)
         if state.finished or halt:
             break

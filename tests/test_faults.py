@@ -1,0 +1,384 @@
+"""Crashes, full disks, damaged files, second processes: nothing recorded is lost or misread."""
+
+import dataclasses
+import errno
+import importlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from infobound import cells, estimates, experiments, files, locks, plots, rehearsal, study
+from infobound.cli import main
+from infobound.errors import FaultWarning, InputError
+from infobound.runs import Run
+from infobound.session import Output, Session
+
+X, NOISE = np.random.default_rng(0).normal(size=(2, 120, 2))
+SMALL = {"n_iters": 40, "eval_every": 10, "checkpoint_every": 10, "folds": 2, "hidden_dim": 8}
+SMALL |= {"base": "none", "certify": False, "patience": 0}
+BUSY = "import sys; from infobound import locks; h = locks.held(sys.argv[1]); h.__enter__()"
+BUSY += "; print('held', flush=True); sys.stdin.read()"
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    monkeypatch.setattr(plots, "render", lambda figure, kind: kind.encode())
+
+
+PLAN = {
+    "sizes": [60],
+    "seeds": 1,
+    "jobs": 1,
+    "estimators": ["gaussian"],
+    "tasks": ["*gaussian (mi = 2.0)"],
+}
+
+
+def estimate(run, **hooks):
+    return estimates.estimate(X, X + NOISE, run=run, **SMALL, **hooks)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An estimate that nothing disturbs, and its run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "render", lambda figure, kind: kind.encode())
+        run = tmp_path_factory.mktemp("whole") / "run"
+        return estimate(run), run
+
+
+def stopping(run, *, after):
+    """The estimate, asked to stop when it has been asked so many times."""
+    count = iter(range(after))
+    with pytest.raises(KeyboardInterrupt):
+        estimate(run, stop=lambda: next(count, None) is None)
+
+
+def listing(folder):
+    return {str(p.relative_to(folder)): p.is_file() and p.read_bytes() for p in folder.rglob("*")}
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory):
+    """A directory that another process holds, and that process."""
+    folder = tmp_path_factory.mktemp("busy") / "out"
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        [sys.executable, "-c", BUSY, folder], stdin=pipe, stdout=pipe, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    yield folder, process
+    process.kill()
+    process.communicate()
+
+
+def test_a_second_process_is_refused_and_changes_nothing(busy, whole, capsys):
+    folder, process = busy
+    for file in whole[1].glob("*.*"):
+        shutil.copy(file, folder)
+    before = listing(folder)
+    normal = {"estimator": "gaussian", "seeds": 1, "jobs": 1}
+    for work in (
+        lambda: estimate(folder, overwrite=True),
+        lambda: experiments.reproduce(run=folder, overwrite=True),
+        lambda: experiments.demo(run=folder, overwrite=True),
+        lambda: experiments.resume(folder),
+        lambda: study.study("staircase", out=folder, overwrite=True),
+        lambda: rehearsal.rehearse(X, X, out=folder, overwrite=True, **normal),
+    ):
+        with pytest.raises(InputError, match=f"free; process {process.pid} on .*since 20"):
+            work()
+    with pytest.raises(SystemExit) as stopped:
+        main(["resume", str(folder)])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert listing(folder) == before
+
+
+def test_a_lock_goes_with_its_holder_however_that_ends(busy):
+    folder, process = busy
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert (folder / locks.NAME).exists()  # what is left of it is in nobody's way
+    with locks.held(folder):
+        with pytest.raises(InputError, match=f"process {os.getpid()} on"), locks.held(folder):
+            pass
+        assert (folder / locks.NAME).exists()
+    assert not (folder / locks.NAME).exists()
+
+
+def test_a_lock_leaves_no_trace_where_nothing_was_made(tmp_path):
+    with locks.held(tmp_path / "a" / "b"):
+        pass
+    with locks.held(None):
+        pass
+    assert listing(tmp_path) == {}
+    (tmp_path / "thesis.tex").write_text("years")
+    for refused in (estimate, lambda out: study.study("staircase", out=out)):
+        with pytest.raises(InputError, match="other files"):
+            refused(tmp_path)
+    assert listing(tmp_path) == {"thesis.tex": b"years"}
+
+
+def test_a_lock_left_by_a_crash_is_no_other_file(tmp_path, whole):
+    for name in ("run", "out"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / locks.NAME).write_text("not even JSON")
+    assert estimate(tmp_path / "run") == whole[0]
+    assert not study.study("staircase", out=tmp_path / "out", **PLAN).failures
+    assert locks.NAME not in {p.name for p in tmp_path.rglob("*")}
+
+
+def test_of_several_ranks_the_first_holds_for_all(tmp_path, monkeypatch):
+    with locks.held(tmp_path):
+        monkeypatch.setattr(locks.distributed, "by_first", lambda action: None)  # as on the others
+        with locks.held(tmp_path):
+            pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, number):
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.warns(FaultWarning, match="without locks"), locks.held(tmp_path):
+        pass
+    assert listing(tmp_path) == {}
+
+
+TENSORS = {"weights": torch.arange(6.0).view(2, 3), "empty": torch.zeros(0, 4)}
+
+
+def test_a_last_write_cut_anywhere_gives_the_one_before_it(tmp_path):
+    run = Run.create(tmp_path / "run", record={})
+    for step in (1, 2):
+        run.save_checkpoint("fit", {k: v * step for k, v in TENSORS.items()}, {"step": step})
+    file, previous = run._checkpoints("fit")
+    new, old = file.read_bytes(), previous.read_bytes()
+    for length in range(len(new)):
+        file.write_bytes(new[:length])
+        with pytest.warns(FaultWarning, match="the one before"):
+            tensors, meta = run.load_checkpoint("fit")
+        assert (meta["step"], tensors["weights"][1, 2]) == (1, 5)
+        previous.write_bytes(old[: length % len(old)])
+        with pytest.raises(InputError, match="truncated"):
+            run.load_checkpoint("fit")
+        previous.write_bytes(old)
+    file.write_bytes(new)
+    assert run.load_checkpoint("fit")[1]["step"] == 2
+    file.unlink()  # a crash between the two renames
+    with pytest.warns(FaultWarning, match="damaged or gone"):
+        assert run.load_checkpoint("fit")[1]["step"] == 1
+
+
+def test_other_files_cut_anywhere_are_whole_or_an_error(tmp_path):
+    run = Run.create(tmp_path / "run", record={"kind": "x"}, rows={"x": X[:9]})
+    run.write_json("result.json", {"mi": 0.5, "findings": ["capped"]})
+    (tmp_path / "cells").mkdir()
+    cell = cells.Row("suite", "group", "task", "default", 100, 0, 0.5, 0.0)
+    row = {"identity": {"rows": "drawn"}, "row": dataclasses.asdict(cell)}
+    (tmp_path / "cells" / "a.json").write_text(json.dumps(row))
+    for file, read in (
+        (run.path / "rows.safetensors", lambda: run.load_rows("rows")["x"].tobytes()),
+        (run.path / "run.json", lambda: Run.open(run.path).record),
+        (run.path / "result.json", lambda: run.read_json("result.json")),
+        (tmp_path / "cells" / "a.json", lambda: cells._stored(tmp_path)),
+    ):
+        whole, expected = file.read_bytes(), read()
+        for length in range(len(whole)):
+            file.write_bytes(whole[:length])
+            try:
+                found = read()
+            except InputError:
+                continue
+            assert found == expected
+        file.write_bytes(whole)
+
+
+def test_a_damaged_checkpoint_costs_an_interval_and_is_said(tmp_path, whole, capsys):
+    run = tmp_path / "run"
+    stopping(run, after=35)
+    file = run / "checkpoint-fold-1.safetensors"
+    file.write_bytes(file.read_bytes()[:-9])
+    main(["resume", str(run), "--quiet", "--json"])
+    said = capsys.readouterr()
+    assert said.err.startswith(f"infobound: {file} is damaged or gone; the one before it is used")
+    assert estimates.Estimate.from_dict(
+        {k: v for k, v in json.loads(said.out).items() if k != "unit"}
+    ) == whole[0]  # fmt: skip
+
+
+def test_a_study_whose_label_is_damaged_keeps_its_cells(tmp_path):
+    study.study("staircase", out=tmp_path, **PLAN)
+    before = {p.name: p.read_bytes() for p in (tmp_path / "cells").iterdir()}
+    (tmp_path / "study.json").write_bytes((tmp_path / "study.json").read_bytes()[:40])
+    (tmp_path / "cells" / ".a.json.123.tmp").write_text("half")
+    study.study("staircase", out=tmp_path, **PLAN)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "cells").iterdir()} == before
+
+
+FULL = [
+    *("rows.safetensors", "run.json", "checkpoint-fold-1.safetensors", "metrics.csv"),
+    *("checkpoint-fold-2.safetensors", "estimate.png", "estimate.svg", "curve.png", "curve.svg"),
+    "result.json",
+]
+
+
+class Full:
+    """A file on a disk without room."""
+
+    def __init__(self, *words):
+        self.file = open(*words)  # noqa: SIM115
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def write(self, data):
+        self.file.write(bytes(data)[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("at", ["write", "fsync", "rename"])
+def test_a_full_disk_is_said_and_loses_nothing(tmp_path, whole, monkeypatch, at):
+    run, replace, fsync = tmp_path / "run", os.replace, os.fsync
+    victims = iter(FULL)
+    state = {"victim": "", "open": ""}
+
+    def opened(path, mode):
+        name = Path(path).name.removeprefix(".").removesuffix(f".{os.getpid()}.tmp")
+        state["open"] = name if mode == "wb" else ""
+        return (Full if (at, name) == ("write", state["victim"]) else open)(path, mode)
+
+    def full(real):
+        def call(*words):
+            if state["open"] == state["victim"]:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(*words)
+
+        return call
+
+    monkeypatch.setattr(files, "open", opened, raising=False)
+    if at != "write":
+        name, real = {"fsync": ("fsync", fsync), "rename": ("replace", replace)}[at]
+        monkeypatch.setattr(files.os, name, full(real))
+    for state["victim"] in victims:
+        begun = (run / "run.json").exists()
+        with pytest.raises(InputError, match=rf"{state['victim']}; it cannot .*No space left"):
+            experiments.resume(run) if begun else estimate(run)
+        assert not list(run.glob(".*"))  # neither a temporary file nor the lock
+    state["victim"] = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FaultWarning)
+        assert experiments.resume(run) == whole[0]
+
+
+def test_a_file_size_limit_of_the_kernel_is_said(tmp_path, whole):
+    resource = pytest.importorskip("resource")
+    run = tmp_path / "run"
+    np.savez(tmp_path / "rows.npz", x=X, y=X + NOISE)
+    flags = [f"--{k.replace('_', '-')}={v}" for k, v in SMALL.items() if k != "certify"]
+    words = ["estimate", tmp_path / "rows.npz", "--x", "x", "--y", "y", "--run", run, *flags]
+    done = subprocess.run(
+        [sys.executable, "-m", "infobound", *map(str, words), "--no-certify"],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)),
+    )
+    assert done.returncode == 2, done.stderr
+    assert "it cannot be written (File too large)" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(run.glob(".*"))
+    if (run / "run.json").exists():
+        found = dataclasses.replace(experiments.resume(run), notes=whole[0].notes)
+        assert found.mi == pytest.approx(whole[0].mi)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's
+def test_a_directory_that_vanishes_is_said_and_not_made_anew(tmp_path):
+    run = tmp_path / "run"
+
+    def vanish(progress):
+        if progress.name == "fold-2" and run.exists():
+            shutil.rmtree(run)
+
+    with pytest.raises(InputError, match=r"it cannot be written \(No such file or directory\)"):
+        estimate(run, watch=vanish)
+    assert not run.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write all")
+def test_a_directory_that_becomes_read_only_is_said(tmp_path):
+    run = tmp_path / "run"
+    try:
+        with pytest.raises(InputError, match=r"it cannot be written \(Permission denied\)"):
+            estimate(run, watch=lambda progress: run.chmod(0o500))
+    finally:
+        run.chmod(0o700)
+    assert experiments.resume(run).n == len(X)
+
+
+def test_no_decision_depends_on_the_clock(tmp_path, whole, monkeypatch):
+    backwards = iter(range(2_000_000_000, 0, -1000))
+    monkeypatch.setattr(time, "time", lambda: float(next(backwards)))
+    stopping(tmp_path / "run", after=25)
+    for file in tmp_path.rglob("*"):
+        os.utime(file, (next(backwards),) * 2)
+    assert experiments.resume(tmp_path / "run") == whole[0]
+
+
+def test_a_signal_waits_for_training_and_for_nothing_else(monkeypatch):
+    monkeypatch.setattr("infobound.session.GRACE", 0.2)
+    session = Session(Output(quiet=True))
+    with session.training(None) as hooks:
+        signal.raise_signal(signal.SIGTERM)  # noted, and no more
+        assert hooks["stop"]()
+    before = signal.getsignal(signal.SIGTERM)
+    session, reached = Session(Output(quiet=True)), []
+
+    def closed_forms():  # nobody asks `stop` there
+        with session.training(None):
+            signal.raise_signal(signal.SIGTERM)
+            reached.append("noted")
+            for _ in range(500):
+                time.sleep(0.02)
+            reached.append("done")
+
+    with pytest.raises(KeyboardInterrupt):
+        closed_forms()
+    assert reached == ["noted"]
+    assert set(session.asked) == {signal.SIGTERM}
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.distributed
+@pytest.mark.skipif(os.name != "posix", reason="kills groups of processes")
+def test_killed_processes_lose_nothing_and_leave_nothing(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    threads = torch.get_num_threads()
+    words = ["--kills=3", "--rows=120", "--phases", "study", "training", "--threads=1"]
+    importlib.import_module("kills").main([*words, "--json", str(tmp_path / "kills.json")])
+    torch.set_num_threads(threads)
+    rows = json.loads((tmp_path / "kills.json").read_text())["rows"]
+    assert [row["kills"] for row in rows] == [2, 1]
+    for row in rows:
+        assert row["equal"] == row["resumed"] == row["chains"] > 0
+        assert row["lost"] == row["left"] == row["orphans"] == 0
