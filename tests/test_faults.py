@@ -369,6 +369,42 @@ def test_a_signal_waits_for_training_and_for_nothing_else(monkeypatch):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+PEER = """
+import sys
+from infobound import peers
+peers._elsewhere(sys.executable, "import time; open(sys.argv[1], 'w').close(); time.sleep(99)",
+    sys.argv[1])
+"""
+
+
+CELLS = """
+import sys, time
+from infobound import cells, config
+class Slow:
+    def sample(self, n, generator):
+        open(self.begun, "w").close()
+        time.sleep(99)
+task = Slow()
+task.begun = sys.argv[1]
+how = {k: v for k, v in config.Config(estimator="gaussian").as_dict().items() if k != "seed"}
+plan = [(f"slow-{k}", task, (0.0, 0.0), 9) for k in range(2)]
+cells.over("slow", plan, {"own": how}, out=sys.argv[1] + "-out", seeds=1, first_seed=0, jobs=2)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="looks for groups of processes")
+@pytest.mark.parametrize("script", [PEER, CELLS], ids=["peer", "cells"])
+def test_children_end_with_the_process_that_was_killed(tmp_path, monkeypatch, script):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    kills = importlib.import_module("kills")
+    words = [sys.executable, "-c", script, tmp_path / "begun"]
+    process = subprocess.Popen(words, start_new_session=True)
+    assert kills.until((tmp_path / "begun").exists, 60)
+    process.kill()
+    process.wait()
+    assert kills.until(lambda: not kills.living(process.pid), 20)
+
+
 @pytest.mark.distributed
 @pytest.mark.skipif(os.name != "posix", reason="kills groups of processes")
 def test_killed_processes_lose_nothing_and_leave_nothing(tmp_path, monkeypatch):

@@ -283,8 +283,9 @@ def _computed(cells: list[_Cell], jobs: int) -> Iterator[Row]:
 
     with joblib.parallel_config("loky", inner_max_num_threads=1):
         parallel = joblib.Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
+    parent = os.getpid()
     try:
-        yield from parallel(joblib.delayed(_compute_elsewhere)(cell) for cell in cells)
+        yield from parallel(joblib.delayed(_compute_elsewhere)(cell, parent) for cell in cells)
     except BrokenProcessPool as error:
         raise InputError(
             f"Expected the study's processes to live; one was ended ({type(error).__name__}), for "
@@ -327,10 +328,10 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _compute_elsewhere(cell: _Cell) -> Row:
+def _compute_elsewhere(cell: _Cell, parent: int) -> Row:
     """`_compute` in a process of its own, where Ctrl-C is the parent's affair."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _end_with_parent(os.getppid())
+    _end_with_parent(parent)
     torch.set_num_threads(1)
     return _compute(cell)
 
@@ -339,7 +340,8 @@ def _compute_elsewhere(cell: _Cell) -> Row:
 def _end_with_parent(parent: int) -> None:
     """End this process soon after its parent, which may be killed without a word (not on Windows).
 
-    joblib's processes otherwise finish their cell first, which may take an hour.
+    joblib's processes would finish their cell first. That the parent says who it is, and is not
+    asked for here, makes it right also where it is gone before this begins.
     """
 
     def watch() -> None:

@@ -152,7 +152,7 @@ def unwritable(path: Path, error: OSError) -> InputError:
     """What to say of a file that cannot be written."""
     return InputError(
         f"Expected to write {path}; it cannot be written ({error.strerror or error}). Name a "
-        "directory that exists, is yours and has room."
+        "directory that exists, is yours and has room. What was written before is whole."
     )
 
 

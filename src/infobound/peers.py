@@ -181,6 +181,12 @@ with open("value.json", "w") as file:
 """
 
 
+ENDS = """
+import os, sys, threading
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()
+"""  # what it reads from closes when the process that asked ends, however that happens
+
+
 def _elsewhere(
     python: str | Path, script: str, *words: str, rows: dict[str, np.ndarray] | None = None
 ) -> dict:
@@ -193,9 +199,11 @@ def _elsewhere(
     with tempfile.TemporaryDirectory() as folder:
         if rows is not None:
             np.savez(Path(folder) / "rows.npz", **rows)  # type: ignore[arg-type]
+        reading, writing = os.pipe()
         try:
             done = subprocess.run(
-                [str(python), "-I", "-c", script, *words],  # -I: nothing from here leaks in
+                [str(python), "-I", "-c", ENDS + script, *words],  # -I: nothing leaks in
+                stdin=reading,
                 cwd=folder,
                 env=environment,
                 capture_output=True,
@@ -204,6 +212,9 @@ def _elsewhere(
             )
         except subprocess.TimeoutExpired as error:
             raise PeerError(f"no answer after {LIMIT:,} s") from error
+        finally:
+            os.close(reading)
+            os.close(writing)
         if done.returncode:
             said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
             raise PeerError(said[-1])

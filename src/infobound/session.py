@@ -154,8 +154,7 @@ class Session:
                 died(what)
 
         threading.excepthook = quietly
-        with warnings.catch_warnings(), contextlib.ExitStack() as stack:
-            stack.callback(setattr, threading, "excepthook", died)
+        with warnings.catch_warnings():
             otherwise = warnings.showwarning
 
             def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
@@ -166,7 +165,10 @@ class Session:
 
             warnings.showwarning = show  # type: ignore[assignment]
             warnings.simplefilter("always", FaultWarning)
-            yield
+            try:
+                yield
+            finally:
+                threading.excepthook = died
 
     def show(self, result: Any, printer: Callable[..., None], **words: str) -> None:
         """A result, as JSON or in words."""
