@@ -322,6 +322,8 @@ def test_a_directory_that_vanishes_is_said_and_not_made_anew(tmp_path):
 
     with pytest.raises(InputError, match=r"it cannot be written \(No such file or directory\)"):
         estimate(run, watch=vanish)
+    with pytest.raises(InputError, match="No such file"):  # between two fits
+        Run(run, {}).tensorboard("fit", purge_step=0)
     assert not run.exists()
 
 
