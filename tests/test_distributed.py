@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+import on_ranks
 import pytest
-import ranks
 import torch
 from safetensors.torch import load_file
 
 from infobound import distributed, files, scoring
-from infobound.errors import InputError, Lost
+from infobound.errors import InputError, LostRank
 from infobound.runs import Run
 from infobound.session import Output, Session
 
@@ -75,8 +75,8 @@ def done(process):
 def test_values_gradients_terms_and_training_are_those_of_one_process(torchrun, tmp_path):
     processes = {}
     for count in (2, 3):
-        processes[count] = torchrun(count, Path(ranks.__file__), tmp_path / str(count))
-    alone = ranks.everything()
+        processes[count] = torchrun(count, Path(on_ranks.__file__), tmp_path / str(count))
+    alone = on_ranks.everything()
     for count, process in processes.items():
         assert process.wait(timeout=120) == 0, process.stderr.read()
         found = load_file(tmp_path / str(count))
@@ -172,7 +172,7 @@ def test_silence_of_the_engine_is_a_sentence(monkeypatch):
             raise RuntimeError("Connection closed by peer [127.0.0.1]:1")
 
     monkeypatch.setattr(distributed, "_engine", Engine)
-    with pytest.raises(Lost, match="closed by peer"):
+    with pytest.raises(LostRank, match="closed by peer"):
         distributed.add(torch.ones(1))
 
 

@@ -313,6 +313,7 @@ def test_a_file_size_limit_of_the_kernel_is_said(tmp_path, whole):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_directory_that_vanishes_is_said_and_not_made_anew(tmp_path):
     run = tmp_path / "run"
 

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "src" / "infobound"
 
 FLOORS = {
     -4: ("errors",),
-    -3: ("distributed", "places", "shards", "storage"),
+    -3: ("distributed", "places", "processes", "shards", "storage"),
     -2: ("files",),
     -1: ("config", "encoding", "joints", "locks", "pairs", "sums"),
     0: (

@@ -15,7 +15,6 @@ import math
 import os
 import re
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,13 +29,13 @@ from infobound.config import Config
 from infobound.errors import InputError
 from infobound.peers import PeerError, Unsuitable, Where
 from infobound.peers import estimate as estimate_by_peer
+from infobound.processes import end_with_parent, one_thread
 from infobound.samples import portable, sample, stable_hash
 from infobound.summaries import Row, Summary
 
 __all__ = ["Planned", "Progress", "Study", "over", "ready"]
 
 FORMAT = "infobound-study"
-WATCHED = 0.5  # seconds between two looks whether the parent lives
 FILES = ["study.json", "study.csv", "study.parquet", "summary.md", "rehearse.json"]
 FILES += [f"{name}.{kind}" for name in ("truth", "error", "rehearsal") for kind in ("png", "svg")]
 
@@ -275,7 +274,7 @@ def _agree(cells: list[_Cell], stored: Mapping[str, tuple[dict[str, Any], Row]])
 def _computed(cells: list[_Cell], jobs: int) -> Iterator[Row]:
     """The cells' rows as they come, each written before."""
     if jobs == 1 or len(cells) < 2:
-        with _one_thread():
+        with one_thread():
             yield from map(_compute, cells)
         return
     import joblib
@@ -309,47 +308,16 @@ def _packed(cell: _Cell) -> _Cell:
 
 
 def _row_on_one_thread(cell: _Cell) -> Row:
-    with _one_thread():
+    with one_thread():
         return _row(cell)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch, BLAS and OpenMP on one thread each, as in processes of joblib's: to the same bits."""
-    import sklearn.mixture  # noqa: F401 - a limit reaches only what is loaded
-    from threadpoolctl import threadpool_limits
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _compute_elsewhere(cell: _Cell, parent: int) -> Row:
     """`_compute` in a process of its own, where Ctrl-C is the parent's affair."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _end_with_parent(parent)
+    end_with_parent(parent)
     torch.set_num_threads(1)
     return _compute(cell)
-
-
-@functools.cache
-def _end_with_parent(parent: int) -> None:
-    """End this process soon after its parent, which may be killed without a word (not on Windows).
-
-    joblib's processes would finish their cell first. That the parent says who it is, and is not
-    asked for here, makes it right also where it is gone before this begins.
-    """
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(WATCHED)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _compute(cell: _Cell) -> Row:

@@ -12,7 +12,7 @@ import tyro
 
 from infobound import __version__
 from infobound.commands import COMMANDS
-from infobound.errors import InputError, Lost
+from infobound.errors import InputError, LostRank
 from infobound.session import Session
 
 __all__ = ["main"]
@@ -38,13 +38,11 @@ def _main(arguments: list[str]) -> None:
         with session.ranks():
             command(session)
     except InputError as error:
-        if (
-            session.asked
-        ):  # it was meant to end: what a signal to all its processes broke is no fault
+        if session.asked:  # it was to end: what a signal to all its processes broke is no fault
             _interrupted(session)
         if session.output.debug:
             raise
-        if session.speaks or isinstance(error, Lost):
+        if session.speaks or isinstance(error, LostRank):
             print(f"infobound: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
@@ -60,7 +58,8 @@ def _interrupted(session: Session) -> NoReturn:
         message = f"{done} cells are saved in {session.run}; the same command continues."
     else:
         message = f"Nothing was saved; with {session.keep} DIRECTORY it can be continued."
-    print(f"\ninfobound: interrupted. {message}", file=sys.stderr)
+    if session.speaks:
+        print(f"\ninfobound: interrupted. {message}", file=sys.stderr)
     sys.exit(128 + session.asked[-1] if session.asked else 130)
 
 

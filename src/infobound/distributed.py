@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from infobound.errors import InputError, Lost
+from infobound.errors import InputError, LostRank
 
 __all__ = [
     *("add", "add_gradients", "any_says", "by_first", "exchanged", "is_first", "own", "ranks"),
@@ -64,7 +64,7 @@ def world() -> Iterator[None]:
     left as it is.
 
     Raises:
-        Lost: the ranks do not find each other, or one ends before the others.
+        LostRank: the ranks do not find each other, or one ends before the others.
 
     Source: Li et al. 2020, https://arxiv.org/abs/2006.15704 (PyTorch Distributed).
 
@@ -276,7 +276,7 @@ def _answered() -> Iterator[None]:
         yield
     except RuntimeError as error:  # gloo's and nccl's
         first = str(error).strip().splitlines()[0]
-        raise Lost(
+        raise LostRank(
             f"Expected an answer from all {os.environ.get('WORLD_SIZE')} ranks; one has ended, or "
             f"was silent for {PATIENCE} seconds ({first}). Start the same command again; with "
             "--run DIRECTORY it goes on from the last checkpoint, and by itself under "

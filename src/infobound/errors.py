@@ -11,7 +11,7 @@ class InputError(ValueError):
     """Something in the caller's input, settings or files that the caller can mend."""
 
 
-class Lost(InputError):
+class LostRank(InputError):
     """A rank has not answered. All others say so, for the first of them may be the dead one."""
 
 

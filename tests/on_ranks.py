@@ -1,6 +1,6 @@
 """What bounds say of all pairs, and how it is said to change; run alone or by several ranks.
 
-torchrun --nproc-per-node 3 tests/ranks.py FILE
+torchrun --nproc-per-node 3 tests/on_ranks.py FILE
 """
 
 import sys
