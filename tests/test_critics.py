@@ -23,7 +23,7 @@ def concatenated(joint, x, y):
 @pytest.mark.parametrize("layers", [1, 2, 3, 4])
 @pytest.mark.parametrize("block", [1, 3, 100], ids=lambda rows: f"{rows}-rows-a-block")
 def test_joint_equals_the_concatenated_form_in_value_and_gradient(layers, block, monkeypatch):
-    monkeypatch.setattr("infobound.critics.BLOCK", 16 * 9 * block)
+    monkeypatch.setattr("infobound.elu.BLOCK", 16 * 9 * block)
     generator = torch.Generator().manual_seed(0)
     joint = Joint(3, 2, hidden_dim=16, hidden_layers=layers, generator=generator).double()
     x, y = rows(7, 3, 1).requires_grad_(), rows(9, 2, 2).requires_grad_()
@@ -34,6 +34,26 @@ def test_joint_equals_the_concatenated_form_in_value_and_gradient(layers, block,
     gradients = [torch.autograd.grad((scores * weights).sum(), by) for scores in (ours, theirs)]
     for own, other in zip(*gradients, strict=True):
         torch.testing.assert_close(own, other, rtol=0, atol=1e-12)
+
+
+def test_memory_kept_for_the_next_tile_is_not_seen_in_this_one():
+    joint = Joint(3, 2, hidden_dim=16, generator=torch.Generator().manual_seed(0))
+    x, y = rows(7, 3, 1).float(), rows(9, 2, 2).float()
+    with torch.inference_mode():
+        first = joint(x, y)
+    before = first.clone()
+    learnt = joint(x, y)
+    joint(2 * x, y).sum().backward()  # writes to the same memory
+    with torch.no_grad():
+        joint(y.new_ones(5, 3), y)
+    assert torch.equal(first, before)
+    torch.testing.assert_close(learnt.detach(), before, rtol=0, atol=1e-6)
+    own, other = (
+        torch.autograd.grad(s.sum(), list(joint.parameters()))
+        for s in (learnt, concatenated(joint, x, y))
+    )
+    for one, two in zip(own, other, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)
 
 
 def test_joint_in_tiles_equals_joint_at_once(monkeypatch):

@@ -14,8 +14,8 @@ PACKAGE = ROOT / "src" / "infobound"
 FLOORS = {
     -4: ("errors",),
     -3: ("distributed", "places", "processes", "shards", "storage"),
-    -2: ("files",),
-    -1: ("config", "encoding", "joints", "locks", "pairs", "sums"),
+    -2: ("files", "pairs"),
+    -1: ("config", "elu", "encoding", "joints", "locks", "sums"),
     0: (
         *("bounds", "critics", "copulas", "densities", "neighbours", "data", "runs", "plots"),
         *("gaussians", "elliptical", "mixtures", "warps", "channels", "images"),

@@ -9,17 +9,16 @@ can be scored in tiles. What is maximised over the scores is in `bounds`.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from infobound import pairs
 from infobound.config import Config
+from infobound.elu import EluPairs, elu_pairs
 from infobound.errors import InputError
 from infobound.pairs import Critic, Product, Rows
 
@@ -33,9 +32,6 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
 }
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-BLOCK = 1 << 18  # numbers that pairs of a block take in training: 1 MiB, so that they stay in cache
-LOG_2 = math.log(2)
-STEEP = 40.0  # up to which e^(a + b) = e^a e^b is safe in float32, for a and b each
 
 
 def _linear(inputs: int, outputs: int, std: float, generator: torch.Generator | None) -> nn.Linear:
@@ -109,101 +105,9 @@ class Joint(Critic):
         layers = [layer for layer in self.rest if isinstance(layer, nn.Linear)]
         weights = [tensor for layer in layers for tensor in (layer.weight, layer.bias)]
         if torch.is_grad_enabled():
-            scores = _EluPairs.apply(self.precision, a, b, *weights)
+            scores = EluPairs.apply(self.precision, a, b, *weights)
             return scores
-        return _elu_pairs(self.precision, a, b, weights)
-
-
-class _EluPairs(torch.autograd.Function):
-    """`_elu_pairs` with its gradient, which needs no exponential: a layer's slope is its value.
-
-    Blocks of pairs, so that what is soon forgotten stays in the cache; hidden layers are kept from
-    the second on, for the first is made again in less time than it takes to keep it.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, precision: torch.dtype, a: Tensor, b: Tensor, *weights: Tensor) -> Tensor:
-        ctx.precision, ctx.rows = precision, max(1, BLOCK // b.numel())
-        kept: list[list[Tensor]] = [[] for _ in range(0, len(a), ctx.rows)]
-        blocks = zip(a.split(ctx.rows), kept, strict=True)
-        scores = [_elu_pairs(precision, block, b, weights, layers) for block, layers in blocks]
-        ctx.save_for_backward(a, b, *weights, *(layer for layers in kept for layer in layers))
-        return torch.cat(scores)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        """Layer by layer from the last; hidden layers are one too high, which the sums undo."""
-        count = len(ctx.needs_input_grad) - 3
-        a, b, *weights = ctx.saved_tensors[: 2 + count]
-        kept = iter(ctx.saved_tensors[2 + count :])
-        low = ctx.precision is not torch.float32
-        on_a, on_b = torch.empty_like(a), torch.zeros_like(b)
-        totals = [torch.zeros_like(weight) for weight in weights]
-        for block, out, flat in zip(*(t.split(ctx.rows) for t in (a, on_a, slope)), strict=True):
-            hidden = [_first(block, b), *(next(kept) for _ in weights[:-2:2])]
-            flat = flat.reshape(-1, 1)
-            totals[-2] += (flat * hidden[-1]).sum(0)
-            through = hidden[-1].clamp(max=1).mul_(weights[-2]).mul_(flat)
-            for k in range(len(hidden) - 1, 0, -1):
-                weight, on_weight, on_bias = weights[2 * k - 2], *totals[2 * k - 2 : 2 * k]
-                on_bias += through.sum(0)
-                on_weight.addmm_(through.T, hidden[k - 1])
-                with torch.autocast(slope.device.type, ctx.precision, enabled=low):
-                    through = through @ weight
-                through = through.to(slope.dtype).mul_(hidden[k - 1].clamp(max=1))
-            through = through.view(len(block), *b.shape)
-            torch.sum(through, 1, out=out)
-            on_b += through.sum(0)
-        totals[-1] += slope.sum()
-        for on_weight, on_bias in zip(totals[::2], totals[1::2], strict=True):
-            on_weight -= on_bias[:, None]
-        return None, on_a, on_b, *totals
-
-
-def _first(a: Tensor, b: Tensor, spare: Tensor | None = None) -> Tensor:
-    """The first hidden layer of all pairs, (n m, width), one too high.
-
-    ELU(z) + 1 = max(z + 1, min(e^z, 1)); the exponential of a sum a_i + b_j is a product of
-    exponentials, taken once a row.
-    """
-    hidden = torch.add((a + 1).unsqueeze(1), b)
-    if bool(torch.maximum(a.abs().amax(), b.abs().amax()) < STEEP):  # waits for the device
-        e = torch.mul(a.exp().unsqueeze(1), b.exp(), out=spare)
-    else:
-        e = torch.exp(hidden - 1, out=spare)
-    return torch.maximum(hidden, e.clamp_(max=1), out=hidden).view(-1, a.shape[1])
-
-
-def _elu_pairs(
-    precision: torch.dtype,
-    a: Tensor,
-    b: Tensor,
-    weights: Sequence[Tensor],
-    kept: list[Tensor] | None = None,
-) -> Tensor:
-    """A joint ELU network's scores (n, m); hidden layers from the second on are added to `kept`.
-
-    A hidden layer is ELU(z) + 1, whose slope is its own value up to 1; the ones are taken back in
-    the next layer's bias. Layers are computed over log 2: processors take a third of the time for
-    2^z that they take for e^z.
-    """
-    n, m, width = len(a), len(b), a.shape[1]
-    spare = a.new_empty(n, m, width)
-    hidden, spare = _first(a, b, spare), spare.view(-1, width)
-    for weight, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
-        z, e = spare, torch.empty_like(hidden) if kept else hidden  # what is kept stays as it is
-        layer = (bias - weight.sum(1)) / LOG_2, hidden, weight.T / LOG_2
-        if precision is torch.float32:  # or float64, as the rows are
-            torch.addmm(*layer, out=z)
-        else:
-            z.copy_(torch.addmm(*(part.to(precision) for part in layer)))
-        torch.exp2(z, out=e)
-        hidden, spare = e.clamp_(max=1).add_(z.clamp_(min=0), alpha=LOG_2), z
-        if kept is not None:
-            kept.append(hidden)
-    last, bias = weights[-2:]
-    return torch.addmv(bias - last.sum(), hidden, last[0]).view(n, m)
+        return elu_pairs(self.precision, a, b, weights)
 
 
 class Separable(Product):
