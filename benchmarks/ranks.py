@@ -8,7 +8,8 @@ The joint critic, 6 + 6 columns: a training step on --batch rows, and an evaluat
 --rows rows. The model takes one rank's seconds and the measured time of a message: what is shared
 out is divided by the ranks (or by the cores, if these are fewer), the rest is not, and messages
 are added. --plan applies it to machines that are described by four numbers (--flops, --bytes,
---latency, --memory), instead of measured.
+--latency, --fixed) instead of measured; memory is that of weights and rows, without what an encoder
+keeps for its backward pass.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ def plan(options: Any) -> list[list[str]]:
             once = 2 * (options.gpus - 1) / options.gpus  # a sum in a ring passes each byte twice
             talk = messages * options.latency * math.log2(options.gpus)
             sent = once * size / options.bytes
-            seconds = shared / options.gpus + talk + sent
+            seconds = shared / options.gpus + talk + sent + options.fixed
             share = (shared / options.gpus) / seconds
             passes = seconds * options.total / batch / 3600
             # weights, gradient, two moments, average, best; encoded y and its gradient
@@ -195,6 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options_of.add_argument("--flops", type=float, default=50e12, help="a GPU's, each second")
     options_of.add_argument("--bytes", type=float, default=20e9, help="between ranks, a second")
     options_of.add_argument("--latency", type=float, default=20e-6, help="s of a message's hop")
+    options_of.add_argument("--fixed", type=float, default=2e-3, help="s of a step, not shared")
     options = options_of.parse_args(arguments)
     if options.plan:
         headings = ["critic", "global batch", "log K", "ms a step", "of it computing"]
