@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -275,7 +276,8 @@ def _answered() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # gloo's and nccl's
-        first = str(error).strip().splitlines()[0]
+        words = str(error).strip().splitlines()[0]
+        first = re.sub(r"^\[.*?\] ", "", words).split(". ")[0]  # not where in the engine it was
         raise LostRank(
             f"Expected an answer from all {os.environ.get('WORLD_SIZE')} ranks; one has ended, or "
             f"was silent for {PATIENCE} seconds ({first}). Start the same command again; with "
