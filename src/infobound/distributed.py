@@ -29,6 +29,7 @@ __all__ = [
     *("rows_of_all", "same_as_first", "shared_out", "whole", "world"),
 ]
 
+STARTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun sets
 PATIENCE = 45  # seconds that a rank waits for one that may be dead
 
 LONG = datetime.timedelta(hours=1)  # for what the first one writes, or another one fetches
@@ -75,7 +76,8 @@ def world() -> Iterator[None]:
         slice(0, 7, None)
     """
     global _engine, _patient
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or _engine is not None:
+    alone = os.environ.get("WORLD_SIZE", "1") == "1" or not set(STARTED) <= os.environ.keys()
+    if alone or _engine is not None:
         yield
         return
     import torch.distributed as dist
