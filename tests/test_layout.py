@@ -13,8 +13,8 @@ PACKAGE = ROOT / "src" / "infobound"
 
 FLOORS = {
     -4: ("errors",),
-    -3: ("distributed", "places", "processes", "shards", "storage"),
-    -2: ("files", "pairs"),
+    -3: ("places", "processes", "shards", "storage"),
+    -2: ("distributed", "files", "pairs"),
     -1: ("config", "elu", "encoding", "joints", "locks", "sums"),
     0: (
         *("bounds", "critics", "copulas", "densities", "neighbours", "data", "runs", "plots"),

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from infobound.errors import InputError, LostRank
+from infobound.shards import span
 
 __all__ = [
     *("add", "add_gradients", "any_says", "by_first", "exchanged", "is_first", "own", "ranks"),
@@ -117,20 +118,20 @@ def _fresh(store: Any, rank: int, size: int) -> str:
     The first rank offers it; each other one answers with a number of its own, and takes the name
     once the first has repeated that number.
     """
-    own = uuid.uuid4().hex
+    number = uuid.uuid4().hex
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         if rank == 0:
-            store.set("infobound/name", own)
+            store.set("infobound/name", number)
             answers = [store.get(f"infobound/{k}").decode() for k in range(1, size)]
-            if all(answer.startswith(own) for answer in answers):
-                store.set(f"infobound/{own}", " ".join(answers))
-                return own
+            if all(answer.startswith(number) for answer in answers):
+                store.set(f"infobound/{number}", " ".join(answers))
+                return number
         else:
             name = store.get("infobound/name").decode()
-            store.set(f"infobound/{rank}", name + own)
+            store.set(f"infobound/{rank}", name + number)
             key = f"infobound/{name}"
-            if store.check([key]) and name + own in store.get(key).decode().split():
+            if store.check([key]) and name + number in store.get(key).decode().split():
                 return str(name)
         time.sleep(0.02)
     raise RuntimeError("the ranks do not meet")
@@ -143,8 +144,8 @@ def own(n: int) -> slice:
         >>> own(7)
         slice(0, 7, None)
     """
-    rank, size = ranks()
-    return slice(n * rank // size, n * (rank + 1) // size)
+    mine = span(n, *ranks())
+    return slice(mine.start, mine.stop)
 
 
 def rows_of_all(part: Tensor, n: int) -> Tensor:
