@@ -170,7 +170,7 @@ def plan(options: Any) -> list[list[str]]:
             memory = 4.0 * (6 * parameters + 2 * batch * width) + 4 * (1 << 19) * 4
             cells = [name, f"{batch:,}", f"{math.log(batch):.1f}", f"{1e3 * seconds:.2f}"]
             cells += [f"{share:.0%}", f"{size / 2**20:.1f}", f"{memory / 2**30:.2f}"]
-            found.append([*cells, f"{passes:,.1f}"])
+            found.append([*cells, f"{passes:,.2f}"])
     return found
 
 
