@@ -18,6 +18,17 @@ from infobound.train import Config, fit
 KINDS = ("separable", "joint", "module", "base and joint")
 
 
+class Siamese(torch.nn.Module):
+    """One network for both sides, and inner products."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x, y):
+        return self.net(x) @ self.net(y).T
+
+
 def gradients(value, tensors):
     """Of all ranks together; each has its own pairs' part."""
     found = torch.autograd.grad(value, tensors, allow_unused=True)
@@ -51,6 +62,12 @@ def everything():
         sides = tuple(side.detach() for side in rows(31))
         done = fit(module, BOUNDS["infonce"], sides, sides, settings, seed=0)
         keep(f"{kind} trained", *module.state_dict().values(), torch.tensor(done.chosen))
+    scoring.WORTH = 1 << 60  # nothing is: all ranks then drop out alike
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 3))
+    dropping = Siamese(net).double()
+    fit(dropping, BOUNDS["infonce"], sides, sides, settings, seed=0)
+    keep("dropped out", *dropping.state_dict().values())
     blocks = [np.random.default_rng(k).normal(size=(12, 12)) for k in range(4)]
     keep("p-value", torch.tensor(permutation_p(blocks, seed=0), dtype=torch.float64))
     return found

@@ -229,9 +229,10 @@ def _step(
     for group in optimiser.param_groups:
         group["lr"] = config.lr * _rate(state.step, config)
     critic.train()
-    # Dropout draws from the global state; ranks have other rows, and other masks.
-    own_seed = generator.initial_seed() + state.step + (distributed.ranks()[0] << 40)
-    with scoring.seeded(own_seed, place):
+    shared = scoring.is_shared(critic, len(rows), len(rows))
+    # Dropout draws from the global state: where ranks have other rows, they have other masks.
+    other = distributed.ranks()[0] << 40 if shared else 0
+    with scoring.seeded(generator.initial_seed() + state.step + other, place):
         found = scoring.all_pairs(critic, train[0][rows], train[1][rows], bound.aim_reads)
     average = None
     if bound.average is not None:
@@ -242,7 +243,7 @@ def _step(
     objective = bound.aim(found, average)
     optimiser.zero_grad()
     (-objective).backward()
-    if scoring.is_shared(critic, len(rows), len(rows)):
+    if shared:
         distributed.add_gradients(parameters)
     optimiser.step()
     state.step += 1
