@@ -23,6 +23,7 @@ __all__ = [
     "digest",
     "read_arrays",
     "read_header",
+    "same_arrays",
     "sweep",
     "unwritable",
     "write_arrays",
