@@ -29,6 +29,7 @@ from infobound.runs import Run
 __all__ = ["COLUMNS", "Fit", "Interrupted", "Progress", "Rows", "device", "fit", "value"]
 
 Rows = tuple[Tensor, Tensor]
+MASKS = 1_000_003  # between ranks' seeds; of a seed only the lower 32 bits count
 ASKED = 10  # iterations between two times that ranks ask each other whether to stop
 COLUMNS = ("iteration", "loss", "train", "validation")
 
@@ -231,7 +232,7 @@ def _step(
     critic.train()
     shared = scoring.is_shared(critic, len(rows), len(rows))
     # Dropout draws from the global state: where ranks have other rows, they have other masks.
-    other = distributed.ranks()[0] << 40 if shared else 0
+    other = MASKS * distributed.ranks()[0] if shared else 0
     with scoring.seeded(generator.initial_seed() + state.step + other, place):
         found = scoring.all_pairs(critic, train[0][rows], train[1][rows], bound.aim_reads)
     average = None
