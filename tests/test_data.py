@@ -128,6 +128,28 @@ def test_transforms_are_finite_monotone_and_scaled(name):
     assert beyond[1, 0] == scores.max()
 
 
+TINY = 2.0**-1040  # times a normal number: subnormal, with a few digits left
+
+
+def test_subnormal_columns_are_seen_as_their_scaled_version():
+    rows = np.round(HARD["normal"], 6)[:, None]
+    rare = np.where(RNG.random(500) < 0.1, HARD["normal"], 0)[:, None]  # no quartiles' range
+    for values in (rows, rare):
+        small = values * TINY
+        known = data.Transform.fit(small[:250] / TINY).every(small / TINY)
+        with np.errstate(all="raise", under="ignore"):
+            found = data.Transform.fit(small[:250]).every(small)
+        np.testing.assert_allclose(found, known, atol=1e-3)
+
+
+def test_knots_too_close_for_a_slope_give_scores_between_theirs():
+    rows = np.array([[0.0], [1e-310], [3e-310], [1.0], [2.0]])
+    fitted = data.Transform.fit(rows)
+    ours = fitted.normal_scores(rows)[:, 0]
+    between = fitted.normal_scores(np.array([[2e-310]])).item()
+    assert between == pytest.approx((ours[1] + ours[2]) / 2)
+
+
 def test_normal_scores_ignore_monotone_maps():
     rows = HARD["normal"][:, None]
     mapped = np.exp(2 * rows)

@@ -334,20 +334,24 @@ class Transform:
         scale = (high - low) / 1.349
         with np.errstate(over="ignore"):
             spread = rows.std(axis=0)
-        scale = np.where(scale > 0, scale, np.where(np.isfinite(spread), spread, 0))
+        for k in np.flatnonzero((scale == 0) & ~((spread > 0) & np.isfinite(spread))):
+            top = np.abs(rows[:, k]).max() or 1.0  # squares of such values leave float64's range
+            spread[k] = np.minimum((rows[:, k] / top).std() * top, np.finfo(float).max)
+        scale = np.where(scale > 0, scale, spread)
         return cls(tuple(knots), tuple(scores), centre, np.where(scale > 0, scale, 1.0))
 
     def normal_scores(self, rows: np.ndarray) -> np.ndarray:
         """Normal quantiles of the interpolated mid-ranks, (n, d); clamped beyond the range."""
         columns = [
-            np.interp(column, knots, scores)
+            _interpolated(column, knots, scores)
             for column, knots, scores in zip(rows.T, self.knots, self.scores, strict=True)
         ]
         return np.stack(columns, axis=1)
 
     def robust(self, rows: np.ndarray) -> np.ndarray:
         """(x - median) / scale, (n, d); beyond 5 as a logarithm: 1000 becomes 11.9; at most 20."""
-        scaled = (rows - self.centre) / self.scale
+        with np.errstate(over="ignore"):
+            scaled = (rows - self.centre) / self.scale
         beyond = np.maximum(np.abs(scaled) - 5, 0)
         return np.clip(scaled, -5, 5) + np.sign(scaled) * np.minimum(np.log1p(beyond), 15)
 
@@ -355,6 +359,16 @@ class Transform:
         """`normal_scores`, `robust` and the radii of both side by side, (n, 2 d + 4)."""
         scores, robust = self.normal_scores(rows), self.robust(rows)
         return np.concatenate([scores, robust, _radii(scores, robust)], axis=1)
+
+
+def _interpolated(column: np.ndarray, knots: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Scores between ascending knots, also where these are so close that slopes overflow."""
+    found = np.interp(column, knots, scores)
+    steep = ~np.isfinite(found)
+    if steep.any():
+        with np.errstate(over="ignore"):
+            found[steep] = np.interp(column[steep] * 2.0**200, knots * 2.0**200, scores)
+    return found
 
 
 def _knots(quantiles: np.ndarray) -> np.ndarray:
