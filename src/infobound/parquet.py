@@ -231,7 +231,13 @@ class _Table:
         import pyarrow as pa
 
         tables = [part.table(names, self.kinds) for part in self.parts]
-        found: pd.DataFrame = pa.concat_tables(tables).select(names).to_pandas()
+        found: pd.DataFrame = (
+            pa.concat_tables(tables)
+            .select(names)
+            .to_pandas(
+                integer_object_nulls=True  # float64 beside a missing one would merge large ones
+            )
+        )
         return found
 
     def _placed(
