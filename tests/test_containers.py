@@ -82,10 +82,13 @@ NUMBERS = {
     "structured": np.array(list(map(tuple, X)), dtype=[("a", float), ("b", float)]),
     "text": X.astype(str),
     "bytes": X.astype(str).astype("S"),
-    "text of numpy": X.astype(str).astype(np.dtypes.StringDType()),
     "multiindex": pd.MultiIndex.from_arrays(X.T),
     "three dimensions": X[:, :, None],
 }
+
+
+if np.lib.NumpyVersion(np.__version__) >= "2.0.0":
+    NUMBERS["text of numpy"] = X.astype(str).astype(np.dtypes.StringDType())
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -138,6 +141,13 @@ def test_every_container_gives_the_same_categories(labels):
     pair = data.as_pair(labels, X)
     assert pair.x[:, 0].tolist() == [1, 0, 1] * (N // 3)
     assert pair.x_names[0].endswith("=up")
+
+
+@pytest.mark.parametrize("name", [pd.NA, None, "", float("nan")])
+def test_a_series_without_a_name_is_named_by_its_side(name):
+    assert data.as_pair(pd.Series(X[:, 0], name=name), X).x_names == ("x",)
+    index = pd.MultiIndex.from_arrays(X.T, names=[name, "b"])
+    assert data.as_pair(index, X).x_names == ("x[0]", "b")
 
 
 def test_intervals_of_cut_are_categories():

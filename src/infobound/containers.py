@@ -237,18 +237,25 @@ def _decoded(side: str, array: np.ndarray) -> np.ndarray:
         ) from error
 
 
+def _name(name: Any, otherwise: str) -> Any:
+    """The name of a series, if it has one."""
+    import pandas as pd
+
+    return otherwise if pd.api.types.is_scalar(name) and pd.isna(name) else name or otherwise
+
+
 def _named(side: str, values: Any) -> pd.DataFrame:
     """An object of pandas as a frame with names of its own and rows counted from 0."""
     import pandas as pd
 
     if isinstance(values, pd.MultiIndex):
-        frame = pd.DataFrame({k: values.get_level_values(k) for k in range(values.nlevels)})
-        names = [name or f"{side}[{k}]" for k, name in enumerate(values.names)]
+        frame = values.set_names(range(values.nlevels)).to_frame(index=False)
+        names = [_name(name, f"{side}[{k}]") for k, name in enumerate(values.names)]
         frame = frame.set_axis(names, axis=1)
     elif isinstance(values, pd.DataFrame):
         frame = values
     else:
-        frame = pd.DataFrame({values.name or side: pd.Series(values)})
+        frame = pd.DataFrame({_name(values.name, side): pd.Series(values)})
     frame = frame.reset_index(drop=True)
     frame = frame.set_axis([str(c) for c in frame.columns], axis=1)
     if not frame.columns.is_unique:

@@ -266,7 +266,8 @@ def _levels(name: str, text: list[str], declared: bool) -> list[str]:
                 )
         raise InputError(
             f"Expected categories or numbers in text column {name}; got {len(levels):,} "
-            f"different texts in {n:,} rows. It looks like an identifier: leave it out."
+            f"different texts in {n:,} rows; up to {most:,} would be categories. It looks like an "
+            "identifier: leave it out, or merge rare texts."
         )
     if not fits(n, len(levels)):
         raise InputError(
