@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from infobound.encoding import EXACT
 from infobound.errors import InputError
 from infobound.storage import fits
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["as_array", "as_rows", "have_different_indexes"]
 
 SCALARS = frozenset({bool, bytes, complex, float, int, str, type(None)})
-EXACT = 2**53  # whole numbers below it are float64's
 
 
 @runtime_checkable

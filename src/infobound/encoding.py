@@ -17,7 +17,7 @@ from infobound.storage import fits
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LEVELS", "are_merged", "numbers"]
+__all__ = ["EXACT", "LEVELS", "are_merged", "numbers"]
 
 LEVELS = 20  # levels of a text column that are always believed to be categories
 REPEATS = 2  # rows a level, on average, from which on more levels are categories too

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infobound.data import Pair, is_plain, pair_arrays, pair_frames
-from infobound.encoding import are_merged
+from infobound.encoding import EXACT, are_merged
 from infobound.errors import InputError
 from infobound.parquet import Stored, parquet
 from infobound.places import Place, place, reading
@@ -262,7 +262,7 @@ def _as_written(
     import pandas as pd
 
     is_float = [pd.api.types.is_float_dtype(kind) for kind in frame.dtypes]
-    far = [k for k, real in enumerate(is_float) if real and (frame.iloc[:, k].abs() >= 2**53).any()]
+    far = [k for k, real in enumerate(is_float) if real and (frame.iloc[:, k].abs() >= EXACT).any()]
     text = [k for k, kind in enumerate(frame.dtypes) if not pd.api.types.is_numeric_dtype(kind)]
     absent = [k for k in text if frame.iloc[:, k].isna().any()]
     spelled: dict[str, list[str]] = {}
