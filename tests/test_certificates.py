@@ -205,6 +205,8 @@ def test_a_bet_is_smaller_where_more_rows_are_to_come():
         (lambda: Block(np.eye(1), np.eye(3)), "two rows or more"),
         (lambda: Block(np.full((3, 3), np.nan), np.eye(3)), "got 9 that are NaN"),
         (lambda: Block(np.eye(3), np.diag([math.inf, 0, 0])), "got 1 that are NaN or inf"),
+        (lambda: Block(np.ma.masked_less(np.eye(3), 1), np.eye(3)), "got 6 that are NaN"),
+        (lambda: Block(np.eye(3), 1j * np.eye(3)), "real numbers as tuning"),
         (lambda: certificate([]), "one block or more"),
         (lambda: certificate([Block(np.eye(3), np.eye(3))], level=1.0), "level between 0 and 1"),
     ],

@@ -61,7 +61,7 @@ def test_frames_with_categories():
         (X, X[:49], "equal lengths for x and y; got 50 and 49"),
         (np.where(X > 2, np.nan, X), X, "missing values in the arrays; got"),
         (np.where(X > 1, np.inf, X), X, r"finite values in the arrays; got .* x\[0\]"),
-        (X * 1j, X, "Expected numbers in x"),
+        (X * 1j, X, "Expected real numbers in x; got complex"),
         (np.zeros((50, 0)), X, "at least one row and one column for x"),
         (3.0, X, "Expected numbers in x"),
         ([[1], [2, 3]], X, "ragged"),
@@ -70,6 +70,10 @@ def test_frames_with_categories():
         (np.ma.masked_greater(X, 1), X, "rows with missing values"),
         (pd.DataFrame(X, columns=["u", "u"]), X, "names in x; got u more than once"),
         (np.arange(50) + 2**60, X, r"float64 tells apart in column x\[0\]"),
+        (X[:, :1].T, X[:, 0], r"x; got one row of 50 columns\. Transpose it: x\.T"),
+        (X.T[:1], X.T[1:], r"x; got one row of 50 columns\. Transpose it: x\.T"),
+        (X[:, 0], X.T[1:], r"y; got one row of 50 columns\. Transpose it: y\.T"),
+        (np.zeros((0, 2, 2)), np.zeros(0), "at least one row and one column for x"),
     ],
 )
 def test_errors(x, y, message):
@@ -99,6 +103,12 @@ def test_too_few_rows(n, k, message):
         data.split(n, k, seed=0)
 
 
+def test_a_part_of_the_rows_may_be_one_row_but_tells_no_categories():
+    assert data.as_pair(X[:1], X[:1], part=True).x.shape == (1, 2)
+    with pytest.raises(InputError, match=r"numbers in column x\[0\] of x; got text"):
+        data.as_pair(["u", "v"], [1, 2], part=True)
+
+
 HARD = {
     "normal": RNG.normal(size=500),
     "cauchy": RNG.standard_cauchy(size=500) * 1e6,
@@ -126,6 +136,28 @@ def test_transforms_are_finite_monotone_and_scaled(name):
     beyond = fitted.normal_scores(np.array([[-1e301], [1e301]]))
     assert beyond[0, 0] == scores.min()
     assert beyond[1, 0] == scores.max()
+
+
+TINY = 2.0**-1040  # times a normal number: subnormal, with a few digits left
+
+
+def test_subnormal_columns_are_seen_as_their_scaled_version():
+    rows = np.round(HARD["normal"], 6)[:, None]
+    rare = np.where(RNG.random(500) < 0.1, HARD["normal"], 0)[:, None]  # no quartiles' range
+    for values in (rows, rare):
+        small = values * TINY
+        known = data.Transform.fit(small[:250] / TINY).every(small / TINY)
+        with np.errstate(all="raise", under="ignore"):
+            found = data.Transform.fit(small[:250]).every(small)
+        np.testing.assert_allclose(found, known, atol=1e-3)
+
+
+def test_knots_too_close_for_a_slope_give_scores_between_theirs():
+    rows = np.array([[0.0], [1e-310], [3e-310], [1.0], [2.0]])
+    fitted = data.Transform.fit(rows)
+    ours = fitted.normal_scores(rows)[:, 0]
+    between = fitted.normal_scores(np.array([[2e-310]])).item()
+    assert between == pytest.approx((ours[1] + ours[2]) / 2)
 
 
 def test_normal_scores_ignore_monotone_maps():

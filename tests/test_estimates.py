@@ -272,6 +272,19 @@ def test_a_module_without_anything_to_train_is_an_error(module):
         estimate(*gaussian(60, 1, 0.8, 0), module=module)
 
 
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (Noisy, r"got Noisy\. .* module=Noisy\(\)\."),
+        (torch.matmul, "got matmul"),
+        ("ksg", "got str"),
+    ],
+)
+def test_a_class_or_a_function_is_no_module(module, said):
+    with pytest.raises(InputError, match=f"Expected an instance of torch.nn.Module .*{said}"):
+        estimate(*gaussian(60, 1, 0.8, 0), module=module)
+
+
 def test_a_users_module_is_trained_on_raw_rows_and_left_as_it_was():
     class Mine(torch.nn.Module):
         def __init__(self):

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 from scipy.signal import lfilter
 
@@ -166,6 +167,8 @@ def test_wealth_is_parted_added_and_remembered():
         ([np.zeros((3, 4))], r"square blocks .* got shape \(3, 4\)"),
         ([np.zeros((1, 1))], "at least 2 rows"),
         ([np.full((3, 3), np.nan)], "finite scores"),
+        ([np.ma.masked_less(np.eye(3), 1)], "finite scores"),
+        ([1j * np.eye(3)], "real numbers as scores"),
     ],
 )
 def test_what_a_caller_can_mend_is_said(blocks, said):
@@ -177,3 +180,10 @@ def test_what_a_caller_can_mend_is_said(blocks, said):
         permutation_p([np.eye(4)], seed=0, shifts=True)
     with pytest.raises(InputError, match=r"\(groups, m, m\)"):
         log_e_values(np.zeros((2, 9, 9)))
+    with pytest.raises(InputError, match="finite scores"):
+        log_e_values(np.ma.masked_equal(np.zeros((2, 3, 3)), 0))
+
+
+def test_scores_may_be_tensors_with_gradients():
+    scores = torch.eye(30, requires_grad=True)
+    assert permutation_p([scores], seed=0) == permutation_p([np.eye(30)], seed=0)

@@ -14,8 +14,8 @@ PACKAGE = ROOT / "src" / "infobound"
 FLOORS = {
     -4: ("errors",),
     -3: ("places", "processes", "shards", "storage"),
-    -2: ("distributed", "files", "pairs"),
-    -1: ("config", "elu", "encoding", "joints", "locks", "sums"),
+    -2: ("distributed", "encoding", "files", "pairs"),
+    -1: ("config", "containers", "elu", "joints", "locks", "sums"),
     0: (
         *("bounds", "critics", "copulas", "densities", "neighbours", "data", "runs", "plots"),
         *("gaussians", "elliptical", "mixtures", "warps", "channels", "images"),

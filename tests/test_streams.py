@@ -3,7 +3,10 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+from scipy import sparse
 
 from infobound.errors import InputError
 from infobound.streams import IndependenceStream
@@ -95,6 +98,18 @@ def test_the_critic_never_sees_the_rows_that_it_bets_on():
     assert [len(rows) for rows in fitted[:4]] == [20, 30, 45, 70]
 
 
+def test_a_stream_reads_what_an_estimate_reads():
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    known = IndependenceStream().update(x, x[:, 0])
+    stream = IndependenceStream()
+    stream.update(torch.tensor(x[:20], requires_grad=True), pd.Series(x[:20, 0]))
+    stream.update(sparse.csr_array((0, 2)), [])
+    assert stream.update(pd.DataFrame(x[20:]), x[20:, 0].tolist()) == known
+    masked = np.ma.array(np.zeros((20, 20)), mask=True)
+    with pytest.raises(InputError, match="finite scores"):
+        IndependenceStream(fit=lambda x, y: lambda u, v: masked[: len(u), : len(v)]).update(x, x)
+
+
 def test_a_witness_keeps_its_head_with_constant_and_many_columns():
     rng = np.random.default_rng(0)
     x, y = np.zeros((20, 1)), rng.standard_cauchy((20, 25))
@@ -108,8 +123,12 @@ def test_a_witness_keeps_its_head_with_constant_and_many_columns():
     [
         (np.zeros(3), np.zeros(4), "equal lengths"),
         (np.zeros((3, 2)), np.zeros(3), "1 columns in x, as before; got 2"),
-        ([np.nan], [0.0], "finite values in x"),
-        (["a"], [0.0], "numbers in x"),
+        ([np.nan], [0.0], r"missing values, in columns x\[0\]"),
+        (["a"], [0.0], r"numbers in column x\[0\] of x; got text"),
+        (np.ma.array([1.0], mask=True), [0.0], "1 of 1 rows with missing values"),
+        ([np.longdouble("1e400")], [0.0], r"finite values .* x\[0\]"),
+        ([2**60, 2**60 + 1], [0.0, 1.0], "float64 tells apart"),
+        ([0.0], [1j], "real numbers in y"),
     ],
 )
 def test_rows_that_cannot_be_used_are_not_taken(x, y, said):

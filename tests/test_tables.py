@@ -1,6 +1,7 @@
 """Files: the same rows from every format, and one clear sentence for what is wrong."""
 
 import gzip
+import re
 
 import numpy as np
 import pandas as pd
@@ -181,6 +182,91 @@ def test_a_blank_cell_is_missing_in_numbers_and_in_text(tmp_path, cell):
         tables.read(tmp_path / "t.csv", x=["a", "b"], y=["c"])
     pair = tables.read(tmp_path / "t.csv", x=["a", "b"], y=["c"], drop_missing=True)
     assert pair.x.tolist() == [[1, 0], [4, 0], [5, 1]]
+
+
+def test_words_for_missing_in_text_are_named_with_the_way_to_keep_them(tmp_path):
+    rows = [f"{('NA', 'None', '', 'DE')[k % 4]},{k},{'NA' if k % 9 == 0 else k}" for k in range(60)]
+    (tmp_path / "t.csv").write_text("country,b,c\n" + "\n".join(rows))
+    said = (
+        r"Cells that say NA or None count as missing, also in text column country\. .*keep_default"
+    )
+    with pytest.raises(InputError, match=said):
+        tables.read(tmp_path / "t.csv", x=["country"], y=["b"])
+    dropped = tables.read(tmp_path / "t.csv", x=["country"], y=["b"], drop_missing=True).notes[0]
+    assert dropped.startswith("Dropped 45 of 60 rows with missing values. Cells that say NA or")
+    for x, y in (("c", "b"), ("b", "c")):  # not a word about columns of numbers
+        with pytest.raises(InputError, match=r"dropna first\)\.$"):
+            tables.read(tmp_path / "t.csv", x=[x], y=[y])
+
+
+VALUES = np.random.default_rng(5).normal(size=(60, 3))
+WHOLE = np.random.default_rng(5).integers(0, 4000, size=(60, 2))
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "shown"),
+    [
+        ("", [f"{a:.3f},{b:.3f},{c:.3f}" for a, b, c in VALUES], True),
+        ("", [f"{a},{b}" for a, b in WHOLE + 7], True),
+        ("", [f"{a:.3f},Iris-{'uvw'[k % 3]}" for k, (a, *_) in enumerate(VALUES)], True),
+        ("", [f"{a:.3f};{b:.3f}" for a, b, _ in VALUES], True),
+        ("2019,2020", [f"{a:.3f},{b:.3f}" for a, b, _ in VALUES], False),
+        ("country,2019", [f"DE,{b:.3f}" for _, b, _ in VALUES], False),
+        ("0,1,2", [f"{a:.3f},{b:.3f},{c:.3f}" for a, b, c in VALUES], False),
+        ("1,2", [f"{a},{b}" for a, b in WHOLE], False),
+        ("a,2019", [f"{a:.3f},{b:.3f}" for a, b, _ in VALUES], False),
+        (",2018,2019", [f"{k},{a:.3f},{b:.3f}" for k, (a, b, _) in enumerate(VALUES)], False),
+        ("350.5,351.0", [f"{a:.3f},{b:.3f}" for a, b, _ in VALUES], False),
+    ],
+)
+def test_a_header_that_looks_like_a_row_is_reported_and_others_are_not(
+    tmp_path, header, rows, shown
+):
+    text = "\n".join([header, *rows] if header else rows)
+    (tmp_path / "t.csv").write_text(text)
+    names = [name for name in re.split("[,;]", text.splitlines()[0]) if name]
+    pair = tables.read(tmp_path / "t.csv", x=[names[0]], y=[names[-1]])
+    assert any("looks like a row of data" in note for note in pair.notes) == shown
+    with pytest.raises(InputError) as caught:
+        tables.read(tmp_path / "t.csv", x=["temperature"], y=[names[0]])
+    assert ("looks like a row of data" in str(caught.value)) == shown
+
+
+LARGE = [10**18 + k for k in range(60)]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        LARGE,
+        ["", *LARGE[1:]],  # pandas reads floats beside a missing cell
+        [f"{k}.0" for k in LARGE],
+        [f"{k}00" for k in LARGE],  # beyond 64 bits
+        [f'"{k:,}"' for k in LARGE],
+    ],
+)
+def test_large_integers_in_text_files_do_not_merge(tmp_path, cells):
+    text = "".join(f"{cell},{k}\n" for k, cell in enumerate(cells))
+    (tmp_path / "t.csv").write_text("a,b\n" + text)
+    with pytest.raises(InputError, match="float64 tells apart in column a"):
+        tables.read(tmp_path / "t.csv", x=["a"], y=["b"], drop_missing=True)
+
+
+def test_large_integers_beside_a_missing_one_in_parquet_do_not_merge(tmp_path):
+    table = pd.DataFrame({"a": pd.array([None, *LARGE[1:]], dtype="Int64"), "b": range(60)})
+    table.assign(c=pd.array([None, *range(59)], dtype="Int64")).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="float64 tells apart in column a"):
+        tables.read(tmp_path / "t.parquet", x=["a"], y=["b"], drop_missing=True)
+    pair = tables.read(tmp_path / "t.parquet", x=["c"], y=["b"], drop_missing=True)
+    assert pair.x[:, 0].tolist() == list(range(59))
+
+
+def test_far_numbers_that_float64_tells_apart_keep_their_bits(tmp_path):
+    values = np.random.default_rng(0).normal(size=60) * 10.0 ** np.arange(60)
+    (tmp_path / "t.csv").write_text(
+        "a,b\n" + "".join(f"{v!r},{k}\n" for k, v in enumerate(values.tolist()))
+    )
+    assert tables.read(tmp_path / "t.csv", x=["a"], y=["b"]).x[:, 0].tolist() == values.tolist()
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
 
+from infobound.containers import as_array
 from infobound.errors import InputError
 
 __all__ = ["Bet", "Block", "certificate", "choose_bet", "log_wealth"]
@@ -269,14 +270,12 @@ def _last(holds: Callable[[float], bool], high: float) -> float:
 
 
 def _checked(name: str, scores: np.ndarray) -> np.ndarray:
-    scores = np.asarray(scores)
+    scores = as_array(name, scores)
     if scores.ndim != 2 or len(scores) != scores.shape[1] or len(scores) < 2:
         raise InputError(
             f"Expected square {name} (n, n) of two rows or more; got shape {scores.shape}. Score "
             "every x of the block against every y of it."
         )
-    if scores.dtype not in (np.float32, np.float64):
-        scores = scores.astype(np.float64)
     bad = np.count_nonzero(np.isnan(scores) | (scores == math.inf))
     if bad:
         raise InputError(

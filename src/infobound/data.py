@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import ndtri
 
+from infobound.containers import as_rows, have_different_indexes
 from infobound.encoding import numbers
 from infobound.errors import InputError
 from infobound.storage import fits, gathered, kinds, pieces
@@ -56,33 +57,30 @@ class Pair:
     notes: tuple[str, ...] = ()
 
 
-def as_pair(x: Any, y: Any) -> Pair:
-    """Arrays, tensors, frames or lists of n rows as a `Pair`.
+def as_pair(x: Any, y: Any, *, part: bool = False) -> Pair:
+    """Rows in any container (arrays, tensors, frames, lists, sparse matrices) as a `Pair`.
 
-    One dimension becomes a column; more than two are flattened, and said so.
+    One dimension becomes a column; more than two are flattened, with a note. `part` says that
+    other rows come apart from these: one row is then enough, and categories, which only all rows
+    together tell, are an error.
 
     Raises:
-        InputError: unequal lengths, missing or infinite values, text that is no category.
+        InputError: no rows of numbers, unequal lengths, missing or infinite values, text that is
+            no category.
 
     Example:
         >>> as_pair(np.zeros((4, 2, 2)), np.arange(4)).notes
         ('x: each row of shape (2, 2) flattened into 4 columns.',)
     """
     notes: list[str] = []
-    found: list[Any] = []
-    indexes = [side.index for side in (x, y) if type(side).__module__.startswith("pandas")]
-    if len(indexes) == 2 and not indexes[0].equals(indexes[1]):
+    if have_different_indexes(x, y):
         notes.append("x and y have different indexes: rows were paired by position, not by index.")
+    found: list[Any] = []
     for side, values in (("x", x), ("y", y)):
-        rows, said = _rows(side, values)
+        rows, more = as_rows(side, values)
         found.append(rows)
-        notes += said
-    n, m = map(len, found)
-    if n != m:
-        raise InputError(
-            f"Expected equal lengths for x and y; got {n} and {m}. Row i of x must belong to row i "
-            "of y: align them first."
-        )
+        notes += more
+    _expect_paired(found[0].shape, found[1].shape, part)
     names = [
         [f"{side}[{k}]" for k in range(rows.shape[1])]
         for side, rows in zip("xy", found, strict=True)
@@ -92,10 +90,33 @@ def as_pair(x: Any, y: Any) -> Pair:
     import pandas as pd
 
     left, right = (
-        pd.DataFrame(rows, columns=own) if isinstance(rows, np.ndarray) else rows
+        pd.DataFrame(rows, columns=own, dtype=object if rows.dtype.kind in "UO" else None)
+        if isinstance(rows, np.ndarray)
+        else rows
         for rows, own in zip(found, names, strict=True)
     )
-    return pair_frames(left, right, notes=notes, source="the arrays")
+    return pair_frames(left, right, notes=notes, source="the arrays", categories=not part)
+
+
+def _expect_paired(x: tuple[int, int], y: tuple[int, int], part: bool) -> None:
+    """Shapes of as many rows of x as of y, and of one column or more of each."""
+    for side, own, other in (("x", x, y), ("y", y, x)):
+        if own[0] == 1 < own[1] and (other[0] == own[1] or (other[0] == 1 and not part)):
+            raise InputError(
+                f"Expected a row for each observation in {side}; got one row of {own[1]:,} "
+                f"columns. Transpose it: {side}.T."
+            )
+    if x[0] != y[0]:
+        raise InputError(
+            f"Expected equal lengths for x and y; got {x[0]} and {y[0]}. Row i of x must belong to "
+            "row i of y: align them first."
+        )
+    for side, shape in (("x", x), ("y", y)):
+        if 0 in shape:
+            raise InputError(
+                f"Expected at least one row and one column for {side}; got shape {shape}. Give "
+                "rows by columns."
+            )
 
 
 def is_plain(rows: np.ndarray) -> bool:
@@ -107,55 +128,6 @@ def is_plain(rows: np.ndarray) -> bool:
     """
     largest = {"b": 1, "f": 8, "i": 4, "u": 4}.get(rows.dtype.kind, 0)
     return rows.size > 0 and rows.itemsize <= largest
-
-
-def _rows(side: str, values: Any) -> tuple[pd.DataFrame | np.ndarray, list[str]]:
-    """Any accepted container as a frame or as an array (n, d), and what was done to it."""
-    if type(values).__module__.split(".")[0] == "pandas":
-        return _frame(side, values), []
-    notes: list[str] = []
-    if type(values).__module__.split(".")[0] == "torch":
-        values = values.detach().cpu()
-        values = values.float() if values.is_floating_point() and values.itemsize < 4 else values
-        values = values.to_dense().resolve_conj().numpy()
-    try:
-        if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-            values = np.ma.filled(values.astype(np.float64), np.nan)  # masked means missing
-        array = np.asarray(values)
-    except ValueError as error:
-        raise InputError(
-            f"Expected rows of equal length in {side}; got a ragged list ({error})."
-        ) from error
-    if array.ndim == 0 or array.dtype.kind not in "biufUSO":
-        raise InputError(
-            f"Expected numbers in {side}, shape (n,) or (n, columns); got {array.dtype} of shape "
-            f"{array.shape}. Convert it to a numeric array."
-        )
-    if array.ndim == 1:
-        array = array[:, None]
-    elif array.ndim > 2:
-        shape = array.shape[1:]
-        array = array.reshape(len(array), -1)
-        notes = [f"{side}: each row of shape {shape} flattened into {array.shape[1]} columns."]
-    return array, notes
-
-
-def _frame(side: str, values: Any) -> pd.DataFrame:
-    """A series or a frame of pandas with names of its own and rows counted from 0."""
-    import pandas as pd
-
-    frame = (
-        values if isinstance(values, pd.DataFrame) else pd.DataFrame({values.name or side: values})
-    )
-    frame = frame.reset_index(drop=True)
-    frame = frame.set_axis([str(c) for c in frame.columns], axis=1)
-    if not frame.columns.is_unique:
-        doubles = ", ".join(sorted(set(frame.columns[frame.columns.duplicated()])))
-        raise InputError(
-            f"Expected different column names in {side}; got {doubles} more than once. "
-            "Rename the columns."
-        )
-    return frame
 
 
 def pair_arrays(
@@ -206,7 +178,11 @@ def _held(rows: np.ndarray) -> np.ndarray:
 
 
 def _dropped(
-    counts: Iterable[tuple[str, int]], rows: np.ndarray, source: str, drop_missing: bool
+    counts: Iterable[tuple[str, int]],
+    rows: np.ndarray,
+    source: str,
+    drop_missing: bool,
+    hint: str = "",
 ) -> str:
     """That rows with missing values were dropped, where that is asked for and others are left."""
     if not drop_missing:
@@ -214,19 +190,19 @@ def _dropped(
         raise InputError(
             f"Expected no missing values in {source}; got {rows.sum():,} of {len(rows):,} rows "
             f"with missing values, in columns {named}. Fill them, or leave those rows out with "
-            "--drop-missing (from Python: dropna first)."
+            f"--drop-missing (from Python: dropna first).{hint}"
         )
     if rows.all():
-        raise InputError(f"Expected rows without missing values in {source}; got none.")
-    return f"Dropped {rows.sum():,} of {len(rows):,} rows with missing values."
+        raise InputError(f"Expected rows without missing values in {source}; got none.{hint}")
+    return f"Dropped {rows.sum():,} of {len(rows):,} rows with missing values.{hint}"
 
 
 def _expect_finite(counts: Iterable[tuple[str, int]], source: str) -> None:
     named = ", ".join(f"{name} ({count:,})" for name, count in counts if count)
     if named:
         raise InputError(
-            f"Expected finite values in {source}; got infinite ones in columns {named}. "
-            "Remove or replace those rows."
+            f"Expected finite values in {source}; got infinite ones (or ones beyond 1.8e308, "
+            f"the largest of float64) in columns {named}. Remove or replace those rows."
         )
 
 
@@ -237,27 +213,27 @@ def pair_frames(
     source: str,
     notes: Sequence[str] = (),
     drop_missing: bool = False,
+    hint: str = "",
+    categories: bool = True,
 ) -> Pair:
     """Frames of equal length, validated and encoded; `source` names them in errors.
+
+    `hint` says what may be behind missing values. Without `categories` only numbers are taken.
 
     Raises:
         InputError: missing values (unless dropped), infinite values, text that is no category.
     """
     import pandas as pd
 
-    for side, frame in (("x", left), ("y", right)):
-        if frame.shape[1] == 0 or len(frame) == 0:
-            raise InputError(
-                f"Expected at least one row and one column for {side}; got shape {frame.shape}."
-            )
+    _expect_paired(left.shape, right.shape, part=True)
     missing = pd.concat([left.isna(), right.isna()], axis=1)
     rows = missing.any(axis=1).to_numpy()
     if rows.any():
-        notes = [*notes, _dropped(missing.sum().items(), rows, source, drop_missing)]
+        notes = [*notes, _dropped(missing.sum().items(), rows, source, drop_missing, hint)]
         left, right = left[~rows], right[~rows]
     sides = []
     for side, frame in (("x", left), ("y", right)):
-        values, names, said = numbers(side, frame)
+        values, names, said = numbers(side, frame, categories=categories)
         notes = [*notes, *said]
         _expect_finite(zip(names, np.isinf(values).sum(0), strict=True), source)
         sides.append((np.ascontiguousarray(values), tuple(names)))
@@ -336,20 +312,24 @@ class Transform:
         scale = (high - low) / 1.349
         with np.errstate(over="ignore"):
             spread = rows.std(axis=0)
-        scale = np.where(scale > 0, scale, np.where(np.isfinite(spread), spread, 0))
+        for k in np.flatnonzero((scale == 0) & ~((spread > 0) & np.isfinite(spread))):
+            top = np.abs(rows[:, k]).max() or 1.0  # squares of such values leave float64's range
+            spread[k] = np.minimum((rows[:, k] / top).std() * top, np.finfo(float).max)
+        scale = np.where(scale > 0, scale, spread)
         return cls(tuple(knots), tuple(scores), centre, np.where(scale > 0, scale, 1.0))
 
     def normal_scores(self, rows: np.ndarray) -> np.ndarray:
         """Normal quantiles of the interpolated mid-ranks, (n, d); clamped beyond the range."""
         columns = [
-            np.interp(column, knots, scores)
+            _interpolated(column, knots, scores)
             for column, knots, scores in zip(rows.T, self.knots, self.scores, strict=True)
         ]
         return np.stack(columns, axis=1)
 
     def robust(self, rows: np.ndarray) -> np.ndarray:
         """(x - median) / scale, (n, d); beyond 5 as a logarithm: 1000 becomes 11.9; at most 20."""
-        scaled = (rows - self.centre) / self.scale
+        with np.errstate(over="ignore"):
+            scaled = (rows - self.centre) / self.scale
         beyond = np.maximum(np.abs(scaled) - 5, 0)
         return np.clip(scaled, -5, 5) + np.sign(scaled) * np.minimum(np.log1p(beyond), 15)
 
@@ -357,6 +337,16 @@ class Transform:
         """`normal_scores`, `robust` and the radii of both side by side, (n, 2 d + 4)."""
         scores, robust = self.normal_scores(rows), self.robust(rows)
         return np.concatenate([scores, robust, _radii(scores, robust)], axis=1)
+
+
+def _interpolated(column: np.ndarray, knots: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Scores between ascending knots, also where these are so close that slopes overflow."""
+    found = np.interp(column, knots, scores)
+    steep = ~np.isfinite(found)
+    if steep.any():
+        with np.errstate(over="ignore"):
+            found[steep] = np.interp(column[steep] * 2.0**200, knots * 2.0**200, scores)
+    return found
 
 
 def _knots(quantiles: np.ndarray) -> np.ndarray:

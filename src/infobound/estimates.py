@@ -218,6 +218,13 @@ def estimate_pair(
     stop: Callable[[], bool] | None = None,
 ) -> Estimate:
     """`estimate` for rows that `data` has validated, such as those of `tables.read`."""
+    if not isinstance(module, nn.Module | None):
+        name = getattr(module, "__name__", type(module).__name__)
+        made = f"module={name}()" if isinstance(module, type) else "module=MyCritic()"
+        raise InputError(
+            f"Expected an instance of torch.nn.Module for module; got {name}. Give a module that "
+            f"is made: {made}."
+        )
     if run is None:
         return _estimate(pair, config, module, None, watch, stop)
     # Whatever can be refused is refused before a folder is made.

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import chdtrc, logsumexp
 
 from infobound import distributed
+from infobound.containers import as_array
 from infobound.errors import InputError
 
 __all__ = ["TEMPERATURES", "Wealth", "log_e_values", "permutation_p"]
@@ -80,14 +81,12 @@ def permutation_p(
 
 
 def _checked(block: np.ndarray, fewest: int) -> np.ndarray:
-    table = np.asarray(block)
+    table = as_array("scores", block)
     if table.ndim != 2 or table.shape[0] != table.shape[1] or len(table) < fewest:
         raise InputError(
             f"Expected square blocks of at least {fewest} rows; got shape {table.shape}. Score "
             "every x of a block against every y of it; make fewer blocks of few rows."
         )
-    if table.dtype not in (np.float32, np.float64):
-        table = table.astype(np.float64)
     if not np.isfinite(table).all():
         raise InputError("Expected finite scores; got infinite or missing ones. Clip the critic.")
     return table
@@ -155,7 +154,7 @@ def log_e_values(scores: np.ndarray, *, temperatures: Sequence[float] = TEMPERAT
         >>> round(float(e[0, 0] - 1), 4), round(math.tanh(1), 4)
         (0.7616, 0.7616)
     """
-    table = np.asarray(scores, dtype=np.float64)
+    table = as_array("scores", scores).astype(np.float64, copy=False)
     if table.ndim != 3 or table.shape[1] != table.shape[2] or not 2 <= table.shape[1] <= GROUP:
         raise InputError(
             f"Expected scores of shape (groups, m, m), m from 2 to {GROUP}; got {table.shape}. "

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from infobound.encoding import EXACT
 from infobound.errors import InputError
 from infobound.places import Place, reading
 from infobound.shards import Stretch, shards, span, whole_groups
@@ -231,7 +232,13 @@ class _Table:
         import pyarrow as pa
 
         tables = [part.table(names, self.kinds) for part in self.parts]
-        found: pd.DataFrame = pa.concat_tables(tables).select(names).to_pandas()
+        found: pd.DataFrame = (
+            pa.concat_tables(tables)
+            .select(names)
+            .to_pandas(
+                integer_object_nulls=True  # float64 beside a missing one would merge large ones
+            )
+        )
         return found
 
     def _placed(
@@ -286,6 +293,6 @@ def _exact(column: pa.Array) -> np.ndarray:
     numbers: np.ndarray = column.to_numpy(zero_copy_only=False)
     whole = column.type.bit_width == 64 and not column.type.equals("double")
     numbers = numbers.astype(np.float64, copy=False)
-    if whole and np.nanmax(np.abs(numbers), initial=0) >= 2**53:
+    if whole and np.nanmax(np.abs(numbers), initial=0) >= EXACT:
         raise OverflowError
     return numbers

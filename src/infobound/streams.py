@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from infobound.containers import as_array, as_rows
+from infobound.data import as_pair
 from infobound.errors import InputError
 from infobound.independence import Wealth, log_e_values
 from infobound.witnesses import Witness
@@ -92,20 +94,25 @@ class IndependenceStream:
     def update(self, x: Any, y: Any) -> StreamState:
         """The state after these rows: x (n, p) and y (n, q), or (n,) for one column; n >= 0.
 
+        Any container of numbers is read, as by `estimate`.
+
         Raises:
-            InputError: unequal lengths, other columns than before, values that are not finite
-                numbers. The rows are then not taken.
+            InputError: unequal lengths, other columns than before, text, missing or infinite
+                values. The rows are then not taken.
         """
-        new_x, new_y = _rows("x", x, self._x), _rows("y", y, self._y)
-        if len(new_x) != len(new_y):
-            raise InputError(
-                f"Expected equal lengths for x and y; got {len(new_x)} and {len(new_y)}. Row i of "
-                "x must belong to row i of y."
-            )
-        if len(new_x):
-            self._x.append(new_x)
-            self._y.append(new_y)
-            self._rows += len(new_x)
+        (new_x, _), (new_y, _) = as_rows("x", x), as_rows("y", y)
+        for side, rows, before in (("x", new_x, self._x), ("y", new_y, self._y)):
+            if before and rows.shape[1] != before[0].shape[1]:
+                raise InputError(
+                    f"Expected {before[0].shape[1]} columns in {side}, as before; got "
+                    f"{rows.shape[1]}. Start another stream for other columns; a single row has "
+                    "shape (1, columns)."
+                )
+        if len(new_x) or len(new_y):
+            pair = as_pair(new_x, new_y, part=True)
+            self._x.append(pair.x)
+            self._y.append(pair.y)
+            self._rows += len(pair.x)
             self._go_on()
         return self.state()
 
@@ -144,7 +151,7 @@ class IndependenceStream:
         while self._critic is not None and self._used + GROUP <= stop:
             count = min(BATCH, (stop - self._used) // GROUP)
             end = self._used + count * GROUP
-            scores = np.asarray(self._critic(x[self._used : end], y[self._used : end]))
+            scores = as_array("scores", self._critic(x[self._used : end], y[self._used : end]))
             if scores.shape != (count * GROUP, count * GROUP):
                 raise InputError(
                     f"Expected {count * GROUP} x {count * GROUP} scores from the critic; got shape "
@@ -154,21 +161,3 @@ class IndependenceStream:
             groups = np.arange(count)
             self._wealth = self._wealth.bet(log_e_values(blocks[groups, :, groups]))
             self._used = end
-
-
-def _rows(side: str, values: Any, before: list[np.ndarray]) -> np.ndarray:
-    array = np.asarray(values)
-    array = array[:, None] if array.ndim == 1 else array
-    if array.ndim != 2 or not array.shape[1] or array.dtype.kind not in "biuf":
-        raise InputError(
-            f"Expected numbers in {side}, shape (n,) or (n, columns); got {array.dtype} of shape "
-            f"{np.shape(values)}. Convert it to a numeric array; a single row has shape (1, d)."
-        )
-    if before and array.shape[1] != before[0].shape[1]:
-        raise InputError(
-            f"Expected {before[0].shape[1]} columns in {side}, as before; got {array.shape[1]}. "
-            "Start another stream for other columns."
-        )
-    if not np.isfinite(array).all():
-        raise InputError(f"Expected finite values in {side}; got others. Leave those rows out.")
-    return array.astype(np.float64)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infobound.data import Pair, is_plain, pair_arrays, pair_frames
+from infobound.encoding import EXACT, are_merged
 from infobound.errors import InputError
 from infobound.parquet import Stored, parquet
 from infobound.places import Place, place, reading
@@ -52,7 +53,11 @@ def read(
     where = place(path)
     found = _open(where)
     names = [str(column) for column in found.columns]
-    sides = _sides(names, len(found), where, x, y)
+    more = {} if isinstance(found, Stored) else found.attrs
+    try:
+        sides = _sides(names, len(found), where, x, y)
+    except InputError as error:
+        raise InputError(" ".join([str(error), *more.get("header", [])])) from error
     chosen = [*sides[0], *sides[1]]
     notes: Sequence[str] = ()
     if isinstance(found, Stored):
@@ -70,8 +75,9 @@ def read(
         frame[sides[0]],
         frame[sides[1]],
         source=str(where),
-        notes=[*notes, *frame.attrs.get("notes", [])],
+        notes=[*notes, *more.get("notes", [])],
         drop_missing=drop_missing,
+        hint=_hint({name: more.get("spelled", {}).get(name, []) for name in chosen}),
     )
 
 
@@ -147,6 +153,20 @@ def _sides(
     return first, second
 
 
+def _hint(spelled: dict[str, list[str]]) -> str:
+    """That words in cells of text columns were taken for missing values, and how to keep them."""
+    columns = [name for name, words in spelled.items() if words]
+    words = sorted({word for name in columns for word in spelled[name]})
+    if not words:
+        return ""
+    return (
+        f" Cells that say {' or '.join(words[:3])} count as missing, also in text column"
+        f"{'s' if len(columns) > 1 else ''} {', '.join(columns[:5])}. If that is a value there, "
+        "such as a country's code, write it differently, or read the file with "
+        "pandas.read_csv(..., keep_default_na=False) and call infobound.estimate."
+    )
+
+
 def _numbers(
     rows: np.ndarray,
     names: tuple[list[str], list[str]],
@@ -181,7 +201,11 @@ def _paired(frame: pd.DataFrame, names: list[str], where: Place) -> pd.DataFrame
 
 
 def _csv(path: Path) -> pd.DataFrame:
-    """Separated text; the separator is found from the first lines, numbers are read exactly."""
+    """Separated text; the separator is found from the first lines, numbers are read exactly.
+
+    `notes` says how it was read; `header`, where there is reason, that the header may be a row;
+    `spelled`, what was written in the cells of a text column that count as missing.
+    """
     import pandas as pd
 
     opener: Callable[..., Any] = open
@@ -198,24 +222,95 @@ def _csv(path: Path) -> pd.DataFrame:
     exact: dict[str, Any] = {}
     if tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1):
         exact = {"float_precision": "round_trip"}  # what later versions do by default
-    frame = pd.read_csv(
-        path,
-        sep=separator,
-        decimal="," if commas else ".",
-        skipinitialspace=True,  # a cell of spaces is an empty one
-        encoding="utf-8-sig",
-        low_memory=False,
-        **exact,
-    )
-    if not isinstance(frame.index, pd.RangeIndex) and frame.iloc[:, -1].isna().all():
-        # A separator at the end of each row, and none in the header: no column of row names.
-        names, frame = frame.columns, frame.reset_index()
-        frame = frame.iloc[:, : len(names)].set_axis(names, axis=1)
+
+    def columns(**more: Any) -> pd.DataFrame:
+        found: pd.DataFrame = pd.read_csv(
+            path,
+            sep=separator,
+            decimal="," if commas else ".",
+            skipinitialspace=True,  # a cell of spaces is an empty one
+            encoding="utf-8-sig",
+            low_memory=False,
+            **exact,
+            **more,
+        )
+        last = found.iloc[:, -1]
+        if not isinstance(found.index, pd.RangeIndex) and (last.isna() | last.eq("")).all():
+            # A separator at the end of each row, and none in the header: no column of row names.
+            names, found = found.columns, found.reset_index()
+            found = found.iloc[:, : len(names)].set_axis(names, axis=1)
+        return found.reset_index(drop=True)
+
+    frame = columns()
     plain = [cell.strip() for cell in rows[0]] if rows else []
     if len(plain) == len(frame.columns):  # pandas renames doubles; say so instead
         frame.columns = pd.Index([p or str(c) for p, c in zip(plain, frame.columns, strict=True)])
-    frame.attrs["notes"] = ["Commas read as decimal points (1,5 is 1.5)."] if commas else []
+    frame, spelled = _as_written(frame, columns, commas)
+    header = _like_a_row(plain, frame)
+    notes = ["Commas read as decimal points (1,5 is 1.5)."] if commas else []
+    frame.attrs |= {"notes": [*notes, *header], "header": header, "spelled": spelled}
     return frame
+
+
+def _as_written(
+    frame: pd.DataFrame, columns: Callable[..., pd.DataFrame], commas: bool
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """The frame with columns as text where float64 merges their whole numbers.
+
+    With it, by column of text, what its missing cells say: "NA" may be a value there.
+    """
+    import pandas as pd
+
+    is_float = [pd.api.types.is_float_dtype(kind) for kind in frame.dtypes]
+    far = [k for k, real in enumerate(is_float) if real and (frame.iloc[:, k].abs() >= EXACT).any()]
+    text = [k for k, kind in enumerate(frame.dtypes) if not pd.api.types.is_numeric_dtype(kind)]
+    absent = [k for k in text if frame.iloc[:, k].isna().any()]
+    spelled: dict[str, list[str]] = {}
+    if not far and not absent:
+        return frame, spelled
+    written = columns(dtype=str, keep_default_na=False)
+    for k in far:
+        cells = written.iloc[:, k].str.replace(",", ".") if commas else written.iloc[:, k]
+        if are_merged(cells.tolist(), frame.iloc[:, k].to_numpy()):
+            frame.isetitem(k, cells.where(frame.iloc[:, k].notna()).astype(object))
+    for k in absent:
+        cells = written.iloc[:, k][frame.iloc[:, k].isna()].str.strip()
+        spelled[str(frame.columns[k])] = sorted(set(cells) - {""})
+    return frame, spelled
+
+
+def _like_a_row(header: list[str], frame: pd.DataFrame) -> list[str]:
+    """A note where the header may be a row of data: each name is like its column's values.
+
+    A number among numbers, mostly inside of their range, and text that occurs again. Names that
+    count from 0 or 1 are a header.
+    """
+    import pandas as pd
+
+    counted = [[str(k + first) for k in range(len(header))] for first in (0, 1)]
+    if len(header) != len(frame.columns) or header in counted:
+        return []
+    inside: list[bool] = []
+    for name, (_, column) in zip(header, frame.items(), strict=True):
+        known = column.dropna()
+        if not name or not len(known):
+            continue
+        if pd.api.types.is_numeric_dtype(known) and not pd.api.types.is_bool_dtype(known):
+            if not re.fullmatch(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?", name):
+                return []
+            number = float(name.replace(",", "."))
+            inside.append(bool(known.min() <= number <= known.max()))
+        elif name not in set(map(str, known.unique())):
+            return []
+        else:
+            inside.append(True)
+    if 2 * sum(inside) < max(1, len(inside)):
+        return []
+    shown = ", ".join(header[:3]) + (", ..." if len(header) > 3 else "")
+    return [
+        f"The header ({shown}) looks like a row of data. If it is one, it was not counted: put a "
+        "line with the names of the columns above it."
+    ]
 
 
 def _separated(lines: list[str], usual: str) -> tuple[str, list[list[str]]]:
