@@ -16,6 +16,7 @@ import infobound
 from infobound import bounds, pairs, scoring, torch_state, train
 from infobound.config import Config
 from infobound.errors import InputError
+from infobound.runs import Run
 
 PACKAGE = Path(infobound.__file__).parent
 SHORT = {"n_iters": 4, "eval_every": 2, "folds": 2, "batch_size": 32, "hidden_dim": 8}
@@ -223,6 +224,19 @@ def test_a_module_that_draws_in_evaluation_is_a_function_of_its_rows():
     bound = bounds.BOUNDS["infonce"]
     mean = scoring.terms(module, [bound], x, y)[1][0].mean()
     assert mean.item() == pytest.approx(float(train.value(module, bound, (x, y), 50)), abs=1e-5)
+
+
+@pytest.mark.parametrize("options", [{"dropout": 0.3}, {"noise": 0.5}])
+def test_tracing_a_module_that_draws_leaves_the_global_generator(tmp_path, recwarn, options):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run, before = Run.create(tmp_path / "run", record={}), torch.get_rng_state()
+    events = run.tensorboard("fit", purge_step=0)
+    events.graph(inner(**options).eval(), (torch.ones(2, 2), torch.ones(2, 2)))
+    events.close()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert [str(warning.message) for warning in recwarn] == []
+    assert EventAccumulator(str(run.path / "tensorboard" / "fit")).Reload().Graph().node
 
 
 DRAWS = {

@@ -99,7 +99,7 @@ class Joint(Critic):
 
     def pair(self, a: Rows, b: Rows) -> Tensor:
         """Scores (n, m) from the first layer's parts."""
-        if not self.is_elu:
+        if not self.is_elu or torch.jit.is_tracing():  # a graph shows the layers
             low = self.precision is not torch.float32
             with torch.autocast(a.device.type, self.precision, enabled=low):
                 scores: Tensor = self.rest(a.unsqueeze(1) + b).squeeze(-1)

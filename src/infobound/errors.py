@@ -16,4 +16,4 @@ class LostRank(InputError):
 
 
 class FaultWarning(RuntimeWarning):
-    """A fault of disk or file system that costs something, but stops nothing."""
+    """What could not be done or kept, and stops nothing: a graph, a damaged checkpoint."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from infobound.errors import InputError
 
-__all__ = ["defaults", "nothing_drawn", "seeded"]
+__all__ = ["defaults", "draws", "nothing_drawn", "seeded", "seeded_globally"]
 
 DEVICES = ("cpu", "cuda")  # those that autocast is turned off for
 NO_GENERATOR = torch.ops.aten.native_dropout  # draws always, and takes no generator
@@ -85,6 +85,29 @@ def nothing_drawn() -> contextlib.AbstractContextManager[Any]:
         infobound.errors.InputError: Expected a module that draws ... Leave out one of the two.
     """
     return _NothingDrawn()
+
+
+def draws(action: Callable[[], object]) -> bool:
+    """Whether an action draws random numbers; it is done once, and gets some of seed 0.
+
+    Example:
+        >>> draws(lambda: torch.rand(1)), draws(lambda: torch.zeros(1, dtype=torch.float32))
+        (True, False)
+    """
+    with _Seeded(0) as mode:
+        action()
+    return bool(mode.generators)
+
+
+@contextlib.contextmanager
+def seeded_globally(seed: int, device: torch.device) -> Iterator[None]:
+    """The global generator of a device has this seed, and in the end the state that it had.
+
+    For what cannot run inside `seeded`, as PyTorch's tracer. Threads that draw meanwhile are
+    disturbed.
+    """
+    with _LOCK, _in_place_of_global(torch.Generator(device).manual_seed(seed)):
+        yield
 
 
 class _Mode(TorchDispatchMode):
