@@ -384,3 +384,10 @@ def test_many_columns_are_read_through_canonical_directions():
     ours, plain = estimate(**rows), estimate(**rows, base="none", transform="both")
     assert (ours.kept, ours.bases) == (2, ("none", "none"))
     assert ours.held_out > plain.held_out + 0.3
+
+
+@pytest.mark.parametrize("estimator", ["ksg", "gaussian", "student"])
+def test_a_module_is_not_silently_left_out(estimator):
+    x = np.random.default_rng(0).normal(size=(60, 1))
+    with pytest.raises(InputError, match=f"got '{estimator}', which trains no network"):
+        estimate(x, x, module=torch.nn.Identity(), estimator=estimator)

@@ -4,7 +4,7 @@ Its message says what was expected, what was found, and the remedy. The command 
 without a traceback and exits with code 2; of a warning it prints the sentence and goes on.
 """
 
-__all__ = ["FaultWarning", "InputError"]
+__all__ = ["FaultWarning", "InputError", "LostRank"]
 
 
 class InputError(ValueError):

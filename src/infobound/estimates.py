@@ -214,6 +214,11 @@ def estimate_pair(
     stop: Callable[[], bool] | None = None,
 ) -> Estimate:
     """`estimate` for rows that `data` has validated, such as those of `tables.read`."""
+    if module is not None and config.estimator != "default":
+        raise InputError(
+            f"Expected estimator 'default' with a module of your own; got {config.estimator!r}, "
+            "which trains no network. Leave one of the two out."
+        )
     if run is None:
         return _estimate(pair, config, module, None, watch, stop)
     # Whatever can be refused is refused before a folder is made.
