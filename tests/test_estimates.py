@@ -483,3 +483,10 @@ def test_near_a_tie_both_sides_of_a_choice_count(place, monkeypatch):
     assert abs(above.mi - below.mi) < 0.02 * error
     assert abs(above.held_out - below.held_out) < 0.02 * error
     assert decided(0.0).mi != decided(1.0).mi  # the control: the choice matters
+
+
+@pytest.mark.parametrize("estimator", ["ksg", "gaussian", "student"])
+def test_a_module_is_not_silently_left_out(estimator):
+    x = np.random.default_rng(0).normal(size=(60, 1))
+    with pytest.raises(InputError, match=f"got '{estimator}', which trains no network"):
+        estimate(x, x, module=torch.nn.Identity(), estimator=estimator)

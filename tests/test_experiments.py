@@ -32,6 +32,17 @@ def test_the_first_thousand_iterations_follow_the_printed_curve(tmp_path):
         assert (tmp_path / "run" / name).stat().st_size > 100
 
 
+def test_the_graph_of_the_notebook_s_critic_is_in_tensorboard(tmp_path, recwarn):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    config = Config.notebook().with_(n_iters=1)  # all else is what `infobound reproduce` uses
+    experiments.reproduce(config, run=tmp_path / "run")
+    found = EventAccumulator(str(tmp_path / "run" / "tensorboard" / "notebook")).Reload()
+    operations = [node.op for node in found.Graph().node]
+    assert operations.count("aten::elu") == 2
+    assert [warning.message for warning in recwarn] == []
+
+
 def test_on_its_own_rows_the_critic_memorises_and_fresh_rows_tell():
     config = Config.notebook().with_(n_iters=400, lr=5e-3, eval_every=100, hidden_dim=50)
     result = experiments.reproduce(config, d=3, rho=0.5, sample_size=120)

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 import torch
 
-from infobound import cells, estimates, experiments, files, locks, plots, rehearsal, study
+from infobound import cells, cli, estimates, experiments, files, locks, plots, rehearsal, study
 from infobound.cli import main
-from infobound.errors import FaultWarning, InputError
+from infobound.errors import FaultWarning, InputError, LostRank
 from infobound.runs import Run
 from infobound.session import Output, Session
 
@@ -370,6 +370,32 @@ def test_a_signal_waits_for_training_and_for_nothing_else(monkeypatch):
     assert reached == ["noted"]
     assert set(session.asked) == {signal.SIGTERM}
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (InputError("Expected room for the checkpoint; the disk is full."), 2, "the disk is full"),
+        (LostRank("Expected an answer from all ranks."), 143, "interrupted. Saved in"),
+    ],
+)
+def test_what_a_signal_asked_to_save_and_could_not_is_not_called_saved(
+    tmp_path, monkeypatch, capsys, error, code, said
+):
+    class Command:
+        output = Output(quiet=True)
+
+        def __call__(self, session):
+            with session.training(tmp_path):
+                (tmp_path / "run.json").touch()
+                signal.raise_signal(signal.SIGTERM)
+                raise error
+
+    monkeypatch.setattr("infobound.cli._parse", lambda words: Command())
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["estimate"])
+    assert ended.value.code == code
+    assert said in capsys.readouterr().err
 
 
 PEER = """

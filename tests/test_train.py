@@ -117,14 +117,16 @@ def test_cuda_is_refused_where_there_is_none():
             train.device(Config(device="cuda"))
 
 
+@pytest.mark.parametrize("activation", critics.ACTIVATIONS)
 @pytest.mark.parametrize("critic", critics.CRITICS)
-def test_a_run_holds_the_graph_of_every_critic(tmp_path, critic):
+def test_a_run_holds_the_graph_of_every_critic(tmp_path, critic, activation):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     run = Run.create(tmp_path / "run", record={})
-    fitted(SMALL.with_(critic=critic, n_iters=10), run=run)
+    fitted(SMALL.with_(critic=critic, activation=activation, n_iters=10), run=run)
     found = EventAccumulator(str(run.path / "tensorboard" / "fit")).Reload()
-    assert found.Graph().node
+    operations = {node.op for node in found.Graph().node}
+    assert critic == "bilinear" or f"aten::{activation}" in operations
     assert set(found.Tags()["scalars"]) == {"mi_list", "loss", "mi_held_out"}
 
 

@@ -86,8 +86,8 @@ class Bound:
 
     def weights(self, found: Sums) -> Sums:
         """The derivatives of the terms' sum by the sums, in the same places."""
-        with torch.enable_grad():
-            leaves = [part.detach().requires_grad_() for part in found.parts()]
+        with torch.inference_mode(False), torch.enable_grad():
+            leaves = [part.detach().clone().requires_grad_() for part in found.parts()]
             total = self.of(Sums.made(leaves)).sum()
             slopes = torch.autograd.grad(total, leaves, allow_unused=True, materialize_grads=True)
         return Sums.made(slopes)

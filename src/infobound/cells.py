@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from infobound import __version__, cluster, estimates, files, locks, runs
+from infobound import __version__, cluster, estimates, files, locks, runs, torch_state
 from infobound import summaries as tables
 from infobound.config import Config
 from infobound.errors import InputError
@@ -325,6 +325,7 @@ def _compute(cell: _Cell) -> Row:
     return _saved(cell, _row(cell))
 
 
+@torch_state.defaults()
 def _row(cell: _Cell) -> Row:
     """One cell; what goes wrong in it is its `error`."""
     start = time.perf_counter()

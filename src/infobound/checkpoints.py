@@ -109,7 +109,7 @@ def load(
 
 def agree(critic: nn.Module, state: State, run: Run | None) -> None:
     """All ranks begin at the same step, with the first one's weights."""
-    step = torch.tensor(float(state.step))
+    step = torch.tensor(float(state.step), dtype=torch.float32)
     distributed.same_as_first([step])
     if distributed.any_says(int(step) != state.step):
         assert run is not None

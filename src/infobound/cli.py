@@ -38,7 +38,8 @@ def _main(arguments: list[str]) -> None:
         with session.ranks():
             command(session)
     except InputError as error:
-        if session.asked:  # it was to end: what a signal to all its processes broke is no fault
+        # A signal ends all of a study's processes, and all ranks: what that broke is no fault.
+        if session.asked and (session.keep == "--out" or isinstance(error, LostRank)):
             _interrupted(session)
         if session.output.debug:
             raise

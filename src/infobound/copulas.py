@@ -74,8 +74,8 @@ class GaussianCopula(Product):
         """`count` pairs drawn from this model, and the copula fitted to n others of its pairs."""
         generator = torch.Generator().manual_seed(seed)
         p, q, r = len(self.left), len(self.right), self.correlations.cpu()
-        x = torch.randn(n + count, p, generator=generator)
-        y = torch.randn(n + count, q, generator=generator)
+        x = torch.randn(n + count, p, generator=generator, dtype=torch.float32)
+        y = torch.randn(n + count, q, generator=generator, dtype=torch.float32)
         k = len(r)
         y[:, :k] = r * x[:, :k] + (1 - r**2).sqrt() * y[:, :k]
         x, y = x.to(self.left), y.to(self.left)

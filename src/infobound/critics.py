@@ -37,8 +37,8 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 def _linear(inputs: int, outputs: int, std: float, generator: torch.Generator | None) -> nn.Linear:
     """A layer drawn from `generator` alone: N(0, std^2) and biases 0, or scaled by fan-in."""
     layer = nn.Linear(inputs, outputs, device="meta")  # draws nothing; skip_init imports sympy
-    layer.weight = nn.Parameter(torch.empty(outputs, inputs))
-    layer.bias = nn.Parameter(torch.empty(outputs))
+    layer.weight = nn.Parameter(torch.empty(outputs, inputs, dtype=torch.float32))
+    layer.bias = nn.Parameter(torch.empty(outputs, dtype=torch.float32))
     with torch.no_grad():
         if std > 0:
             layer.weight.normal_(0, std, generator=generator)
@@ -65,6 +65,8 @@ class Joint(Critic):
         >>> critic(torch.zeros(5, 6), torch.zeros(7, 6)).shape
         torch.Size([5, 7])
     """
+
+    is_random = False
 
     def __init__(
         self,
@@ -97,7 +99,7 @@ class Joint(Critic):
 
     def pair(self, a: Rows, b: Rows) -> Tensor:
         """Scores (n, m) from the first layer's parts."""
-        if not self.is_elu:
+        if not self.is_elu or torch.jit.is_tracing():  # a graph shows the layers
             low = self.precision is not torch.float32
             with torch.autocast(a.device.type, self.precision, enabled=low):
                 scores: Tensor = self.rest(a.unsqueeze(1) + b).squeeze(-1)
@@ -123,6 +125,8 @@ class Separable(Product):
         >>> Separable(3, 2)(torch.ones(4, 3), torch.ones(4, 2)).abs().max().item()
         0.0
     """
+
+    is_random = False
 
     def __init__(
         self,
@@ -169,9 +173,11 @@ class Bilinear(Product):
         torch.Size([4, 5])
     """
 
+    is_random = False
+
     def __init__(self, dim_x: int, dim_y: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(dim_x, dim_y))
+        self.weight = nn.Parameter(torch.zeros(dim_x, dim_y, dtype=torch.float32))
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
         """W'x and y."""
@@ -197,6 +203,7 @@ class Projected(Critic):
         self.register_buffer("right", right)
         self.network = network
         self.width = pairs.width(network)
+        self.is_random = pairs.is_random(network)
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
         """What the network encodes of the directions."""
@@ -241,7 +248,9 @@ class Composite(Critic):
         self.base_reads = base_reads or Reads()
         self.network_reads = network_reads or Reads()
         self.gamma = gamma
+        self.is_double = network is not None and pairs.is_double(network)
         self.width = max(pairs.width(part) for part, _ in self._parts())
+        self.is_random = network is not None and pairs.is_random(network)  # a base draws nothing
         self.is_product = all(isinstance(part, Product) for part, _ in self._parts())
 
     def _parts(self) -> list[tuple[nn.Module, Reads]]:
@@ -250,7 +259,12 @@ class Composite(Critic):
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
         """What each part encodes; of products one for all."""
-        found = [pairs.encode(p, x[:, reads.x], y[:, reads.y]) for p, reads in self._parts()]
+        found = []
+        for part, reads in self._parts():
+            sides = (x[:, reads.x], y[:, reads.y])
+            if part is self.network and self.is_double:
+                sides = (sides[0].double(), sides[1].double())
+            found.append(pairs.encode(part, *sides))
         left, right = zip(*found, strict=True)
         if self.is_product:
             left, right = ((torch.cat([part[0] for part in side], 1),) for side in (left, right))

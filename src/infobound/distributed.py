@@ -196,7 +196,7 @@ def same_as_first(tensors: Iterable[Tensor]) -> None:
 
 def any_says(yes: bool) -> bool:
     """Whether any rank says so: ranks must stop at the same step."""
-    return yes if ranks()[1] == 1 else bool(add(torch.tensor(float(yes))))
+    return yes if ranks()[1] == 1 else bool(add(torch.tensor(float(yes), dtype=torch.float32)))
 
 
 def shared_out(work: Callable[[int], float], count: int) -> list[float]:

@@ -4,7 +4,7 @@ Its message says what was expected, what was found, and the remedy. The command 
 without a traceback and exits with code 2; of a warning it prints the sentence and goes on.
 """
 
-__all__ = ["FaultWarning", "InputError"]
+__all__ = ["FaultWarning", "InputError", "LostRank"]
 
 
 class InputError(ValueError):
@@ -16,4 +16,4 @@ class LostRank(InputError):
 
 
 class FaultWarning(RuntimeWarning):
-    """A fault of disk or file system that costs something, but stops nothing."""
+    """What could not be done or kept, and stops nothing: a graph, a damaged checkpoint."""

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from infobound import data, locks, plots, points, runs, train
+from infobound import data, locks, plots, points, runs, torch_state, train
 from infobound.bounds import Bound
 from infobound.config import Config
 from infobound.diagnostics import OK, Evidence, Finding, findings, worst
@@ -162,7 +162,7 @@ def estimate(
         y: (n, q) or (n,).
         config: settings; `Config()` if not given.
         module: your own critic, an `nn.Module` that takes x (n, p) and y (m, q), float32, and
-            gives scores (n, m); each fold trains a copy of it.
+            gives scores (n, m); each fold trains a copy of it. If it is float64, so are the rows.
         run: a directory that gets the configuration, checkpoints, metrics and the result.
         overwrite: replace an existing run in that directory.
         watch: called with a `train.Progress` after each evaluation.
@@ -207,6 +207,7 @@ estimate.__signature__ = inspect.signature(estimate).replace(  # type: ignore[at
 )
 
 
+@torch_state.defaults()
 def estimate_pair(
     pair: data.Pair,
     config: Config,
@@ -225,6 +226,11 @@ def estimate_pair(
             f"Expected an instance of torch.nn.Module for module; got {name}. Give a module that "
             f"is made: {made}."
         )
+    if module is not None and config.estimator != "default":
+        raise InputError(
+            f"Expected estimator 'default' with a module of your own; got {config.estimator!r}, "
+            "which trains no network. Leave one of the two out."
+        )
     if run is None:
         return _estimate(pair, config, module, None, watch, stop)
     # Whatever can be refused is refused before a folder is made.
@@ -238,6 +244,7 @@ def estimate_pair(
         return _estimate(pair, config, module, here, watch, stop)
 
 
+@torch_state.defaults()
 def resume(
     run: runs.Run,
     *,

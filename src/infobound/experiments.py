@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from infobound import critics, estimates, fitting, locks, plots, runs, tasks, train
+from infobound import critics, estimates, fitting, locks, plots, runs, tasks, torch_state, train
 from infobound.config import Config
 from infobound.errors import InputError
 from infobound.estimates import Estimate
@@ -77,6 +77,7 @@ class Demo:
         return estimates.in_unit(values, names, unit)
 
 
+@torch_state.defaults()
 def reproduce(
     config: Config | None = None,
     *,
@@ -213,6 +214,7 @@ def sample(task: Any, n: int, seed: int, *, fresh: bool = False) -> train.Rows:
     return x, y
 
 
+@torch_state.defaults()
 def demo(
     *,
     seed: int = 0,
@@ -245,6 +247,7 @@ def demo(
     )
 
 
+@torch_state.defaults()
 def resume(
     path: str | Path,
     *,

@@ -17,7 +17,7 @@ import torch
 from scipy.special import logsumexp
 from torch import Tensor
 
-from infobound import data
+from infobound import data, pairs, torch_state
 from infobound.certificates import Block, certificate
 from infobound.errors import InputError
 from infobound.fitting import Ensemble, Job, candidates, fit_critic
@@ -115,6 +115,7 @@ class Guarantee:
     n: int
 
 
+@torch_state.defaults()
 def certify(
     critic: Callable[[Tensor, Tensor], Tensor],
     x: Any,
@@ -128,7 +129,8 @@ def certify(
     """What your own trained critic proves on rows that it has never seen.
 
     Args:
-        critic: x (n, p) and y (m, q), float32 tensors, to scores (n, m), in any scale.
+        critic: x (n, p) and y (m, q), float32 tensors, to scores (n, m), in any scale. A module is
+            evaluated in evaluation mode, on its own device; if it is float64, so are the tensors.
         x: (n, p) or (n,), independent rows that nobody has used to train, stop or choose.
         y: (n, q) or (n,).
         seen: (x, y) of rows that the critic knows, best those that stopped its training. They
@@ -201,10 +203,20 @@ def _balanced(
 
 def _scores(critic: Callable[[Tensor, Tensor], Tensor], x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Scores (n, m) in evaluation mode, without gradients, float64."""
+    sides = [torch.from_numpy(side).float() for side in (x, y)]
+    modes: dict[torch.nn.Module, bool] = {}
     if isinstance(critic, torch.nn.Module):
+        place = next((p.device for p in critic.parameters()), torch.device("cpu"))
+        dtype = torch.float64 if pairs.is_double(critic) else torch.float32
+        sides = [side.to(place, dtype) for side in sides]
+        modes = {module: module.training for module in critic.modules()}
         critic.eval()
-    with torch.no_grad():
-        given = critic(torch.from_numpy(x).float(), torch.from_numpy(y).float())
+    try:
+        with torch.no_grad(), torch_state.seeded(0):  # what it draws, if anything
+            given = critic(*sides)
+    finally:
+        for module, training in modes.items():
+            module.training = training
     if given.shape != (len(x), len(y)):
         raise InputError(
             f"Expected scores of shape {(len(x), len(y))} from the critic; got "

@@ -55,7 +55,7 @@ class Plates:
         positive(spread=self.spread)
 
     def _grid(self, like: Tensor) -> Tensor:
-        return torch.linspace(0, 1, self.size).to(like)
+        return torch.linspace(0, 1, self.size, dtype=torch.float32).to(like)
 
     def __call__(self, rows: Tensor) -> Tensor:
         """(n, 2) to (n, size^2)."""

@@ -80,8 +80,9 @@ class NormalMixture:
 
     @cached_property
     def _log_weights(self) -> Tensor:
-        given = torch.ones(len(self.means)) if self.weights is None else self.weights
-        return (given.double() / given.double().sum()).log()
+        alike = torch.ones(len(self.means), dtype=torch.float64)
+        given = alike if self.weights is None else self.weights.double()
+        return (given / given.sum()).log()
 
     def _components(self, columns: slice) -> list[tuple[Tensor, Tensor, float]]:
         """Of these columns: each component's mean, inverse covariance and log constant."""
@@ -218,8 +219,9 @@ def balls(*, distance: float = 3.0, name: str = "balls") -> NormalMixture:
         >>> balls().dim_x, balls().dim_y
         (2, 1)
     """
-    means = torch.tensor([[-0.5], [0.5]], dtype=torch.float64) * distance * torch.ones(3)
-    return NormalMixture(means, torch.eye(3).double().expand(2, 3, 3), dim_x=2, name=name)
+    means = distance * torch.tensor([[-0.5] * 3, [0.5] * 3], dtype=torch.float64)
+    covariances = torch.eye(3, dtype=torch.float64).expand(2, 3, 3)
+    return NormalMixture(means, covariances, dim_x=2, name=name)
 
 
 def stripes(*, n: int = 12, name: str = "stripes") -> NormalMixture:

@@ -101,7 +101,7 @@ class AdamW:
 
 def _start(tensor: Tensor) -> dict[str, Tensor]:
     zeros = {name: torch.zeros_like(tensor) for name in ("exp_avg", "exp_avg_sq")}
-    return {"step": torch.zeros((), device=tensor.device), **zeros}
+    return {"step": torch.zeros((), dtype=torch.float32, device=tensor.device), **zeros}
 
 
 def _place(name: str, value: Tensor, tensor: Tensor) -> Tensor:

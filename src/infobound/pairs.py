@@ -18,6 +18,8 @@ __all__ = [
     "Product",
     "Rows",
     "encode",
+    "is_double",
+    "is_random",
     "leaves",
     "like",
     "pair",
@@ -35,9 +37,11 @@ class Critic(nn.Module):
     """Scores in two steps, `encode` for rows and `pair` for pairs.
 
     `width` counts the numbers that a pair takes while it is scored, so that tiles fit the cache.
+    `is_random` says whether scoring may draw random numbers, as dropout does.
     """
 
     width = 1
+    is_random = True
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
         """What pairs need to know of the rows of x (n, p), and of y (m, q)."""
@@ -98,6 +102,21 @@ def pair(critic: nn.Module, a: Rows, b: Rows) -> Tensor:
 def width(critic: nn.Module) -> int:
     """How many numbers a pair takes while it is scored; of a module that is no `Critic` unknown."""
     return critic.width if isinstance(critic, Critic) else 1
+
+
+def is_double(critic: nn.Module) -> bool:
+    """Whether all parameters are float64, as of a module made where that is the default dtype.
+
+    Example:
+        >>> is_double(nn.Linear(1, 1).double())
+        True
+    """
+    return {parameter.dtype for parameter in critic.parameters()} == {torch.float64}
+
+
+def is_random(critic: nn.Module) -> bool:
+    """Whether scoring may draw random numbers; a module that is no `Critic` may."""
+    return critic.is_random if isinstance(critic, Critic) else True
 
 
 def split(rows: Rows, size: int) -> Sequence[Rows]:

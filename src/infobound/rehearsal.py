@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from infobound import cells, data, estimates, files, locks, plots, study_plots
+from infobound import cells, data, estimates, files, locks, plots, study_plots, torch_state
 from infobound.config import Config
 from infobound.errors import InputError
 from infobound.estimates import Estimate
@@ -183,6 +183,7 @@ def rehearse(
     )
 
 
+@torch_state.defaults()
 def rehearse_pair(
     pair: data.Pair,
     config: Config,

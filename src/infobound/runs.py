@@ -17,7 +17,7 @@ import platform
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +87,7 @@ class Run:
 
     path: Path
     record: Mapping[str, Any]
+    said: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @classmethod
     def create(
@@ -301,7 +302,7 @@ class Run:
             folder.mkdir(exist_ok=True)  # not its parents: a run that is gone is not made anew
         except OSError as error:
             raise unwritable(folder, error) from error
-        return Events(folder / name, purge_step)
+        return Events(folder / name, purge_step, self.said)
 
     def _read(self, name: str) -> bytes:
         try:
@@ -317,13 +318,13 @@ class Run:
 
 
 class Events:
-    """TensorBoard events of one fit."""
+    """TensorBoard events of one fit; `said` holds the warnings that the run has given already."""
 
-    def __init__(self, folder: Path, purge_step: int) -> None:
+    def __init__(self, folder: Path, purge_step: int, said: set[str]) -> None:
         logging.getLogger("tensorboard").setLevel(logging.ERROR)
         from torch.utils.tensorboard import SummaryWriter
 
-        self.folder = folder
+        self.folder, self.said = folder, said
         with self._writing():
             self.writer = SummaryWriter(str(folder), purge_step=purge_step or None)
 
@@ -333,18 +334,26 @@ class Events:
             for name, value in values.items():
                 self.writer.add_scalar(name, value, step)
 
-    def graph(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
-        """The module's graph, where it can be traced; False where it cannot."""
-        import torch
-
-        try:
-            # Without gradients, as the tracer's own check runs: critics may take another way with.
-            with warnings.catch_warnings(), torch.no_grad():
-                warnings.simplefilter("ignore")
-                self.writer.add_graph(module, inputs)
-        except Exception:  # a user's module may do what no tracer follows; the run goes on
-            return False
-        return True
+    def graph(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """The module's graph; a `FaultWarning`, once a run, where it cannot be traced."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the tracer's: that the graph holds for these inputs
+            try:
+                traced = _traced(module, inputs)  # here, for `add_graph` prints what goes wrong
+                with self._writing():
+                    self.writer.add_graph(traced, inputs)
+                return
+            except InputError:
+                raise
+            except Exception as error:  # a user's module may do what no tracer follows
+                why = str(error).strip().partition("\n")[0] or type(error).__name__
+        text = (
+            f"TensorBoard's events in {self.folder.parent} have no graph of the critic: PyTorch "
+            f"cannot trace it ({why}). Everything else is recorded."
+        )
+        if text not in self.said:
+            self.said.add(text)
+            warnings.warn(text, FaultWarning, stacklevel=2)
 
     def flush(self) -> None:
         """Write what is waiting."""
@@ -363,6 +372,22 @@ class Events:
             yield
         except OSError as error:
             raise unwritable(self.folder, error) from error
+
+
+def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
+    """The module with its graph.
+
+    Without gradients, as the tracer's own check runs: critics may take another way with.
+    """
+    import torch
+
+    from infobound import torch_state
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.no_grad())
+        if torch_state.draws(lambda: module(*inputs)):
+            stack.enter_context(torch_state.seeded_globally(0, inputs[0].device))
+        return torch.jit.trace(module, inputs)
 
 
 def _plain(value: Any) -> Any:

@@ -18,15 +18,16 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from infobound import distributed, pairs, sums
+from infobound import distributed, pairs, sums, torch_state
 from infobound.bounds import Bound
 from infobound.errors import InputError
 from infobound.pairs import Rows
 from infobound.sums import Reads, Sums
 
-__all__ = ["all_pairs", "is_shared", "scores", "seeded", "terms", "value"]
+__all__ = ["all_pairs", "is_shared", "scores", "seeded", "terms", "undrawn", "value"]
 
 WORTH = 1 << 25  # multiplications that take longer than the messages between ranks
+EVALUATED = 0  # seed of what a critic draws where it is evaluated
 DENSE = 1 << 24  # numbers that pairs may take with gradients before they are scored in tiles
 
 
@@ -135,8 +136,10 @@ class _Recomputed(torch.autograd.Function):
         ctx: Any, every: _Pairs, reads: Reads | None, size: tuple[int, int] | None, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
         ctx.every, ctx.reads, ctx.size = every, reads, size
-        ctx.seed = int(torch.randint(1 << 62, ()))  # dropout must be the same the second time
-        with seeded(ctx.seed, tensors[0].device):
+        ctx.seed = 0
+        if pairs.is_random(every.critic):  # dropout must be the same the second time
+            ctx.seed = int(torch.randint(1 << 62, ()))
+        with seeded(every.critic, ctx.seed):
             found = every.sums(reads, size)
         ctx.save_for_backward(*found.parts())
         return tuple(found.parts())
@@ -149,7 +152,7 @@ class _Recomputed(torch.autograd.Function):
         weights = [p for p in every.critic.parameters() if p.requires_grad]
         encoded = [*pairs.leaves(every.a), *pairs.leaves(every.b)]
         totals = [torch.zeros_like(tensor) for tensor in (*encoded, *weights)]
-        with seeded(ctx.seed, totals[0].device):
+        with seeded(every.critic, ctx.seed):
             for tile in every.tiles(ctx.size):
                 for (place, gradient), total in zip(
                     _gradients(every, tile, ctx.reads, whole, slope, weights), totals, strict=True
@@ -189,31 +192,25 @@ def _gradients(
     return zip(places, found, strict=True)
 
 
-@contextlib.contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Random numbers from this seed, without a trace in the global state.
-
-    `torch.manual_seed` would seed devices that are not used, and format a traceback each time.
+def seeded(critic: nn.Module, seed: int = EVALUATED) -> contextlib.AbstractContextManager[Any]:
+    """Where a critic draws random numbers, those of this seed; see `torch_state.seeded`.
 
     Example:
-        >>> with seeded(1, torch.device("cpu")):
-        ...     one = torch.rand(1)
-        >>> with seeded(1, torch.device("cpu")):
-        ...     bool(torch.rand(1) == one)
+        >>> layer = nn.Dropout(0.5)
+        >>> with seeded(layer, 1):
+        ...     one = layer(torch.ones(50))
+        >>> with seeded(layer, 1):
+        ...     bool((layer(torch.ones(50)) == one).all())
         True
     """
-    generators = [torch.default_generator]
-    if device.type == "cuda":
-        index = torch.cuda.current_device() if device.index is None else device.index
-        generators.append(torch.cuda.default_generators[index])
-    before = [generator.get_state() for generator in generators]
-    try:
-        for generator in generators:
-            generator.manual_seed(seed)
-        yield
-    finally:
-        for generator, state in zip(generators, before, strict=True):
-            generator.set_state(state)
+    if pairs.is_random(critic):
+        return torch_state.seeded(seed)
+    return contextlib.nullcontext()
+
+
+def undrawn(critic: nn.Module) -> contextlib.AbstractContextManager[Any]:
+    """Where a critic may draw random numbers, refuse it; see `torch_state.nothing_drawn`."""
+    return torch_state.nothing_drawn() if pairs.is_random(critic) else contextlib.nullcontext()
 
 
 def all_pairs(
@@ -265,7 +262,9 @@ def value(critic: nn.Module, bound: Bound, x: Tensor, y: Tensor) -> Tensor:
         >>> value(Bilinear(1, 1), BOUNDS["infonce"], torch.ones(9, 1), torch.ones(9, 1)).item()
         0.0
     """
-    return bound.of(all_pairs(critic, x, y, bound.reads)).mean()
+    with seeded(critic):
+        found = all_pairs(critic, x, y, bound.reads)
+    return bound.of(found).mean()
 
 
 @torch.no_grad()
@@ -278,10 +277,11 @@ def scores(critic: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         torch.Size([2, 3])
     """
     n = len(x)
-    if not is_shared(critic, n, len(y)):
-        found: Tensor = critic(x, y)
-        return found
-    return distributed.whole((critic(x[distributed.own(n)], y), n))[0]
+    with seeded(critic):
+        if not is_shared(critic, n, len(y)):
+            found: Tensor = critic(x, y)
+            return found
+        return distributed.whole((critic(x[distributed.own(n)], y), n))[0]
 
 
 @torch.no_grad()
@@ -301,21 +301,24 @@ def terms(
         >>> found.shape
         torch.Size([9])
     """
-    every = _Pairs.encoded(critic, x, y)
     reads = next((bound.reads for bound in bounds if bound.reads is not None), None)
-    found = every.together(every.sums(reads, None))
+    with seeded(critic):
+        every = _Pairs.encoded(critic, x, y)
+    with seeded(critic):
+        found = every.together(every.sums(reads, None))
     weights = [bound.weights(found) for bound in bounds]
     mine = sums.cut(found, every.own, slice(None))
     slopes = sums.cut(sums.stacked(weights), every.own, slice(None))
     rows, columns = torch.zeros_like(slopes.rows), torch.zeros_like(slopes.columns)
-    for tile in every.tiles(None):
-        scores = every.scores(tile)
-        i = slice(tile.top, tile.top + scores.shape[0])
-        j = slice(tile.left, tile.left + scores.shape[1])
-        here = (sums.cut(mine, i, j), sums.cut(slopes, i, j))
-        more = sums.influence(scores, every.diagonal(tile), every.m, reads, *here)
-        rows[:, i] += more[0]
-        columns[:, j] += more[1]
+    with seeded(critic):  # what it drew the first time
+        for tile in every.tiles(None):
+            scores = every.scores(tile)
+            i = slice(tile.top, tile.top + scores.shape[0])
+            j = slice(tile.left, tile.left + scores.shape[1])
+            here = (sums.cut(mine, i, j), sums.cut(slopes, i, j))
+            more = sums.influence(scores, every.diagonal(tile), every.m, reads, *here)
+            rows[:, i] += more[0]
+            columns[:, j] += more[1]
     on_rows, on_columns = rows, columns
     if every.own != slice(0, every.n):
         on_rows, on_columns = distributed.whole((rows.T, every.n))[0].T, distributed.add(columns)

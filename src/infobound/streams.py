@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from infobound import torch_state
 from infobound.containers import as_array, as_rows
 from infobound.data import as_pair
 from infobound.errors import InputError
@@ -128,6 +129,7 @@ class IndependenceStream:
             decided=wealth.p_value <= self.level,
         )
 
+    @torch_state.defaults()
     def _go_on(self) -> None:
         """Bet on the rows that have come, and fit whenever they have grown by half."""
         if self._rows < min(self._next_fit, self._used + GROUP):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from infobound import cells, files, fitting, locks, plots, study_plots, train
+from infobound import cells, files, fitting, locks, plots, study_plots, torch_state, train
 from infobound import summaries as tables
 from infobound.cells import Progress, Study
 from infobound.config import Config
@@ -41,6 +41,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+@torch_state.defaults()
 def study(
     suite: str,
     *,

@@ -85,7 +85,8 @@ def multiplicative(*, d: int = 2, spread: float = 1.5, noise: float = 0.5) -> Ta
     """
     joints.at_least_one(d=d)
     joints.positive(spread=spread, noise=noise)
-    own, extra = torch.eye(d, dtype=torch.float64) * spread**2, noise**2 * torch.eye(d)
+    identity = torch.eye(d, dtype=torch.float64)
+    own, extra = spread**2 * identity, noise**2 * identity
     covariance = torch.cat([torch.cat([own, own], 1), torch.cat([own, own + extra], 1)])
     logs = elliptical.Normal(covariance, d)
     return warps.Mapped(logs, warps.EXP, warps.EXP, "multiplicative")

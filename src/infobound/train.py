@@ -231,9 +231,9 @@ def _step(
         group["lr"] = config.lr * _rate(state.step, config)
     critic.train()
     shared = scoring.is_shared(critic, len(rows), len(rows))
-    # Dropout draws from the global state: where ranks have other rows, they have other masks.
+    # Where ranks have other rows, dropout has other masks.
     other = MASKS * distributed.ranks()[0] if shared else 0
-    with scoring.seeded(generator.initial_seed() + state.step + other, place):
+    with scoring.seeded(critic, generator.initial_seed() + state.step + other):
         found = scoring.all_pairs(critic, train[0][rows], train[1][rows], bound.aim_reads)
     average = None
     if bound.average is not None:
@@ -243,7 +243,8 @@ def _step(
         state.log_average = float(average)
     objective = bound.aim(found, average)
     optimiser.zero_grad()
-    (-objective).backward()
+    with scoring.undrawn(critic):
+        (-objective).backward()
     if shared:
         distributed.add_gradients(parameters)
     optimiser.step()
