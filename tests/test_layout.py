@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "infobound"
 FLOORS = {
     -4: ("errors",),
     -3: ("places", "processes", "shards", "storage"),
-    -2: ("distributed", "files", "pairs"),
+    -2: ("distributed", "files", "npy", "pairs"),
     -1: ("config", "elu", "encoding", "joints", "locks", "sums"),
     0: (
         *("bounds", "critics", "copulas", "densities", "neighbours", "data", "runs", "plots"),
