@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "infobound"
 FLOORS = {
     -4: ("errors",),
     -3: ("places", "processes", "shards", "storage", "torch_state"),
-    -2: ("distributed", "encoding", "files", "pairs"),
+    -2: ("distributed", "encoding", "files", "npy", "pairs"),
     -1: ("config", "containers", "elu", "joints", "locks", "sums"),
     0: (
         *("bounds", "critics", "copulas", "densities", "neighbours", "data", "runs", "plots"),

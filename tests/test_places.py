@@ -2,11 +2,14 @@
 
 import functools
 import http.server
+import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 import tracemalloc
 import zipfile
@@ -19,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from infobound import cli, parquet, storage, tables
+from infobound import cli, parquet, places, storage, tables
 from infobound.config import Config
 from infobound.errors import InputError
 from infobound.estimates import estimate_pair
@@ -238,6 +241,13 @@ def test_what_is_wrong_on_a_web_server_is_said(tmp_path, served, monkeypatch):
         ("memory://none/t.csv", ["Expected data at memory://none/t.csv; there is nothing"]),
         ("memory://none/t", ["Expected data at memory://none/t; there is nothing"]),
         ("nosuch://a/t.csv", ["s3, gs, https", "got nosuch://a/t.csv", "before ://"]),
+        ("reference://t.csv", ["s3, gs, https", "got reference://t.csv", "name the copy"]),
+        ("github://o:r@main/t.csv", ["s3, gs, https", "name the copy"]),
+        ("reference://t.csv::memory://refs.json", ["Expected only zip or tar before ::"]),
+        ("reference::memory://refs.json", ["Expected only zip or tar before ::", "got reference"]),
+        ("zip://t.csv::reference::memory://refs.json", ["got reference"]),
+        ("filecache::https://a/t.csv", ["got filecache"]),
+        ("https://a/t.csv::rows.csv", ["got https"]),  # that would be https over a local file
         ("zip://t.csv::memory://none.zip", ["there is nothing"]),
         (Path("memory://a/t.csv"), ["as text; got a Path", "Give a str"]),
     ],
@@ -247,6 +257,143 @@ def test_what_is_wrong_with_an_address_is_said(address, fragments):
         tables.read(address, x=["a"], y=["b"])
     for fragment in fragments:
         assert fragment in str(caught.value)
+
+
+def test_a_remote_file_leads_to_none_of_this_machine(tmp_path, memory):
+    (tmp_path / "t").mkdir()
+    table().to_csv(tmp_path / "secret.csv", index=False)
+    (tmp_path / "t" / "refs.json").write_text(json.dumps({"t.csv": [str(tmp_path / "secret.csv")]}))
+    with pytest.raises(InputError, match="Expected only zip or tar"):
+        tables.read(f"reference://t.csv::{memory(tmp_path / 't')}/refs.json", x=["a"], y=["b"])
+
+
+def test_archives_are_read_and_nothing_is_left_to_the_letters_of_an_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table().to_csv("t.csv", index=False)
+    with zipfile.ZipFile("rows", "w") as archive:  # fsspec would take `rows` for a protocol
+        archive.write("t.csv")
+    with tarfile.open("rows.tar", "w") as archive:
+        archive.add("t.csv")
+    one = tables.read("t.csv", x=["a"], y=["b"])
+    for address in ("zip://t.csv::rows", "ZIP://t.csv::FILE://rows", "tar://t.csv::rows.tar"):
+        assert same(tables.read(address, x=["a"], y=["b"]), one)
+
+
+def test_a_server_that_is_silent_is_given_up(monkeypatch):
+    monkeypatch.setattr(places, "SILENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel accepts, nobody answers
+        host = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        for address in ("t.csv", "t.parquet", "t/"):
+            with pytest.raises(InputError, match=r"reach http.*; the connection failed"):
+                tables.read(f"{host}/{address}", x=["a"], y=["b"])
+
+
+def test_a_server_that_falls_silent_in_a_file_is_given_up(tmp_path, served, monkeypatch):
+    monkeypatch.setattr(places, "SILENCE", 0.2)
+    table().to_csv(tmp_path / "t.csv", index=False)
+    over = threading.Event()
+
+    def half(self):
+        size = (tmp_path / "t.csv").stat().st_size
+        self.send_response(200)
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+        self.wfile.write((tmp_path / "t.csv").read_bytes()[: size // 2])
+        over.wait()
+
+    monkeypatch.setattr(Server, "do_GET", half)
+    try:
+        with pytest.raises(InputError, match=r"reach http.*; the connection failed"):
+            tables.read(f"{served}/t.csv", x=["a"], y=["b"])
+    finally:
+        over.set()
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"), [("gs", "session_kwargs"), ("az", "read_timeout"), ("sftp", "auth_timeout")]
+)
+def test_other_systems_are_told_to_give_up_too(monkeypatch, kind, word):
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr(fsspec.config, "conf", {})
+    asked = {}
+
+    def opened(chain, **options):
+        asked.update(options)
+        return fsspec.filesystem("memory"), "/t.csv"
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", opened)
+    place(f"zip://t.csv::{kind}://a/t.zip")
+    assert asked["zip"] == {}
+    limit = asked[kind][word]
+    assert (limit["timeout"].sock_read if word == "session_kwargs" else limit) == 30
+    monkeypatch.setitem(fsspec.config.conf, kind, {word: {"timeout": 5} if kind == "gs" else 5})
+    place(f"{kind}://a/t.csv")
+    assert asked[kind][word] == ({"timeout": 5} if kind == "gs" else 5)  # the user's own
+
+
+@pytest.mark.parametrize("link", ["deeper/", "./deeper/", "t-{n}.parquet", "d-{n}/"])
+def test_pages_that_link_without_end_are_left(tmp_path, served, monkeypatch, link):
+    monkeypatch.setattr(places, "LISTED", 50)
+    asked = []
+
+    def page(self):
+        asked.append(self.path)
+        names = [link.format(n=n + len(asked) * 30) for n in range(30 if "{n}" in link else 1)]
+        text = "".join(f'<a href="{name}">{name}</a>' for name in names).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    monkeypatch.setattr(Server, "do_GET", page)
+    if link == "t-{n}.parquet":
+        monkeypatch.setattr(places, "LISTED", 20)
+    message = "Expected Parquet files" if link == "./deeper/" else "at most 16 levels and"
+    with pytest.raises(InputError, match=message):
+        tables.read(f"{served}/t/", x=["a"], y=["b"])
+    assert len(asked) <= 18
+
+
+def test_a_page_that_cannot_be_listed_is_said(tmp_path, served, monkeypatch):
+    partitioned(tmp_path / "t", table())
+    (tmp_path / "t" / "year=2021").rename(tmp_path / "elsewhere")
+    (tmp_path / "t" / "year=2021").mkdir()
+    whole = Server.do_GET
+    monkeypatch.setattr(
+        Server,
+        "do_GET",
+        lambda self: self.send_error(403) if self.path.endswith("2021/") else whole(self),
+    )
+    with pytest.raises(InputError, match="access is denied"):
+        tables.read(f"{served}/t/", x=["a"], y=["b"])
+
+
+def test_what_has_no_room_here_is_not_fetched(tmp_path, memory, monkeypatch):
+    (tmp_path / "d").mkdir()
+    table().to_csv(tmp_path / "d" / "t.csv", index=False)
+    address = memory(tmp_path / "d")
+    free = shutil.disk_usage(tmp_path)._replace(free=1_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
+    with pytest.raises(InputError, match=r"Expected room for t\.csv in .*TMPDIR"):
+        tables.read(f"{address}/t.csv", x=["a"], y=["b"])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_pipes_and_devices_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    os.mkfifo(tmp_path / "pipe.zip")
+    (tmp_path / "zero.npy").symlink_to("/dev/zero")
+    (tmp_path / "t.csv").mkdir()
+    for name in ("pipe.csv", "zero.npy"):
+        for where in (tmp_path / name, (tmp_path / name).as_uri()):
+            with pytest.raises(InputError, match=f"Expected a regular file; .*{name} is a pipe"):
+                tables.read(where, x=["a"], y=["b"])
+    with pytest.raises(InputError, match=r"Expected a regular file; .*pipe\.zip is a pipe"):
+        tables.read(f"zip://t.csv::{tmp_path / 'pipe.zip'}", x=["a"], y=["b"])
+    os.mkfifo(tmp_path / "t.csv" / "pipe.parquet")
+    with pytest.raises(InputError, match=r"Parquet files in .*t\.csv; got none"):
+        tables.read(tmp_path / "t.csv", x=["a"], y=["b"])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Rows that are more than memory holds: the same estimate, in bounded memory."""
 
+import json
 import tracemalloc
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from infobound import data, estimates, fitting, folds, parquet, storage, tables
+from infobound import data, estimates, files, fitting, folds, parquet, storage, tables
 from infobound.config import Config
 from infobound.errors import InputError
 from infobound.estimates import estimate, estimate_pair
@@ -122,6 +123,22 @@ def test_large_integers_and_text_in_parquet_are_judged_as_before(tmp_path):
     with pytest.raises(InputError, match="float64 tells apart in column a"):
         tables.read(tmp_path / "t.parquet", x=["a"], y=["c"])
     assert tables.read(tmp_path / "t.parquet", x=["b"], y=["c"]).x_names == ("b=v",)
+
+
+def test_more_than_the_disk_holds_is_refused_before_it_is_written():
+    rows = iter([(0, np.ones((1, 2)))])
+    with pytest.raises(InputError, match=r"Expected room for 16000\.0 GB in .*TMPDIR"):
+        storage.placed(rows, 10**12, 2)
+    assert next(rows)[0] == 0
+
+
+def test_rows_without_columns_are_one_piece(tmp_path):
+    assert list(storage.pieces(10**18, 0)) == [slice(0, 10**18)]
+    header = {"dtype": "F64", "shape": [10**18, 0], "data_offsets": [0, 0]}
+    text = json.dumps({"__metadata__": {"digest": "0"}, "x": header}).encode()
+    (tmp_path / "rows.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(InputError, match="its checksum differs"):
+        files.read_arrays(tmp_path / "rows.safetensors")
 
 
 def test_parts_on_disk_may_come_in_any_order(no_memory):

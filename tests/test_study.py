@@ -2,14 +2,17 @@
 
 import dataclasses
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 from statistics import mean, stdev
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -402,6 +405,56 @@ def test_a_file_without_truth_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros(3), y=np.zeros(3))
     with pytest.raises(InputError, match=r"mi.*np\.savez"):
         study.study("mine", out=tmp_path / "out", files=tmp_path, jobs=1)
+
+
+def test_only_what_a_study_needs_of_a_file_is_read(tmp_path):
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    more = {"notes": np.array([{}], dtype=object), "grid": np.zeros((4_000, 4_000), dtype=bool)}
+    np.savez_compressed(tmp_path / "a.npz", x=x, y=x[:, :1], mi=0.5, **more)
+    tracemalloc.start()
+    task = samples.FileTask.open(tmp_path / "a.npz")
+    drawn = samples.sample("a", task, n=100, seed=0)[0]
+    assert tracemalloc.get_traced_memory()[1] < 3e6
+    tracemalloc.stop()
+    assert set(map(tuple, drawn)) <= set(map(tuple, x))
+    for name, values in [("x", more["notes"]), ("mi", more["grid"]), ("mi", more["notes"])]:
+        wrong = {"x": x, "y": x, "mi": 0.5, name: values}
+        np.savez_compressed(tmp_path / "b.npz", **wrong)
+        with pytest.raises(InputError, match=f"Expected .*{name}.*b.npz"):
+            samples.FileTask.open(tmp_path / "b.npz")
+    (tmp_path / "c.npz").write_bytes(b"PK and no more")
+    with pytest.raises(InputError, match=r"Expected x, y and mi .*c\.npz"):
+        samples.FileTask.open(tmp_path / "c.npz")
+    with pytest.raises(InputError, match="Expected a regular file"):
+        samples.FileTask.open(Path(os.devnull))
+
+
+def test_there_are_no_more_processes_than_cells_and_some_for_each_core(tmp_path, monkeypatch):
+    asked, seen = [], []
+
+    class InProcess:
+        def __init__(self, n_jobs, **_):
+            asked.append(n_jobs)
+
+        def __call__(self, tasks):
+            return (work(*arguments) for work, arguments, _ in tasks)
+
+    monkeypatch.setattr(joblib, "Parallel", InProcess)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 1)
+    monkeypatch.setattr(cells, "_compute_elsewhere", lambda cell, parent: cells._compute(cell))
+    monkeypatch.setattr(cells, "_estimated", lambda cell: {"mi": 0.0})
+    plan = [(label, task, (0.0, 0.0), 100) for label, task in SMALL["suite-a"][:2]]
+    made = {
+        "out": tmp_path,
+        "first_seed": 0,
+        "watch": lambda progress: seen.append(progress.at_once),
+    }
+    for seeds, at_once in ((1, 2), (4, 4)):  # two cells, then six more
+        cells.over("mine", plan, {"own": {}}, seeds=seeds, jobs=100_000, **made)
+        assert asked[-1] == seen[-1] == at_once
+    for jobs in (0, -1):
+        with pytest.raises(InputError, match=f"got {jobs}. Leave it out for one job on each core"):
+            cells.over("mine", plan, {"own": {}}, seeds=1, jobs=jobs, **made)
 
 
 FAKE = """

@@ -1,13 +1,18 @@
 """Files: the same rows from every format, and one clear sentence for what is wrong."""
 
+import contextlib
 import gzip
 import re
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from infobound import tables
+from infobound import parquet, storage, tables
 from infobound.data import Pair
 from infobound.errors import InputError
 
@@ -304,3 +309,192 @@ def test_arrays_that_are_not_selected_may_have_another_length(tmp_path):
         tables.read(tmp_path / "t.npz", x=["x"], y=["weights"])
     with pytest.raises(InputError, match="float64"):
         tables.read(tmp_path / "t.npz", x=["x"], y=["counts"])
+
+
+@contextlib.contextmanager
+def at_most(megabytes):
+    """What is computed here must not take more memory, at any moment."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < megabytes * 1e6
+    finally:
+        tracemalloc.stop()
+
+
+def claiming(shape, kind="<f8", data=b"", version=b"\x01\x00"):
+    """An npy file whose header says this, whatever is in it."""
+    header = repr({"descr": kind, "fortran_order": False, "shape": shape}).encode()
+    header += b" " * (-len(header) - 11 % 64 - 11) + b"\n"
+    return b"\x93NUMPY" + version + len(header).to_bytes(2, "little") + header + data
+
+
+HOSTILE = [
+    (claiming((0, 10**12)), "columns"),
+    (claiming((10**12, 0)), "no '0'"),
+    (claiming((10**18, 0)), "no '0'"),
+    (claiming((0, 0)), "header only"),
+    (claiming((10**18,)), "bytes, and 0 are there"),
+    (claiming((2**62, 8)), "bytes, and 0 are there"),
+    (claiming((10**9, 10**9)), "bytes, and 0 are there"),
+    (claiming((-1, 2)), "bytes, and 0 are there|negative|cannot be read"),
+    (claiming((3, 2), data=b"12345678" * 5), "48 bytes, and 40 are there"),
+    (claiming((3, 2), "|O", b"12345678" * 6), "Python objects"),
+    (claiming((3, 2), [("a", "<f8")], b"12345678" * 6), "structures"),
+    (claiming((0, 1), "|V1000000000"), "structures"),
+    (claiming((3, 2), "<U100000000", b"12345678" * 6), "bytes, and 48 are there"),
+    (claiming((3, 2), data=b"12345678" * 6, version=b"\x03\x00"), "version"),
+    (claiming((3, 2), "<f8" * 10_000), "cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("data", "fragment"), HOSTILE)
+def test_a_header_is_held_against_what_is_there(tmp_path, data, fragment):
+    (tmp_path / "t.npy").write_bytes(data)
+    with at_most(5), pytest.raises(InputError, match=fragment):
+        tables.read(tmp_path / "t.npy", x=["0"], y=["1"])
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    np.savez(tmp_path / "t.npz", x=rows[:, 0], y=rows[:, 1], single=3)
+    with zipfile.ZipFile(tmp_path / "t.npz", "a") as archive:
+        archive.writestr("z.npy", data)
+    with at_most(5):  # of what is not selected nothing is asked
+        assert tables.read(tmp_path / "t.npz", x=["x"], y=["y"]).x.tobytes() == rows[:, 0].tobytes()
+    with at_most(5), pytest.raises(InputError, match=r"Expected .*t\.npz|shape \(0, 1\)|no 'z'"):
+        tables.read(tmp_path / "t.npz", x=["z"], y=["y"])
+
+
+def test_only_the_selected_arrays_of_an_npz_file_are_unpacked(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(60, 21))
+    more = {"grid": np.zeros(3_000_000, dtype=bool), "wide": np.zeros((1, 3_000_000), dtype=bool)}
+    more["objects"] = np.array([{}, None], dtype=object)
+    np.savez_compressed(tmp_path / "t.npz", x=rows[:, :20], y=rows[:, 20], **more)
+    assert (tmp_path / "t.npz").stat().st_size < 30_000
+    tables.read(tmp_path / "t.npz", x=["x"], y=["y"])  # what is imported
+    with at_most(3):
+        pair = tables.read(tmp_path / "t.npz", x=["x"], y=["y"])
+    assert pair.x.tobytes() == np.ascontiguousarray(rows[:, :20]).tobytes()
+    for name, fragment in [
+        ("objects", r"array objects in .*t\.npz; it holds Python objects.*astype\(float\)"),
+        ("wide", "at most 1,048,576 columns .* got 3,000,022"),
+        ("grid", "rows: x 60, grid 3000000"),
+    ]:
+        with at_most(3), pytest.raises(InputError, match=fragment):
+            tables.read(tmp_path / "t.npz", x=["x"], y=[name])
+
+
+def test_a_damaged_array_spoils_only_itself(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(500, 3))
+    np.savez(tmp_path / "t.npz", x=rows[:, 0], y=rows[:, 1], z=rows[:, 2])
+    data = (tmp_path / "t.npz").read_bytes()
+    at = data.index(rows[250:, 2].tobytes()[:64])
+    (tmp_path / "t.npz").write_bytes(data[:at] + bytes(64) + data[at + 64 :])
+    assert len(tables.read(tmp_path / "t.npz", x=["x"], y=["y"]).x) == 500
+    with pytest.raises(InputError, match=r"cannot be read .*CRC"):
+        tables.read(tmp_path / "t.npz", x=["x"], y=["z"])
+
+
+def test_an_npz_file_has_the_bits_of_its_arrays_in_every_layout(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    arrays = {
+        "a": np.asfortranarray(rng.normal(size=(70, 3)).astype(np.float32)),
+        "b": rng.normal(size=(70, 2, 2)).astype(">f8"),
+        "c": rng.integers(0, 2, 70).astype(bool),
+        "d": rng.integers(0, 9, (70, 2)).astype(np.uint16),
+        "e": rng.integers(0, 9, 70).astype(">i8"),
+        "f": np.array(["u", "v"])[rng.integers(0, 2, 70)],
+    }
+    np.savez_compressed(tmp_path / "t.npz", **arrays)
+    flat = {name: array.reshape(70, -1).astype(float) for name, array in list(arrays.items())[:5]}
+    monkeypatch.setattr(storage, "PIECE", 30)
+    for x, y in [(["a", "b"], ["c", "d"]), (["b[3]", "a[1]"], ["d[1]"]), (["a", "e"], ["b"])]:
+        pair = tables.read(tmp_path / "t.npz", x=x, y=y)
+        for names, found in ((x, pair.x), (y, pair.y)):
+            columns = [re.fullmatch(r"(\w)(?:\[(\d)\])?", name).groups() for name in names]
+            parts = [flat[a] if k is None else flat[a][:, [int(k)]] for a, k in columns]
+            assert found.tobytes() == np.ascontiguousarray(np.hstack(parts)).tobytes()
+    assert tables.read(tmp_path / "t.npz", x=["f", "e"], y=["a"]).x_names == ("f=v", "e")
+
+
+def test_an_npz_file_that_memory_does_not_hold_is_unpacked_piece_by_piece(tmp_path, monkeypatch):
+    rows = np.random.default_rng(0).normal(size=(40_000, 20))
+    np.savez(tmp_path / "t.npz", x=rows[:, :10], y=rows[:, 10:], f=np.asfortranarray(rows))
+    tables.read(tmp_path / "t.npz", x=["x[0]"], y=["y[0]"])  # what is imported
+    monkeypatch.setattr(storage, "SHARE", 0.0)  # nothing fits
+    monkeypatch.setattr(storage, "PIECE", 50_000)
+    with at_most(rows.nbytes / 2e6):
+        pair = tables.read(tmp_path / "t.npz", x=["x"], y=["y"])
+    assert np.array_equal(np.hstack([pair.x, pair.y]), rows)
+    with pytest.raises(InputError, match=r"that memory holds; f in .*t\.npz takes.* Parquet"):
+        tables.read(tmp_path / "t.npz", x=["x"], y=["f[0]"])
+
+
+def test_arrays_of_one_name_are_not_guessed_at(tmp_path):
+    np.savez(tmp_path / "t.npz", x=np.zeros(60), y=np.ones(60))
+    with zipfile.ZipFile(tmp_path / "t.npz", "a") as archive, pytest.warns(match="Dupl"):
+        archive.writestr("x.npy", claiming((1,), data=b"12345678"))
+    with pytest.raises(InputError, match="several of this name"):
+        tables.read(tmp_path / "t.npz", x=["x"], y=["y"])
+    np.savez(tmp_path / "t.npz", **{"x": np.zeros((60, 2)), "x[0]": np.ones(60), "y": np.ones(60)})
+    with pytest.raises(InputError, match=r"got x\[0\] more than once"):
+        tables.read(tmp_path / "t.npz", x=["x"], y=["y"])
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
+def test_text_that_memory_does_not_hold_is_not_read(tmp_path, monkeypatch, name):
+    opener = gzip.open if name.endswith(".gz") else open
+    with opener(tmp_path / name, "wt") as file:
+        file.write("a,b\n" + "0,0\n" * 500_000)
+    assert len(tables.read(tmp_path / name, x=["a"], y=["b"]).x) == 500_000
+    monkeypatch.setattr(tables, "free_memory", lambda: 15_000_000)
+    with at_most(6), pytest.raises(InputError, match=rf"as a table, here 0\.\d+ GB; {name}.*Parq"):
+        tables.read(tmp_path / name, x=["a"], y=["b"])
+
+
+@pytest.mark.parametrize(
+    ("text", "fragment"),
+    [
+        ("0," * 10_000_000, "lines of less than 16,777,216 bytes in t.csv; line 1 is longer"),
+        ("a,b\n" + "0" * 20_000_000, "line 2 is longer"),
+        (",".join(map(str, range(100_001))) + "\n", r"at most 100,000 columns in .*got 100,001"),
+        ("a,b\n" + "0," * 150_000 + "0\n", r"at most 100,000 columns in .*got 150,001"),
+    ],
+)
+def test_a_text_file_that_is_no_table_is_said(tmp_path, text, fragment):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(InputError, match=fragment):
+        tables.read(tmp_path / "t.csv", x=["a"], y=["b"])
+
+
+def test_a_text_file_of_long_lines_is_read(tmp_path):
+    values = np.random.default_rng(0).normal(size=(3, 1_500))
+    names = [f"{'gene' * 25}{k}" for k in range(1_500)]  # more than csv takes for one cell
+    pd.DataFrame(values, columns=names).to_csv(tmp_path / "t.csv", index=False)
+    pair = tables.read(tmp_path / "t.csv", x=[names[7]], y=[names[1_499]])
+    assert pair.y.tobytes() == values[:, 1_499].tobytes()
+
+
+def test_many_columns_are_selected_and_missed_at_once():
+    names = [*(f"c{k}" for k in range(100_000)), "y"]
+    first, second = tables._sides(names, 1, tables.place("t"), ["c*", "c*"], ["y"])
+    assert (len(first), second) == (100_000, ["y"])
+    with pytest.raises(InputError, match="Nearest"):
+        tables._sides(names, 1, tables.place("t"), ["d7"], ["y"])
+
+
+def test_a_footer_that_claims_more_rows_than_there_are_is_no_table(tmp_path):
+    values = np.random.default_rng(0).normal(size=300)
+    pq.write_table(pa.table({"a": values, "b": values}), tmp_path / "t.parquet")
+    data = (tmp_path / "t.parquet").read_bytes()
+    start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    footer = data[start:].replace(b"\xd8\x04", b"\xfe\x7f")  # 300 as Thrift writes it; 8,191
+    (tmp_path / "t.parquet").write_bytes(data[:start] + footer)
+    assert pq.read_metadata(tmp_path / "t.parquet").num_rows == 8_191
+    with pytest.raises(InputError, match="cannot be read"):
+        tables.read(tmp_path / "t.parquet", x=["a"], y=["b"])
+
+
+def test_text_of_more_rows_than_memory_holds_is_not_read(tmp_path, monkeypatch):
+    pd.DataFrame({"a": ["u", "v"] * 500, "b": 1.0}).to_parquet(tmp_path / "t.parquet")
+    monkeypatch.setattr(parquet, "free_memory", lambda: 30_000)
+    with pytest.raises(InputError, match="got 1,000 rows of 2 columns"):
+        tables.read(tmp_path / "t.parquet", x=["a"], y=["b"])

@@ -36,6 +36,7 @@ from infobound.summaries import Row, Summary
 __all__ = ["Planned", "Progress", "Study", "over", "ready"]
 
 FORMAT = "infobound-study"
+PER_CORE = 4  # jobs on a core at most: each is one thread that computes and some 300 MB
 FILES = ["study.json", "study.csv", "study.parquet", "summary.md", "rehearse.json"]
 FILES += [f"{name}.{kind}" for name in ("truth", "error", "rehearsal") for kind in ("png", "svg")]
 
@@ -130,7 +131,8 @@ def over(
         first_seed: the first of them.
         order: estimators in the order in which the table has them; others follow by name.
         where: where peers are that have an environment of their own.
-        jobs: cells at once; one for each core if not given.
+        jobs: cells at once, each in a process; one for each core if not given, and never more than
+            there are cells or four for each core.
         dask: the address of a Dask scheduler whose workers compute, instead of `jobs`.
         overwrite: forget what `out` holds.
         watch: called with a `Progress` after each cell.
@@ -165,6 +167,7 @@ def over(
             c for c in cells if c.file.name not in stored or tables.failed(stored[c.file.name][1])
         ]
         done, wrong = len(cells) - len(left), 0
+        at_once = min(at_once, max(len(left), 1))
         report = watch or (lambda progress: None)
         report(Progress(done, len(cells), wrong, None, at_once))
         for row in computed(left):
@@ -189,11 +192,14 @@ def _hands(
 ) -> Iterator[tuple[int, Callable[[list[_Cell]], Iterator[Row]]]]:
     """How many cells are computed at once, and by what: this machine's cores, or a cluster."""
     if jobs is not None and jobs < 1:
-        raise InputError(f"Expected one job or more; got {jobs}.")
+        raise InputError(
+            f"Expected one job or more; got {jobs}. Leave it out for one job on each core."
+        )
     if dask is None:
         import joblib
 
-        at_once = jobs or joblib.cpu_count()  # the cores that this process may use, containers' too
+        cores = joblib.cpu_count()  # those that this process may use, in a container too
+        at_once = cores if jobs is None else min(jobs, PER_CORE * cores)
         yield at_once, functools.partial(_computed, jobs=at_once)
         return
     if jobs is not None:
@@ -272,8 +278,9 @@ def _agree(cells: list[_Cell], stored: Mapping[str, tuple[dict[str, Any], Row]])
 
 
 def _computed(cells: list[_Cell], jobs: int) -> Iterator[Row]:
-    """The cells' rows as they come, each written before."""
-    if jobs == 1 or len(cells) < 2:
+    """The cells' rows as they come, each written before; no more processes than cells."""
+    jobs = min(jobs, len(cells))
+    if jobs < 2:
         with one_thread():
             yield from map(_compute, cells)
         return

@@ -21,7 +21,7 @@ from infobound.encoding import EXACT
 from infobound.errors import InputError
 from infobound.places import Place, reading
 from infobound.shards import Stretch, shards, span, whole_groups
-from infobound.storage import placed
+from infobound.storage import free_memory, placed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,14 +41,14 @@ class Stored:
 
     `numbers` gives those of these names side by side, (n, k), in memory or memory-mapped; None
     where they are not plain numbers, and `frame` gives them as they are. `shard` gives the
-    numbers of one rank's rows only, those of `shards.span`.
+    numbers of one rank's rows only, those of `shards.span`; None where no part can be read.
     """
 
     columns: list[str]
     n: int
     numbers: Callable[[list[str]], np.ndarray | None]
     frame: Callable[[list[str]], pd.DataFrame]
-    shard: Callable[[list[str], int, int], np.ndarray | None]
+    shard: Callable[[list[str], int, int], np.ndarray | None] | None = None
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -123,7 +123,8 @@ class _Part:
         """What a column is here."""
         if name in self.keys:
             return "a part of the path"
-        return str(self.schema.field(name).type) if name in self.schema.names else "absent"
+        at = self.schema.get_field_index(name)
+        return str(self.schema.field(at).type) if at >= 0 else "absent"
 
     def rows(self, names: list[str], stretches: list[Stretch]) -> Iterator[tuple[int, np.ndarray]]:
         """Numbers of stretches of row groups, with the global number of the first of each batch."""
@@ -157,6 +158,10 @@ class _Part:
                     at += len(batch)
                     if at >= stretch.stop:
                         break
+                if at < stretch.stop:
+                    raise ValueError(
+                        f"row group {stretch.group} has {at:,} rows, not {stretch.stop:,}"
+                    )
 
     def table(self, names: list[str], kinds: dict[str, pa.DataType]) -> pa.Table:
         """All rows of the selected columns, in the file or of the path."""
@@ -169,7 +174,7 @@ class _Part:
         for key in names:
             if key in self.keys:
                 value = pa.array([self.keys[key]], pa.string()).cast(kinds[key])
-                table = table.append_column(key, pa.repeat(value[0], self.footer.num_rows))
+                table = table.append_column(key, pa.repeat(value[0], len(table)))
         return table
 
 
@@ -231,6 +236,12 @@ class _Table:
         """All rows at once, as they are; `numbers` has seen that the files are alike."""
         import pyarrow as pa
 
+        if 8 * self.n * len(names) > free_memory() / 2:  # a cell takes some 8 bytes at least
+            raise InputError(
+                f"Expected text, categories and large integers that memory holds; got {self.n:,} "
+                f"rows of {len(names):,} columns in {self.where}. Save them as floats, of which "
+                "any number can be read, or select fewer."
+            )
         tables = [part.table(names, self.kinds) for part in self.parts]
         found: pd.DataFrame = (
             pa.concat_tables(tables)

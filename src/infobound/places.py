@@ -1,14 +1,18 @@
 """Where rows lie: a path, a directory, or an address that fsspec opens (s3://, https://, ...).
 
 What a file holds is not known here. fsspec (https://filesystem-spec.readthedocs.io) is imported
-for addresses only.
+for addresses only, and of the file systems that it knows only those below are used: others read
+files of this machine, or compute, as the content of a remote file tells them to (reference://).
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import re
+import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,13 +25,20 @@ from infobound.errors import InputError
 __all__ = ["Place", "name", "place", "reading", "shown"]
 
 ADDRESS = re.compile(r"([a-z][\w+.-]+)(::[a-z][\w+.-]+)*://", re.IGNORECASE)  # C:\ is none
-PACKAGES = {
+PACKAGES = {  # what each kind of address needs besides fsspec
     **dict.fromkeys(("s3", "s3a"), "s3fs"),
     **dict.fromkeys(("gs", "gcs"), "gcsfs"),
     **dict.fromkeys(("http", "https"), "aiohttp requests"),
-    **dict.fromkeys(("abfs", "abfss", "adl", "az"), "adlfs"),
+    **dict.fromkeys(("abfs", "abfss", "az"), "adlfs"),
     **dict.fromkeys(("sftp", "ssh"), "paramiko"),
+    "hf": "huggingface_hub",
+    **dict.fromkeys(("memory", "file", "local"), ""),
 }
+FAMILIES = (("http", "https"), ("gs", "gcs"), ("abfs", "abfss", "az"), ("sftp", "ssh"))
+ARCHIVES = ("zip", "tar")  # what may stand before ::
+SILENCE = 30.0  # seconds without an answer, after which a server is given up
+DEPTH = 16  # levels of web pages below the first one
+LISTED = 100_000  # names on all web pages of a directory
 NETWORK = (  # packages whose errors are about the way, not about what lies at its end
     *("http", "azure", "botocore", "fsspec", "gcsfs", "google", "paramiko", "requests", "urllib3"),
     "socket",
@@ -83,9 +94,13 @@ class Place:
         return bool(self.system.info(self.path)["type"] == "directory")
 
     def size(self) -> int | None:
-        """Bytes of the file, where that can be known."""
+        """Bytes of the file, where that can be known.
+
+        Raises:
+            InputError: it is a pipe or a device of this machine, which may never end.
+        """
         if self.system is None:
-            return self.local.stat().st_size
+            return _regular(self.local).st_size
         size: int | None = self.system.info(self.path).get("size")
         return size
 
@@ -97,21 +112,49 @@ class Place:
         if self.system is None:
             root = self.local
             found = {p.relative_to(root).as_posix(): str(p) for p in root.rglob("*") if p.is_file()}
+        elif self._is_web():  # pages list addresses, not names
+            found = {unquote(name): path for name, path in self._linked().items()}
         else:
             above = self.path.rstrip("/") + "/"
-            plain = unquote if self._is_web() else str  # pages list addresses, not names
             paths = [str(path) for path in self.system.find(self.path)]
-            found = {plain(path.removeprefix(above)): path for path in paths}
-        seen = {
-            name: path
-            for name, path in found.items()
-            if not any(part.startswith(("_", ".")) for part in name.split("/"))
-        }
+            found = {path.removeprefix(above): path for path in paths}
+        seen = {name: path for name, path in found.items() if not _is_hidden(name)}
         top, *archive = self.text.split("::") if self.system else [self.text]
         return {
             name: Place("::".join([f"{top.rstrip('/')}/{name}", *archive]), seen[name], self.system)
             for name in sorted(seen)
         }
+
+    def _linked(self) -> dict[str, str]:
+        """What a web page and those below it link to, by relative address.
+
+        Pages may link to one another without end.
+
+        Raises:
+            InputError: more levels or more names than a directory of data has.
+        """
+        above = self.path.rstrip("/") + "/"
+        found: dict[str, str] = {}
+        pages, waiting = {self.path}, [(self.path, 0)]
+        while waiting:
+            page, depth = waiting.pop()
+            for entry in self.system.ls(page, detail=True):
+                path = str(entry["name"])
+                name = path.removeprefix(above)
+                if path in pages or _is_hidden(name):
+                    continue
+                if entry["type"] == "directory":
+                    pages.add(path)
+                    waiting.append((path, depth + 1))
+                else:
+                    found[name] = path
+            if depth > DEPTH or len(pages) + len(found) > LISTED:
+                raise InputError(
+                    f"Expected a directory of at most {DEPTH} levels and {LISTED:,} names at "
+                    f"{self}; its pages link to more. Name a directory below it, or download the "
+                    "files."
+                )
+        return found
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Any]:
@@ -130,6 +173,8 @@ class Place:
             return
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             path = Path(folder) / ("rows" + "".join(PurePosixPath(self.name).suffixes[-2:]))
+            if (self.size() or 0) > shutil.disk_usage(folder).free:
+                raise OSError(errno.ENOSPC, "more than there is room for")
             self.system.get_file(self.path, str(path))
             yield path
 
@@ -156,11 +201,17 @@ def name(text: str) -> str:
     return PurePosixPath(shown(text).split("::")[0].split("://")[-1]).name
 
 
+def _is_hidden(name: str) -> bool:
+    """Whether a part of a relative path begins with _ or ., as in Hive's temporary directories."""
+    return any(part.startswith(("_", ".")) for part in name.split("/"))
+
+
 def place(text: str | Path) -> Place:
     """Where a path or an address leads; file:// is a path.
 
     Args:
-        text: a path; or an address with `://`, also a chained one such as zip://a.csv::s3://b/a.zip.
+        text: a path; or an address with `://`, also one in an archive, such as
+            zip://a.csv::s3://b/a.zip.
 
     Raises:
         InputError: an address of a kind that is not known or not installed, or that is a `Path`.
@@ -176,30 +227,105 @@ def place(text: str | Path) -> Place:
         )
     if address is None:
         return Place(str(text), str(text))
+    kinds, chain = _chain(str(text))
     import fsspec.core
     from fsspec.implementations.local import LocalFileSystem
 
-    protocol = address[1].lower()
-    with reading(Place(str(text), str(text), protocol)):
+    with reading(Place(str(text), str(text), kinds[0])):
         try:
-            system, path = fsspec.core.url_to_fs(str(text))
+            options = {kind: _time_limits(kind) for kind in kinds}
+            system, path = fsspec.core.url_to_fs(chain, **options)
         except ImportError as error:
-            package = PACKAGES.get(protocol, "")
+            package = next(filter(None, map(PACKAGES.get, kinds)), "")
             remedy = f"Install it: pip install {package}" if package else "Install what it names"
             raise InputError(
-                f"Expected a package that opens {protocol}:// addresses; it is not installed "
+                f"Expected a package that opens {kinds[-1]}:// addresses; it is not installed "
                 f"({error}). {remedy}."
             ) from error
         except ValueError as error:
-            known = "s3, gs, https, abfs, sftp, hf, memory, zip, file"
             raise InputError(
-                f"Expected an address that fsspec opens ({known}, ...); got {shown(str(text))} "
-                f"({error}). Check what stands before ://."
+                f"Expected an address that fsspec opens; got {shown(str(text))} ({error}). Check "
+                "it."
             ) from error
         if isinstance(system, LocalFileSystem):
             return Place(path, path)
         system.invalidate_cache()  # of what was listed before, in this process
     return Place(str(text), path, system)
+
+
+def _chain(text: str) -> tuple[list[str], str]:
+    """The kinds of address that a text joins by ::, and the text with each of them written out.
+
+    fsspec's own reading of a part without :// depends on its letters; so none is left to it.
+    """
+    kinds, parts = [], []
+    *archives, last = text.split("::")
+    for part in archives:
+        kind, _, rest = part.partition("://")
+        kinds.append(kind.lower())
+        parts.append(f"{kind.lower()}://{rest}")
+    kind, sign, rest = last.partition("://") if "://" in last else ("file", "://", last)
+    kinds.append(kind.lower())
+    parts.append(f"{kind.lower()}{sign}{rest}")
+    wrong = [kind for kind in kinds[:-1] if kind not in ARCHIVES]
+    if kinds[-1] not in PACKAGES:
+        raise InputError(
+            "Expected an address that begins with one of s3, gs, https, http, abfs, az, sftp, hf, "
+            f"memory or file; got {shown(text)}. Check what stands before ://, or download the "
+            "file and name the copy."
+        )
+    if wrong:
+        raise InputError(
+            f"Expected only {' or '.join(ARCHIVES)} before ::, as in "
+            f"zip://rows.csv::s3://bucket/all.zip; got {wrong[0]} in {shown(text)}. Download the "
+            "file and name the copy."
+        )
+    if kinds[-1] in ("file", "local") and archives and rest and Path(rest).exists():
+        _regular(Path(rest))
+    return kinds, "::".join(parts)
+
+
+def _time_limits(kind: str) -> dict[str, Any]:
+    """How a kind of file system is told to give up after `SILENCE`.
+
+    What the user's own configuration of fsspec says of that stays. s3fs gives up by itself after 5
+    seconds without a connection and 15 without an answer, huggingface_hub after 10.
+    """
+    from fsspec.config import conf
+
+    limits: dict[str, Any] = {}
+    family = next((f for f in FAMILIES if kind in f), (kind,))
+    if "https" in family or "gs" in family:
+        import aiohttp
+
+        waits = dict.fromkeys(("connect", "sock_connect", "sock_read"), SILENCE)
+        word = "client_kwargs" if "https" in family else "session_kwargs"
+        limits = {word: {"timeout": aiohttp.ClientTimeout(total=None, **waits)}}
+    elif "az" in family:
+        limits = dict.fromkeys(("connection_timeout", "read_timeout"), SILENCE)
+    elif "ssh" in family:
+        words = ("timeout", "banner_timeout", "auth_timeout", "channel_timeout")
+        limits = dict.fromkeys(words, SILENCE)
+    for name in family:
+        for word, own in conf.get(name, {}).items():
+            if word in limits:
+                limits[word] = {**limits[word], **own} if isinstance(own, dict) else own
+    return limits
+
+
+def _regular(path: Path) -> os.stat_result:
+    """What the system says of a file, which must not be a pipe, a socket or a device.
+
+    Raises:
+        InputError: it is one: it may never end, and gives its bytes once.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(
+            f"Expected a regular file; {path} is a pipe, a device or a directory. Write what it "
+            "gives into a file, and name that."
+        )
+    return found
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import difflib
 import fnmatch
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ import torch
 
 from infobound import tasks
 from infobound.errors import InputError
+from infobound.npy import Archive
+from infobound.places import place
 
 __all__ = ["Drawn", "FileTask", "chosen", "portable", "sample", "stable_hash"]
 
@@ -51,31 +54,42 @@ class FileTask:
         Raises:
             InputError: the file cannot be read, or lacks x, y or mi.
         """
+        place(path).size()  # a pipe would be waited for
         try:
-            with np.load(path) as file:
-                values = {name: file[name] for name in file.files}
-            whole = {name: float(values[name]) for name in ("mi", "mi_error") if name in values}
-            x, y, mi = values["x"], values["y"], whole["mi"]
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            archive = Archive(path)
+            whole = {n: _number(archive, n) for n in ("mi", "mi_error") if n in archive.arrays}
+            x, y, mi = archive.header("x"), archive.header("y"), whole["mi"]
+            with open(path, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except InputError:
+            raise
+        except Exception as error:  # of zipfile, of its codecs, of NumPy: each has its own
             raise InputError(
                 f"Expected x, y and mi (a number, nats) in {path}; got {error}. Save it with "
                 "np.savez(path, x=x, y=y, mi=mi)."
             ) from error
-        if x.ndim == 0 or len(x) != len(y):
+        if not x.shape or not y.shape or x.rows != y.rows:
             raise InputError(
                 f"Expected as many rows of x as of y in {path}; got shapes {x.shape} and {y.shape}."
             )
-        return cls(path, mi, whole.get("mi_error", 0.0), len(x), digest)
+        return cls(path, mi, whole.get("mi_error", 0.0), x.rows, digest)
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """n of the file's rows, each at most once: x (n, p) and y (n, q)."""
         if n > self.rows:
             raise InputError(f"Expected at most {self.rows:,} rows, all of {self.path}; got {n:,}.")
-        with np.load(self.path) as file:
-            x, y = file["x"], file["y"]
+        archive = Archive(self.path)
+        x, y = archive.read("x"), archive.read("y")
         drawn = rng.permutation(self.rows)[:n]
         return x[drawn].reshape(n, -1), y[drawn].reshape(n, -1)
+
+
+def _number(archive: Archive, name: str) -> float:
+    """An array of one number."""
+    shape = archive.header(name).shape
+    if math.prod(shape) != 1:
+        raise ValueError(f"{name} of shape {shape}")
+    return float(archive.read(name).item())
 
 
 @dataclass(frozen=True, eq=False)

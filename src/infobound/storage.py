@@ -5,7 +5,9 @@ An array here may be memory-mapped, of any real type; what is taken from it is f
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,7 +16,17 @@ import numpy as np
 
 from infobound.errors import InputError
 
-__all__ = ["fits", "gathered", "kinds", "pieces", "placed", "some", "stretches", "take"]
+__all__ = [
+    "fits",
+    "free_memory",
+    "gathered",
+    "kinds",
+    "pieces",
+    "placed",
+    "some",
+    "stretches",
+    "take",
+]
 
 MIXERS = tuple(map(np.uint64, (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53)))
 SHARE = 0.25  # of the free memory that rows may take; more are left, or put, on disk
@@ -90,7 +102,7 @@ def pieces(n: int, width: int) -> Iterator[slice]:
         >>> list(pieces(3, 1_000_000))
         [slice(0, 2, None), slice(2, 3, None)]
     """
-    step = max(1, PIECE // max(width, 1))
+    step = max(1, PIECE // width if width else n)  # rows without columns take no memory
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
@@ -133,6 +145,8 @@ def placed(parts: Iterable[tuple[int, np.ndarray]], n: int, width: int) -> np.nd
             rows[start : start + len(part)] = part
         return rows
     try:
+        if 8 * n * width > shutil.disk_usage(tempfile.gettempdir()).free:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with tempfile.TemporaryFile() as file:
             for start, part in parts:
                 file.seek(8 * width * start)
@@ -154,11 +168,16 @@ def fits(n: int, width: int) -> bool:
         >>> fits(100, 3), fits(10**12, 10**6)
         (True, False)
     """
-    return 8 * n * width <= SHARE * _free()
+    return 8 * n * width <= SHARE * free_memory()
 
 
-def _free() -> int:
-    """Bytes of memory that are free, or can be made free, as far as the system tells."""
+def free_memory() -> int:
+    """Bytes of memory that are free, or can be made free, as far as the system tells.
+
+    Example:
+        >>> free_memory() > 0
+        True
+    """
     found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")] if _HAS_SYSCONF else []
     for file, word in (("/proc/meminfo", "MemAvailable:"), ("/sys/fs/cgroup/memory.max", "")):
         try:

@@ -10,7 +10,6 @@ import csv
 import difflib
 import fnmatch
 import itertools
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,15 +21,21 @@ import numpy as np
 from infobound.data import Pair, is_plain, pair_arrays, pair_frames
 from infobound.encoding import EXACT, are_merged
 from infobound.errors import InputError
+from infobound.npy import Archive, Header, read_header
 from infobound.parquet import Stored, parquet
 from infobound.places import Place, place, reading
 from infobound.shards import span
-from infobound.storage import gathered, pieces
+from infobound.storage import free_memory, gathered, pieces
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["READERS", "read", "read_shard"]
+
+COLUMNS = 2**20  # of a file, that are told by name: more than an image of 512 x 512 x 3 has
+TEXT_COLUMNS = 100_000  # of a text file: pandas takes ten seconds to read them
+NEAR = 10_000  # names that are compared with one that is not there
+LONGEST = 2**24  # characters of a line, and of the first lines together
 
 
 def read(
@@ -70,7 +75,6 @@ def read(
             found = found.frame(chosen)
         names = chosen
     frame = found.reset_index(drop=True).set_axis(names, axis=1)  # errors count rows from 1
-    frame = _paired(frame, chosen, where)
     return pair_frames(
         frame[sides[0]],
         frame[sides[1]],
@@ -111,7 +115,7 @@ def read_shard(
     """
     where = place(path)
     found = _open(where)
-    if not isinstance(found, Stored):
+    if not isinstance(found, Stored) or found.shard is None:
         raise InputError(
             f"Expected Parquet or npy, of which a part can be read; got {where}. Convert it."
         )
@@ -144,7 +148,8 @@ def _sides(
     if not n:
         raise InputError(f"Expected rows in {where}; got a header only. Is the file complete?")
     first, second = _select(names, x, "x"), _select(names, y, "y")
-    both = [name for name in first if name in second]
+    others = set(second)
+    both = [name for name in first if name in others]
     if both:
         raise InputError(
             f"Expected different columns for x and y; got {', '.join(both[:5])} in both, which "
@@ -186,18 +191,10 @@ def _numbers(
     )
 
 
-def _paired(frame: pd.DataFrame, names: list[str], where: Place) -> pd.DataFrame:
-    """The rows of the selected columns, which must be equally many."""
-    lengths = frame.attrs.get("lengths", {})
-    different = {lengths[name] for name in names if name in lengths}
-    if len(different) > 1:
-        rows = {name.partition("[")[0]: lengths[name] for name in names}
-        said = ", ".join(f"{name} {count}" for name, count in rows.items())
-        raise InputError(
-            f"Expected arrays of equal length for x and y in {where}; got rows: {said}. Row i of x "
-            "must belong to row i of y: select arrays that are paired."
-        )
-    return frame.iloc[: next(iter(different))] if different else frame
+def _text(path: Path) -> pd.DataFrame:
+    """`_csv` of a file that memory holds as a table, and that is one."""
+    _expect_table(path)
+    return _csv(path)
 
 
 def _csv(path: Path) -> pd.DataFrame:
@@ -315,10 +312,14 @@ def _like_a_row(header: list[str], frame: pd.DataFrame) -> list[str]:
 
 def _separated(lines: list[str], usual: str) -> tuple[str, list[list[str]]]:
     """The separator that parts header and first row alike (or nearly so), and the lines parted."""
-    found = {
-        sign: list(csv.reader(lines, delimiter=sign, skipinitialspace=True))
-        for sign in (usual, *";\t,| ")
-    }
+    limit = csv.field_size_limit(max(map(len, lines), default=0) + 1)  # a line of no separator
+    try:
+        found = {
+            sign: list(csv.reader(lines, delimiter=sign, skipinitialspace=True))
+            for sign in (usual, *";\t,| ")
+        }
+    finally:
+        csv.field_size_limit(limit)
     for more in (0, 1):  # one more: row names, or a separator at the end
         for sign, rows in found.items():
             if rows and 1 < len(rows[0]) == len(rows[min(1, len(rows) - 1)]) - more:
@@ -326,44 +327,129 @@ def _separated(lines: list[str], usual: str) -> tuple[str, list[list[str]]]:
     return usual, found[usual]
 
 
-def _arrays(path: Path) -> pd.DataFrame:
+def _expect_table(path: Path) -> None:
+    """See that a text file has no more columns and no more text than can be read.
+
+    A cell takes some 20 bytes besides its text; what a packed file holds is counted.
+    """
+    import gzip
+
+    packed = path.suffix.lower() == ".gz"
+    with gzip.open(path) if packed else open(path, "rb") as file:
+        lines: list[str] = []
+        for _ in range(50):
+            line = file.readline(LONGEST)
+            if len(line) == LONGEST:
+                raise InputError(
+                    f"Expected lines of less than {LONGEST:,} bytes in {path.name}; line "
+                    f"{len(lines) + 1} is longer. Is it a table of rows and columns?"
+                )
+            lines.append(line.decode("utf-8", errors="replace"))
+            if sum(map(len, lines)) > LONGEST:
+                break
+        rows = _separated(lines, "\t" if ".tsv" in path.suffixes else ",")[1]
+        _expect_columns(max(map(len, rows), default=0), path.name, TEXT_COLUMNS)
+        each = sum(map(len, lines)) / max(1, sum(map(len, rows)))
+        most = free_memory() / (1 + 20 / max(1, each))
+        count = file.tell() if packed else path.stat().st_size
+        while packed and count <= most and (piece := file.read(2**20)):
+            count += len(piece)
+    if count > most:
+        raise InputError(
+            f"Expected text that memory holds as a table, here {most / 1e9:.3g} GB; {path.name} "
+            "has more. Convert it to Parquet, of which only the selected columns are read."
+        )
+
+
+def _arrays(where: Place) -> Stored:
     """An npz file: array `x` becomes column x, or columns x[0], x[1], ... when it has several.
 
-    A single number, such as a seed or a known MI, is no column and is passed over. Arrays may have
-    different lengths, as long as those that are selected have one: `lengths` says them.
+    A single number, such as a seed or a known MI, is no column and is passed over. Only headers are
+    read until columns are selected, and nothing is asked of what is not selected: other arrays may
+    have other lengths, may be of any size, and may hold what cannot be read.
     """
     import pandas as pd
 
-    columns: dict[str, np.ndarray] = {}
-    with np.load(path, allow_pickle=False) as arrays:
-        found = {name: arrays[name] for name in arrays.files}
-        found = {name: array for name, array in found.items() if array.ndim}
-    lengths: dict[str, int] = {}
-    longest = max(map(len, found.values()), default=0)
-    for name, array in found.items():
-        flat = array if array.ndim == 1 else array.reshape(len(array), math.prod(array.shape[1:]))
-        # Filled up with copies, which keep the type; `read` cuts them off again.
-        full = np.resize(flat, (longest, *flat.shape[1:]))
-        parts = {name: full}
-        if full.ndim == 2:
-            parts = {f"{name}[{k}]": full[:, k] for k in range(full.shape[1])}
-        columns |= parts
-        lengths |= dict.fromkeys(parts, len(array))
-    frame = pd.DataFrame(columns)
-    frame.attrs["lengths"] = lengths
-    return frame
+    with where.fetched() as path:
+        archive = Archive(path, label=str(where))
+    headers = {n: h for n, h in archive.arrays.items() if isinstance(h, Header) and h.shape}
+    total, listed = 0, set()
+    for array in sorted(headers, key=lambda array: headers[array].width):
+        total += headers[array].width
+        if total <= COLUMNS:
+            listed.add(array)
+    columns: dict[str, tuple[str, int]] = {}
+    names: list[str] = []  # of which some may be the same
+    for array in archive.arrays:
+        if array in headers:
+            several = len(headers[array].shape) > 1 and array in listed
+            own = [f"{array}[{k}]" for k in range(headers[array].width)] if several else [array]
+        else:
+            own = [array] if isinstance(archive.arrays[array], str) else []
+        names += own
+        columns |= {name: (array, k) for k, name in enumerate(own)}
+
+    def selected(names: list[str]) -> dict[str, list[int]]:
+        """The columns of each array that is selected; the arrays must be equally long."""
+        chosen: dict[str, list[int]] = {}
+        for name in names:
+            array, k = columns[name]
+            chosen.setdefault(array, []).append(k)
+        found = {array: archive.header(array) for array in chosen}
+        for array in found:
+            if array not in listed:
+                _expect_columns(total, str(where))
+        if len({header.rows for header in found.values()}) > 1:
+            said = ", ".join(f"{array} {header.rows}" for array, header in found.items())
+            raise InputError(
+                f"Expected arrays of equal length for x and y in {where}; got rows: {said}. Row i "
+                "of x must belong to row i of y: select arrays that are paired."
+            )
+        return chosen
+
+    def numbers(names: list[str]) -> np.ndarray | None:
+        chosen = selected(names)
+        found = [headers[array] for array in chosen]
+        n, width = found[0].rows, sum(header.width for header in found)
+        if not n or not all(is_plain(np.empty((1, 1), header.dtype)) for header in found):
+            return None
+        order = [(array, k) for array in chosen for k in chosen[array]]
+        position = {column: k for k, column in enumerate(order)}
+        index = [position[columns[name]] for name in names]
+        streams = [archive.rows(array, own, pieces(n, width)) for array, own in chosen.items()]
+        parts = (
+            np.concatenate([np.asarray(rows, np.float64) for rows in part], axis=1)[:, index]
+            for part in zip(*streams, strict=True)
+        )
+        return gathered(parts, n, len(names))
+
+    def frame(names: list[str]) -> pd.DataFrame:
+        frames = []
+        for array, own in selected(names).items():
+            rows = archive.read(array).reshape(headers[array].rows, headers[array].width)[:, own]
+            rows = rows.astype(rows.dtype.newbyteorder("="), copy=False)
+            labels = [name for name in names if columns[name][0] == array]
+            frames.append(pd.DataFrame(rows, columns=labels))
+        return pd.concat(frames, axis=1)[names]
+
+    return Stored(names, max((h.rows for h in headers.values()), default=0), numbers, frame)
 
 
-def _array(path: Path) -> Stored:
+def _array(where: Place) -> Stored:
     """An npy file: columns named 0, 1, ..., read from a memory-map."""
     import pandas as pd
 
-    array = np.load(path, allow_pickle=False, mmap_mode="r")
-    if array.ndim != 2:
-        raise InputError(
-            f"Expected a 2-D array in an npy file; got shape {array.shape}. Save rows by columns."
-        )
-    n, width = array.shape
+    with where.fetched() as path:
+        with open(path, "rb") as file:
+            header = read_header(file, path.stat().st_size)
+        if len(header.shape) != 2:
+            raise InputError(
+                f"Expected a 2-D array in an npy file; got shape {header.shape}. Save rows by "
+                "columns."
+            )
+        n, width = header.shape
+        _expect_columns(width, str(where))
+        array = np.load(path, allow_pickle=False, mmap_mode="r" if header.nbytes else None)
 
     def numbers(names: list[str], rows: slice = slice(None)) -> np.ndarray | None:
         if not is_plain(array):
@@ -384,6 +470,15 @@ def _array(path: Path) -> Stored:
     return Stored([str(k) for k in range(width)], n, numbers, frame, shard)
 
 
+def _expect_columns(count: int, what: str, most: int = COLUMNS) -> None:
+    """No more columns than can be told by name."""
+    if count > most:
+        raise InputError(
+            f"Expected at most {most:,} columns in {what}; got {count:,}. Is it a table of rows "
+            "and columns? Save those that you need."
+        )
+
+
 def _whole(reader: Callable[[Path], Any]) -> Callable[[Place], Any]:
     """A reader of files of this machine; what lies elsewhere is fetched first."""
 
@@ -395,31 +490,33 @@ def _whole(reader: Callable[[Path], Any]) -> Callable[[Place], Any]:
 
 
 READERS: dict[str, Callable[[Place], Any]] = {
-    ".csv": _whole(_csv),
-    ".tsv": _whole(_csv),
-    ".txt": _whole(_csv),
+    ".csv": _whole(_text),
+    ".tsv": _whole(_text),
+    ".txt": _whole(_text),
     ".parquet": parquet,
-    ".npz": _whole(_arrays),
-    ".npy": _whole(_array),
+    ".npz": _arrays,
+    ".npy": _array,
 }
 
 
 def _open(where: Place) -> pd.DataFrame | Stored:
     """The rows as a frame or what one can be read from, whatever is wrong said in one sentence."""
-    if where.system is None and not where.local.exists():
-        folder = where.local.parent if where.local.parent.is_dir() else Path(".")
-        near = difflib.get_close_matches(where.name, [p.name for p in folder.iterdir()], 3)
-        hint = f" Nearest in that folder: {', '.join(near)}." if near else ""
-        raise InputError(f"Expected a data file; {where} does not exist.{hint} Check the path.")
     with reading(where):
+        if where.system is None and not where.local.exists():
+            folder = where.local.parent if where.local.parent.is_dir() else Path(".")
+            names = [path.name for path in itertools.islice(folder.iterdir(), NEAR)]
+            near = difflib.get_close_matches(where.name, names, 3)
+            hint = f" Nearest in that folder: {', '.join(near)}." if near else ""
+            raise InputError(f"Expected a data file; {where} does not exist.{hint} Check the path.")
         if where.is_directory():
             return parquet(where)
+        size = where.size()
         if where.ending not in READERS:
             raise InputError(
                 f"Expected a file ending in {', '.join(READERS)}, or a directory of Parquet files; "
                 f"got {where.name}. Convert it first."
             )
-        if where.size() == 0:
+        if size == 0:
             raise InputError(f"Expected data in {where}; the file is empty. Write it again.")
         found: pd.DataFrame | Stored = READERS[where.ending](where)
         return found
@@ -430,9 +527,7 @@ def _select(names: list[str], selectors: Sequence[str], side: str) -> list[str]:
     parts: list[str] = []
     for selector in selectors:
         parts += [selector] if selector in names else [p.strip() for p in selector.split(",")]
-    chosen: list[str] = []
-    for part in filter(None, parts):
-        chosen += [name for name in _matches(names, part) if name not in chosen]
+    chosen = list(dict.fromkeys(n for part in filter(None, parts) for n in _matches(names, part)))
     if not chosen:
         columns = _listed(names)
         raise InputError(
@@ -466,7 +561,7 @@ def _matches(names: list[str], part: str) -> list[str]:
             f"Columns: {_listed(names)}."
         )
     missing = [end for end in (first, last) if end not in names] if colon else [part]
-    near = difflib.get_close_matches(missing[0], names, 3, 0.4)
+    near = difflib.get_close_matches(missing[0], names[:NEAR], 3, 0.4)
     hint = f"Nearest: {', '.join(near)}" if near else f"Columns: {_listed(names)}"
     raise InputError(f"Expected a column of the file; there is no {missing[0]!r}. {hint}.")
 
