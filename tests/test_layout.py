@@ -13,7 +13,7 @@ PACKAGE = ROOT / "src" / "infobound"
 
 FLOORS = {
     -4: ("errors",),
-    -3: ("places", "processes", "shards", "storage"),
+    -3: ("places", "processes", "schemas", "shards", "storage"),
     -2: ("distributed", "files", "pairs"),
     -1: ("config", "elu", "encoding", "joints", "locks", "sums"),
     0: (
