@@ -86,5 +86,7 @@ def test_a_record_with_a_hole_is_an_error(tmp_path, name):
     record = {"kind": "estimate", "config": {}, "own_module": False, "x_names": ["a"]}
     record |= {"y_names": ["b"], "notes": []}
     Run.create(tmp_path / "run", record={k: v for k, v in record.items() if k != name})
-    with pytest.raises(InputError, match=f"Expected {name} in .*in another directory"):
+    with pytest.raises(
+        InputError, match=rf"whole run.json .*\({name} is missing\).*another directory"
+    ):
         experiments.resume(tmp_path / "run")

@@ -131,9 +131,9 @@ def test_a_lock_leaves_no_trace_where_nothing_was_made(tmp_path):
 
 
 def test_a_lock_left_by_a_crash_is_no_other_file(tmp_path, whole):
-    for name in ("run", "out"):
+    for name, left in (("run", ""), ("out", '{"pid": 12')):
         (tmp_path / name).mkdir()
-        (tmp_path / name / locks.NAME).write_text("not even JSON")
+        (tmp_path / name / locks.NAME).write_text(left)
     assert estimate(tmp_path / "run") == whole[0]
     assert not study.study("staircase", out=tmp_path / "out", **PLAN).failures
     assert locks.NAME not in {p.name for p in tmp_path.rglob("*")}
@@ -188,14 +188,15 @@ def test_other_files_cut_anywhere_are_whole_or_an_error(tmp_path):
     run = Run.create(tmp_path / "run", record={"kind": "x"}, rows={"x": X[:9]})
     run.write_json("result.json", {"mi": 0.5, "findings": ["capped"]})
     (tmp_path / "cells").mkdir()
-    cell = cells.Row("suite", "group", "task", "default", 100, 0, 0.5, 0.0)
-    row = {"identity": {"rows": "drawn"}, "row": dataclasses.asdict(cell)}
-    (tmp_path / "cells" / "a.json").write_text(json.dumps(row))
+    cell = cells.Row("suite", "group", "task", "default", 100, 0, 0.5, 0.0, mi=0.25)
+    row = {"identity": {"infobound": "0", "rows": "drawn"}, "row": dataclasses.asdict(cell)}
+    name = cells._file_name(cell)
+    (tmp_path / "cells" / name).write_text(json.dumps(row))
     for file, read in (
         (run.path / "rows.safetensors", lambda: run.load_rows("rows")["x"].tobytes()),
         (run.path / "run.json", lambda: Run.open(run.path).record),
         (run.path / "result.json", lambda: run.read_json("result.json")),
-        (tmp_path / "cells" / "a.json", lambda: cells._stored(tmp_path)),
+        (tmp_path / "cells" / name, lambda: cells._stored(tmp_path)),
     ):
         whole, expected = file.read_bytes(), read()
         for length in range(len(whole)):
@@ -225,7 +226,7 @@ def test_a_study_whose_label_is_damaged_keeps_its_cells(tmp_path):
     study.study("staircase", out=tmp_path, **PLAN)
     before = {p.name: p.read_bytes() for p in (tmp_path / "cells").iterdir()}
     (tmp_path / "study.json").write_bytes((tmp_path / "study.json").read_bytes()[:40])
-    (tmp_path / "cells" / ".a.json.123.tmp").write_text("half")
+    (tmp_path / "cells" / ".infobound-0123456789abcdef.tmp").write_text("half")
     study.study("staircase", out=tmp_path, **PLAN)
     assert {p.name: p.read_bytes() for p in (tmp_path / "cells").iterdir()} == before
 
@@ -263,10 +264,16 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path, whole, monkeypatch, at)
     victims = iter(FULL)
     state = {"victim": "", "open": ""}
 
+    def written(path, parts, previous=None):
+        state["open"] = path.name
+        try:
+            return write_parts(path, parts, previous)
+        finally:
+            state["open"] = ""
+
     def opened(path, mode):
-        name = Path(path).name.removeprefix(".").removesuffix(f".{os.getpid()}.tmp")
-        state["open"] = name if mode == "wb" else ""
-        return (Full if (at, name) == ("write", state["victim"]) else open)(path, mode)
+        full = at == "write" and state["open"] == state["victim"]
+        return (Full if full else open)(path, mode)
 
     def full(real):
         def call(*words):
@@ -276,6 +283,8 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path, whole, monkeypatch, at)
 
         return call
 
+    write_parts = files._write_parts
+    monkeypatch.setattr(files, "_write_parts", written)
     monkeypatch.setattr(files, "open", opened, raising=False)
     if at != "write":
         name, real = {"fsync": ("fsync", fsync), "rename": ("replace", replace)}[at]

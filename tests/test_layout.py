@@ -13,7 +13,7 @@ PACKAGE = ROOT / "src" / "infobound"
 
 FLOORS = {
     -4: ("errors",),
-    -3: ("places", "processes", "shards", "storage", "torch_state"),
+    -3: ("places", "processes", "schemas", "shards", "storage", "torch_state"),
     -2: ("distributed", "encoding", "files", "npy", "pairs"),
     -1: ("config", "containers", "elu", "joints", "locks", "sums"),
     0: (

@@ -23,23 +23,27 @@ from typing import Any
 
 import torch
 
-from infobound import __version__, cluster, estimates, files, locks, runs, torch_state
+from infobound import __version__, cluster, estimates, files, locks, runs, schemas, torch_state
 from infobound import summaries as tables
 from infobound.config import Config
 from infobound.errors import InputError
+from infobound.files import expect_directory, expect_regular
 from infobound.peers import PeerError, Unsuitable, Where
 from infobound.peers import estimate as estimate_by_peer
 from infobound.processes import end_with_parent, one_thread
 from infobound.samples import portable, sample, stable_hash
 from infobound.summaries import Row, Summary
 
-__all__ = ["Planned", "Progress", "Study", "over", "ready"]
+__all__ = ["PAGES", "REHEARSED", "Planned", "Progress", "Study", "over", "ready"]
 
-FORMAT = "infobound-study"
 PER_CORE = 4  # jobs on a core at most: each is one thread that computes and some 300 MB
-FILES = ["study.json", "study.csv", "study.parquet", "summary.md", "rehearse.json"]
-FILES += [f"{name}.{kind}" for name in ("truth", "error", "rehearsal") for kind in ("png", "svg")]
 
+FORMAT, VERSION = "infobound-study", 1
+TABLE = ("study.csv", "study.parquet")  # what `over` itself writes, beside cells and `study.json`
+PAGES = ("summary.md", "truth.png", "truth.svg", "error.png", "error.svg")  # by `study`
+REHEARSED = ("rehearse.json", "rehearsal.png", "rehearsal.svg")  # by `rehearsal`
+FILES = (*TABLE, *PAGES, *REHEARSED)
+CELL = re.compile(r".*_[0-9a-f]{8}\.json", re.DOTALL)  # the name of a cell's file
 
 # What is sampled: a label, a task, its MI with its standard error in nats, and the number of rows.
 Planned = tuple[str, Any, tuple[float, float], int]
@@ -91,16 +95,30 @@ class _Cell:
 
     @property
     def file(self) -> Path:
-        """Where its outcome goes; told apart by a hash, since labels may hold anything."""
-        row = self.row
-        key: list[str | int] = [row.suite, row.task, row.estimator, row.n, row.seed]
-        words = re.sub(r"[^\w.+-]+", "_", "_".join(map(str, key)))[:120]
-        return self.folder / f"{words}_{stable_hash(key)[:8]}.json"
+        """Where its outcome goes."""
+        return self.folder / _file_name(self.row)
 
     def identity(self) -> dict[str, Any]:
         """What must not have changed where an outcome is taken from disk."""
         rows, truth = getattr(self.task, "digest", "drawn"), self.row.truth
         return {"infobound": __version__, "rows": rows, "truth": truth, **self.settings}
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What a cell's file holds."""
+
+    identity: dict[str, Any]
+    row: Row
+
+
+@dataclass(frozen=True)
+class _Label:
+    """What `study.json` holds; `files` are the names that the study uses beside its cells."""
+
+    format: str
+    version: int
+    files: tuple[str, ...] = FILES
 
 
 def over(
@@ -116,6 +134,7 @@ def over(
     jobs: int | None = None,
     dask: str | None = None,
     overwrite: bool = False,
+    pages: Sequence[str] = (),
     watch: Callable[[Progress], None] | None = None,
 ) -> Study:
     """Every estimator on samples of everything planned, as a table in `out`; see `study.study`.
@@ -135,6 +154,7 @@ def over(
             there are cells or four for each core.
         dask: the address of a Dask scheduler whose workers compute, instead of `jobs`.
         overwrite: forget what `out` holds.
+        pages: names of files that the caller will write in `out`, among `PAGES` and `REHEARSED`.
         watch: called with a `Progress` after each cell.
 
     Raises:
@@ -143,6 +163,9 @@ def over(
     """
     if seeds < 1:
         raise InputError(f"Expected seeds of one or more; got {seeds}.")
+    for label, _, (truth, _), _ in plan:
+        if not math.isfinite(truth):
+            raise InputError(f"Expected a finite mi of {label}; got {truth}.")
     path = Path(out)
     cells = [
         _Cell(
@@ -158,11 +181,11 @@ def over(
         for name, how in settings.items()
     ]
     with _hands(jobs, dask, settings, where or Where()) as (at_once, computed):
-        _prepare(path, overwrite)
+        names = _prepare(path, (*TABLE, *pages), overwrite)
         stored = _stored(path)
         _agree(cells, stored)
-        record = {"format": FORMAT, "version": 1, "versions": runs.versions(), "last": settings}
-        _write_json(path / "study.json", record)
+        record = {"format": FORMAT, "version": VERSION, "versions": runs.versions()}
+        _write_json(path / "study.json", {**record, "last": settings, "files": names})
         left = [
             c for c in cells if c.file.name not in stored or tables.failed(stored[c.file.name][1])
         ]
@@ -214,47 +237,107 @@ def _hands(
         yield workers.size(), functools.partial(_computed_by, workers)
 
 
-def _prepare(path: Path, overwrite: bool) -> None:
-    """Make the study's directory, or see that it is one."""
-    here = [e.name for e in path.iterdir() if e.name != locks.NAME] if path.is_dir() else []
-    if "study.json" in here:
-        record = _read_json(path / "study.json")
-        if record.get("format") != FORMAT and (record or "cells" not in here):  # or it is damaged
-            raise InputError(
-                f"Expected a study in {path}; its study.json is something else. Name another --out."
-            )
-        if overwrite:
-            for file in [path / name for name in FILES] + list((path / "cells").glob("*.json")):
-                file.unlink(missing_ok=True)
-    elif [name for name in here if name != "cells" and not name.endswith(".tmp")]:
-        raise InputError(
-            f"Expected a new or empty directory, or one with a study; {path} holds other files. "
-            "Name another --out."
-        )
+def _prepare(path: Path, wanted: Sequence[str], overwrite: bool) -> list[str]:
+    """Make the study's directory, or see that it is one; the names in it that are the study's.
+
+    Raises:
+        InputError: something that is not of the study is in the way; then all of it is left.
+    """
     try:
-        (path / "cells").mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
+        here = [e for e in path.iterdir() if e.name != locks.NAME]
+        expect_directory(path / "cells")
+        names: Sequence[str] = ()
+        if expect_regular(path / "study.json"):
+            names = _names(path)
+        elif {e.name for e in here if e not in files.temporaries(path)} - {"cells"}:
+            raise InputError(
+                f"Expected a new or empty directory, or one with a study; {path} holds other "
+                "files. Name another --out."
+            )
+        ours = [path / name for name in names if expect_regular(path / name)]
+        for name in wanted:
+            if expect_regular(path / name) and name not in names:
+                raise InputError(
+                    f"Expected no {name} in {path} but the study's own; got somebody else's. Move "
+                    "it away, or name another --out."
+                )
+        if overwrite:
+            cells = [path / "cells" / name for name in _stored(path)]
+            for file in [*cells, *ours]:
+                file.unlink()
+            names = ()
+        (path / "cells").mkdir(exist_ok=True)
+        files.sweep(path)
+        files.sweep(path / "cells")
     except OSError as error:
         raise InputError(
             f"Expected to write {path}; it cannot be written ({error.strerror}). Name an --out "
             "that is yours and has room."
         ) from error
-    files.sweep(path)
-    files.sweep(path / "cells")
+    return sorted({*names, *wanted})
+
+
+def _names(path: Path) -> Sequence[str]:
+    """The files that a study has in its directory by their names, as far as they are ours to name.
+
+    A damaged label is written again, if there are cells to show that it was a study's.
+    """
+    try:
+        record = files.read_json(path / "study.json")
+    except InputError:
+        if not _stored(path):
+            raise
+        return FILES
+    try:
+        label = schemas.parse(_Label, record)
+    except ValueError:
+        label = None
+    if label is None or label.format != FORMAT:
+        raise InputError(
+            f"Expected a study in {path}; its study.json is something else. Name another --out."
+        )
+    if label.version > VERSION:
+        raise InputError(
+            f"Expected a study of version {VERSION} or older; {path} has version {label.version}. "
+            "Update infobound."
+        )
+    return [name for name in label.files if name in FILES]
 
 
 def _stored(path: Path) -> dict[str, tuple[dict[str, Any], Row]]:
     """Every cell on disk by file name: what it was computed with, and its row."""
     found = {}
     for file in sorted((path / "cells").glob("*.json")):
-        values = _read_json(file)
-        try:
-            found[file.name] = (dict(values["identity"]), Row(**values["row"]))
-        except (KeyError, TypeError) as error:
-            raise InputError(
-                f"Expected a cell of a study in {file}; got something else ({error}). Delete it: "
-                "it is computed again."
-            ) from error
+        if CELL.fullmatch(file.name):  # whatever else lies there is not ours
+            try:
+                cell = files.read_json(file, _Stored)
+            except OSError as error:
+                raise files.damaged(file, error.strerror) from error
+            problem = _problem(cell)
+            if problem or file.name != _file_name(cell.row):
+                raise files.damaged(file, problem or "its name is that of another cell")
+            found[file.name] = (cell.identity, cell.row)
     return found
+
+
+def _problem(cell: _Stored) -> str:
+    """What no cell that was computed here holds."""
+    row = cell.row
+    if not isinstance(cell.identity.get("infobound"), str):
+        return "identity.infobound is missing"
+    if row.n < 1 or row.seed < 0 or not math.isfinite(row.truth):
+        return "row: expected n of 1 or more, seed of 0 or more and a finite truth"
+    if (row.mi is None or not math.isfinite(row.mi)) != bool(row.error):
+        return "row: expected either a finite mi or an error"
+    return ""
+
+
+def _file_name(row: Row) -> str:
+    """The file of a cell; told apart by a hash, since labels may hold anything."""
+    key: list[str | int] = [row.suite, row.task, row.estimator, row.n, row.seed]
+    words = re.sub(r"[^\w.+-]+", "_", "_".join(map(str, key)))[:120]
+    return f"{words}_{stable_hash(key)[:8]}.json"
 
 
 def _agree(cells: list[_Cell], stored: Mapping[str, tuple[dict[str, Any], Row]]) -> None:
@@ -350,7 +433,8 @@ def _row(cell: _Cell) -> Row:
 
 
 def _saved(cell: _Cell, row: Row) -> Row:
-    _write_json(cell.file, {"identity": cell.identity(), "row": dataclasses.asdict(row)})
+    found = {"identity": cell.identity(), "row": dataclasses.asdict(row)}
+    _write_json(cell.file, {"format": "infobound-cell", **found})
     return row
 
 
@@ -391,14 +475,5 @@ def _tabled(path: Path, order: Sequence[str]) -> Study:
     return Study(path, tuple(rows), tuple(tables.summarise(rows)))
 
 
-def _write_json(path: Path, value: Any) -> None:
-    files.write_atomic(path, (json.dumps(value, indent=1) + "\n").encode())
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """An object from a JSON file; an empty one where the file is something else."""
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    files.write_atomic(path, (json.dumps(files.sealed(value), indent=1) + "\n").encode())

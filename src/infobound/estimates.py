@@ -259,21 +259,40 @@ def resume(
     Raises:
         InputError: a damaged file, or a run of your own module without that module.
     """
-    record = run.record
-    if record["own_module"] and module is None:
+    record = run.settings(_Record)
+    if record.own_module and module is None:
         raise InputError(
             f"Expected the module that {run.path} was started with; got none. Resume it from "
             "Python: infobound.resume(run, module=...)."
         )
-    rows = run.load_rows("rows")
-    pair = data.Pair(
-        rows["x"],
-        rows["y"],
-        tuple(record["x_names"]),
-        tuple(record["y_names"]),
-        tuple(record["notes"]),
+    rows, names = run.load_rows("rows"), {"x": record.x_names, "y": record.y_names}
+    n = len(next(iter(rows.values()), ()))
+    expected = {side: (n, len(columns)) for side, columns in names.items()}
+    found = {side: values.shape for side, values in rows.items()}
+    if found != expected:
+        raise InputError(
+            f"Expected rows of shapes {expected} in {run.path / 'rows.safetensors'}, as run.json "
+            f"has columns; got {found}. Restore both from a copy, or start the run again in "
+            "another directory."
+        )
+    pair = data.pair_arrays(
+        *(rows["x"], rows["y"]),
+        names=(record.x_names, record.y_names),
+        notes=record.notes,
+        source=str(run.path),
     )
-    return _estimate(pair, Config.from_dict(record["config"]), module, run, watch, stop)
+    return _estimate(pair, run.config(record.config), module, run, watch, stop)
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What `run.json` holds of an estimate."""
+
+    config: dict[str, Any]
+    own_module: bool
+    x_names: tuple[str, ...]
+    y_names: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def _estimate(

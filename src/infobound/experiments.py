@@ -23,10 +23,6 @@ from infobound.estimates import Estimate
 
 __all__ = ["Demo", "Reproduction", "demo", "reproduce", "resume", "sample"]
 
-RECORDS = {  # what the record of a kind of run must hold, to be resumed
-    "estimate": ("config", "own_module", "x_names", "y_names", "notes"),
-    "reproduce": ("config", "parameters"),
-}
 SHARE = 0.8  # the notebook marks where its smoothed curve first reaches 80 % of the truth
 
 
@@ -114,9 +110,7 @@ def reproduce(
     """
     chosen = config or Config.notebook()
     parameters = {"density": density, "d": d, "rho": rho, "sample_size": sample_size}
-    if sample_size < 20:
-        raise InputError(f"Expected a sample of at least 20 rows; got {sample_size}.")
-    tasks.make(density, d=d, rho=rho)
+    _check(parameters)
     fitting.bind(chosen), train.device(chosen)
     if run is None:
         return _reproduce(chosen, parameters, None, watch, stop)
@@ -124,6 +118,13 @@ def reproduce(
     with locks.held(run):
         here = runs.Run.create(run, record=record, overwrite=overwrite)
         return _reproduce(chosen, parameters, here, watch, stop)
+
+
+def _check(parameters: Mapping[str, Any]) -> None:
+    """Refuse what cannot be sampled, before anything is written."""
+    if parameters["sample_size"] < 20:
+        raise InputError(f"Expected a sample of at least 20 rows; got {parameters['sample_size']}.")
+    tasks.make(parameters["density"], d=parameters["d"], rho=parameters["rho"])
 
 
 def _reproduce(
@@ -276,18 +277,32 @@ def _resume(
 ) -> Estimate | Reproduction:
     """The rest of a run, by its kind."""
     kind = run.record.get("kind")
-    absent = [name for name in RECORDS.get(str(kind), ()) if run.record.get(name) is None]
-    if absent:
-        raise InputError(
-            f"Expected {', '.join(absent)} in {run.path / 'run.json'}; got a record without. "
-            "Restore it from a copy, or start the run again in another directory."
-        )
     if kind == "estimate":
         return estimates.resume(run, module=module, watch=watch, stop=stop)
     if kind == "reproduce":
-        config = Config.from_dict(run.record["config"])
-        return _reproduce(config, run.record["parameters"], run, watch, stop)
+        record = run.settings(_Record)
+        config, parameters = run.config(record.config), dataclasses.asdict(record.parameters)
+        _check(parameters)
+        return _reproduce(config, parameters, run, watch, stop)
     raise InputError(
-        f"Expected a run of kind estimate or reproduce in {run.path}; got {kind!r}. "
+        f"Expected a run of kind estimate or reproduce in {run.path}; got {str(kind)[:60]!r}. "
         "Was it written by a newer version?"
     )
+
+
+@dataclass(frozen=True)
+class _Parameters:
+    """What `reproduce` samples."""
+
+    density: str
+    d: int
+    rho: float
+    sample_size: int
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What `run.json` holds of a reproduction."""
+
+    config: dict[str, Any]
+    parameters: _Parameters

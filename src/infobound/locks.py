@@ -7,6 +7,7 @@ that says who holds it; the file alone, after a crash, is in nobody's way.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import json
 import os
@@ -14,15 +15,17 @@ import platform
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from infobound import distributed
 from infobound.errors import FaultWarning, InputError
-from infobound.files import unwritable
+from infobound.files import expect_regular, read_bytes, read_json, unwritable
 
 __all__ = ["NAME", "held"]
 
 NAME = ".infobound.lock"
+BEGINNING, SIZE = b'{"pid": ', 1000  # of what is in it, in bytes
 LACKING = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 
 
@@ -60,12 +63,14 @@ def _alone(path: Path) -> Iterator[None]:
     """`held`, by this process."""
     from filelock import FileLock, Timeout
 
-    absent = [folder for folder in (path, *path.parents) if not folder.exists()]
+    absent: list[Path] = []
     file = path / NAME
     # An existing file must not count as a lock: after a crash it would be in the way for ever.
-    lock = FileLock(file, fallback_to_soft=False, on_acquired=_sign)
+    lock = FileLock(file, fallback_to_soft=False, on_acquired=lambda opened: _sign(opened, file))
     try:
+        absent = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
+        expect_regular(file)
         lock.acquire(blocking=False)
     except Timeout as error:
         raise InputError(
@@ -84,25 +89,50 @@ def _alone(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            file.unlink()  # while it is held: who has opened it meanwhile sees that it is gone
+        with contextlib.suppress(OSError, InputError):
+            if lock.is_locked or _is_sign(read_bytes(file)):
+                file.unlink()  # while it is held: who has opened it meanwhile sees that it is gone
         lock.release()
         with contextlib.suppress(OSError):
             for folder in absent:
                 folder.rmdir()
 
 
-def _sign(file: int) -> None:
-    """Say in the lock's file who holds it; the time is for people, and nothing depends on it."""
-    who = {"pid": os.getpid(), "host": platform.node(), "since": time.strftime("%F %T %Z")}
-    os.ftruncate(file, 0)
-    os.write(file, json.dumps(who).encode())
+@dataclass(frozen=True)
+class _Holder:
+    """Who holds a lock; the time is for people, and nothing depends on it."""
+
+    pid: int
+    host: str
+    since: str
+
+
+def _sign(opened: int, file: Path) -> None:
+    """Say in the lock's file who holds it; somebody else's file is left as it is.
+
+    Raises:
+        InputError: it has another name too, or holds something else than a holder of this lock.
+    """
+    if os.fstat(opened).st_nlink > 1 or not _is_sign(os.read(opened, SIZE + 1)):
+        raise InputError(
+            f"Expected {file} to be a lock of infobound; got a file of somebody else, or a hard "
+            "link to one. Move it away, or name another directory."
+        )
+    who = _Holder(os.getpid(), platform.node(), time.strftime("%F %T %Z"))
+    os.lseek(opened, 0, os.SEEK_SET)
+    os.ftruncate(opened, 0)
+    os.write(opened, json.dumps(dataclasses.asdict(who)).encode())
+
+
+def _is_sign(data: bytes) -> bool:
+    """Whether these bytes are what `_sign` writes, or what a crash has left of that."""
+    return len(data) <= SIZE and (BEGINNING.startswith(data) or data.startswith(BEGINNING))
 
 
 def _holder(file: Path) -> str:
     """Who holds the lock, as far as that can be read."""
     try:
-        who = json.loads(file.read_bytes())
-        return f"process {who['pid']} on {who['host']} (since {who['since']})"
-    except (OSError, ValueError, KeyError, TypeError):
+        who = read_json(file, _Holder)
+    except (OSError, InputError):
         return "another process"
+    return f"process {who.pid} on {who.host} (since {who.since})"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from infobound import files
 from infobound.errors import InputError
 
 __all__ = ["PEERS", "Peer", "PeerError", "Unsuitable", "Where", "estimate"]
@@ -218,7 +218,7 @@ def _elsewhere(
         if done.returncode:
             said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
             raise PeerError(said[-1])
-        return json.loads((Path(folder) / "value.json").read_text())
+        return files.read_json(Path(folder) / "value.json")
 
 
 def _bmi(kind: str) -> Callable[[np.ndarray, np.ndarray, int, Where], tuple[float, float]]:

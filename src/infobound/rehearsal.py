@@ -227,6 +227,7 @@ def rehearse_pair(
                 jobs=jobs,
                 dask=dask,
                 overwrite=overwrite,
+                pages=cells.REHEARSED,
                 watch=watch,
             )
         planned = {(label, n) for label, _, _, n in plan}

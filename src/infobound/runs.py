@@ -13,25 +13,34 @@ import importlib.metadata
 import io
 import json
 import logging
+import os
 import platform
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from infobound import distributed, locks
+from infobound import distributed, locks, schemas
+from infobound.config import Config
 from infobound.errors import FaultWarning, InputError
 from infobound.files import (
     damaged,
     digest,
+    expect_directory,
+    expect_regular,
+    is_regular,
+    parse_json,
     read_arrays,
+    read_bytes,
     read_header,
+    read_json,
     same_arrays,
+    sealed,
     sweep,
+    temporaries,
     unwritable,
     write_arrays,
     write_atomic,
@@ -42,18 +51,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Events", "Run", "versions"]
 
+T = TypeVar("T")
 FORMAT, VERSION = "infobound-run", 1
-BEGUN = ("rows.safetensors", ".*.tmp")  # all that there is before a run exists
-PICTURES = ("curve.png", "curve.svg", "estimate.png", "estimate.svg")
-OURS = (
-    *BEGUN,
-    *PICTURES,
-    "run.json",
-    "result.json",
-    "checks.json",
-    "metrics.csv",
-    "checkpoint-*.safetensors",
-)
+ROWS, CHECKS, EVENTS = "rows.safetensors", "checks.json", ".infobound"
+CURVE = ("curve.png", "curve.svg", "metrics.csv", "result.json")
+FILES = {  # what a kind of run writes under fixed names
+    "reproduce": CURVE,
+    "estimate": (*CURVE, ROWS, CHECKS, "estimate.png", "estimate.svg"),
+}
+EVERY_FILE = FILES["estimate"]
 
 
 def versions() -> dict[str, str]:
@@ -112,35 +118,78 @@ class Run:
         return run
 
     def _begin(self, rows: Mapping[str, np.ndarray] | None, overwrite: bool) -> None:
-        """The directory with nothing in it but what a run begins with."""
+        """The directory with nothing of ours in it but what a run begins with."""
         path = self.path
-        here = [e for e in path.iterdir() if e.name != locks.NAME] if path.is_dir() else []
-        if here:
-            if (path / "run.json").is_file():
-                found = self.open(path)  # a foreign run.json is no run: say so and delete nothing
-                if distributed.restarted() and found.record == self.record and found._holds(rows):
-                    return  # the same command once more, after a rank died: it goes on
-                if not overwrite:
-                    raise InputError(
-                        f"Expected a new directory for the run; {path} holds one already. Continue "
-                        f"it with `infobound resume {path}`, name another one, or use --overwrite."
-                    )
-            elif not all(any(file.match(p) for p in BEGUN) for file in here):
-                raise InputError(
-                    f"Expected a new or empty directory for the run; {path} holds other files. "
-                    "Name another directory."
-                )
-            for pattern in OURS:
-                for file in path.glob(pattern):
-                    file.unlink()
-            shutil.rmtree(path / "tensorboard", ignore_errors=True)
         try:
             path.mkdir(parents=True, exist_ok=True)
+            here = [entry for entry in path.iterdir() if entry.name != locks.NAME]
         except OSError as error:
             raise unwritable(path, error) from error
+        if expect_regular(path / "run.json"):
+            found = self.open(path)  # a foreign run.json is no run: say so and delete nothing
+            if distributed.restarted() and found.record == self.record and found._holds(rows):
+                return  # the same command once more, after a rank died: it goes on
+            if not overwrite:
+                raise InputError(
+                    f"Expected a new directory for the run; {path} holds one already. Continue "
+                    f"it with `infobound resume {path}`, name another one, or use --overwrite."
+                )
+            found._remove(FILES.get(str(self.record.get("kind")), EVERY_FILE))
+        elif all(_is_rows(file) for file in {*here} - {*temporaries(path)}):
+            for file in here:  # a run that was killed before it existed
+                file.unlink()
+        else:
+            raise InputError(
+                f"Expected a new or empty directory for the run; {path} holds other files. "
+                "Name another directory."
+            )
         if rows is not None:
             self.save_rows("rows", rows)
-        self.write_json("run.json", self.record)
+        self.write_json("run.json", sealed(self.record))
+
+    def _remove(self, wanted: Sequence[str]) -> None:
+        """Remove the run, and nothing else, so that one that writes `wanted` may take its place.
+
+        What a run writes under a fixed name is known by the name, since `run.json` says that the
+        directory is a run's; all else by what is in it. `run.json` goes last: it says so till then.
+
+        Raises:
+            InputError: something that is not of the run is in the way; then all of it is left.
+        """
+        names = FILES.get(str(self.record.get("kind")), EVERY_FILE)
+        ours = [self.path / name for name in names if expect_regular(self.path / name)]
+        others = [self.path / name for name in wanted if name not in names]
+        strange = [file for file in others if expect_regular(file)]
+        strange += [file for file in ours if file.name == CHECKS and not _is_checks(file)]
+        fits = set()
+        for file in sorted(self.path.glob("checkpoint-*.safetensors")):
+            fits.add(file.name.removeprefix("checkpoint-").split(".")[0])
+            (ours if _is_checkpoint(file) else strange).append(file)
+        if strange:
+            raise InputError(
+                f"Expected files of the run alone under the names that a run uses in {self.path}; "
+                f"got {strange[0].name}, which is damaged or somebody else's. Move it away, "
+                "or name another directory."
+            )
+        folders = self._folders()
+        ours += [
+            file
+            for folder in folders
+            for file in folder.glob("events.out.tfevents.*")
+            if is_regular(file) and (file.suffix == EVENTS or folder.name in fits)
+        ]
+        for file in [*ours, *temporaries(self.path), self.path / "run.json"]:
+            file.unlink()
+        for folder in [*folders, self.path / "tensorboard"]:
+            with contextlib.suppress(OSError):  # somebody else's files are in it
+                folder.rmdir()
+
+    def _folders(self) -> list[Path]:
+        """The directories of TensorBoard's events."""
+        events = self.path / "tensorboard"
+        if not expect_directory(events):
+            return []
+        return [f for f in events.iterdir() if f.is_dir() and not f.is_symlink()]
 
     def _holds(self, rows: Mapping[str, np.ndarray] | None) -> bool:
         return rows is None or same_arrays(self.path / "rows.safetensors", rows)
@@ -153,12 +202,15 @@ class Run:
             InputError: no directory, no run in it, or one that this version cannot read.
         """
         path = Path(path)
-        if not (path / "run.json").is_file():
-            what = "no run.json in it" if path.is_dir() else "no such directory"
+        try:
+            record = read_json(path / "run.json")
+        except OSError as error:
+            what = "no run.json in it" if os.path.isdir(path) else "no such directory"
+            if not isinstance(error, FileNotFoundError | NotADirectoryError):
+                what = f"its run.json cannot be read ({error.strerror})"
             raise InputError(
                 f"Expected a run directory; {path}: {what}. Name the directory given to --run."
-            )
-        record = cls(path, {}).read_json("run.json")
+            ) from error
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise InputError(f"Expected a run of infobound; {path / 'run.json'} is something else.")
         version = record.get("version", 0)
@@ -168,6 +220,29 @@ class Run:
                 f"{version}. Update infobound."
             )
         return cls(path, record)
+
+    def settings(self, kind: type[T]) -> T:
+        """What `run.json` holds, as a dataclass (`schemas`).
+
+        Raises:
+            InputError: a field is missing, or of another type.
+        """
+        try:
+            found: T = schemas.parse(kind, self.record)
+        except ValueError as error:
+            raise damaged(self.path / "run.json", error) from error
+        return found
+
+    def config(self, settings: Mapping[str, Any]) -> Config:
+        """The configuration in `run.json`.
+
+        Raises:
+            InputError: a setting is unknown, or out of range.
+        """
+        try:
+            return Config.from_dict(settings)
+        except (InputError, TypeError, OverflowError) as error:
+            raise damaged(self.path / "run.json", error) from error
 
     @property
     def is_complete(self) -> bool:
@@ -195,11 +270,10 @@ class Run:
         Raises:
             InputError: it is missing or not whole.
         """
-        data = self._read(name)
         try:
-            return json.loads(data)
-        except ValueError as error:
-            raise damaged(self.path / name, error) from error
+            return read_json(self.path / name)
+        except OSError as error:
+            raise self._unreadable(name, error) from error
 
     def save_rows(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Arrays, which may be memory-mapped, as `<name>.safetensors`."""
@@ -240,13 +314,13 @@ class Run:
             InputError: a file is truncated, damaged or something else, and so is the one before.
         """
         file, previous = self._checkpoints(name)
-        if file.exists():
+        if expect_regular(file):
             try:
                 return self._checkpoint(file)
             except InputError:
-                if not previous.exists():
+                if not expect_regular(previous):
                     raise
-        elif not previous.exists():
+        elif not expect_regular(previous):
             return None
         found = self._checkpoint(previous)
         warnings.warn(
@@ -267,14 +341,15 @@ class Run:
         from safetensors import SafetensorError
         from safetensors.torch import load, save
 
-        data = self._read(file.name)
         try:
-            tensors, metadata = load(data), read_header(file)[1]["__metadata__"]
+            metadata, tensors = read_header(file)[1], load(read_bytes(file))
             text = metadata["meta"]
             whole = metadata["digest"] == digest(save(tensors) + text.encode())
-            meta = json.loads(text)
-        except (SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise damaged(file, error) from error
+            meta = parse_json(text)
+        except OSError as error:
+            raise self._unreadable(file.name, error) from error
+        except (SafetensorError, RuntimeError, ValueError, LookupError, TypeError) as error:
+            raise error if isinstance(error, InputError) else damaged(file, error) from error
         if not whole:
             raise damaged(file, "its checksum differs")
         return tensors, meta
@@ -299,16 +374,12 @@ class Run:
             return None
         folder = self.path / "tensorboard"
         try:
-            folder.mkdir(exist_ok=True)  # not its parents: a run that is gone is not made anew
+            for each in (folder, folder / name):
+                if not expect_directory(each):  # a link would lead out of the run
+                    each.mkdir()  # not its parents: a run that is gone is not made anew
         except OSError as error:
             raise unwritable(folder, error) from error
         return Events(folder / name, purge_step, self.said)
-
-    def _read(self, name: str) -> bytes:
-        try:
-            return (self.path / name).read_bytes()
-        except OSError as error:
-            raise self._unreadable(name, error) from error
 
     def _unreadable(self, name: str, error: OSError) -> InputError:
         return InputError(
@@ -326,7 +397,9 @@ class Events:
 
         self.folder, self.said = folder, said
         with self._writing():
-            self.writer = SummaryWriter(str(folder), purge_step=purge_step or None)
+            self.writer = SummaryWriter(
+                str(folder), purge_step=purge_step or None, filename_suffix=EVENTS
+            )
 
     def scalars(self, step: int, **values: float) -> None:
         """One value per name at a step."""
@@ -394,3 +467,40 @@ def _plain(value: Any) -> Any:
     """A NumPy number as Python's, integers kept."""
     number = value.item() if isinstance(value, np.generic) else value
     return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _is_rows(file: Path) -> bool:
+    """Whether a file is the rows of a run, whole."""
+    try:
+        return file.name == ROWS and bool(read_arrays(file))
+    except (OSError, InputError):
+        return False
+
+
+def _is_checkpoint(file: Path) -> bool:
+    """Whether a file is a checkpoint of a run, by its header."""
+    try:
+        return {"meta", "digest"} <= read_header(file)[1].keys()
+    except OSError:
+        return False
+    except InputError:
+        if is_regular(file):
+            return False
+        raise
+
+
+def _is_checks(file: Path) -> bool:
+    """Whether a file is what `--check` writes: of all fixed names, the one that few runs use."""
+    try:
+        return bool(read_json(file, tuple[_Check, ...]))
+    except (OSError, InputError):
+        return False
+
+
+@dataclass(frozen=True)
+class _Check:
+    """What tells a check of `sanity` from other JSON."""
+
+    name: str
+    relation: str
+    passed: bool

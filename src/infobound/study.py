@@ -115,6 +115,7 @@ def study(
             jobs=jobs,
             dask=dask,
             overwrite=overwrite,
+            pages=cells.PAGES,
             watch=watch,
         )
         _draw(found)

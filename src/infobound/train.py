@@ -172,7 +172,7 @@ def fit(
         state.average = {k: v.detach().clone() for k, v in named if v.requires_grad}
     writer = None
     if run is not None:
-        checkpoints.load(run, name, critic, optimiser, generator, state)
+        checkpoints.load(run, name, critic, optimiser, generator, state, config)
         writer = run.tensorboard(name, purge_step=state.step)
         if state.step == 0 and writer is not None:
             critic.eval()
