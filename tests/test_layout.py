@@ -13,7 +13,7 @@ PACKAGE = ROOT / "src" / "infobound"
 
 FLOORS = {
     -4: ("errors",),
-    -3: ("places", "processes", "shards", "storage"),
+    -3: ("arguments", "places", "processes", "shards", "storage"),
     -2: ("distributed", "files", "pairs"),
     -1: ("config", "elu", "encoding", "joints", "locks", "sums"),
     0: (
@@ -146,7 +146,7 @@ def test_the_import_check_can_fail(module, source, wrong):
 
 
 def test_plots_takes_plain_numbers():
-    assert imported(ROOMS["plots"]) == {"errors"}
+    assert imported(ROOMS["plots"]) == {"arguments", "errors"}
     assert imported(ROOMS["study_plots"]) == {"plots"}
 
 

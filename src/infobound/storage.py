@@ -14,7 +14,17 @@ import numpy as np
 
 from infobound.errors import InputError
 
-__all__ = ["fits", "gathered", "kinds", "pieces", "placed", "some", "stretches", "take"]
+__all__ = [
+    "fits",
+    "free_memory",
+    "gathered",
+    "kinds",
+    "pieces",
+    "placed",
+    "some",
+    "stretches",
+    "take",
+]
 
 MIXERS = tuple(map(np.uint64, (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53)))
 SHARE = 0.25  # of the free memory that rows may take; more are left, or put, on disk
@@ -154,11 +164,16 @@ def fits(n: int, width: int) -> bool:
         >>> fits(100, 3), fits(10**12, 10**6)
         (True, False)
     """
-    return 8 * n * width <= SHARE * _free()
+    return 8 * n * width <= SHARE * free_memory()
 
 
-def _free() -> int:
-    """Bytes of memory that are free, or can be made free, as far as the system tells."""
+def free_memory() -> int:
+    """Bytes of memory that are free, or can be made free, as far as the system tells.
+
+    Example:
+        >>> free_memory() > 0
+        True
+    """
     found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")] if _HAS_SYSCONF else []
     for file, word in (("/proc/meminfo", "MemAvailable:"), ("/sys/fs/cgroup/memory.max", "")):
         try:
