@@ -1,9 +1,12 @@
 """The commands as a stranger types them, in processes of their own."""
 
 import dataclasses
+import errno
 import json
+import os
 import random
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,6 +21,7 @@ from infobound import __version__, experiments, tasks
 from infobound.cli import main
 from infobound.commands import COMMANDS
 from infobound.config import Config
+from infobound.estimates import Estimate
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 FAST = ["--n-iters", "100", "--hidden-dim", "16", "--embedding-dim", "4", "--batch-size", "64"]
@@ -276,3 +280,83 @@ def test_demo_prints_the_four_numbers(monkeypatch, capsys):
         "Why they",
     ):
         assert words in out
+
+
+BASE = ["--critic", "none", "--base", "gaussian", "--no-certify"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a full device")
+@pytest.mark.parametrize(
+    ("words", "redirected", "code", "message"),
+    [
+        (["bounds"], ">&-", 2, "Expected to print on standard output; .*Bad file descriptor"),
+        (["bounds"], ">/dev/full", 2, "Expected to print on standard output; .*No space left"),
+        (["--help"], ">/dev/full", 2, "Expected to print on standard output; .*No space left"),
+        (["--version"], ">&-", 2, "Expected to print on standard output; .*Bad file descriptor"),
+        (["estimate", "absent.csv", "--x", "a", "--y", "b"], "2>&-", 2, ""),
+        (["estimate", "absent.csv", "--x", "a", "--y", "b"], "2>/dev/full", 2, ""),
+        (["bounds"], "<&- >&- 2>&-", 2, ""),
+        (["bounds", "--json"], "2>&- <&-", 0, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full_end_in_a_sentence(words, redirected, code, message):
+    line = shlex.join([sys.executable, "-m", "infobound", *words])
+    done = subprocess.run(f"{line} {redirected}", shell=True, capture_output=True, text=True)
+    assert done.returncode == code
+    assert done.stderr.count("\n") == bool(message)
+    assert re.search(message, done.stderr)
+    assert bool(done.stdout) == (code == 0)  # a message never goes to standard output
+
+
+def test_a_result_that_cannot_be_printed_is_saved(files, tmp_path, monkeypatch, capsys):
+    def full(text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("infobound.session.silence", lambda number: None)
+    monkeypatch.setattr(sys.stdout, "write", full)
+    words = ["estimate", files / "rows.csv", "--x", "a1", "--y", "b1", "--run", tmp_path / "run"]
+    with pytest.raises(SystemExit) as stopped:
+        main([*map(str, words), *BASE, "--quiet"])
+    assert stopped.value.code == 2
+    assert f"The result is saved in {tmp_path / 'run'}." in capsys.readouterr().err
+    assert (tmp_path / "run" / "result.json").is_file()
+
+
+def test_letters_that_a_terminal_has_not_are_written_in_ascii(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"größe": rng.normal(size=60), "度": rng.normal(size=60)})
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    words = ["estimate", tmp_path / "rows.csv", "--x", "größe", "--y", "度", *BASE, "--check"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    out, err = start(*words, env=environment).communicate(timeout=240)
+    assert out.isascii()
+    assert r"gr\xf6\xdfe and \u5ea6" in out
+    assert "+----" in out
+    assert "+-0." in out  # the plus-minus sign
+    assert err == ""
+
+
+def test_units_are_those_of_the_files_too(files, tmp_path, capsys):
+    run = tmp_path / "run"
+    words = ["estimate", files / "rows.csv", "--x", "a*", "--y", "b*", "--run", run, "--check"]
+    words += ["--units", "bits", "--json", "--critic", "none", "--base", "gaussian"]
+    main([*map(str, words)])
+    printed = json.loads(capsys.readouterr().out)
+    stored = json.loads((run / "result.json").read_text())
+    assert stored == {k: v for k, v in printed.items() if k != "checks"}
+    assert stored["unit"] == "bits"
+    assert json.loads((run / "checks.json").read_text()) == printed["checks"]
+    picture = (run / "estimate.svg").read_text()
+    assert "mutual information (bits)" in picture
+    assert f"{stored['mi']:.3f}" in picture
+    assert f"≥ {stored['certified']:.3f}" in picture
+    assert "I(a1, a2; b1, b2), 300 rows" in picture
+    main(["resume", str(run), "--json", "--quiet"])  # in the run's unit
+    assert same(json.loads(capsys.readouterr().out), stored)
+    main(["resume", str(run), "--json", "--quiet", "--units", "nats"])
+    nats = json.loads(capsys.readouterr().out)
+    assert nats["mi"] == pytest.approx(stored["mi"] * np.log(2))
+    first, again = Estimate.from_dict(nats), Estimate.from_dict(stored)
+    assert first.mi == pytest.approx(again.mi)
+    assert first.interval == pytest.approx(again.interval)
+    assert first.findings == again.findings

@@ -25,7 +25,7 @@ def test_the_notebooks_hyper_parameters():
     ("settings", "message"),
     [
         ({"lr": 0.0}, "lr to be a positive number; got 0.0"),
-        ({"lr": float("nan")}, "lr to be a positive number; got nan"),
+        ({"lr": float("nan")}, "lr to be a finite number; got nan"),
         ({"level": 1.0}, r"level to be in \(0, 1\); got 1.0"),
         ({"folds": 1}, "folds to be 2 or more; got 1"),
         ({"activation": "sine"}, "one of .*elu.*; got 'sine'"),

@@ -1,6 +1,7 @@
 """The notebook's experiment: its hyper-parameters, its curve's beginning, its two values."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from infobound import experiments
 from infobound.config import Config
 from infobound.errors import InputError
+from infobound.experiments import reproduce, resume
 from infobound.runs import Run
 
 SHORT = Config.notebook().with_(n_iters=200, eval_every=20, checkpoint_every=50)
@@ -71,8 +73,31 @@ def test_resume_dispatches_and_equals_the_whole(tmp_path):
     assert experiments.resume(tmp_path / "whole") == whole  # a finished run gives its result
 
 
+def test_the_files_of_a_run_are_in_its_unit(tmp_path):
+    short = {"d": 1, "sample_size": 40, "run": tmp_path, "unit": "bits"}
+    config = Config.notebook().with_(n_iters=4, eval_every=2, batch_size=20)
+    found = reproduce(config, **short)
+    stored = json.loads((tmp_path / "result.json").read_text())
+    assert stored == json.loads(json.dumps(found.as_dict("bits")))
+    assert stored["truth"] == pytest.approx(found.truth / np.log(2))
+    assert "(bits)" in (tmp_path / "curve.svg").read_text()
+    assert experiments.unit_of(tmp_path) == "bits"
+    assert resume(tmp_path) == found  # what is returned is in nats
+    assert json.loads((tmp_path / "result.json").read_text())["unit"] == "bits"
+    resume(tmp_path, unit="nats")
+    assert json.loads((tmp_path / "result.json").read_text())["truth"] == found.truth
+    assert "(nats)" in (tmp_path / "curve.svg").read_text()
+    record = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**record, "unit": 5}))
+    with pytest.raises(InputError, match=r"unit in run\.json to be of type str; got 5"):
+        resume(tmp_path)
+    del record["unit"]  # a run of an earlier version
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    assert resume(tmp_path) == found
+
+
 def test_errors(tmp_path):
-    with pytest.raises(InputError, match="at least 20"):
+    with pytest.raises(InputError, match="sample_size to be 20 or more"):
         experiments.reproduce(SHORT, sample_size=5)
     with pytest.raises(InputError, match="critic to train"):
         experiments.reproduce(SHORT.with_(critic="none"))

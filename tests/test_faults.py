@@ -17,7 +17,18 @@ import numpy as np
 import pytest
 import torch
 
-from infobound import cells, cli, estimates, experiments, files, locks, plots, rehearsal, study
+from infobound import (
+    cells,
+    cli,
+    config,
+    estimates,
+    experiments,
+    files,
+    locks,
+    plots,
+    rehearsal,
+    study,
+)
 from infobound.cli import main
 from infobound.errors import FaultWarning, InputError, LostRank
 from infobound.runs import Run
@@ -233,8 +244,7 @@ def test_a_study_whose_label_is_damaged_keeps_its_cells(tmp_path):
 
 FULL = [
     *("rows.safetensors", "run.json", "checkpoint-fold-1.safetensors", "metrics.csv"),
-    *("checkpoint-fold-2.safetensors", "estimate.png", "estimate.svg", "curve.png", "curve.svg"),
-    "result.json",
+    *("checkpoint-fold-2.safetensors", "result.json"),
 ]
 
 
@@ -294,10 +304,48 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path, whole, monkeypatch, at)
         with pytest.raises(InputError, match=rf"{state['victim']}; it cannot .*No space left"):
             experiments.resume(run) if begun else estimate(run)
         assert not list(run.glob(".*"))  # neither a temporary file nor the lock
+    for state["victim"] in ("estimate.png", "estimate.svg", "curve.png", "curve.svg"):
+        (run / "result.json").unlink(missing_ok=True)
+        with pytest.warns(
+            FaultWarning, match=rf"{state['victim'][:-4]}\.png is left out.*No space"
+        ):
+            assert experiments.resume(run) == whole[0]  # a picture costs a sentence
+        assert (run / "result.json").is_file()
     state["victim"] = None
     with warnings.catch_warnings():
         warnings.simplefilter("error", FaultWarning)
         assert experiments.resume(run) == whole[0]
+
+
+@pytest.mark.parametrize("error", [ValueError("no font"), MemoryError(), InputError("full")])
+def test_a_picture_that_fails_costs_a_sentence_and_no_result(tmp_path, monkeypatch, error, capsys):
+    def fail(figure, kind):
+        raise error
+
+    monkeypatch.setattr(plots, "render", fail)
+    said = rf"left out; the result itself is saved.*{type(error).__name__}"
+    with pytest.warns(FaultWarning, match=said):
+        result = estimate(tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["mi"] == result.mi
+    short = config.Config.notebook().with_(n_iters=20, eval_every=10, batch_size=50)
+    with pytest.warns(FaultWarning, match=said):
+        experiments.reproduce(short, d=2, sample_size=60, run=tmp_path / "notebook")
+    assert (tmp_path / "notebook" / "result.json").is_file()
+    with pytest.warns(FaultWarning, match=said):
+        study.study("staircase", out=tmp_path / "study", **PLAN)
+    assert (tmp_path / "study" / "summary.md").is_file()
+    settings = {"estimator": "gaussian", "ladder": [0], "seeds": 1, "jobs": 1}
+    with pytest.warns(FaultWarning, match=said):
+        rehearsal.rehearse(X, X + NOISE, out=tmp_path / "rehearsal", **settings)
+    assert (tmp_path / "rehearsal" / "rehearse.json").is_file()
+    assert not list(tmp_path.rglob("*.png"))
+    np.savez(tmp_path / "rows.npz", x=X, y=X + NOISE)
+    words = ["estimate", tmp_path / "rows.npz", "--x=x", "--y=y", "--run", tmp_path / "again"]
+    main([*map(str, words), "--critic=none", "--no-certify", "--json"])  # exit code 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["n"] == len(X)
+    assert err.count("\n") == 1
+    assert err.startswith("infobound: The picture estimate.png is left out")
 
 
 def test_a_file_size_limit_of_the_kernel_is_said(tmp_path, whole):

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "src" / "infobound"
 
 FLOORS = {
     -4: ("errors",),
-    -3: ("places", "processes", "schemas", "shards", "storage", "torch_state"),
+    -3: ("arguments", "places", "processes", "schemas", "shards", "storage", "torch_state"),
     -2: ("distributed", "encoding", "files", "npy", "pairs"),
     -1: ("config", "containers", "elu", "joints", "locks", "sums"),
     0: (
@@ -146,7 +146,7 @@ def test_the_import_check_can_fail(module, source, wrong):
 
 
 def test_plots_takes_plain_numbers():
-    assert imported(ROOMS["plots"]) == {"errors"}
+    assert imported(ROOMS["plots"]) == {"arguments", "errors"}
     assert imported(ROOMS["study_plots"]) == {"plots"}
 
 

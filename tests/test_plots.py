@@ -1,6 +1,7 @@
 """Pictures: what they say, that they are the same twice, and the smoothing's arithmetic."""
 
 import math
+import os
 import subprocess
 import sys
 
@@ -188,7 +189,8 @@ def test_no_text_lies_on_another(unit):
     curve = plots.training_curve(
         history(), title="Long " * 30, truth=4.0, ceiling=5.99, count=400, chosen=2500, unit=unit
     )
-    one = plots.estimate_figure(**estimate_numbers(truth=5.0, ceiling=5.99, count=400, unit=unit))
+    numbers = estimate_numbers(truth=5.0, ceiling=5.99, count=400, unit=unit)
+    one = plots.estimate_figure(**numbers, certified=3.9)
     assert overlapping(curve) == []
     assert overlapping(one) == []
     one.text(0.5, 0.5, "on"), one.text(0.5, 0.5, "top")  # the check can fail
@@ -198,8 +200,11 @@ def test_no_text_lies_on_another(unit):
 @pytest.mark.parametrize(("unit", "scale"), [("nats", 1.0), ("bits", math.log(2))])
 def test_estimate_figure_says_what_it_shows(unit, scale):
     numbers = estimate_numbers(truth=5.0, ceiling=math.log(400), count=400, unit=unit)
-    text = svg(plots.estimate_figure(**numbers))
+    assert "certified" not in svg(plots.estimate_figure(**numbers))
+    text = svg(plots.estimate_figure(**numbers, certified=3.9))
     for words in (
+        "certified at 95 %",
+        f"≥ {3.9 / scale:.3f}",
         "training rows",
         "held-out lower bound",
         "estimate, 95 % interval",
@@ -228,14 +233,36 @@ def test_a_far_ceiling_does_not_squash_a_small_estimate():
         (lambda: plots.smooth(np.ones(3), np.arange(3), 0.0), "rate in"),
         (lambda: plots.first_reached(np.ones(3), np.arange(2), 1), "vectors of equal length"),
         (lambda: plots.training_curve({"train": np.ones(2)}, title=""), "Add iteration"),
-        (lambda: plots.training_curve(history(), title="", unit="bans"), "nats and bits"),
-        (lambda: plots.estimate_figure(**estimate_numbers(unit="bans")), "nats and bits"),
+        (lambda: plots.training_curve(history(), title="", unit="bans"), "'nats', 'bits'"),
+        (lambda: plots.estimate_figure(**estimate_numbers(unit="bans")), "'nats', 'bits'"),
         (lambda: plots.render(None, "gif"), "png, svg and pdf"),
     ],
 )
 def test_what_a_caller_can_mend_is_said(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.parametrize("backend", ["nonsense", "module://absent.backend", "svg"])
+def test_no_backend_of_the_environment_is_in_the_way(backend):
+    script = (
+        "import os, numpy as np\nfrom infobound import plots\n"
+        "history = {c: np.arange(3) for c in ('iteration', 'train', 'validation')}\n"
+        "figure = plots.training_curve(history, title='$x^$ and \u4e00')\n"
+        "assert plots.render(figure, 'png')[1:4] == b'PNG'\n"
+        "import matplotlib\ntheirs = os.environ['MPLBACKEND']\n"
+        "print(matplotlib.rcParams._get('backend') == theirs, theirs)"
+    )
+    environment = {**os.environ, "MPLBACKEND": backend}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    # The variable is as it was, and a backend that matplotlib knows is left to the caller's pyplot.
+    assert done.stdout.split() == [str(backend != "nonsense"), backend]
 
 
 def test_importing_plots_does_not_import_matplotlib():

@@ -145,6 +145,9 @@ def test_the_picture_has_a_panel_a_kind_and_the_users_own_estimate():
     figure = rehearsal_figure(runs, own=0.3, interval=(0.2, 0.4), title="t")
     assert [axes.texts[0].get_text() for axes in figure.axes] == ["monotone", "folded"]
     assert all(0.3 in each.get_ydata() for axes in figure.axes for each in axes.lines[:1])
+    (first, _) = rehearsal_figure(runs, own=0.3, interval=(0.2, 0.4), title="t", unit="bits").axes
+    assert first.lines[0].get_ydata()[0] == pytest.approx(0.3 / math.log(2))
+    assert (first.get_ylabel(), first.get_xlabel()[-6:]) == ("estimate (bits)", "(bits)")
 
 
 def test_the_command_says_it_in_words_and_as_json(tmp_path, capsys, monkeypatch):
@@ -158,7 +161,9 @@ def test_the_command_says_it_in_words_and_as_json(tmp_path, capsys, monkeypatch)
     for part in ("monotone", "folded", "found in 80 %", "Your own estimate", "rows (you have 100)"):
         assert part in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= 80
-    cli.main([*words, "--json", "--units", "bits"])
+    cli.main([*words, "--json", "--units", "bits", "--out", str(tmp_path / "out")])
+    stored = json.loads((tmp_path / "out" / "rehearse.json").read_text())
+    assert stored["unit"] == stored["own"]["unit"] == "bits"
     out, err = capsys.readouterr()
     assert json.loads(out)["lines"][1]["truth"] == pytest.approx(0.5 / math.log(2))
     assert "One estimate takes" in err

@@ -575,5 +575,9 @@ def test_figures_show_every_estimator_and_size(whole):
     (axes, _), words = (found := truth_figure(wild, title="T")).axes, "wild, some beyond the frame"
     assert axes.get_ylim()[1] < 3
     assert words in [text.get_text() for text in found.legends[0].get_texts()]
+    axes = truth_figure(records, title="T", unit="bits").axes[0]
+    assert axes.get_ylabel() == "estimate (bits)"
+    assert axes.get_ylim()[1] > 1.3 * figure.axes[0].get_ylim()[1]
+    assert error_figure(summary, title="T", unit="bits").axes[0].get_ylabel()[-6:] == "(bits)"
     assert truth_figure([], title="nothing")
     assert error_figure([], title="nothing")

@@ -196,7 +196,7 @@ def test_every_task_is_in_a_suite_and_every_entry_can_be_made():
     }
     for entries in tasks.SUITES.values():
         assert len({entry.label for entry in entries}) == len(entries)
-    with pytest.raises(InputError, match=r"Expected a suite; got 'bmi3'\. Nearest: bmi"):
+    with pytest.raises(InputError, match=r"Expected a known suite; got 'bmi3'\. Nearest: bmi"):
         tasks.suite("bmi3")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import sys
 from typing import Any, NoReturn
 
@@ -13,26 +12,38 @@ import tyro
 from infobound import __version__
 from infobound.commands import COMMANDS
 from infobound.errors import InputError, LostRank
-from infobound.session import Session
+from infobound.session import Session, complain, open_streams, printing, silence
 
 __all__ = ["main"]
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the arguments and run the command; exits with 2 for what a user can mend."""
+    open_streams()
+    arguments = sys.argv[1:] if argv is None else argv
     try:
-        _main(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
+        try:
+            _main(arguments)
+        finally:
+            with printing():  # what is left of --help
+                pass
     except BrokenPipeError:  # the reader has seen enough, as with `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that flushing at exit is quiet as well
+        silence(1)
         sys.exit(1)  # as rich does
+    except (InputError, MemoryError, OSError) as error:
+        if "--debug" in arguments:
+            raise
+        complain(f"infobound: {_sentence(error)}")
+        sys.exit(2)
 
 
 def _main(arguments: list[str]) -> None:
     if "--version" in arguments[:1]:
-        print(f"infobound {__version__}")
+        with printing():
+            print(f"infobound {__version__}")
         return
-    command = _parse(arguments)
+    with printing():
+        command = _parse(arguments)
     session = Session(command.output)
     try:
         with session.ranks():
@@ -44,10 +55,19 @@ def _main(arguments: list[str]) -> None:
         if session.output.debug:
             raise
         if session.speaks or isinstance(error, LostRank):
-            print(f"infobound: {error}", file=sys.stderr)
+            complain(f"infobound: {error}")
         sys.exit(2)
     except KeyboardInterrupt:
         _interrupted(session)
+
+
+def _sentence(error: Exception) -> str:
+    """What to say of an error that ends everything."""
+    if isinstance(error, MemoryError):
+        return "Expected more memory than is free. Select fewer columns or rows, or free some."
+    if isinstance(error, OSError):
+        return f"The system refused a file or a folder: {error}. What was written before is whole."
+    return str(error)
 
 
 def _interrupted(session: Session) -> NoReturn:
@@ -60,7 +80,7 @@ def _interrupted(session: Session) -> NoReturn:
     else:
         message = f"Nothing was saved; with {session.keep} DIRECTORY it can be continued."
     if session.speaks:
-        print(f"\ninfobound: interrupted. {message}", file=sys.stderr)
+        complain(f"\ninfobound: interrupted. {message}")
     sys.exit(128 + session.asked[-1] if session.asked else 130)
 
 
@@ -80,9 +100,10 @@ def _parse(arguments: list[str]) -> Any:
         while cause is not None and not isinstance(cause, InputError):
             cause = cause.__context__
         if cause is None:  # tyro has said it better
-            print(said.getvalue(), end="", file=sys.stderr)
+            if said.getvalue():
+                complain(said.getvalue().removesuffix("\n"))
             raise
         if "--debug" in arguments:
             raise cause from None
-        print(f"infobound: {cause}", file=sys.stderr)
+        complain(f"infobound: {cause}")
         sys.exit(2)

@@ -45,6 +45,7 @@ class DemoCommand:
                 device=self.device,
                 run=self.run,
                 overwrite=self.overwrite,
+                unit=session.units,
                 **hooks,
             )
         session.show(result, terminal.show_demo)
@@ -87,18 +88,23 @@ class EstimateCommand:
         checks: tuple[sanity.Check, ...] = ()
         with session.training(self.run) as hooks:
             result = estimates.estimate_pair(
-                pair, self.config, run=self.run, overwrite=self.overwrite, **hooks
+                pair,
+                self.config,
+                run=self.run,
+                overwrite=self.overwrite,
+                unit=session.units,
+                **hooks,
             )
             if self.check:
                 checks = sanity.check_pair(pair, self.config, result, run=self.run, **hooks)
         title = f"{places.name(self.file)}: {' '.join(self.x)} and {' '.join(self.y)}"
         if self.output.json:
-            unit = self.output.units
+            unit = session.units
             more = {"checks": [each.as_dict(unit) for each in checks]} if self.check else {}
             return session.json({**result.as_dict(unit), **more})
         session.show(result, terminal.show_estimate, title=title)
         if self.check:
-            session.show(checks, terminal.show_checks)
+            session.print(terminal.show_checks, checks, units=session.units)
         session.next(
             {
                 f"infobound rehearse {shlex.join(_columns(self))}": "is it right on such rows?",
@@ -207,6 +213,7 @@ class RehearseCommand:
                 dask=self.dask,
                 overwrite=self.overwrite,
                 watch=session.forecasting(bar),
+                unit=session.units,
             )
         title = f"{places.name(self.file)}: {' '.join(self.x)} and {' '.join(self.y)}"
         session.show(result, listings.show_rehearsal, title=title)
@@ -244,6 +251,7 @@ class ReproduceCommand:
                 sample_size=self.sample_size,
                 run=self.run,
                 overwrite=self.overwrite,
+                unit=session.units,
                 **hooks,
             )
         session.show(result, terminal.show_reproduction)
@@ -262,8 +270,10 @@ class ResumeCommand:
         """Run the command."""
         from infobound import experiments, terminal
 
+        unit = self.output.units or experiments.unit_of(self.run)
+        session.units = unit
         with session.training(self.run) as hooks:
-            result = experiments.resume(self.run, **hooks)
+            result = experiments.resume(self.run, unit=unit, **hooks)
         if isinstance(result, experiments.Reproduction):
             session.show(result, terminal.show_reproduction)
         else:
@@ -333,11 +343,12 @@ class StudyCommand:
                 config=self.config,
                 overwrite=self.overwrite,
                 watch=watch,
+                unit=session.units,
             )
         if self.output.json:
-            session.json(result.as_rows(self.output.units))
+            session.json(result.as_rows(session.units))
         else:
-            listings.show_study(result, units=self.output.units)
+            session.print(listings.show_study, result, units=session.units)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -350,7 +361,7 @@ class TasksCommand:
         """Run the command."""
         from infobound import listings, tasks
 
-        unit = self.output.units
+        unit = session.units
         rows, records = [], []
         for suite, entries in tasks.SUITES.items():
             for entry, (_, task) in zip(entries, tasks.suite(suite), strict=True):

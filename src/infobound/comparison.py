@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from infobound import data, train
-from infobound.config import Config
+from infobound.config import Config, configured
 from infobound.errors import InputError
 from infobound.estimates import Estimate, estimate_pair, in_unit
 from infobound.folds import standard_error
@@ -41,6 +41,14 @@ class Comparison:
     p_value: float
     first: Estimate
     second: Estimate
+
+    def __str__(self) -> str:
+        """One line, with the unit."""
+        low, high = self.interval
+        return (
+            f"I(X1;Y) - I(X2;Y) = {self.difference:.3f} nats [{low:.3f}, {high:.3f}], "
+            f"p = {self.p_value:.2g}, {self.first.n:,} rows"
+        )
 
     def as_dict(self, unit: str = "nats") -> dict[str, Any]:
         """Plain values, fit for JSON; `unit` is nats or bits."""
@@ -72,7 +80,7 @@ def compare(
         >>> compare(x, x, x + np.random.default_rng(1).normal(size=300), critic="none").difference
         0.0
     """
-    chosen = (config or Config()).with_(**settings)
+    chosen = configured(config, settings)
     return compare_pairs(data.as_pair(x1, y), data.as_pair(x2, y), chosen)
 
 

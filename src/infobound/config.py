@@ -10,19 +10,26 @@ import dataclasses
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any, Literal
 
+from infobound import arguments
 from infobound.errors import InputError
 
-__all__ = ["Config"]
+__all__ = ["Config", "configured"]
 
-KINDS: dict[str, tuple[type, type]] = {
-    "int": (Integral, int),
-    "float": (Real, float),
-    "bool": (bool, bool),
-    "str": (str, str),
+LEAST = {"folds": 2, "batch_size": 2, "eval_rows": 10, "patience": 0}  # of whole numbers; others 1
+MOST = {"permutations": 1_000_000, "hidden_layers": 1000}
+WITHIN = {  # of other numbers, the interval
+    **dict.fromkeys(("lr", "ma_ef"), "(0, inf)"),
+    "weight_decay": "[0, inf)",
+    "clip": "(0, 1e30]",  # scores and weights are in single precision
+    **dict.fromkeys(("init_std", "gamma"), "[0, 1e30]"),
+    **dict.fromkeys(("b1", "b2", "ema"), "[0, 1)"),
+    **dict.fromkeys(("alpha", "ma_rate", "smoothing"), "(0, 1]"),
+    "validation": "(0, 1)",
 }
+BITS = 'Results are in nats; result.as_dict("bits") has them in bits.'
+NO_SETTINGS = {"unit": BITS, "units": BITS}  # what is looked for among the settings
 
 
 @dataclass(frozen=True)
@@ -133,37 +140,17 @@ class Config:
     """Where the critic is trained; auto: CUDA where there is any."""
 
     def __post_init__(self) -> None:
-        """Hold every value against its type and its range."""
+        """Check every value's type and range; NumPy's numbers become Python's."""
         for field in dataclasses.fields(self):
-            kind, value = str(field.type), getattr(self, field.name)
-            if kind in KINDS:  # NumPy's numbers become Python's, which JSON knows
-                wanted, plain = KINDS[kind]
-                fits = isinstance(value, wanted) and (kind == "bool" or not isinstance(value, bool))
-                _expect(fits, field.name, f"of type {kind}", value)
-                object.__setattr__(self, field.name, plain(value))
-        positive = ["hidden_dim", "hidden_layers", "embedding_dim", "n_iters", "eval_every"]
-        positive += ["lr", "clip", "ma_ef", "checkpoint_every", "permutations"]
-        for name in positive:
-            _expect(getattr(self, name) > 0, name, "a positive number", getattr(self, name))
-        for name in ("init_std", "weight_decay", "patience", "gamma", "seed"):
-            _expect(getattr(self, name) >= 0, name, "zero or more", getattr(self, name))
-        for name in ("validation", "level"):
-            _expect(0 < getattr(self, name) < 1, name, "in (0, 1)", getattr(self, name))
-        for name in ("b1", "b2", "ema"):
-            _expect(0 <= getattr(self, name) < 1, name, "in [0, 1)", getattr(self, name))
-        for name in ("alpha", "ma_rate", "smoothing"):
-            _expect(0 < getattr(self, name) <= 1, name, "in (0, 1]", getattr(self, name))
-        for name, least in (("folds", 2), ("batch_size", 2), ("eval_rows", 10)):
-            _expect(getattr(self, name) >= least, name, f"{least} or more", getattr(self, name))
-        for field in dataclasses.fields(self):
-            choices = _choices(str(field.type))
-            value = getattr(self, field.name)
-            _expect(not choices or value in choices, field.name, f"one of {choices}", value)
+            value = _checked(field.name, str(field.type), getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
 
     def with_(self, **settings: Any) -> Config:
         """This configuration with other values for some settings; an unknown name is an error."""
         names = [field.name for field in dataclasses.fields(self)]
         for name in settings:
+            if name in NO_SETTINGS:
+                raise InputError(f"Expected a known setting; got {name}. {NO_SETTINGS[name]}")
             if name not in names:
                 near = ", ".join(difflib.get_close_matches(name, names, 3, 0.3)) or ", ".join(names)
                 raise InputError(f"Expected a known setting; got {name}. Nearest: {near}.")
@@ -176,7 +163,8 @@ class Config:
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Config:
         """The inverse of `as_dict`."""
-        return cls().with_(**settings)
+        arguments.expect(isinstance(settings, Mapping), "settings", "a mapping", settings)
+        return cls().with_(**{str(name): value for name, value in settings.items()})
 
     @classmethod
     def notebook(cls) -> Config:
@@ -206,12 +194,43 @@ class Config:
         )
 
 
-def _expect(holds: bool, name: str, expected: str, found: object) -> None:
-    if not holds:
-        raise InputError(f"Expected {name} to be {expected}; got {found!r}.")
+def configured(
+    config: Config | None, settings: Mapping[str, Any], default: Config | None = None
+) -> Config:
+    """The configuration of a call: `config`, or the default, with other values for some settings.
+
+    Raises:
+        InputError: `config` is something else, or a setting is unknown or out of range.
+
+    Example:
+        >>> configured(Config(seed=3), {"lr": 1e-3}).seed
+        3
+    """
+    remedy = "Write Config(**settings), or give the settings as keywords."
+    config = (default or Config()) if config is None else config
+    return arguments.instance("config", config, Config, remedy).with_(**settings)
+
+
+def _checked(name: str, kind: str, value: Any) -> Any:
+    """The value of a setting, by its name and the annotation of its field."""
+    if name == "seed":
+        return arguments.seed(name, value)
+    if name == "level":
+        return arguments.level(name, value)
+    if kind == "int":
+        most = MOST.get(name, arguments.MOST)
+        return arguments.integer(name, value, least=LEAST.get(name, 1), most=most)
+    if kind == "float":
+        return arguments.real(name, value, WITHIN[name])
+    if kind == "bool":
+        return arguments.boolean(name, value)
+    return (
+        arguments.choice(name, value, _choices(kind))
+        if kind != "str"
+        else arguments.text(name, value)
+    )
 
 
 def _choices(annotation: str) -> tuple[str, ...]:
-    if not annotation.startswith("Literal["):
-        return ()
+    """The names in the annotation of a field, such as Literal["a", "b"]."""
     return tuple(part.strip(" '\"") for part in annotation[len("Literal[") : -1].split(","))

@@ -21,8 +21,10 @@ from infobound.config import Config
 from infobound.elu import EluPairs, elu_pairs
 from infobound.errors import InputError
 from infobound.pairs import Critic, Product, Rows
+from infobound.storage import free_memory
 
 __all__ = ["CRITICS", "Bilinear", "Composite", "Joint", "Reads", "Separable", "build"]
+__all__ += ["expect_room"]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,
@@ -317,6 +319,38 @@ CRITICS: dict[str, Callable[[int, int, Config, torch.Generator], nn.Module]] = {
 }
 
 
+COPIES = 8  # of the weights: gradient, two moments, their average, the best, and a checkpoint
+
+
+def expect_room(dim_x: int, dim_y: int, config: Config) -> None:
+    """Refuse a network whose training does not fit in memory, before any of it is made.
+
+    Raises:
+        InputError: it does not.
+
+    Example:
+        >>> expect_room(3, 2, Config())
+        >>> expect_room(3, 2, Config(hidden_dim=10**9))
+        Traceback (most recent call last):
+        ...
+        infobound.errors.InputError: Expected a critic that fits in memory; got hidden_dim...
+    """
+    if config.critic not in ("separable", "joint"):
+        return
+    width, deep = config.hidden_dim, config.hidden_layers - 1
+    joint = config.critic == "joint"
+    inputs, towers = (dim_x + dim_y, 1) if joint else (max(dim_x, dim_y), 2)
+    outputs = 1 if joint else config.embedding_dim + 1
+    weights = towers * (inputs * width + deep * width**2 + outputs * width)
+    need, free = 4 * COPIES * weights, free_memory()
+    if need > free:
+        raise InputError(
+            f"Expected a critic that fits in memory; got hidden_dim {width}, hidden_layers "
+            f"{config.hidden_layers} and embedding_dim {config.embedding_dim}: training it takes "
+            f"about {need / 1e9:,.0f} GB, and {free / 1e9:,.0f} GB are free. Choose smaller ones."
+        )
+
+
 def build(dim_x: int, dim_y: int, config: Config, generator: torch.Generator) -> nn.Module | None:
     """The network that `config.critic` names, drawn from `generator`; None for "none".
 
@@ -332,4 +366,5 @@ def build(dim_x: int, dim_y: int, config: Config, generator: torch.Generator) ->
     if config.critic not in CRITICS:
         names = ", ".join([*CRITICS, "none"])
         raise InputError(f"Expected critic to be one of {names}; got {config.critic!r}.")
+    expect_room(dim_x, dim_y, config)
     return CRITICS[config.critic](dim_x, dim_y, config, generator)

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from infobound import data, locks, plots, points, runs, torch_state, train
+from infobound import arguments, critics, data, locks, plots, points, runs, torch_state, train
 from infobound.bounds import Bound
-from infobound.config import Config
+from infobound.config import Config, configured
 from infobound.diagnostics import OK, Evidence, Finding, findings, worst
 from infobound.errors import InputError
 from infobound.fitting import Job, bind, candidates
@@ -29,7 +29,7 @@ from infobound.folds import Fold, fit_fold
 from infobound.guarantees import guarantees
 from infobound.storage import stretches, take
 
-__all__ = ["Estimate", "draw", "estimate", "estimate_pair", "in_unit", "resume"]
+__all__ = ["Estimate", "estimate", "estimate_pair", "in_nats", "in_unit", "resume"]
 
 LOOKED = 20_000_000  # values that are searched for what may be wrong with them
 IN_NATS = (
@@ -117,30 +117,61 @@ class Estimate:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Estimate:
-        """The inverse of `as_dict` in nats, also after a way through JSON."""
-        known = {k: v for k, v in values.items() if k not in ("unit", "verdict")}
-        known["interval"] = tuple(known["interval"])
-        known["notes"], known["bases"] = tuple(known["notes"]), tuple(known["bases"])
-        if known.get("pointwise") is not None:
-            known["pointwise"] = tuple(known["pointwise"])
-        known["findings"] = tuple(Finding(**finding) for finding in known["findings"])
-        return cls(**known)
+        """The inverse of `as_dict` in either unit, also after a way through JSON.
+
+        Values in bits come back in nats, to rounding.
+
+        Raises:
+            InputError: other values than those of `as_dict`.
+        """
+        arguments.expect(isinstance(values, Mapping), "values", "those of as_dict", values)
+        try:
+            known = {k: v for k, v in in_nats(values, IN_NATS).items() if k != "verdict"}
+            known["interval"] = tuple(known["interval"])
+            known["notes"], known["bases"] = tuple(known["notes"]), tuple(known["bases"])
+            if known.get("pointwise") is not None:
+                known["pointwise"] = tuple(known["pointwise"])
+            known["findings"] = tuple(Finding(**finding) for finding in known["findings"])
+            return cls(**known)
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"Expected the values of Estimate.as_dict; got others ({error}). Was this written "
+                "by another version, or is it part of a result?"
+            ) from error
 
 
 def in_unit(values: dict[str, Any], names: Sequence[str], unit: str) -> dict[str, Any]:
-    """A result's values with those of `names` in nats or bits, and the unit in front.
+    """A result's values with those of `names`, which are in nats, in a unit, and that in front.
+
+    Raises:
+        InputError: a unit other than nats and bits.
 
     Example:
         >>> in_unit({"mi": 1.0, "n": 9}, ("mi",), "bits")
         {'unit': 'bits', 'mi': 1.4426950408889634, 'n': 9}
     """
-    scale = {"nats": 1.0, "bits": math.log(2)}[unit]
+    return {"unit": unit, **_scaled(values, names, plots.scale(unit))}
+
+
+def in_nats(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The inverse of `in_unit`; values without a unit are in nats.
+
+    Example:
+        >>> in_nats({"unit": "bits", "mi": 1.4426950408889634, "n": 9}, ("mi",))
+        {'mi': 1.0, 'n': 9}
+    """
+    rest = {name: value for name, value in values.items() if name != "unit"}
+    return _scaled(rest, names, 1 / plots.scale(values.get("unit", "nats")))
+
+
+def _scaled(values: Mapping[str, Any], names: Sequence[str], scale: float) -> dict[str, Any]:
+    """The values with those of `names` divided by `scale`."""
     changed = {
         name: (np.asarray(values[name]) / scale).tolist()
         for name in names
-        if values[name] is not None and scale != 1
+        if scale != 1 and values.get(name) is not None
     }
-    return {"unit": unit, **values, **changed}
+    return {**values, **changed}
 
 
 def estimate(
@@ -187,7 +218,7 @@ def estimate(
     """
     return estimate_pair(
         data.as_pair(x, y),
-        (config or Config()).with_(**settings),
+        configured(config, settings),
         module=module,
         run=run,
         overwrite=overwrite,
@@ -217,27 +248,29 @@ def estimate_pair(
     overwrite: bool = False,
     watch: Callable[[train.Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    unit: str = "nats",
 ) -> Estimate:
-    """`estimate` for rows that `data` has validated, such as those of `tables.read`."""
-    if not isinstance(module, nn.Module | None):
-        name = getattr(module, "__name__", type(module).__name__)
-        made = f"module={name}()" if isinstance(module, type) else "module=MyCritic()"
-        raise InputError(
-            f"Expected an instance of torch.nn.Module for module; got {name}. Give a module that "
-            f"is made: {made}."
-        )
+    """`estimate` for rows that `data` has validated, such as those of `tables.read`.
+
+    `unit` is that of `result.json` and of the pictures in `run`; the result itself is in nats.
+    """
+    # Whatever can be refused is refused before a folder is made.
+    _check_calls(module, watch, stop)
     if module is not None and config.estimator != "default":
         raise InputError(
             f"Expected estimator 'default' with a module of your own; got {config.estimator!r}, "
             "which trains no network. Leave one of the two out."
         )
+    if module is None and config.estimator == "default":
+        critics.expect_room(pair.x.shape[1], pair.y.shape[1], config)
+    plots.scale(unit), arguments.boolean("overwrite", overwrite)
     if run is None:
         return _estimate(pair, config, module, None, watch, stop)
-    # Whatever can be refused is refused before a folder is made.
+    run = arguments.directory("run", run)
     bind(config), candidates(config, module), train.device(config)
     data.split(len(pair.x), config.folds, seed=config.seed)
     record = {"kind": "estimate", "config": config.as_dict(), "own_module": module is not None}
-    record |= {"x_names": pair.x_names, "y_names": pair.y_names, "notes": pair.notes}
+    record |= {"unit": unit, "x_names": pair.x_names, "y_names": pair.y_names, "notes": pair.notes}
     rows = {"x": pair.x, "y": pair.y}
     with locks.held(run):
         here = runs.Run.create(run, record=record, rows=rows, overwrite=overwrite)
@@ -260,6 +293,7 @@ def resume(
         InputError: a damaged file, or a run of your own module without that module.
     """
     record = run.settings(_Record)
+    _check_calls(module, watch, stop)
     if record.own_module and module is None:
         raise InputError(
             f"Expected the module that {run.path} was started with; got none. Resume it from "
@@ -377,10 +411,25 @@ def _estimate(
         pointwise=tuple(pointwise.tolist()) if config.pointwise else None,
     )
     if run is not None:
-        if folds:
-            _pictures(run, result, folds[0].fit, bound)
-        run.write_json("result.json", result.as_dict())
+        unit = run.record.get("unit", "nats")
+        run.write_json("result.json", result.as_dict(unit))
+        if folds:  # the result is on disk: what happens to a picture costs no more than that
+            _pictures(run, result, folds[0].fit, bound, unit)
     return result
+
+
+def _check_calls(
+    module: nn.Module | None,
+    watch: Callable[[train.Progress], None] | None,
+    stop: Callable[[], bool] | None,
+) -> None:
+    """Refuse what cannot be called, before anything is computed."""
+    if module is not None:
+        own = isinstance(module, type)
+        remedy = f"Write module={module.__name__}(...)." if own else ""  # type: ignore[union-attr]
+        arguments.instance("module", module, nn.Module, remedy)
+    arguments.function("watch", watch)
+    arguments.function("stop", stop)
 
 
 def _in_order(folds: list[Fold], values: list[np.ndarray]) -> np.ndarray | None:
@@ -391,21 +440,28 @@ def _in_order(folds: list[Fold], values: list[np.ndarray]) -> np.ndarray | None:
     return np.asarray(np.concatenate(values)[np.argsort(rows)])
 
 
-def _pictures(run: runs.Run, result: Estimate, fit: train.Fit | None, bound: Bound) -> None:
+def _pictures(
+    run: runs.Run, result: Estimate, fit: train.Fit | None, bound: Bound, unit: str
+) -> None:
     """The estimate, and how the first fold was trained."""
-    figure = plots.estimate_figure(
-        title=f"I(X;Y), {result.n:,} rows",
-        mi=result.mi,
-        interval=result.interval,
-        held_out=float(result.held_out or 0),
-        held_out_error=float(result.held_out_error or 0),
-        training=float(result.training or 0),
-        ceiling=result.ceiling,
-        level=result.config["level"],
-    )
-    draw(run, "estimate", figure)
-    if fit is not None:
-        figure = plots.training_curve(
+    x, y = (plots.listed(run.record[side]) for side in ("x_names", "y_names"))
+
+    def estimated() -> Any:
+        return plots.estimate_figure(
+            title=f"I({x}; {y}), {result.n:,} rows",
+            mi=result.mi,
+            interval=result.interval,
+            held_out=float(result.held_out or 0),
+            held_out_error=float(result.held_out_error or 0),
+            training=float(result.training or 0),
+            certified=result.certified,
+            ceiling=result.ceiling,
+            level=result.config["level"],
+            unit=unit,
+        )
+
+    def trained(fit: train.Fit) -> Any:
+        return plots.training_curve(
             fit.history,
             title=f"{bound.title}, fold 1 of {result.config['folds']}",
             rate=result.config["smoothing"],
@@ -413,14 +469,12 @@ def _pictures(run: runs.Run, result: Estimate, fit: train.Fit | None, bound: Bou
             ceiling=fit.ceiling,
             count=fit.count,
             held_name="validation",
+            unit=unit,
         )
-        draw(run, "curve", figure)
 
-
-def draw(run: runs.Run, name: str, figure: Any) -> None:
-    """A figure into the run, as PNG and SVG."""
-    run.write_bytes(f"{name}.png", plots.render(figure, "png"))
-    run.write_bytes(f"{name}.svg", plots.render(figure, "svg"))
+    plots.draw("estimate", estimated, run.write_bytes)
+    if fit is not None:
+        plots.draw("curve", lambda: trained(fit), run.write_bytes)
 
 
 def _metrics(folds: list[Fold]) -> list[dict[str, Any]]:

@@ -16,13 +16,29 @@ from typing import Any
 import numpy as np
 import torch
 
-from infobound import critics, estimates, fitting, locks, plots, runs, tasks, torch_state, train
-from infobound.config import Config
+from infobound import (
+    arguments,
+    critics,
+    data,
+    estimates,
+    fitting,
+    locks,
+    plots,
+    runs,
+    storage,
+    tasks,
+    torch_state,
+    train,
+)
+from infobound.config import Config, configured
 from infobound.errors import InputError
 from infobound.estimates import Estimate
 
-__all__ = ["Demo", "Reproduction", "demo", "reproduce", "resume", "sample"]
+__all__ = ["Demo", "Reproduction", "demo", "reproduce", "resume", "sample", "unit_of"]
 
+FEWEST, MOST_COLUMNS = 20, 10_000  # rows of a sample, columns of either side
+COPIES = 4  # of a sample: the fresh rows beside it, each once more in single precision
+DENSITIES = ("gaussian", "mixed_gaussian", "mixed_gaussian_joint")
 SHARE = 0.8  # the notebook marks where its smoothed curve first reaches 80 % of the truth
 
 
@@ -52,6 +68,13 @@ class Reproduction:
         """Plain values, fit for JSON; `unit` is nats or bits."""
         names = ("truth", "training", "held_out", "peak", "ceiling")
         return estimates.in_unit(dataclasses.asdict(self), names, unit)
+
+    def __str__(self) -> str:
+        """One line, with the unit."""
+        return (
+            f"{self.task}: training rows {self.training:.3f} nats, held-out {self.held_out:.3f} "
+            f"nats, exact {self.truth:.3f} nats, {self.n:,} rows"
+        )
 
 
 @dataclass(frozen=True)
@@ -85,6 +108,7 @@ def reproduce(
     overwrite: bool = False,
     watch: Callable[[train.Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    unit: str = "nats",
 ) -> Reproduction:
     """Train the notebook's critic on its sample, evaluating on that sample and on fresh rows.
 
@@ -99,6 +123,7 @@ def reproduce(
         overwrite: replace an existing run in that directory.
         watch: called after each evaluation.
         stop: asked between iterations.
+        unit: of the result and the plot in `run`, nats or bits; what is returned is in nats.
 
     Raises:
         InputError: parameters out of range; an existing run.
@@ -108,23 +133,35 @@ def reproduce(
         >>> reproduce(short, d=2, sample_size=60).truth.__round__(3)
         1.661
     """
-    chosen = config or Config.notebook()
-    parameters = {"density": density, "d": d, "rho": rho, "sample_size": sample_size}
-    _check(parameters)
+    chosen = configured(config, {}, Config.notebook())
+    parameters = _checked(chosen, density=density, d=d, rho=rho, sample_size=sample_size)
+    arguments.function("watch", watch), arguments.function("stop", stop)
+    plots.scale(unit), arguments.boolean("overwrite", overwrite)
     fitting.bind(chosen), train.device(chosen)
     if run is None:
         return _reproduce(chosen, parameters, None, watch, stop)
+    run = arguments.directory("run", run)
     record = {"kind": "reproduce", "config": chosen.as_dict(), "parameters": parameters}
+    record["unit"] = unit
     with locks.held(run):
         here = runs.Run.create(run, record=record, overwrite=overwrite)
         return _reproduce(chosen, parameters, here, watch, stop)
 
 
-def _check(parameters: Mapping[str, Any]) -> None:
-    """Refuse what cannot be sampled, before anything is written."""
-    if parameters["sample_size"] < 20:
-        raise InputError(f"Expected a sample of at least 20 rows; got {parameters['sample_size']}.")
-    tasks.make(parameters["density"], d=parameters["d"], rho=parameters["rho"])
+def _checked(config: Config, *, density: Any, d: Any, rho: Any, sample_size: Any) -> dict[str, Any]:
+    """What is sampled, refused before anything is written where it cannot be."""
+    density, rho = arguments.choice("density", density, DENSITIES), arguments.real("rho", rho)
+    d = arguments.integer("d", d, least=1, most=MOST_COLUMNS)
+    sample_size = arguments.integer("sample_size", sample_size, least=FEWEST)
+    tasks.make(density, d=d, rho=rho)
+    critics.expect_room(d, d, config)
+    need, free = 8 * COPIES * sample_size * 2 * d, storage.free_memory()
+    if need > free:
+        raise InputError(
+            f"Expected a sample that fits in memory; got {sample_size:,} rows of {2 * d} columns, "
+            f"which take about {need / 1e9:,.0f} GB, and {free / 1e9:,.0f} GB are free."
+        )
+    return {"density": density, "d": d, "rho": rho, "sample_size": sample_size}
 
 
 def _reproduce(
@@ -182,20 +219,25 @@ def _reproduce(
         seconds=time.perf_counter() - start,
     )
     if run is not None:
+        unit = run.record.get("unit", "nats")
+        run.write_json("result.json", result.as_dict(unit))
         names = train.COLUMNS
         records = zip(*(history[c] for c in names), strict=True)
         run.write_metrics([dict(zip(names, record, strict=True)) for record in records])
-        figure = plots.training_curve(
-            history,
-            title=f"{bound.title}, {result.task}, {n:,} rows",
-            truth=result.truth,
-            ceiling=ceiling,
-            count=n,
-            rate=config.smoothing,
-            share=SHARE,
-        )
-        estimates.draw(run, "curve", figure)
-        run.write_json("result.json", result.as_dict())
+
+        def curve() -> Any:
+            return plots.training_curve(
+                history,
+                title=f"{bound.title}, {result.task}, {n:,} rows",
+                truth=result.truth,
+                ceiling=ceiling,
+                count=n,
+                rate=config.smoothing,
+                share=SHARE,
+                unit=unit,
+            )
+
+        plots.draw("curve", curve, run.write_bytes)
     return result
 
 
@@ -224,17 +266,25 @@ def demo(
     overwrite: bool = False,
     watch: Callable[[train.Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    unit: str = "nats",
 ) -> Demo:
     """The notebook's 400 rows: its way of evaluating, and `estimate`, side by side.
 
     The notebook's critic is trained at thirty times its learning rate, so that what its 60,000
-    steps show is seen in a minute; `reproduce` takes the long way.
+    steps show is seen in a minute; `reproduce` takes the long way. `unit` is that of the result
+    and the pictures in `run`; what is returned is in nats.
     """
     task = tasks.make("gaussian", d=6, rho=0.9)
     short = Config.notebook().with_(seed=seed, device=device, lr=3e-3, n_iters=1500, eval_every=50)
     x, y = sample(task, 400, seed)
-    result = estimates.estimate(
-        x, y, seed=seed, device=device, run=run, overwrite=overwrite, watch=watch, stop=stop
+    result = estimates.estimate_pair(
+        data.as_pair(x, y),
+        Config(seed=seed, device=device),  # type: ignore[arg-type]
+        run=run,
+        overwrite=overwrite,
+        watch=watch,
+        stop=stop,
+        unit=unit,
     )
     notebook = reproduce(short, watch=watch, stop=stop)
     return Demo(
@@ -255,18 +305,41 @@ def resume(
     module: torch.nn.Module | None = None,
     watch: Callable[[train.Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    unit: str | None = None,
 ) -> Estimate | Reproduction:
     """Continue the run in a directory; its result equals the uninterrupted one, bit for bit.
+
+    Args:
+        path: the directory that was `run`.
+        module: your own critic, if the run was started with one.
+        watch: called with a `train.Progress` after each evaluation.
+        stop: asked between iterations; True saves the run and raises `train.Interrupted`.
+        unit: of the result and the pictures in the directory, nats or bits; that of the run if not
+            given. What is returned is in nats.
 
     Raises:
         InputError: no run there, a damaged file, a kind of run that this version cannot resume,
             or another process that is writing it.
     """
-    runs.Run.open(path)  # where there is none, nothing is made
+    path = arguments.directory("path", path)
+    arguments.function("watch", watch), arguments.function("stop", stop)
+    unit = unit_of(path) if unit is None else unit  # where there is no run, nothing is made
+    plots.scale(unit)
     with locks.held(path):
         here = runs.Run.open(path)
         here.sweep()
+        here = dataclasses.replace(here, record={**here.record, "unit": unit})
         return _resume(here, module, watch, stop)
+
+
+def unit_of(path: str | Path) -> str:
+    """The unit in which the run in a directory writes its result and its pictures.
+
+    Raises:
+        InputError: no run there, or an unknown unit.
+    """
+    run = runs.Run.open(arguments.directory("path", path))
+    return arguments.choice("unit in run.json", run.record.get("unit", "nats"), plots.UNITS)
 
 
 def _resume(
@@ -281,8 +354,8 @@ def _resume(
         return estimates.resume(run, module=module, watch=watch, stop=stop)
     if kind == "reproduce":
         record = run.settings(_Record)
-        config, parameters = run.config(record.config), dataclasses.asdict(record.parameters)
-        _check(parameters)
+        config = run.config(record.config)
+        parameters = _checked(config, **dataclasses.asdict(record.parameters))
         return _reproduce(config, parameters, run, watch, stop)
     raise InputError(
         f"Expected a run of kind estimate or reproduce in {run.path}; got {str(kind)[:60]!r}. "

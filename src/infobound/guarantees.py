@@ -17,7 +17,7 @@ import torch
 from scipy.special import logsumexp
 from torch import Tensor
 
-from infobound import data, pairs, torch_state
+from infobound import arguments, data, pairs, torch_state
 from infobound.certificates import Block, certificate
 from infobound.errors import InputError
 from infobound.fitting import Ensemble, Job, candidates, fit_critic
@@ -114,6 +114,13 @@ class Guarantee:
     level: float
     n: int
 
+    def __str__(self) -> str:
+        """One line, with the unit."""
+        return (
+            f"I(X;Y) >= {self.certified:.3f} nats at {100 * self.level:.7g} %, "
+            f"p = {self.p_value:.2g}, {self.n:,} rows"
+        )
+
 
 @torch_state.defaults()
 def certify(
@@ -154,6 +161,14 @@ def certify(
         >>> 0.8 < found.certified < 1.247, round(found.p_value, 3)
         (True, 0.001)
     """
+    level, seed = arguments.level("level", level), arguments.seed("seed", seed)
+    permutations = arguments.integer("permutations", permutations, least=1, most=1_000_000)
+    remedy = "Write seen=(x, y), two samples of rows."
+    arguments.expect(
+        isinstance(seen, (tuple, list)) and len(seen) == 2, "seen", "(x, y)", seen, remedy
+    )
+    callable_ = callable(critic) and not isinstance(critic, type)
+    arguments.expect(callable_, "critic", "a function or a module of x and y", critic)
     pair, past = data.as_pair(x, y), data.as_pair(*seen)
     for name, given in (("x and y", pair), ("seen", past)):
         if len(given.x) < FEWEST:
@@ -217,13 +232,13 @@ def _scores(critic: Callable[[Tensor, Tensor], Tensor], x: np.ndarray, y: np.nda
     finally:
         for module, training in modes.items():
             module.training = training
-    if given.shape != (len(x), len(y)):
+    scores = pairs.checked(given, len(x), len(y)).detach().cpu().double().numpy()
+    if np.isnan(scores).any():
         raise InputError(
-            f"Expected scores of shape {(len(x), len(y))} from the critic; got "
-            f"{tuple(given.shape)}. It takes x (n, p) and y (m, q) and gives one score for each "
-            "pair, (n, m)."
+            "Expected numbers from the critic; got nan for some pairs. Look for a division by zero "
+            "or a logarithm of a negative number in it, or for training that diverged."
         )
-    return np.asarray(given.cpu().double().numpy().clip(-LIMIT, LIMIT))
+    return np.asarray(scores.clip(-LIMIT, LIMIT))
 
 
 def _among(pair: data.Pair, past: data.Pair) -> int:

@@ -13,10 +13,13 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from infobound.errors import InputError
+
 __all__ = [
     "Critic",
     "Product",
     "Rows",
+    "checked",
     "encode",
     "is_double",
     "is_random",
@@ -94,9 +97,43 @@ def encode(critic: nn.Module, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
 
 
 def pair(critic: nn.Module, a: Rows, b: Rows) -> Tensor:
-    """Scores (n, m) of rows that `encode` has prepared."""
-    scores: Tensor = critic.pair(a, b) if isinstance(critic, Critic) else critic(*a, *b)
+    """Scores (n, m) of rows that `encode` has prepared; those of a user's module are checked."""
+    if isinstance(critic, Critic):
+        return critic.pair(a, b)
+    scores = checked(critic(*a, *b), len(a[0]), len(b[0]))
+    if torch.is_grad_enabled() and not scores.requires_grad:
+        raise InputError(
+            f"Expected scores with gradients from {type(critic).__name__}; got scores without. "
+            "Leave out .detach(), .numpy() and torch.no_grad() in its forward, and let the scores "
+            "depend on its parameters."
+        )
     return scores
+
+
+def checked(scores: object, n: int, m: int) -> Tensor:
+    """What a user's critic gave, if it is a floating-point tensor (n, m).
+
+    Raises:
+        InputError: it is something else.
+
+    Example:
+        >>> checked(None, 2, 3)
+        Traceback (most recent call last):
+        ...
+        infobound.errors.InputError: Expected scores of shape (2, 3) from the critic; got None...
+    """
+    if not isinstance(scores, Tensor):
+        found = type(scores).__name__
+    elif not scores.is_floating_point():
+        found = str(scores.dtype)
+    elif scores.shape != (n, m):
+        found = str(tuple(scores.shape))
+    else:
+        return scores
+    raise InputError(
+        f"Expected scores of shape {(n, m)} from the critic; got {found}. A critic takes x (n, p) "
+        "and y (m, q) and gives one score for each pair, a tensor of floating-point numbers (n, m)."
+    )
 
 
 def width(critic: nn.Module) -> int:

@@ -7,22 +7,28 @@ behind. Nothing here computes an estimate or writes a file.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import io
 import math
+import os
+import sys
 import textwrap
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from infobound.errors import InputError
+from infobound import arguments
+from infobound.errors import FaultWarning, InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["canvas", "estimate_figure", "finish", "first_reached", "quiet", "render"]
-__all__ += ["smooth", "training_curve"]
+__all__ = ["canvas", "draw", "estimate_figure", "finish", "first_reached", "listed", "quiet"]
+__all__ += ["render", "scale", "smooth", "training_curve"]
 
 UNITS = {"nats": 1.0, "bits": math.log(2)}  # a value in nats, divided by this, is in the unit
 
@@ -34,6 +40,61 @@ FAR = 2.5  # a ceiling beyond this multiple of all else is named, not drawn: it 
 DEPTH = 1.5  # a curve deeper than this multiple of the height leaves the frame, and is named too
 SPARSE = 400  # with fewer records than this, the raw curve is a wide band behind the smoothed one
 DPI = 150
+KINDS: tuple[Literal["png", "svg"], ...] = ("png", "svg")  # of every picture
+
+
+def scale(unit: str) -> float:
+    """How many nats one of the unit is.
+
+    Raises:
+        InputError: a unit other than nats and bits.
+
+    Example:
+        >>> scale("bits") == math.log(2)
+        True
+    """
+    return UNITS[arguments.choice("unit", unit, UNITS)]
+
+
+def listed(names: Sequence[str]) -> str:
+    """The names of columns for a title: all of a few, the first and the last of many.
+
+    Example:
+        >>> listed(["bmi", "age"]), listed([f"a{k}" for k in range(9)])
+        ('bmi, age', 'a0 ... a8')
+    """
+    short = [name if len(name) <= 24 else f"{name[:21]}..." for name in map(str, names)]
+    return ", ".join(short) if len(short) <= 3 else f"{short[0]} ... {short[-1]}"
+
+
+def draw(name: str, figure: Callable[[], Figure], write: Callable[[str, bytes], object]) -> None:
+    """A picture as `<name>.png` and `<name>.svg`, by `write`, which takes a file's name and bytes.
+
+    Whoever calls this has written the result. Where the picture cannot be made or written (a full
+    disk, a broken matplotlib) a `FaultWarning` says so, and nothing else is lost.
+
+    Example:
+        >>> files = {}
+        >>> history = {c: np.arange(3) for c in ("iteration", "train", "validation")}
+        >>> draw("curve", lambda: training_curve(history, title="A"), files.__setitem__)
+        >>> sorted(files)
+        ['curve.png', 'curve.svg']
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a letter that the font does not have
+            made = figure()
+            files = {f"{name}.{kind}": render(made, kind) for kind in KINDS}
+        for file, data in files.items():
+            write(file, data)
+    except Exception as error:  # whatever matplotlib, its files or the disk do
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        warnings.warn(
+            f"The picture {name}.png is left out; the result itself is saved. It cannot be drawn "
+            f"or written: {reason}",
+            FaultWarning,
+            stacklevel=2,
+        )
 
 
 def smooth(values: np.ndarray, iterations: np.ndarray, rate: float) -> np.ndarray:
@@ -133,7 +194,7 @@ def training_curve(
         >>> figure.axes[0].get_ylabel()
         'mutual information (nats)'
     """
-    scale = _scale(unit)
+    factor = scale(unit)
     for column in ("iteration", "train", "validation"):
         if column not in history:
             raise InputError(
@@ -142,7 +203,7 @@ def training_curve(
             )
     raw, steps = _curve(history["train"], history["iteration"])
     held, _ = _curve(history["validation"], history["iteration"])
-    line, raw, held = smooth(raw, steps, rate) / scale, raw / scale, held / scale
+    line, raw, held = smooth(raw, steps, rate) / factor, raw / factor, held / factor
 
     figure, axes = canvas(8.0, 5.2, title)
     axes.axhline(0, color=MIST, linewidth=1, zorder=0.5)
@@ -150,7 +211,7 @@ def training_curve(
     axes.plot(steps, raw, color=PALE, linewidth=width, label="training rows, each record")
     axes.plot(steps, line, color=BLUE, linewidth=1.8, label=f"training rows, smoothed at {rate:g}")
     finite = held[np.isfinite(held)]
-    top = max([x for x in (*line, *finite) if math.isfinite(x)] + [(truth or 0) / scale, 1e-3])
+    top = max([x for x in (*line, *finite) if math.isfinite(x)] + [(truth or 0) / factor, 1e-3])
     if len(finite):
         seen = np.isfinite(held)
         depth = "" if finite.min() >= -DEPTH * top else f", down to {_number(finite.min())}"
@@ -158,12 +219,12 @@ def training_curve(
             steps[seen], held[seen], color=ORANGE, linewidth=1.8, label=f"{held_name} rows{depth}"
         )
     if truth is not None:
-        _truth(axes.axhline, truth / scale)
-        reached = first_reached(line, steps, share * truth / scale)
+        _truth(axes.axhline, truth / factor)
+        reached = first_reached(line, steps, share * truth / factor)
         if reached is not None:
             name = f"{100 * share:g} % of the truth, iteration {reached:,}"
             axes.axvline(reached, color=GREEN, linewidth=1.8, linestyle=":", label=name)
-    drawn = _ceiling(axes.axhline, ceiling, count, scale, unit, FAR * top)
+    drawn = _ceiling(axes.axhline, ceiling, count, factor, unit, FAR * top)
     if chosen is not None:
         _chosen(axes, steps, held if len(finite) else line, chosen)
 
@@ -188,6 +249,7 @@ def estimate_figure(
     held_out_error: float,
     training: float,
     title: str,
+    certified: float | None = None,
     ceiling: float | None = None,
     count: int | None = None,
     truth: float | None = None,
@@ -203,10 +265,11 @@ def estimate_figure(
         held_out_error: its standard error.
         training: the same bound on the training rows.
         title: printed above.
+        certified: the lower bound that holds at `level`, drawn up to the estimate, if there is one.
         ceiling: the largest value that the bound can show.
         count: the K of a ceiling log K, to be named beside it.
         truth: the exact mutual information, where it is known.
-        level: the confidence of `interval`.
+        level: the confidence of `interval` and of `certified`.
         unit: of the picture, nats or bits.
 
     Raises:
@@ -218,30 +281,36 @@ def estimate_figure(
         >>> figure.axes[0].get_xlabel()
         'mutual information (nats)'
     """
-    scale = _scale(unit)
-    rows = (
-        ("training rows", training, (training, training), GREY, f"{training / scale:.3f}"),
+    factor = scale(unit)
+    rows = [
+        ("training rows", training, (training, training), GREY, f"{training / factor:.3f}"),
         (
             "held-out lower bound\n± standard error",
             held_out,
             (held_out - held_out_error, held_out + held_out_error),
             ORANGE,
-            f"{held_out / scale:.3f} ± {held_out_error / scale:.3f}",
+            f"{held_out / factor:.3f} ± {held_out_error / factor:.3f}",
         ),
         (
             f"estimate, {100 * level:g} % interval",
             mi,
             interval,
             BLUE,
-            f"{mi / scale:.3f}  [{interval[0] / scale:.3f}, {interval[1] / scale:.3f}]",
+            f"{mi / factor:.3f}  [{interval[0] / factor:.3f}, {interval[1] / factor:.3f}]",
         ),
-    )
-    figure, axes = canvas(8.0, 2.9, title)
+    ]
+    if certified is not None:
+        name, span = f"certified at {100 * level:g} %", (certified, max(certified, mi))
+        rows.insert(2, (name, certified, span, GREEN, f"≥ {certified / factor:.3f}"))
+    figure, axes = canvas(8.0, 2.9 if certified is None else 3.4, title)
     axes.axvline(0, color=MIST, linewidth=1, zorder=0.5)
-    edges = [0.0, 1e-3 / scale]
-    for row, (_, value, (low, high), colour, text) in enumerate(rows):
-        axes.plot([low / scale, high / scale], [row, row], color=colour, linewidth=3)
-        axes.plot([value / scale], [row], "o", color=colour, markersize=9, zorder=3)
+    edges = [0.0, 1e-3 / factor]
+    for row, (name, value, (low, high), colour, text) in enumerate(rows):
+        one_sided = name.startswith("certified")  # it is open upwards
+        line, mark = (":", ">") if one_sided else ("-", "o")
+        ends = [low / factor, high / factor]
+        axes.plot(ends, [row, row], color=colour, linestyle=line, linewidth=3)
+        axes.plot([value / factor], [row], mark, color=colour, markersize=9, zorder=3)
         axes.annotate(
             text.replace("-", "−"),
             (1.02, row),
@@ -251,11 +320,11 @@ def estimate_figure(
             fontweight="bold",
             annotation_clip=False,
         )
-        edges += [x / scale for x in (low, value, high) if math.isfinite(x)]
+        edges += [x / factor for x in (low, value, high) if math.isfinite(x)]
     if truth is not None:
-        _truth(axes.axvline, truth / scale)
-        edges.append(truth / scale)
-    edges.append(_ceiling(axes.axvline, ceiling, count, scale, unit, FAR * max(edges)))
+        _truth(axes.axvline, truth / factor)
+        edges.append(truth / factor)
+    edges.append(_ceiling(axes.axvline, ceiling, count, factor, unit, FAR * max(edges)))
 
     reach = max(edges) - min(edges)
     axes.set_xlim(min(edges) - 0.04 * reach, max(edges) + 0.04 * reach)
@@ -286,10 +355,10 @@ def render(figure: Figure, kind: Literal["png", "svg", "pdf"]) -> bytes:
     dates = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     if kind not in dates:
         raise InputError(f"Expected a kind of picture among png, svg and pdf; got {kind!r}.")
-    import matplotlib
-
     target = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "infobound", "svg.fonttype": "none"}):
+    with _matplotlib("matplotlib").rc_context(
+        {"svg.hashsalt": "infobound", "svg.fonttype": "none"}
+    ):
         figure.savefig(target, format=kind, dpi=DPI, metadata=dates[kind])
     return target.getvalue()
 
@@ -310,12 +379,6 @@ def _curve(values: np.ndarray, iterations: np.ndarray) -> tuple[np.ndarray, np.n
     return values, iterations
 
 
-def _scale(unit: str) -> float:
-    if unit not in UNITS:
-        raise InputError(f"Expected a unit among nats and bits; got {unit!r}.")
-    return UNITS[unit]
-
-
 def _number(value: float) -> str:
     """Two decimals, or three where two would show nothing; a true minus sign."""
     digits = 3 if abs(value) < 0.1 else 2
@@ -324,17 +387,38 @@ def _number(value: float) -> str:
 
 def canvas(width: float, height: float, title: str) -> tuple[Figure, Axes]:
     """An empty picture, size in inches, with a title and quiet axes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = _matplotlib("matplotlib.figure").Figure(
+        figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white"
+    )
+    _matplotlib("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)  # type: ignore[union-attr, call-arg]
     axes = figure.add_subplot()
     lines = textwrap.fill(title, 72)
-    axes.set_title(lines, loc="left", fontsize=13, fontweight="bold", color=INK, pad=10)
+    axes.set_title(
+        lines, loc="left", fontsize=13, fontweight="bold", color=INK, pad=10, parse_math=False
+    )
     quiet(axes)
     return figure, axes
+
+
+def _matplotlib(module: str) -> Any:
+    """A module of matplotlib, whatever the environment variable MPLBACKEND says.
+
+    The backend that it names is for windows and notebooks. Pictures here need none, but matplotlib
+    itself cannot be imported where it does not know that name.
+    """
+    if "matplotlib" in sys.modules:
+        return importlib.import_module(module)
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        found = importlib.import_module(module)
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    if backend:
+        with contextlib.suppress(ValueError):  # as matplotlib does with it, for the caller's pyplot
+            sys.modules["matplotlib"].rcParams["backend"] = backend
+    return found
 
 
 def quiet(axes: Axes) -> None:

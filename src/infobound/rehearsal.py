@@ -19,8 +19,18 @@ from typing import Any
 
 import numpy as np
 
-from infobound import cells, data, estimates, files, locks, plots, study_plots, torch_state
-from infobound.config import Config
+from infobound import (
+    arguments,
+    cells,
+    data,
+    estimates,
+    files,
+    locks,
+    plots,
+    study_plots,
+    torch_state,
+)
+from infobound.config import Config, configured
 from infobound.errors import InputError
 from infobound.estimates import Estimate
 from infobound.planted import KINDS, capacity, plant
@@ -170,7 +180,7 @@ def rehearse(
     """
     return rehearse_pair(
         data.as_pair(x, y),
-        (config or Config()).with_(**settings),
+        configured(config, settings),
         ladder=ladder,
         seeds=seeds,
         kinds=kinds,
@@ -197,9 +207,26 @@ def rehearse_pair(
     dask: str | None = None,
     overwrite: bool = False,
     watch: Callable[[cells.Progress], None] | None = None,
+    unit: str = "nats",
 ) -> Rehearsal:
-    """`rehearse` for rows that `data` has validated, such as those of `tables.read`."""
-    _check(ladder, kinds, width)
+    """`rehearse` for rows that `data` has validated, such as those of `tables.read`.
+
+    `unit` is that of `rehearse.json` and of the picture in `out`; the result itself is in nats.
+    """
+    if ladder is not None:
+        ladder = [
+            arguments.real("a rung", rung, "[0, inf)")
+            for rung in arguments.numbers("ladder", ladder)
+        ]
+    kinds = [arguments.choice("kinds", kind, KINDS) for kind in arguments.names("kinds", kinds)]
+    arguments.expect(bool(kinds), "kinds", f"some of {', '.join(KINDS)}", kinds)
+    width = None if width is None else arguments.real("width", width, "(0, inf)")
+    seeds = arguments.integer("seeds", seeds, least=1)
+    jobs = None if jobs is None else arguments.integer("jobs", jobs, least=1)
+    dask = None if dask is None else arguments.text("dask", dask)
+    out = None if out is None else arguments.directory("out", out)
+    arguments.function("watch", watch)
+    plots.scale(unit), arguments.boolean("overwrite", overwrite)
     config = config.with_(certify=False)
     settings = {"own": {k: v for k, v in config.as_dict().items() if k != "seed"}}
     cells.ready(settings, jobs=jobs, dask=dask)
@@ -246,22 +273,8 @@ def rehearse_pair(
             path=None if out is None else Path(out),
         )
         if result.path is not None:
-            _write(result, rows)
+            _write(result, rows, unit)
         return result
-
-
-def _check(ladder: Sequence[float] | None, kinds: Sequence[str], width: float | None) -> None:
-    """Refuse what cannot be, before anything is computed."""
-    for rung in ladder or LADDER:
-        if not 0 <= rung < math.inf:
-            raise InputError(f"Expected rungs of 0 nats or more; got {rung}.")
-    for kind in kinds:
-        if kind not in KINDS:
-            raise InputError(f"Expected kinds among {', '.join(KINDS)}; got {kind!r}.")
-    if not kinds:
-        raise InputError(f"Expected a kind among {', '.join(KINDS)}; got none.")
-    if width is not None and not 0 < width < math.inf:
-        raise InputError(f"Expected a width greater than zero; got {width}.")
 
 
 def _plan(
@@ -364,22 +377,26 @@ def _width(wished: float, own: Estimate, lines: Sequence[Line]) -> Width:
     return Width(wished, now, rows, fewer.n, expected, fewer.half_width)
 
 
-def _write(result: Rehearsal, rows: Sequence[Row]) -> None:
+def _write(result: Rehearsal, rows: Sequence[Row], unit: str) -> None:
     """The result and its picture, beside the table of all runs."""
-    assert result.path is not None
-    text = json.dumps(result.as_dict(), indent=2) + "\n"
-    files.write_atomic(result.path / "rehearse.json", text.encode())
+    folder = result.path
+    assert folder is not None
+    text = json.dumps(result.as_dict(unit), indent=2) + "\n"
+    files.write_atomic(folder / "rehearse.json", text.encode())
     order = [NONE, *KINDS]
     here = [row for row in rows if row.n == result.own.n and row.mi is not None]
     here.sort(key=lambda row: order.index(row.group))
-    figure = study_plots.rehearsal_figure(
-        [dataclasses.asdict(row) for row in here],
-        own=result.own.mi,
-        interval=result.own.interval,
-        title=f"Rehearsal on {result.own.n:,} rows: estimate against planted truth",
-    )
-    for kind in ("png", "svg"):
-        files.write_atomic(result.path / f"rehearsal.{kind}", plots.render(figure, kind))
+
+    def figure() -> Any:
+        return study_plots.rehearsal_figure(
+            [dataclasses.asdict(row) for row in here],
+            own=result.own.mi,
+            interval=result.own.interval,
+            title=f"Rehearsal on {result.own.n:,} rows: estimate against planted truth",
+            unit=unit,
+        )
+
+    plots.draw("rehearsal", figure, lambda name, data: files.write_atomic(folder / name, data))
 
 
 def _in_unit(value: Any, names: Sequence[str], unit: str) -> dict[str, Any]:

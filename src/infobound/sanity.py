@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from infobound import data, runs
-from infobound.config import Config
+from infobound.config import Config, configured
 from infobound.estimates import Estimate, estimate_pair, in_unit
 from infobound.points import errors_in_half
 from infobound.train import Interrupted, Progress
@@ -171,7 +171,7 @@ def check(
         >>> [c.name for c in checks if c.passed]
         ['shuffled', 'reordered', 'swapped', 'bent', 'noise', 'coarse']
     """
-    pair, chosen = data.as_pair(x, y), (config or Config()).with_(**settings)
+    pair, chosen = data.as_pair(x, y), configured(config, settings)
     result = estimate_pair(pair, chosen)
     return result, check_pair(pair, chosen, result)
 
@@ -188,8 +188,8 @@ def check_pair(
 ) -> tuple[Check, ...]:
     """Every check of `CHECKS` on rows whose estimate is `result`; each costs another estimate.
 
-    A run directory gets them as `checks.json`. `estimator` is what is checked: `estimate_pair`, or
-    something that is called like it.
+    A run directory gets them as `checks.json`, in the unit of its result. `estimator` is what is
+    checked: `estimate_pair`, or something that is called like it.
     """
     found, config = [], config.with_(certify=False)
     for k, (name, rule) in enumerate(CHECKS.items()):
@@ -201,7 +201,9 @@ def check_pair(
         again = estimator(changed, config, watch=named, stop=stop)
         found.append(_judged(name, rule, again, result))
     if run is not None:
-        runs.Run.open(run).write_json("checks.json", [each.as_dict() for each in found])
+        here = runs.Run.open(run)
+        unit = here.record.get("unit", "nats")
+        here.write_json("checks.json", [each.as_dict(unit) for each in found])
     return tuple(found)
 
 

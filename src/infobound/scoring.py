@@ -98,13 +98,8 @@ class _Pairs:
 
     def scores(self, tile: Tile) -> Tensor:
         scores = pairs.pair(self.critic, tile.a, tile.b)
-        shape = (len(pairs.leaves(tile.a)[0]), len(pairs.leaves(tile.b)[0]))
-        if scores.shape != shape:
-            raise InputError(
-                f"Expected scores of shape {shape} from the critic; got {tuple(scores.shape)}. "
-                "A critic takes x (n, p) and y (m, q) and gives one score for each pair, (n, m)."
-            )
-        return scores
+        n, m = (len(pairs.leaves(side)[0]) for side in (tile.a, tile.b))
+        return pairs.checked(scores, n, m)
 
     def part(self, tile: Tile, reads: Reads | None) -> Sums:
         """Of a tile: the positives in it, and its rows' and columns' log sums."""

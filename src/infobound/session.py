@@ -6,7 +6,9 @@ Results go to standard output, in words or as JSON; messages go to standard erro
 from __future__ import annotations
 
 import _thread
+import codecs
 import contextlib
+import io
 import json
 import os
 import signal
@@ -22,18 +24,24 @@ from tyro.conf import FlagCreatePairsOff
 
 from infobound.errors import InputError
 
-__all__ = ["Output", "Session"]
+__all__ = ["Output", "Session", "complain", "open_streams", "printing", "silence"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE = 3.0  # seconds in which a training that was asked to stop may save what it has
+
+
+# What an ASCII-only terminal gets in place of letters that it does not have.
+PLAIN = {"±": "+-", "–": "-", "−": "-", "×": "x", "…": "...", "≥": ">=", "≤": "<=", "₂": "2"}
+PLAIN |= dict.fromkeys("─━═╌╍┄┅╴╶╸╺╼╾", "-") | dict.fromkeys("│┃║╎╏┆┇╵╷╹╻", "|")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
     """How results are printed."""
 
-    units: Literal["nats", "bits"] = "nats"
-    """Unit of the printed numbers."""
+    units: Literal["nats", "bits"] | None = None
+    """Unit of printed numbers, of pictures, and of the results that are saved as JSON. If not
+    given: nats, and for a run that is resumed the run's own."""
     json: Annotated[bool, FlagCreatePairsOff] = False
     """Print the result as JSON, and nothing else, on standard output."""
     quiet: Annotated[bool, FlagCreatePairsOff] = False
@@ -47,6 +55,7 @@ class Session:
 
     def __init__(self, output: Output) -> None:
         self.output = output
+        self.units: str = output.units or "nats"
         self.run: Path | None = None
         self.keep = "--run"  # the flag that would have kept what is lost
         self.asked: list[int] = []  # the signals that asked to stop
@@ -74,7 +83,7 @@ class Session:
         from infobound.bars import Bar
 
         self.run = run
-        shown = Bar(quiet=self.output.quiet or not self.speaks, units=self.output.units)
+        shown = Bar(quiet=self.output.quiet or not self.speaks, units=self.units)
         with self._signals(patient=True), self._said(), shown as bar:
             yield {"watch": bar, "stop": lambda: bool(self.asked)}
 
@@ -161,7 +170,7 @@ class Session:
                 if not issubclass(category, FaultWarning):
                     otherwise(message, category, *rest)
                 elif self.speaks:
-                    print(f"infobound: {message}", file=sys.stderr)
+                    complain(f"infobound: {message}")
 
             warnings.showwarning = show  # type: ignore[assignment]
             warnings.simplefilter("always", FaultWarning)
@@ -173,9 +182,15 @@ class Session:
     def show(self, result: Any, printer: Callable[..., None], **words: str) -> None:
         """A result, as JSON or in words."""
         if self.output.json:
-            self.json(result.as_dict(self.output.units))
-        elif self.speaks:
-            printer(result, units=self.output.units, **words)
+            self.json(result.as_dict(self.units))
+        else:
+            self.print(printer, result, units=self.units, **words)
+
+    def print(self, printer: Callable[..., None], *values: Any, **words: Any) -> None:
+        """What a function prints, on standard output."""
+        if self.speaks:
+            with printing(self.run):
+                printer(*values, **words)
 
     def list(
         self,
@@ -188,27 +203,97 @@ class Session:
         """A listing: its records as JSON, or its rows as a table."""
         if self.output.json:
             self.json(records)
-        elif self.speaks:
-            printer(title, columns, rows)
+        else:
+            self.print(printer, title, columns, rows)
 
     def next(self, commands: dict[str, str]) -> None:
         """What to type next, and what for."""
         from infobound.terminal import show_next
 
-        if self.speaks:
-            show_next({command: what for command, what in commands.items() if what})
+        self.print(show_next, {command: what for command, what in commands.items() if what})
 
     def json(self, values: Any) -> None:
         """Plain values as JSON on standard output."""
-        if self.speaks:
-            print(json.dumps(values, indent=2))
+        self.print(print, json.dumps(values, indent=2))
 
     def say(self, message: str) -> None:
         """A message on standard error."""
         if self.speaks and not self.output.quiet:
-            print(message, file=sys.stderr)
+            complain(message)
 
 
 def _span(seconds: float) -> str:
     """A time in words."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def open_streams() -> None:
+    """See that all standard streams are there, and take any letter.
+
+    In place of a closed one stands the null device: otherwise the first file that is opened takes
+    its number, and gets what is printed. That of standard output is opened for reading, so that
+    printing fails as it does on a full disk.
+    """
+    for name, number, mode in (
+        ("stdin", 0, os.O_RDONLY),
+        ("stdout", 1, os.O_RDONLY),
+        ("stderr", 2, os.O_WRONLY),
+    ):
+        if getattr(sys, name) is None:
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, mode), number)
+            how = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(number, how, encoding="utf-8", closefd=False))  # noqa: SIM115
+    codecs.register_error("infobound.plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a notebook's is another
+            stream.reconfigure(errors="infobound.plain")
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """Letters that a stream cannot encode, in ASCII."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = []
+    for letter in error.object[error.start : error.end]:
+        corner = "+" if "\u2500" <= letter <= "\u257f" else None  # any other line of a box
+        escaped = letter.encode("ascii", "backslashreplace").decode("ascii")
+        letters.append(PLAIN.get(letter) or corner or escaped)
+    return "".join(letters), error.end
+
+
+@contextlib.contextmanager
+def printing(saved: Path | None = None) -> Iterator[None]:
+    """What is printed inside is written when this ends, or it is said that it cannot be.
+
+    `saved` is where else the result is.
+
+    Raises:
+        InputError: standard output is closed, or its disk is full.
+        BrokenPipeError: its reader has gone.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence(1)
+        kept = f" The result is saved in {saved}." if saved is not None and saved.exists() else ""
+        raise InputError(
+            f"Expected to print on standard output; it cannot be written ({error.strerror}). Send "
+            f"it to a file that can be, with > FILE.{kept}"
+        ) from error
+
+
+def complain(message: str) -> None:
+    """A message on standard error; where that cannot be written, the exit code must do."""
+    try:
+        print(message, file=sys.stderr, flush=True)
+    except OSError:
+        silence(2)
+
+
+def silence(number: int) -> None:
+    """Let a standard stream lead nowhere, so that Python does not try it again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), number)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from infobound import torch_state
+from infobound import arguments, torch_state
 from infobound.containers import as_array, as_rows
 from infobound.data import as_pair
 from infobound.errors import InputError
@@ -80,9 +80,8 @@ class IndependenceStream:
         level: float = 0.05,
         fit: Callable[[np.ndarray, np.ndarray], Critic] = Witness.fit,
     ) -> None:
-        if not 0 < level < 1:
-            raise InputError(f"Expected a level between 0 and 1; got {level}. Use 0.05.")
-        self.level = level
+        arguments.expect(callable(fit), "fit", "a function of x and y", fit)
+        self.level = arguments.real("level", level, "(0, 1)")
         self._fit = fit
         self._x: list[np.ndarray] = []
         self._y: list[np.ndarray] = []

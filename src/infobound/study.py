@@ -8,15 +8,24 @@ as it is done -> one table, a summary and two figures. The same command again go
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from infobound import cells, files, fitting, locks, plots, study_plots, torch_state, train
+from infobound import (
+    arguments,
+    cells,
+    files,
+    fitting,
+    locks,
+    plots,
+    study_plots,
+    torch_state,
+    train,
+)
 from infobound import summaries as tables
 from infobound.cells import Progress, Study
-from infobound.config import Config
+from infobound.config import Config, configured
 from infobound.errors import InputError
 from infobound.peers import PEERS, Where
 from infobound.samples import chosen
@@ -58,6 +67,7 @@ def study(
     config: Config | None = None,
     overwrite: bool = False,
     watch: Callable[[Progress], None] | None = None,
+    unit: str = "nats",
 ) -> Study:
     """Estimate known mutual informations over and over, and say how wrong the estimates are.
 
@@ -80,6 +90,8 @@ def study(
         config: settings of all estimators, under those of their variant.
         overwrite: forget what `out` holds.
         watch: called with a `Progress` after each cell.
+        unit: of the pictures in `out`, nats or bits; the tables there, which a later study
+            extends, and what is returned are in nats.
 
     Raises:
         InputError: something unknown or missing, found before anything runs; cells in `out`
@@ -97,11 +109,17 @@ def study(
         >>> [(row.task, row.n, row.seed, row.error) for row in found.rows]
         [('pair', 200, 0, '')]
     """
-    path, base, where = Path(out), config or Config(), where or Where()
+    path, base, where = arguments.directory("out", out), configured(config, {}), where or Where()
+    suite, estimators = arguments.text("suite", suite), arguments.names("estimators", estimators)
+    tasks, peers = arguments.names("tasks", tasks), arguments.names("peers", peers)
+    sizes = [arguments.integer("a size", n, least=1) for n in arguments.numbers("sizes", sizes)]
+    seeds = arguments.integer("seeds", seeds, least=1)
+    jobs = None if jobs is None else arguments.integer("jobs", jobs, least=1)
+    dask = None if dask is None else arguments.text("dask", dask)
+    arguments.function("watch", watch)
+    plots.scale(unit), arguments.boolean("overwrite", overwrite)
     settings = _settings(estimators, peers, base, where)
     labelled = chosen(suite, tasks, files)
-    if not sizes or min(sizes) < 1:
-        raise InputError(f"Expected sizes of one row or more; got {list(sizes)}.")
     with locks.held(path):
         found = cells.over(
             suite,
@@ -118,7 +136,7 @@ def study(
             pages=cells.PAGES,
             watch=watch,
         )
-        _draw(found)
+        _draw(found, unit)
     return found
 
 
@@ -128,33 +146,29 @@ def _settings(
     """For each estimator and peer what it computes with; the seed is the cell's."""
     found: dict[str, dict[str, Any]] = {}
     for name in variants:
-        config = base.with_(certify=False, **_looked_up("estimator", name, VARIANTS))
+        config = base.with_(certify=False, **arguments.lookup("estimator", name, VARIANTS))
         fitting.bind(config), train.device(config)  # say no before anything runs
         found[name] = {k: v for k, v in config.as_dict().items() if k != "seed"}
     for name in peers:
-        found[name] = {"peer": _looked_up("peer", name, PEERS).version(where)}
+        found[name] = {"peer": arguments.lookup("peer", name, PEERS).version(where)}
     if not found:
         raise InputError(f"Expected an estimator; got none. There are {', '.join(VARIANTS)}.")
     return found
 
 
-def _looked_up(what: str, name: str, table: Mapping[str, Any]) -> Any:
-    if name not in table:
-        near = difflib.get_close_matches(name, table, 3, 0.3) or list(table)
-        raise InputError(f"Expected a known {what}; got {name!r}. Nearest: {', '.join(near)}.")
-    return table[name]
-
-
-def _draw(found: Study) -> None:
+def _draw(found: Study, unit: str) -> None:
     """The table as a page and as pictures."""
     title = f"Study: {', '.join(dict.fromkeys(row.suite for row in found.rows))}"
     files.write_atomic(found.path / "summary.md", tables.markdown(found.rows, title).encode())
     means = tables.by_task(found.rows)
     everything = [dataclasses.asdict(s) for s in found.summary]
     figures = {
-        "truth": study_plots.truth_figure(means, title=f"{title}, estimate against truth"),
-        "error": study_plots.error_figure(everything, title=f"{title}, error against N"),
+        "truth": lambda: study_plots.truth_figure(
+            means, title=f"{title}, estimate against truth", unit=unit
+        ),
+        "error": lambda: study_plots.error_figure(
+            everything, title=f"{title}, error against N", unit=unit
+        ),
     }
     for name, figure in figures.items():
-        files.write_atomic(found.path / f"{name}.png", plots.render(figure, "png"))
-        files.write_atomic(found.path / f"{name}.svg", plots.render(figure, "svg"))
+        plots.draw(name, figure, lambda file, data: files.write_atomic(found.path / file, data))

@@ -36,13 +36,14 @@ FAR = 1.0  # an estimate off by more than this multiple of the largest truth is 
 PANELS = 4  # so many sizes side by side at most: the smallest, the largest, and those between
 
 
-def truth_figure(records: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
+def truth_figure(records: Iterable[Mapping[str, Any]], *, title: str, unit: str = "nats") -> Figure:
     """Estimate against truth: a panel for each n, a mark for each task, a look for each estimator.
 
     Args:
         records: with `task`, `n`, `estimator`, and in nats `truth`, `mi`, `low`, `high`; the last
             two are None where there is no interval.
         title: printed above.
+        unit: of the picture, nats or bits.
 
     Example:
         >>> record = dict(task="a", n=100, estimator="e", truth=0.5, mi=0.4, low=0.3, high=0.6)
@@ -50,7 +51,7 @@ def truth_figure(records: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
         >>> figure.axes[0].get_xlabel()
         'exact mutual information (nats)'
     """
-    records = list(records)
+    records = _in_unit(records, ("truth", "mi", "low", "high"), unit)
     sizes = _thinned(sorted({r["n"] for r in records}))
     names = list(dict.fromkeys(r["estimator"] for r in records))
     figure, axes = plots.canvas(4.4 * max(len(sizes), 1) + 1.6, 5.6, title)
@@ -71,16 +72,16 @@ def truth_figure(records: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
             _marks(axes, here, shift, *LOOKS[index % len(LOOKS)], label)
         axes.set_xlim(left, right)
         axes.set_ylim(low, high)
-        axes.set_xlabel("exact mutual information (nats)", color=plots.INK)
+        axes.set_xlabel(f"exact mutual information ({unit})", color=plots.INK)
         axes.grid(color=plots.MIST, linewidth=0.5, alpha=0.7)
         if len(sizes) > 1:
             axes.text(0.04, 0.94, f"N = {n:,}", transform=axes.transAxes, fontsize=12, va="top")
-    panels[0].set_ylabel("estimate (nats)", color=plots.INK)
+    panels[0].set_ylabel(f"estimate ({unit})", color=plots.INK)
     plots.finish(figure, panels[0], ncols=2 * min(len(panels), 2))
     return figure
 
 
-def error_figure(records: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
+def error_figure(records: Iterable[Mapping[str, Any]], *, title: str, unit: str = "nats") -> Figure:
     """Mean absolute error against N, both axes logarithmic; a line for each estimator.
 
     Args:
@@ -88,6 +89,7 @@ def error_figure(records: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
             may be None, and `tasks`, the number of tasks; those of the group "all" are drawn,
             several suites as lines of their own.
         title: printed above.
+        unit: of the picture, nats or bits.
 
     Example:
         >>> common = dict(suite="s", group="all", estimator="e", tasks=1, mae_error=None)
@@ -95,6 +97,7 @@ def error_figure(records: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
         >>> error_figure(records, title="One estimator").axes[0].get_xscale()
         'log'
     """
+    records = _in_unit(records, ("mae", "mae_error"), unit)
     records = [r for r in records if r["group"] == "all" and r["mae"] is not None and r["mae"] > 0]
     several = len({r["suite"] for r in records}) > 1
     lines: dict[str, list[Mapping[str, Any]]] = {}
@@ -128,10 +131,20 @@ def error_figure(records: Iterable[Mapping[str, Any]], *, title: str) -> Figure:
         )
     _plain_ticks(axes, sizes, [r["mae"] + e for r in records for e in _ends(r)])
     axes.set_xlabel("N, rows", color=plots.INK)
-    axes.set_ylabel("mean absolute error ± standard error (nats)", color=plots.INK)
+    axes.set_ylabel(f"mean absolute error ± standard error ({unit})", color=plots.INK)
     axes.grid(color=plots.MIST, linewidth=0.5, alpha=0.7)
     plots.finish(figure, axes)
     return figure
+
+
+def _in_unit(
+    records: Iterable[Mapping[str, Any]], names: Sequence[str], unit: str
+) -> list[Mapping[str, Any]]:
+    """Records with the values of these names, which are in nats or None, in the unit."""
+    scale = plots.scale(unit)
+    return [
+        {**r, **{name: r[name] / scale for name in names if r[name] is not None}} for r in records
+    ]
 
 
 def _ends(record: Mapping[str, Any]) -> tuple[float, float]:
@@ -234,11 +247,16 @@ def _plain_ticks(axes: Axes, sizes: list[int], errors: list[float]) -> None:
 
 
 def rehearsal_figure(
-    records: Iterable[Mapping[str, Any]], *, own: float, interval: tuple[float, float], title: str
+    records: Iterable[Mapping[str, Any]],
+    *,
+    own: float,
+    interval: tuple[float, float],
+    title: str,
+    unit: str = "nats",
 ) -> Figure:
     """Estimates against planted truth, a panel for each kind; the user's own as a band across.
 
-    Both axes are linear up to 0.05 nats and logarithmic from there.
+    Both axes are linear up to 0.05 and logarithmic from there.
 
     Args:
         records: one a run, with `group` (the kind, or independent), and in nats `truth`, `mi`,
@@ -246,6 +264,7 @@ def rehearsal_figure(
         own: the user's own estimate, nats.
         interval: its interval, nats.
         title: printed above.
+        unit: of the picture, nats or bits.
 
     Example:
         >>> run = dict(group="monotone", truth=0.5, mi=0.4, low=0.3, high=0.6)
@@ -253,7 +272,9 @@ def rehearsal_figure(
         >>> figure.axes[0].get_xscale()
         'symlog'
     """
-    records = list(records)
+    records = _in_unit(records, ("truth", "mi", "low", "high"), unit)
+    scale = plots.scale(unit)
+    own, interval = own / scale, (interval[0] / scale, interval[1] / scale)
     kinds = [k for k in dict.fromkeys(r["group"] for r in records) if k != "independent"]
     kinds = kinds or ["independent"]
     figure, first = plots.canvas(4.2 * len(kinds) + 1.4, 5.4, title)
@@ -274,13 +295,13 @@ def rehearsal_figure(
         axes.plot(place, [r["mi"] for r in mine], "o", **style, label=name)
         for set_scale in (axes.set_xscale, axes.set_yscale):
             set_scale("symlog", linthresh=0.05, linscale=0.6)
-        _nats(axes, sorted({r["truth"] for r in mine}))
+        _decimals(axes, sorted({r["truth"] for r in mine}))
         axes.set_xlim(-0.012, high)
         axes.set_ylim(low, high)
-        axes.set_xlabel("planted mutual information (nats)", color=plots.INK)
+        axes.set_xlabel(f"planted mutual information ({unit})", color=plots.INK)
         axes.grid(color=plots.MIST, linewidth=0.5, alpha=0.7)
         axes.text(0.04, 0.94, kind, transform=axes.transAxes, fontsize=12, va="top")
-    first.set_ylabel("estimate (nats)", color=plots.INK)
+    first.set_ylabel(f"estimate ({unit})", color=plots.INK)
     plots.finish(figure, first, ncols=3)
     return figure
 
@@ -296,7 +317,7 @@ def _beside(truths: Sequence[float]) -> list[float]:
     return places
 
 
-def _nats(axes: Axes, truths: Sequence[float]) -> None:
+def _decimals(axes: Axes, truths: Sequence[float]) -> None:
     """The rungs as ticks below, plain decimals on the left."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 

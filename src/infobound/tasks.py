@@ -10,14 +10,13 @@ have neither `mi` nor `log_ratio`.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 
-from infobound import channels, elliptical, gaussians, images, joints, warps
+from infobound import arguments, channels, elliptical, gaussians, images, joints, warps
 from infobound.bmi import BMI, BMI2
 from infobound.errors import InputError
 from infobound.joints import Task
@@ -201,13 +200,6 @@ CONSISTENCY: dict[str, Consistency] = {
 }
 
 
-def _find(kind: str, name: str, table: Mapping[str, Any]) -> Any:
-    if name not in table:
-        near = difflib.get_close_matches(name, table, 3, 0.3) or list(table)
-        raise InputError(f"Expected a {kind}; got {name!r}. Nearest: {', '.join(near)}.")
-    return table[name]
-
-
 def parameters(name: str) -> dict[str, Any]:
     """The parameters of the task with this name and their defaults; none for a benchmark's task.
 
@@ -218,7 +210,7 @@ def parameters(name: str) -> dict[str, Any]:
         >>> parameters("gaussian")
         {'d': 6, 'rho': 0.9}
     """
-    signature = inspect.signature(_find("task", name, TASKS))
+    signature = inspect.signature(arguments.lookup("task", name, TASKS))
     return {key: value.default for key, value in signature.parameters.items() if key != "name"}
 
 
@@ -232,7 +224,7 @@ def says(name: str) -> str:
         >>> says("1v1-AI")
         'Six normals that draw an A and an I.'
     """
-    return (_find("task", name, TASKS).__doc__ or "").split("\n")[0]
+    return (arguments.lookup("task", name, TASKS).__doc__ or "").split("\n")[0]
 
 
 def make(name: str, **given: Any) -> Task:
@@ -266,7 +258,7 @@ def suite(name: str) -> list[tuple[str, Task]]:
         >>> suite("staircase")[0][0]
         'staircase_gaussian (mi = 2.0)'
     """
-    entries: tuple[Entry, ...] = _find("suite", name, SUITES)
+    entries: tuple[Entry, ...] = arguments.lookup("suite", name, SUITES)
     return [(entry.label, make(entry.task, **entry.parameters)) for entry in entries]
 
 

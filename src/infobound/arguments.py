@@ -1,0 +1,238 @@
+"""What an argument must be: its type, its range, and the sentence where it is something else.
+
+Every public function checks its arguments by these, before it computes or writes anything. Each
+check gives the value back as a plain Python object, so that NumPy's numbers reach JSON as numbers.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, TypeVar
+
+from infobound.errors import InputError
+
+__all__ = [
+    "boolean",
+    "choice",
+    "directory",
+    "expect",
+    "function",
+    "instance",
+    "integer",
+    "level",
+    "lookup",
+    "names",
+    "numbers",
+    "real",
+    "seed",
+    "shown",
+    "text",
+]
+
+Kind = TypeVar("Kind")
+
+MOST = 1_000_000_000  # of any count: products of two of them are int64
+SEEDS = 10**18  # and as many more are int64, so seeds can be counted up and written to Parquet
+LEVELS = (1e-6, 1 - 1e-9)  # outside of these a normal quantile is zero or infinite in float64
+SHOWN = 80  # characters of a value in a message
+
+
+def shown(value: object) -> str:
+    """A value in a message: its repr on one line, shortened; its type where it has no repr.
+
+    Example:
+        >>> shown("a"), shown(10**40)
+        ("'a'", '10000000000000000000000000000000000000000')
+        >>> shown(10**9999)
+        'an object of type int'
+    """
+    try:
+        line = " ".join(repr(value).split())
+    except Exception:  # an integer of too many digits, or an object of the caller's
+        return f"an object of type {type(value).__name__}"
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
+
+
+def expect(holds: bool, name: str, expected: str, value: object, remedy: str = "") -> None:
+    """Refuse an argument.
+
+    Raises:
+        InputError: `holds` is false.
+    """
+    if not holds:
+        end = f" {remedy}" if remedy else ""
+        raise InputError(f"Expected {name} to be {expected}; got {shown(value)}.{end}")
+
+
+def integer(name: str, value: Any, *, least: int = 0, most: int = MOST) -> int:
+    """A whole number, Python's or NumPy's.
+
+    Example:
+        >>> integer("folds", 4, least=2)
+        4
+        >>> integer("folds", 2.5)
+        Traceback (most recent call last):
+        ...
+        infobound.errors.InputError: Expected folds to be of type int; got 2.5.
+    """
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    expect(whole, name, "of type int", value)
+    enough = {0: "zero or more", 1: "a positive number"}.get(least, f"{least} or more")
+    expect(value >= least, name, enough, value)
+    expect(value <= most, name, f"{most:,} or less", value)
+    return int(value)
+
+
+def seed(name: str, value: Any) -> int:
+    """A seed of random numbers: a whole number that a signed 64-bit integer holds with room."""
+    return integer(name, value, most=SEEDS)
+
+
+def real(name: str, value: Any, within: str = "(-inf, inf)") -> float:
+    """A finite number in an interval, such as "(0, 1]" or "[0, inf)".
+
+    Example:
+        >>> real("lr", 1, "(0, inf)")
+        1.0
+        >>> real("alpha", 2, "(0, 1]")
+        Traceback (most recent call last):
+        ...
+        infobound.errors.InputError: Expected alpha to be in (0, 1]; got 2.
+    """
+    fits = isinstance(value, Real) and not isinstance(value, bool)
+    expect(fits, name, "of type float", value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    expect(math.isfinite(number), name, "a finite number", value)
+    low, high = map(float, within[1:-1].split(","))
+    holds = number > low if within[0] == "(" else number >= low
+    holds = holds and (number < high if within[-1] == ")" else number <= high)
+    said = {"(0, inf)": "a positive number", "[0, inf)": "zero or more"}
+    expect(holds, name, said.get(within, f"in {within}"), value)
+    return number
+
+
+def level(name: str, value: Any) -> float:
+    """A confidence level, in (0, 1) and so far from its ends that quantiles are finite."""
+    number = real(name, value, "(0, 1)")
+    low, high = LEVELS
+    expect(low <= number <= high, name, f"from {low:f} to {high:.9f}", value)
+    return number
+
+
+def boolean(name: str, value: Any) -> bool:
+    """True or False, and nothing that is taken for one of them: "no" would count as true."""
+    expect(isinstance(value, bool), name, "of type bool", value)
+    return bool(value)
+
+
+def text(name: str, value: Any) -> str:
+    """A string."""
+    expect(isinstance(value, str), name, "of type str", value)
+    return str(value)
+
+
+def choice(name: str, value: Any, choices: Iterable[str]) -> str:
+    """One of several names."""
+    known = tuple(choices)
+    expect(text(name, value) in known, name, f"one of {known}", value)
+    return str(value)
+
+
+def lookup(what: str, name: Any, table: Mapping[str, Kind]) -> Kind:
+    """The entry of a table by its name; the nearest names are said where there is none.
+
+    Example:
+        >>> lookup("fruit", "aple", {"apple": 1, "pear": 2})
+        Traceback (most recent call last):
+        ...
+        infobound.errors.InputError: Expected a known fruit; got 'aple'. Nearest: apple.
+    """
+    if not isinstance(name, str) or name not in table:
+        near = difflib.get_close_matches(name, table, 3) if isinstance(name, str) else []
+        near = near or [*table][:12] + ["..."] * (len(table) > 12)
+        raise InputError(f"Expected a known {what}; got {shown(name)}. Nearest: {', '.join(near)}.")
+    return table[name]
+
+
+def names(name: str, value: Any) -> tuple[str, ...]:
+    """Several strings; one string alone is refused, since it is a sequence of its letters.
+
+    Example:
+        >>> names("kinds", ["monotone"])
+        ('monotone',)
+    """
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    several = several and all(isinstance(each, str) for each in value)
+    remedy = f"Write [{shown(value)}]." if isinstance(value, str) else ""
+    expect(several, name, "a list of strings", value, remedy)
+    return tuple(value)
+
+
+def numbers(name: str, value: Any) -> tuple[Any, ...]:
+    """Several values, which are checked one by one: a list, a tuple, a range or a NumPy array."""
+    try:
+        several = () if isinstance(value, (str, bytes, dict)) else tuple(value)
+    except TypeError:
+        several = ()
+    expect(bool(several), name, "a list of one number or more", value)
+    return several
+
+
+def function(name: str, value: Callable[..., Kind] | None) -> Callable[..., Kind] | None:
+    """Something that can be called, or None."""
+    expect(value is None or callable(value), name, "a function", value)
+    return value
+
+
+def instance(name: str, value: Any, kind: type[Kind], remedy: str = "") -> Kind:
+    """An object of a class."""
+    expect(isinstance(value, kind), name, f"of type {kind.__name__}", value, remedy)
+    found: Kind = value
+    return found
+
+
+def directory(name: str, value: Any) -> Path:
+    """A directory that exists or can be made, as far as its name tells. Nothing is made here.
+
+    Raises:
+        InputError: no name of a file, one that is too long for the file system, or a directory
+            above it that may not be entered.
+
+    Example:
+        >>> directory("run", "runs/a").name
+        'a'
+        >>> directory("run", 5)
+        Traceback (most recent call last):
+        ...
+        infobound.errors.InputError: Expected run to be the path of a directory; got 5.
+    """
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    expect(isinstance(path, str) and path != "", name, "the path of a directory", value)
+    found = Path(path)
+    above = next((each for each in (found, *found.parents) if _is_there(name, each)), Path())
+    for part in found.parts[len(above.parts) :]:  # not made yet; each must be possible by itself
+        _is_there(name, above / part)
+    return found
+
+
+def _is_there(name: str, path: Path) -> bool:
+    """Whether a path exists; refused where the system cannot tell."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:  # ValueError: a null byte, half of a surrogate pair
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(
+            f"Expected {name} to be a directory that can be made or entered; got "
+            f"{shown(str(path))} ({reason}). Name another directory."
+        ) from error
+    return True
