@@ -91,7 +91,7 @@ def test_leaks_are_found_from_either_side(n, leak, text):
     for rows in (as_pair(v, columns), as_pair(columns, v)):
         found = screening.leaks(rows, screening.columns(rows))
         assert len(found) == (text is not None)
-        assert text is None or text in found[0]
+        assert text is None or text in found[0].what
 
 
 def test_equal_columns_of_a_few_ones_are_no_leak():
@@ -114,6 +114,99 @@ def test_copies_are_counted_within_and_across_folds():
     assert screening.copies_across(rows, fold) == 6
     zeros = as_pair([0.0, -0.0, 1.0], [1.0, 1.0, 1.0])
     assert screening.repeated_rows(zeros) == 1
+
+
+def copied(x, y):
+    rows = as_pair(np.asarray(x, dtype=float), np.asarray(y, dtype=float))
+    return len(screening.copied_rows(rows, screening.columns(rows)))
+
+
+def drawn(kind, rng, n=500):
+    """Rows in which something is discrete, and which are no copies."""
+    z, noise = rng.normal(size=(2, n))
+    groups = rng.integers(10, size=n)
+    pile = rng.random(n) < 0.6
+    digits = 10.0 ** (3 - np.floor(np.log10(np.exp(z))))
+    return {
+        "determined by groups": (groups, groups >= 5),
+        "recoded": (groups, 7 * groups % 11),
+        "shared zeros": (np.where(pile, 0, np.exp(z)), np.where(pile, 0, np.exp(z + noise))),
+        "two decimals, a class": (z.round(2), z + noise > 0),
+        "four digits, determined": (np.round(np.exp(z) * digits) / digits, z > 0),
+        "log counts, determined": (np.log1p(rng.poisson(np.exp(z + 6))), z > 0),
+        "scaled": (0.37 * z.round(2) - 1 / 3, z > 0),
+        "partly rounded": (np.where(pile, z, z.round(1)), z > 0),
+        "censored": (z.clip(-1, 1), z.clip(-1, 1) + noise.clip(-1, 1).round()),
+        "half precision": (z.astype(np.float16), z > 0),
+    }[kind]
+
+
+KINDS = (
+    *("determined by groups", "recoded", "shared zeros", "two decimals, a class"),
+    *("four digits, determined", "log counts, determined", "scaled", "partly rounded"),
+    *("censored", "half precision"),
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_that_meet_by_chance_are_no_copies(kind):
+    found = [copied(*drawn(kind, np.random.default_rng(seed))) for seed in range(15)]
+    assert sum(count > 0 for count in found) == 0
+
+
+@pytest.mark.parametrize(
+    ("draw", "least"),
+    [
+        (lambda rng, n: rng.integers(n, size=n), 20),  # with replacement
+        (lambda rng, n: np.r_[np.arange(n), np.arange(n)], 20),  # a file read twice
+        (lambda rng, n: np.r_[np.arange(n), rng.integers(n, size=n // 20)], 18),
+        (lambda rng, n: np.r_[np.arange(n), rng.integers(n, size=n // 50)], 14),
+    ],
+)
+@pytest.mark.parametrize("discrete", [False, True])
+def test_copies_are_found_also_beside_discrete_columns(draw, least, discrete):
+    found = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        z = rng.normal(size=(500, 4))
+        x, y = z[:, :3], z[:, 3:] + z[:, :1]
+        if discrete:
+            x, y = np.c_[z[:, 0], z[:, 1].round(1), z[:, 2] > 0], np.digitize(y, [-1, 0, 1])
+        rows = draw(rng, 500)
+        found += copied(x[rows], y[rows]) > 0
+        assert copied(x, y) == 0
+    assert found >= least
+
+
+def test_whole_numbers_are_codes_only_where_their_order_means_little():
+    rng = np.random.default_rng(0)
+    byte = rng.integers(256, size=2000)
+    weight = np.unpackbits(byte.astype(np.uint8)[:, None], axis=1).sum(axis=1)
+    group, noise = rng.integers(40, size=2000), rng.normal(size=2000)
+    effect = rng.normal(size=40)[group]
+    age, count = rng.normal(45, 15, size=2000).round(), rng.poisson(40, size=2000)
+    tail = rng.poisson(np.exp(1.2 * rng.normal(size=2000) + 1))
+
+    def named(x, y):
+        rows = as_pair(x, y)
+        return [c.name for c in screening.unordered_columns(rows, screening.columns(rows))]
+
+    assert named(byte, np.c_[noise, weight + noise]) == ["x[0]"]
+    assert named(effect + 0.5 * noise, group) == ["y[0]"]
+    assert named(group, effect > 0) == []  # a contingency table is fitted, whatever the order
+    assert named(np.arange(2000) % 21, noise) == []
+    for whole in (age, count, tail, byte, group):
+        scaled = (whole - whole.mean()) / whole.std()
+        for y in (
+            scaled,
+            scaled**2,
+            np.abs(scaled),
+            np.sin(2 * scaled),
+            np.exp(scaled),
+            scaled > 0,
+        ):
+            assert named(whole, y + 0.1 * noise) == []
+        assert named(whole, np.exp(scaled) * noise) == []
 
 
 def test_copied_and_constant_columns_are_named():

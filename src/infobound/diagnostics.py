@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -24,6 +24,11 @@ OK = "ok"  # the verdict where nothing speaks against the number
 SHOWN = 5  # columns that a sentence names
 DOMINANT = 0.5  # share of the squared standard error that one row may hold
 PULL = 0.02  # nats by which one row may move the held-out value
+RELATIVE_PULL = 0.1  # share of the held-out value by which one row may move it
+STRONG = 0.01  # p-value up to which evidence is not called weak
+EXCESS = 0.02  # nats above an entropy that are no matter
+REACH = 100  # times as many rows, beyond which nobody is asked to collect them
+MILLION = 1_000_000  # rows, likewise, unless there are many already
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,21 @@ class Evidence:
         """The values that each column takes; several checks read them."""
         return screening.columns(self.pair)
 
+    @cached_property
+    def leaks(self) -> tuple[screening.Leak, ...]:
+        """Columns of x and y that determine each other; several checks read them."""
+        return screening.leaks(self.pair, self.columns)
+
+    @cached_property
+    def limit(self) -> tuple[str, float] | None:
+        """The side of less entropy and its entropy, where a side takes few values."""
+        known = ((side, entropy(getattr(self.pair, side))) for side in ("x", "y"))
+        return min(((s, h) for s, h in known if h is not None), key=lambda p: p[1], default=None)
+
+    def is_at_entropy(self, value: float) -> bool:
+        """Whether a value is near the entropy of a side, the most that there can be."""
+        return self.limit is not None and value >= 0.9 * self.limit[1]
+
 
 def _listed(parts: Sequence[str]) -> str:
     return ", ".join(parts[:SHOWN]) + (f" and {len(parts) - SHOWN} more" * (len(parts) > SHOWN))
@@ -84,6 +104,8 @@ def _listed(parts: Sequence[str]) -> str:
 
 def _saturated(e: Evidence) -> str | None:
     if e.ceiling is None or e.held_out is None or e.ceiling - e.held_out > 1.0:
+        return None
+    if e.is_at_entropy(e.held_out):
         return None
     rest = "" if e.capped else " The estimate does not have this ceiling."
     return (
@@ -94,12 +116,12 @@ def _saturated(e: Evidence) -> str | None:
 
 
 def _capped(e: Evidence) -> str | None:
-    if not e.capped or e.ceiling is None or e.ceiling - e.mi > 2.5:
+    if not e.capped or e.ceiling is None or e.ceiling - e.mi > 2.5 or e.is_at_entropy(e.mi):
         return None
     return (
-        f"The estimate itself stands under the ceiling {e.ceiling:.2f} nats, since these rows are "
-        "too few to fix the critic's normaliser; it is likely too low. Take more rows, or compare "
-        "with --critic none, the closed-form base alone."
+        f"The estimate itself has the ceiling {e.ceiling:.2f} nats, because there are too few rows "
+        "to normalise the critic, and it is close to it; it is probably too low. Take more rows, "
+        "or compare with --critic none, the closed-form base alone."
     )
 
 
@@ -113,7 +135,7 @@ def _overfit(e: Evidence) -> str | None:
         return None
     return (
         f"The training rows give {e.train:.2f} nats and the held-out rows {e.held_out:.2f}: the "
-        "critic has learnt its own rows by heart. Never quote the training value; use more rows, "
+        "critic has memorised its training rows. Never quote the training value; use more rows, "
         "fewer columns, a smaller --hidden-dim or a larger --weight-decay."
     )
 
@@ -128,18 +150,29 @@ def _not_converged(e: Evidence) -> str | None:
 
 
 def _few_rows(e: Evidence) -> str | None:
-    n = len(e.pair.x)
-    if n >= 200 and e.half_width <= max(0.1, 0.5 * abs(e.mi)):
+    n, most = len(e.pair.x), math.log(len(e.pair.x))
+    if e.half_width <= (0.02 if n < 200 else max(0.1, 0.5 * abs(e.mi))):
         return None
-    if e.half_width <= 0.02:
-        return None
+    if e.half_width > most:
+        return (
+            f"The interval, +-{e.half_width:.3g} nats, is wider than anything that {n:,} rows can "
+            f"show (log n = {most:.1f} nats), so the estimate says nothing. Use fewer columns."
+        )
     wish = max(0.05, 0.1 * abs(e.mi))
+    if e.half_width <= wish:
+        return (
+            f"{n:,} rows are few: the interval, +-{e.half_width:.2f} nats, is itself only roughly "
+            "known. Collect 200 rows or more."
+        )
+    said = f"{n:,} rows leave the estimate uncertain by +-{e.half_width:.2f} nats. "
     rows = max(2 * n, math.ceil(n * (e.half_width / wish) ** 2))
+    if rows > REACH * n or rows > max(MILLION, 10 * n):
+        return (
+            f"{said}+-{wish:.2f} is out of reach by collecting rows (it would take more than "
+            f"{min(REACH * n, max(MILLION, 10 * n)):,}). Use fewer columns, or coarser ones."
+        )
     rows = round(rows, 1 - len(str(rows)))
-    return (
-        f"{n:,} rows leave the estimate uncertain by +-{e.half_width:.2f} nats. "
-        f"For +-{wish:.2f} collect about {rows:,} rows, or use fewer columns."
-    )
+    return f"{said}For +-{wish:.2f} collect about {rows:,} rows, or use fewer columns."
 
 
 def _near_zero(e: Evidence) -> bool:
@@ -154,20 +187,40 @@ def _told(e: Evidence) -> bool:
 def _unmeasured(e: Evidence) -> str | None:
     if not _near_zero(e) or not _told(e):
         return None
+    known = f"the held-out value is {e.held_out:z.3f} +- {e.error:.3f} nats"
+    if e.p_value > STRONG:  # type: ignore[operator]
+        return (
+            f"There is weak evidence that x and y depend on each other: p = {e.p_value:.2g}, which "
+            f"is below {e.alpha:.2g}, but independent rows show as much once in "
+            f"{1 / e.p_value:.0f} samples, "  # type: ignore[operator]
+            f"and {known}. Report the p-value, and repeat the test on new rows."
+        )
     return (
-        f"x and y depend on each other (p = {e.p_value:.2g}), but so many rows are too few to say "
-        f"how much: the held-out value is {e.held_out:z.3f} +- {e.error:.3f} nats. Report the "
-        "p-value, not the estimate; more rows, or fewer columns, would measure it."
+        f"The p-value, {e.p_value:.2g}, speaks for dependence of x and y, but there are too few "
+        f"rows to say how much: {known}. Report the p-value, not the estimate; more rows, or fewer "
+        "columns, would measure it."
     )
 
 
 def _zero(e: Evidence) -> str | None:
     if not _near_zero(e) or _told(e):
         return None
+    known = f"The held-out value, {e.held_out:z.3g} +- {e.error:.2g} nats, does not exceed zero"
+    if e.p_value is not None:
+        return (
+            f"{known} clearly, and the test of independence does not reject (p = {e.p_value:.2g}). "
+            "Report 'no dependence found', not the estimate. It is no proof of independence: more "
+            "rows may find a weaker dependence."
+        )
+    if _is_wide(e):
+        return (
+            f"{known}: so few rows a column do not allow a critic to be fitted that could show "
+            "dependence, and independence was not tested. Do not report that there is none; use "
+            "fewer columns, or the test of independence (leave out --no-certify)."
+        )
     return (
-        f"Consistent with zero: the held-out value {e.held_out:z.3f} +- {e.error:.3f} nats does "
-        "not show that x and y depend on each other at all. Report 'no dependence found', not the "
-        "estimate; more rows would find a weaker dependence."
+        f"{known} clearly: the fitted critic shows no dependence. Independence was not tested; "
+        "leave out --no-certify for its p-value."
     )
 
 
@@ -184,6 +237,9 @@ def _constant(e: Evidence) -> str | None:
     names = screening.constant_columns(e.columns)
     if not names:
         return None
+    for side in ("x", "y"):
+        if all(c.name in names for c in e.columns if c.side == side):
+            return f"All columns of {side} are constant, so the mutual information is zero."
     return f"Constant columns carry no information: {_listed(names)}. Leave them out."
 
 
@@ -195,13 +251,21 @@ def _duplicated_columns(e: Evidence) -> str | None:
 
 
 def _leakage(e: Evidence) -> str | None:
-    found = screening.leaks(e.pair, e.columns)
+    found = e.leaks
     if not found:
         return None
+    said = f"x and y share a column: {_listed([leak.what for leak in found])}. "
+    limits = [leak.entropy for leak in found if leak.entropy is not None]
+    if len(limits) == len(found):
+        return (
+            f"{said}The MI of discrete columns that determine each other is their entropy, here "
+            f"{max(limits):.2f} nats at least. If one was computed from the other, leave it out; "
+            "if not, report that they determine each other."
+        )
     return (
-        f"x and y share a column: {_listed(found)}. The MI of continuous columns that determine "
-        "each other is infinite, and rounding or the number of rows decides what is shown. If one "
-        "was computed from the other leave it out; if not, report 'determined', not the number."
+        f"{said}The MI of continuous columns that determine each other is infinite, and rounding "
+        "or the number of rows decides what is shown. If one was computed from the other, leave it "
+        "out; if not, report that they determine each other, not the number."
     )
 
 
@@ -210,9 +274,12 @@ def _series(e: Evidence) -> str | None:
     if found is None or screening.sorted_by(e.pair, e.columns) is not None:
         return None
     return (
-        f"The rows look like a series: ranks go together in {found[0]} and in {found[1]}. Interval "
-        "and p-value take rows for independent and are too sure of themselves. Use --series, keep "
-        "every k-th row only, or estimate on what each row's past does not predict."
+        f"The order of the rows is informative: {found[0]} and {found[1]} are correlated. If rows "
+        "were recorded one after another (in time, along a path), interval and p-value, which take "
+        "rows for independent, are too optimistic: use --series, or keep every k-th row only. If "
+        "the file was merely sorted or merged from parts, and rows are independent cases, the "
+        "numbers hold: shuffle the rows, and this finding goes away. Shuffling a series would only "
+        "hide the problem."
     )
 
 
@@ -221,24 +288,26 @@ def _sorted_rows(e: Evidence) -> str | None:
     if name is None or e.blocks or screening.serial(e.pair) is None:
         return None
     return (
-        f"The rows are sorted by {name}, so a series could not be told from a sorted file. If "
-        f"{name} is no time, this is harmless; if rows follow each other in time, use --series."
+        f"The rows are sorted by {name}, so a series cannot be told from a sorted file. If the "
+        "rows are independent cases, this is harmless; if they follow each other in time, use "
+        "--series."
     )
 
 
 def _repeated(e: Evidence) -> str | None:
-    n, copies = len(e.pair.x), screening.repeated_rows(e.pair)
-    # Where every column takes few values, rows meet again by chance.
-    continuous = any(len(c.values) >= screening.DISTINCT * (n - copies) for c in e.columns)
-    if copies < max(2, n / 100) or not continuous:
+    rows = screening.copied_rows(e.pair, e.columns)
+    if not len(rows):
         return None
+    copied = replace(e.pair, x=e.pair.x[rows], y=e.pair.y[rows])
     across = ""
     if e.fold is not None:
-        count = screening.copies_across(e.pair, e.fold)
-        across = f"; {count:,} rows were tested by a critic that had learnt their copy"
+        count = screening.copies_across(copied, e.fold[rows])
+        across = f"; {count:,} rows were tested by a critic that was trained on their copy"
     return (
-        f"{copies:,} of {n:,} rows are exact copies of an earlier row{across}, so the held-out "
-        "value is too high and the interval too narrow. Drop the copies and estimate again."
+        f"{screening.repeated_rows(copied):,} of {len(e.pair.x):,} rows are exact copies of an "
+        f"earlier row{across}. That is more than rounding explains. If they are the same "
+        "observation (a file read twice, rows drawn with replacement), the held-out value is too "
+        "high and the interval too narrow: keep one row of each and estimate again."
     )
 
 
@@ -264,6 +333,20 @@ def _tied(e: Evidence) -> str | None:
         f"Values repeat in columns of many: {_listed(names)}. They are rounded too coarsely for "
         "this much dependence, or pile up at one value. Give unrounded values; where one value "
         "stands for 'none', give that as a column of its own."
+    )
+
+
+def _unordered(e: Evidence) -> str | None:
+    found = screening.unordered_columns(e.pair, e.columns)
+    if not found:
+        return None
+    named = [f"{c.name} ({c.count:,} values; see the means of {c.other})" for c in found]
+    return (
+        f"Whole numbers that look like codes: {_listed(named)}. Neighbouring numbers are hardly "
+        "more alike than others, but they were taken as quantities. If they are codes, the "
+        "estimate is too low: give them as a category (in pandas: astype('category')), which is "
+        "one-hot encoded. If they are quantities, rows of one number may share something else, "
+        "such as a subject."
     )
 
 
@@ -293,23 +376,34 @@ def _dominant(e: Evidence) -> str | None:
         return None
     pulls = (e.terms - e.terms.mean()) / len(e.terms)
     row = int(np.abs(pulls).argmax())
-    if abs(pulls[row]) < PULL or pulls[row] ** 2 < DOMINANT * (pulls**2).sum():
+    if abs(pulls[row]) < max(PULL, RELATIVE_PULL * abs(e.terms.mean())):
+        return None
+    if pulls[row] ** 2 < DOMINANT * (pulls**2).sum():
+        return None
+    # Where columns determine each other, or the critic smooths edges so that nearest neighbours
+    # find more, scores have long tails, and no single row is to blame.
+    if e.method == "ksg" or e.leaks:
         return None
     return (
         f"Row {row + 1:,} alone moves the held-out value by {pulls[row]:+.2f} nats and makes most "
-        "of its standard error, so neither can be trusted. Look at that row, and estimate again "
-        "without it."
+        "of its standard error. Check that row: correct or remove it if it is an error. If it is "
+        "genuine, keep it, and quote the estimate with and without it."
     )
+
+
+def _is_wide(e: Evidence) -> bool:
+    return len(e.pair.x) < 10 * len(e.columns)
 
 
 def _wide(e: Evidence) -> str | None:
     n, width = len(e.pair.x), len(e.columns)
-    if n >= 10 * width:
+    if not _is_wide(e):
         return None
     return (
         f"{width} columns are many for {n:,} rows (fewer than ten rows a column): dependence that "
-        "is spread over them is hardly found, and the estimate errs low. Choose columns or reduce "
-        f"them (principal components of each side), or collect {10 * width:,} rows or more."
+        "is spread over them is easily missed, and the estimate tends to be too low. Choose "
+        "columns or reduce them (principal components of each side), or collect "
+        f"{10 * width:,} rows or more."
     )
 
 
@@ -332,15 +426,16 @@ def _second_opinion(e: Evidence) -> str | None:
 
 
 def _impossible(e: Evidence) -> str | None:
-    for side, rows in (("x", e.pair.x), ("y", e.pair.y)):
-        limit = entropy(rows)
-        if limit is not None and e.mi > limit + 1e-9:
-            return (
-                f"The estimate, {e.mi:.3f} nats, is more than the entropy of {side}, {limit:.3f} "
-                f"nats, which no mutual information exceeds: {side} takes few values, and x and y "
-                f"determine each other almost. Quote 'about {limit:.2f}', or take more rows."
-            )
-    return None
+    if e.limit is None:
+        return None
+    side, limit = e.limit
+    if e.mi - limit <= max(e.half_width, EXCESS, 0.02 * limit):
+        return None
+    return (
+        f"The estimate, {e.mi:.3f} nats, and its whole interval are above the entropy of {side}, "
+        f"{limit:.3f} nats, which no mutual information exceeds. Do not quote it: the truth is at "
+        f"most {limit:.2f} nats."
+    )
 
 
 class Check(NamedTuple):
@@ -357,16 +452,17 @@ CHECKS: dict[str, Check] = {
     "leakage": Check("warning", "x and y share a column", _leakage),
     "impossible": Check("warning", "more than an entropy allows", _impossible),
     "extreme_values": Check("warning", "codes or errors among the values", _extreme),
-    "series": Check("warning", "the rows are not independent", _series),
-    "repeated_rows": Check("warning", "test rows were learnt as copies", _repeated),
-    "grouped_rows": Check("warning", "test rows have kin among the learnt ones", _grouped),
-    "overfit": Check("warning", "the critic has learnt its rows by heart", _overfit),
+    "series": Check("warning", "the order of the rows is informative", _series),
+    "repeated_rows": Check("warning", "rows are copies of each other", _repeated),
+    "grouped_rows": Check("warning", "rows come in groups", _grouped),
+    "overfit": Check("warning", "the critic has memorised its training rows", _overfit),
     "dominant_row": Check("warning", "one row decides the held-out value", _dominant),
     "not_a_bound": Check("warning", "held_out is no lower bound", _no_bound),
-    "capped": Check("warning", "the estimate is likely too low", _capped),
+    "unordered_codes": Check("warning", "codes were taken as quantities", _unordered),
+    "capped": Check("warning", "the estimate is probably too low", _capped),
     "not_converged": Check("warning", "more iterations would find more", _not_converged),
-    "unmeasured": Check("note", "dependence, but too little is seen to measure it", _unmeasured),
-    "zero": Check("note", "no dependence found", _zero),
+    "unmeasured": Check("note", "evidence of dependence, too little to measure it", _unmeasured),
+    "zero": Check("note", "the held-out value does not differ from zero", _zero),
     "saturated": Check("note", "the held-out bound cannot show more", _saturated),
     "second_opinion": Check("note", "nearest neighbours disagree", _second_opinion),
     "few_rows": Check("note", "too few rows for a sure number", _few_rows),
