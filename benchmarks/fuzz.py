@@ -26,7 +26,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import hashlib
-import io
+import importlib
 import json
 import math
 import os
@@ -45,10 +45,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")  # threads do not survive a fork
-os.environ["MPLBACKEND"] = "agg"
-
 import hostile
 import torch
 from common import GREYS, finish, parser, table
@@ -64,6 +60,7 @@ KINDS: dict[str, Callable[..., Input]] = {
     "directories": hostile.directories,
 }
 GOOD = ("result", "refused")
+BAD = ("traceback", "hang", "memory", "touched", "crash", "value", "fuzzer")  # the last is ours
 
 
 @dataclass
@@ -92,15 +89,16 @@ class Limits:
     bytes: int = 1024 * MIB
 
 
+IMPORTED = [f"infobound.{name}" for name in ("cli", "cluster", "study", "tables", "terminal")]
+IMPORTED += ["matplotlib.figure", "pyarrow.parquet", "sklearn.mixture", "torch.utils.tensorboard"]
+
+
 def imported() -> None:
     """Import everything that an input may need, so that a fork has it; start no threads."""
-    import matplotlib.figure
-    import pyarrow.parquet
-    import sklearn.mixture
-    import torch.utils.tensorboard  # noqa: F401
-
+    os.environ["MPLBACKEND"] = "agg"
+    for name in IMPORTED:
+        importlib.import_module(name)
     import infobound
-    from infobound import cells, cli, cluster, listings, parquet, study, tables, terminal  # noqa: F401
 
     for name in infobound.__all__:
         getattr(infobound, name)
@@ -108,7 +106,7 @@ def imported() -> None:
 
 
 def snapshot(folder: Path) -> dict[str, str]:
-    """Everything below a folder: kind, permissions and content of each entry; links not followed."""
+    """Everything below a folder: kind, permissions and content, links not followed."""
     found = {}
     for place, folders, names in os.walk(folder):
         for name in (*folders, *names):
@@ -119,7 +117,8 @@ def snapshot(folder: Path) -> dict[str, str]:
                 content = os.readlink(path)
             elif stat.S_ISREG(state.st_mode):
                 with open(path, "rb") as file:
-                    content = f"{hashlib.file_digest(file, 'sha256').hexdigest()} {state.st_mtime_ns}"
+                    content = hashlib.file_digest(file, "sha256").hexdigest()
+                content += f" {state.st_mtime_ns}"
             found[os.path.relpath(path, folder)] = f"{state.st_mode} {content}"
     return found
 
@@ -137,6 +136,7 @@ def touched(before: Mapping[str, str], after: Mapping[str, str], tried: Input) -
     return found
 
 
+LOCAL = ("127.0.0.1", "localhost", "::1", None)
 WRITES = {  # events of CPython that change files, and which of their arguments are paths
     **dict.fromkeys(("os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod"), (0,)),
     **dict.fromkeys(("shutil.rmtree", "os.utime"), (0,)),
@@ -145,7 +145,7 @@ WRITES = {  # events of CPython that change files, and which of their arguments 
 
 
 def watched(folder: Path, seen: list[str]) -> None:
-    """From here on note and refuse what this process writes elsewhere, and any way to the network."""
+    """From here on note and refuse what this process writes elsewhere, and refuse the network."""
     inside = os.path.realpath(folder)
 
     def is_elsewhere(path: object) -> bool:
@@ -160,7 +160,7 @@ def watched(folder: Path, seen: list[str]) -> None:
             paths = [arguments[0]]
         elif event in WRITES:
             paths = [arguments[k] for k in WRITES[event]]
-        elif event == "socket.getaddrinfo" and arguments[0] not in ("127.0.0.1", "localhost", "::1"):
+        elif event == "socket.getaddrinfo" and arguments[0] not in LOCAL:
             raise OSError(101, "Network is unreachable")
         for path in filter(is_elsewhere, paths):
             seen.append(f"{event} {path!r}")
@@ -169,13 +169,12 @@ def watched(folder: Path, seen: list[str]) -> None:
     sys.addaudithook(look)
 
 
-def tried(number: int, seed: int, kinds: Sequence[str], folder: Path, made: Path) -> tuple[str, Input]:
-    """The input of that number, its files made in `folder`/inside."""
-    dice = Random(f"{seed} {number}")
-    kind = dice.choice(list(kinds))
-    if kind == "directories":
-        return kind, hostile.directories(dice, made)
-    return kind, KINDS[kind](dice)
+def drawn(outcome: Outcome, seed: int, made: Path) -> Input:
+    """The input of that number, its files made in the present directory."""
+    dice = Random(f"{seed} {outcome.kind} {outcome.number}")
+    if outcome.kind == "directories":
+        return hostile.directories(dice, made)
+    return KINDS[outcome.kind](dice)
 
 
 def prepared(folder: Path) -> None:
@@ -230,8 +229,9 @@ def _wrong(result: object) -> str:
 def _place(error: BaseException) -> str:
     """The last line of the package that an exception passed, and what it says."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "/infobound/" in f.filename]
-    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno} {frames[-1].name}" if frames else "?"
-    return f"{where}: {str(error).splitlines()[0] if str(error) else ''}"[:160]
+    last = frames[-1] if frames else traceback.extract_tb(error.__traceback__)[-1]
+    reason = next(iter(str(error).splitlines()), "")
+    return f"{Path(last.filename).name}:{last.lineno} {last.name}: {reason}"[:160]
 
 
 def run_one(outcome: Outcome, options: Any, folder: Path, made: Path) -> None:
@@ -242,7 +242,7 @@ def run_one(outcome: Outcome, options: Any, folder: Path, made: Path) -> None:
         os.dup2(os.open(folder / "log" / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     try:
-        _, given = tried(outcome.number, options.seed, options.kinds, folder, made)
+        given = drawn(outcome, options.seed, made)
     except BaseException:
         outcome.what, outcome.place, outcome.detail = "fuzzer", "hostile.py", traceback.format_exc()
         report.write_text(json.dumps(asdict(outcome)))
@@ -274,14 +274,19 @@ def examined(outcome: Outcome, given: Input, folder: Path, limits: Limits) -> No
     after = {k: v for k, v in snapshot(folder).items() if k.split("/")[0] in parts}
     found = [*seen, *touched(before, after, given)]
     text = (folder / "log" / "stderr").read_text(errors="replace")
-    if outcome.what in GOOD and found:
+    if seen or (outcome.what in GOOD and found):  # what is written elsewhere is refused
         outcome.what, outcome.place = "touched", found[0]
         outcome.detail = "\n".join(found)
     elif outcome.what in GOOD and "Traceback" in text:
-        lines = [line for line in text.splitlines() if line and not line.startswith(" ")]
-        outcome.what, outcome.place, outcome.detail = "traceback", f"printed: {lines[-1]}"[:160], text
+        last = [line for line in text.splitlines() if line and not line.startswith(" ")][-1]
+        outcome.what, outcome.place, outcome.detail = "traceback", f"printed: {last}"[:160], text
     elif outcome.what == "refused" and not outcome.detail:
         outcome.detail = text
+    elif outcome.what == "result" and outcome.kind == "files" and "'--json'" in outcome.said:
+        try:
+            json.loads((folder / "log" / "stdout").read_text())
+        except ValueError as error:
+            outcome.what, outcome.place = "value", f"no JSON: {error}"
 
 
 def _limit_memory() -> None:
@@ -309,8 +314,7 @@ def outcomes(options: Any, root: Path, made: Path) -> Iterator[Outcome]:
     running: dict[int, tuple[Outcome, Path, float]] = {}
     while True:
         for number in left:
-            dice = Random(f"{options.seed} {number}")
-            outcome = Outcome(number, dice.choice(list(options.kinds)))
+            outcome = Outcome(number, options.kinds[number % len(options.kinds)])
             folder = root / str(number)
             process = forked(lambda o=outcome, f=folder: run_one(o, options, f, made))
             running[process] = outcome, folder, time.monotonic()
@@ -319,6 +323,12 @@ def outcomes(options: Any, root: Path, made: Path) -> Iterator[Outcome]:
         if not running:
             return
         yield ended(running, options)
+
+
+def until_stopped(found: Iterator[Outcome]) -> Iterator[Outcome]:
+    """The outcomes until Ctrl-C, which ends the run with what there is."""
+    with contextlib.suppress(KeyboardInterrupt):
+        yield from found
 
 
 def ended(running: dict[int, tuple[Outcome, Path, float]], options: Any) -> Outcome:
@@ -361,9 +371,9 @@ def lines(found: Sequence[Outcome], kinds: Sequence[str]) -> list[list[object]]:
         if here:
             counts = Counter(o.what for o in here)
             slow, peak = max(o.seconds for o in here), max(o.peak for o in here) / MIB
-            rest = [counts[what] for what in ("traceback", "hang", "memory", "touched", "crash")]
-            rest.append(counts["value"] + counts["fuzzer"])
-            rows.append([kind, len(here), counts["result"], counts["refused"], *rest, f"{slow:.1f}", f"{peak:.0f}"])
+            rest = [counts[what] for what in BAD]
+            good = [counts[what] for what in GOOD]
+            rows.append([kind, len(here), *good, *rest, f"{slow:.1f}", f"{peak:.0f}"])
     return rows
 
 
@@ -376,7 +386,8 @@ def listed(found: Sequence[Outcome], seed: int, kinds: Sequence[str]) -> None:
     for (what, place), those in sorted(groups.items(), key=lambda item: -len(item[1])):
         first = min(those, key=lambda outcome: len(outcome.said))
         print(f"\n{len(those)} x {what}: {place}\n    {first.kind}: {first.said[:400]}")
-        print(f"    python benchmarks/fuzz.py --seed {seed} --kinds {' '.join(kinds)} --only {first.number}")
+        again = f"--seed {seed} --kinds {' '.join(kinds)} --only {first.number}"
+        print(f"    python benchmarks/fuzz.py {again}")
 
 
 def draw(figure: Any, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -410,17 +421,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         root = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         root.mkdir(parents=True, exist_ok=True)
         made = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        process, status = os.waitpid(forked(lambda: hostile.templates(made)), 0)
+        os.waitpid(forked(lambda: hostile.templates(made)), 0)
         found = []
-        for outcome in outcomes(options, root.resolve(), made):
+        for outcome in until_stopped(outcomes(options, root.resolve(), made)):
             found.append(outcome)
             if options.only:
-                print(f"{outcome.number} {outcome.what}: {outcome.said}\n{outcome.place}\n{outcome.detail}")
+                print(f"{outcome.number} {outcome.what}: {outcome.said}")
+                print(f"{outcome.place}\n{outcome.detail}")
             elif len(found) % 500 == 0:
                 wrong = sum(o.is_fault for o in found)
                 print(f"{len(found):,} inputs, {wrong} faults", file=sys.stderr, flush=True)
-    headings = ["inputs", "number", "result", "refused", "traceback", "hang", "memory", "touched", "crash"]
-    table([*headings, "value", "slowest, s", "peak, MiB"], lines(found, options.kinds))
+    headings = ["inputs", "number", *GOOD, *BAD, "slowest, s", "peak, MiB"]
+    table(headings, lines(found, options.kinds))
     listed(found, options.seed, options.kinds)
     if options.refusals:
         said = Counter(" ".join(o.detail.split())[:150] for o in found if o.what == "refused")
@@ -428,7 +440,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{count:5} {sentence}")
     faults = [asdict(outcome) for outcome in found if outcome.is_fault]
     del options.limits, options.numbers
-    finish(options, [{"kind": o.kind, "seconds": o.seconds, "peak": o.peak} for o in found], draw, faults=faults)
+    names = ("number", "kind", "what", "seconds", "peak")
+    rows = [{name: getattr(o, name) for name in names} for o in found]
+    finish(options, rows, draw, faults=faults)
     return int(bool(faults))
 
 
