@@ -382,10 +382,11 @@ def listed(found: Sequence[Outcome], seed: int, kinds: Sequence[str]) -> None:
     groups: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in found:
         if outcome.is_fault:
-            groups.setdefault((outcome.what, outcome.place), []).append(outcome)
-    for (what, place), those in sorted(groups.items(), key=lambda item: -len(item[1])):
+            kind = outcome.place if outcome.what != "traceback" else outcome.place.split(": ")[0]
+            groups.setdefault((outcome.what, kind), []).append(outcome)
+    for (what, _), those in sorted(groups.items(), key=lambda item: -len(item[1])):
         first = min(those, key=lambda outcome: len(outcome.said))
-        print(f"\n{len(those)} x {what}: {place}\n    {first.kind}: {first.said[:400]}")
+        print(f"\n{len(those)} x {what}: {first.place}\n    {first.kind}: {first.said[:400]}")
         again = f"--seed {seed} --kinds {' '.join(kinds)} --only {first.number}"
         print(f"    python benchmarks/fuzz.py {again}")
 

@@ -226,7 +226,7 @@ def separated(dice: Random, names: Sequence[str], columns: Sequence[np.ndarray])
     """Columns as separated text, in one of many ways."""
     import csv
 
-    sign = dice.choice((*",,,,,,,,", ";", "\t", "|", " ", ":", "^"))
+    sign = dice.choice((*",,,,,,,,,,,,", ";", "\t", "|", " ", ":", "^"))
     end = dice.choice(("\n", "\n", "\r\n", "\r"))
     quoting = dice.choice(
         (csv.QUOTE_MINIMAL, csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC)
@@ -237,9 +237,9 @@ def separated(dice: Random, names: Sequence[str], columns: Sequence[np.ndarray])
     if dice.random() < 0.9:
         rows.insert(0, list(names))
     for row in rows:
-        if dice.random() < 0.003:
+        if dice.random() < 0.001:
             row = row[: dice.randrange(len(row) + 1)]  # ragged
-        elif dice.random() < 0.003:
+        elif dice.random() < 0.001:
             row = [*row, dice.choice(ODD_TEXT)]
         try:
             writer.writerow(row)
@@ -312,6 +312,8 @@ def npz(dice: Random) -> tuple[str, bytes]:
         n = dice.choice(LENGTHS)
         for name in ("x", "y", *dice.sample(("z", "mi", "0", "../up", "a/b", "", "é", "x[0]"), 2)):
             kind, values = column(dice, n if dice.random() < 0.9 else dice.choice(LENGTHS))
+            if values.dtype.kind == "O" and dice.random() < 0.9:
+                values = values.astype(str)
             if dice.random() < 0.2 and values.dtype.kind in "fiub":
                 values = np.stack([values] * dice.choice((1, 2, 3)), axis=-1)
             buffer = io.BytesIO()
@@ -893,6 +895,10 @@ ANYTHING: list[Any] = [
 ]
 
 
+def _is_large(value: object) -> bool:
+    return isinstance(value, int | float) and value > 1e6
+
+
 def setting(dice: Random) -> dict[str, Any]:
     """One or two settings of wrong types or values."""
     from infobound.config import Config
@@ -900,7 +906,7 @@ def setting(dice: Random) -> dict[str, Any]:
     found = {}
     for field in dice.sample(dataclasses.fields(Config), dice.choice((1, 1, 2))):
         found[field.name] = dice.choice(ANYTHING)
-        if field.name in WORK | {"eval_rows"} and found[field.name] in (10**40, 1e308):
+        if field.name in WORK | {"eval_rows"} and _is_large(found[field.name]):
             found[field.name] = -1
     return found
 
@@ -1103,7 +1109,7 @@ def calls(dice: Random) -> Input:
         known = ("ladder", "seeds", "kinds", "width", "jobs", "overwrite", "out")
         odder = [*ANYTHING, [0.1, -1], ["folded"], ["x"], [float("nan")]]
         given = {dice.choice(known): dice.choice(odder)}
-        if given.get("seeds") == 10**40 or given.get("jobs") == 10**40:
+        if _is_large(given.get("seeds")) or _is_large(given.get("jobs")):
             given = {"seeds": -1}
         base = {"ladder": (0,), "seeds": 1, "kinds": ["monotone"], "jobs": 1, **given}
         rest = {**config, "critic": "none"}
@@ -1160,7 +1166,7 @@ def _certify(dice: Random, odd: Any) -> Input:
         critic = critic if dice.random() < 0.3 else near
         name = dice.choice(("seen", "level", "permutations", "seed"))
         given[name] = dice.choice((odd, (odd, odd), (seen,), (seen, odd)))
-        if name == "permutations" and odd in (10**40, 1e308):
+        if name == "permutations" and _is_large(odd):
             given[name] = -1
     return Input(
         f"certify({said}, { ({k: v for k, v in given.items() if k != 'seen'}) }, seen {odd!r})",
@@ -1318,7 +1324,7 @@ def _study(dice: Random, odd: Any) -> Input:
     given["estimators"] = ["base_only"]
     name = dice.choice((*given, "tasks", "peers", "out", "config", "overwrite", "dask"))
     value = dice.choice([odd, [odd], ["default"], [60, "x"], [0], [-1], [10**7], [1.5], "mine"])
-    if name in ("seeds", "jobs") and value in (10**40, 1e308):
+    if name in ("seeds", "jobs") and _is_large(value):
         value = -1
     given = {"out": "run", "config": Config(folds=2), **given, name: value}
     out = str(given["out"]).split("/")[0]
