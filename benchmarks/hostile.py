@@ -21,6 +21,8 @@ import os
 import shlex
 import shutil
 import socket
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -635,6 +637,9 @@ def arguments(dice: Random) -> Input:
     if stream < 0.1:
         how = dice.choice(("closed", "full", "pipe", "ascii", "narrow", "no stdin"))
         said, call = f"{said}, standard output {how}", _onto(how, call)
+    elif stream < 0.13:
+        around = dict(dice.sample(AROUND, dice.choice((1, 1, 2))))
+        said, call = f"{said}, with {around}", _in_a_process(words, around)
     pairs = itertools.pairwise(words)
     named = [word for flag, word in pairs if flag in ("--run", "--out")]
     named += words[1:2] if words[:1] == ["resume"] else []
@@ -646,12 +651,48 @@ def arguments(dice: Random) -> Input:
     return Input(said, call, (*sorted(tops), *here), MINE)
 
 
+AROUND = [  # what the environment may say
+    ("MPLBACKEND", "module://matplotlib_inline.backend_inline"),
+    ("MPLBACKEND", "nonsense"),
+    ("MPLBACKEND", "tkagg"),
+    ("PYTHONIOENCODING", "ascii"),
+    ("LC_ALL", "C"),
+    ("LC_ALL", "nonsense"),
+    ("TERM", "dumb"),
+    ("COLUMNS", "0"),
+    ("COLUMNS", "many"),
+    ("FORCE_COLOR", "1"),
+    ("HOME", "/nonexistent"),
+    ("TMPDIR", "/nonexistent"),
+    ("MPLCONFIGDIR", "/proc/nothing"),
+    ("WORLD_SIZE", "many"),
+    ("WORLD_SIZE", "0"),
+    ("CUDA_VISIBLE_DEVICES", "9"),
+    ("PYTHONWARNINGS", "error"),
+    ("PYTHONSAFEPATH", "1"),
+    ("PYTHONOPTIMIZE", "2"),
+]
+
+
+def _in_a_process(words: Sequence[str], around: dict[str, str]) -> Callable[[], object]:
+    """The command in a process of its own, which starts anew in that environment."""
+
+    def call() -> object:
+        home = Path.cwd().parent / "log"  # where caches belong that are nobody's
+        environment = {**os.environ, "MPLCONFIGDIR": str(home), **around}
+        mine = [w.replace("\x00", "0") for w in words if w != "--debug"]  # which shows tracebacks
+        command = [sys.executable, "-m", "infobound", *mine]
+        done = subprocess.run(command, env=environment, capture_output=True)
+        sys.stderr.write(done.stderr.decode(errors="replace"))
+        sys.exit(done.returncode)
+
+    return call
+
+
 def _onto(how: str, call: Callable[[], object]) -> Callable[[], object]:
     """The call with another standard output."""
 
     def changed() -> object:
-        import sys
-
         if how == "closed":
             os.close(1)
         elif how == "full":
