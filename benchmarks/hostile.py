@@ -28,6 +28,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -351,7 +352,7 @@ def parquet(dice: Random) -> tuple[str, bytes]:
 
 def large_parquet(dice: Random) -> tuple[str, bytes]:
     """A small file of many rows: columns that are almost constant."""
-    n = dice.choice((10**4, 10**5))
+    n = dice.choice((5_000, 20_000))
     values = pa.array(np.zeros(n, dtype=np.int8))
     file = io.BytesIO()
     pq.write_table(pa.table({"x": values, "y": values, "z": values}), file, compression="zstd")
@@ -1350,6 +1351,11 @@ def _short(value: object) -> str:
 
 def templates(folder: Path) -> None:
     """Small runs and studies, finished and not, from which directories are made."""
+    with mock.patch("infobound.plots.render", return_value=b"a picture"):
+        _made(folder)
+
+
+def _made(folder: Path) -> None:
     import infobound
     from infobound.config import Config
     from infobound.study import study

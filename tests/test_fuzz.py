@@ -105,7 +105,7 @@ def test_a_planted_fault_is_seen(found, name):
 
 
 def test_hostile_inputs_end_well(found):
-    assert len(found["drawn"]["rows"]) == 40
+    assert len(found["drawn"]["rows"]) == 20
     assert found["drawn"]["faults"] == []
 
 
@@ -129,7 +129,7 @@ def alone(folder):
         yield
 
 
-@pytest.mark.parametrize(("kind", "count"), [("containers", 40), ("calls", 30), ("files", 20)])
+@pytest.mark.parametrize(("kind", "count"), [("containers", 30), ("calls", 20), ("files", 10)])
 def test_a_result_or_a_sentence(kind, count, hostile, tmp_path):
     @hypothesis.settings(
         max_examples=count, derandomize=True, database=None, deadline=None, print_blob=False,
