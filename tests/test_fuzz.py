@@ -87,7 +87,7 @@ def found(tmp_path_factory):
             sys.executable,
             "-c",
             DRIVER.replace("PLANTED", " ".join(PLANTED)),
-            "40",
+            "20",
             *map(str, names),
         ],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(FOLDER), *sys.path])},
