@@ -194,7 +194,6 @@ def judged(outcome: Outcome, call: Callable[[], object], log: Path) -> None:
 
     try:
         result = call()
-        sys.stdout.flush()
         outcome.what = "result"
         wrong = _wrong(result)
         if wrong:
@@ -268,9 +267,9 @@ def examined(outcome: Outcome, given: Input, folder: Path, limits: Limits) -> No
     judged(outcome, given.call, folder / "log")
     outcome.seconds = time.perf_counter() - start
     faulthandler.cancel_dump_traceback_later()
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed by the input
+            stream.flush()
     after = {k: v for k, v in snapshot(folder).items() if k.split("/")[0] in parts}
     found = [*seen, *touched(before, after, given)]
     text = (folder / "log" / "stderr").read_text(errors="replace")

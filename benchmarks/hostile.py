@@ -696,6 +696,7 @@ def _onto(how: str, call: Callable[[], object]) -> Callable[[], object]:
     def changed() -> object:
         if how == "closed":
             os.close(1)
+            sys.stdout = None  # as in a process that starts with it closed
         elif how == "full":
             os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
         elif how == "pipe":
@@ -708,6 +709,7 @@ def _onto(how: str, call: Callable[[], object]) -> Callable[[], object]:
                 stream.reconfigure(encoding="ascii", errors="strict")
         elif how == "no stdin":
             os.close(0)
+            sys.stdin = None
         else:
             os.environ["COLUMNS"] = "1"
         return call()
