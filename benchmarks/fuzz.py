@@ -421,7 +421,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         root = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         root.mkdir(parents=True, exist_ok=True)
         made = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        os.waitpid(forked(lambda: hostile.templates(made)), 0)
+        if "directories" in options.kinds:
+            os.waitpid(forked(lambda: hostile.templates(made)), 0)
         found = []
         for outcome in until_stopped(outcomes(options, root.resolve(), made)):
             found.append(outcome)
