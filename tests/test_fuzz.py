@@ -69,10 +69,10 @@ def planted(call):
 
 count, elsewhere, *files = sys.argv[1:]
 fuzz.KINDS |= {name: planted(globals()[name]) for name in "PLANTED".split()}
-planted = [name for name in fuzz.KINDS if name in "PLANTED".split() and name != "hangs"]
-drawn = [name for name in fuzz.KINDS if name not in [*planted, "hangs"]]
+quick = [name for name in fuzz.KINDS if name in "PLANTED".split() and name != "hangs"]
+drawn = [name for name in fuzz.KINDS if name not in [*quick, "hangs"]]
 given = ["--jobs", "1", "--threads", "1", "--seed", "13"]
-for kinds, inputs, limit in (planted, len(planted), 60), (["hangs"], 1, 1), (drawn, count, 60):
+for kinds, inputs, limit in (quick, len(quick), 60), (["hangs"], 1, 1), (drawn, count, 60):
     numbers = ["--inputs", str(inputs), "--limit", str(limit)]
     fuzz.main([*given, "--kinds", *kinds, *numbers, "--json", files.pop(0)])
 """
