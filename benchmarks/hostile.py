@@ -690,6 +690,12 @@ def _in_a_process(words: Sequence[str], around: dict[str, str]) -> Callable[[], 
     return call
 
 
+def _standard_output(number: int) -> None:
+    """Let standard output lead there, as in a process that starts with it."""
+    os.dup2(number, 1)
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+
+
 def _onto(how: str, call: Callable[[], object]) -> Callable[[], object]:
     """The call with another standard output."""
 
@@ -698,11 +704,11 @@ def _onto(how: str, call: Callable[[], object]) -> Callable[[], object]:
             os.close(1)
             sys.stdout = None  # as in a process that starts with it closed
         elif how == "full":
-            os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+            _standard_output(os.open("/dev/full", os.O_WRONLY))
         elif how == "pipe":
             reading, writing = os.pipe()
             os.close(reading)
-            os.dup2(writing, 1)
+            _standard_output(writing)
         elif how == "ascii":
             for name in ("stdout", "stderr"):
                 stream = getattr(sys, name)
