@@ -295,13 +295,13 @@ def npz(dice: Random) -> tuple[str, bytes]:
             if dice.random() < 0.2 and values.dtype.kind in "fiub":
                 values = np.stack([values] * dice.choice((1, 2, 3)), axis=-1)
             buffer = io.BytesIO()
-            np.save(buffer, values, allow_pickle=True)
+            np.save(buffer, values)
             data = buffer.getvalue()
             if dice.random() < 0.1:
                 kind, data = npy(dice)
             if dice.random() < 0.03:
                 kind, buffer = "an object that executes", io.BytesIO()
-                np.save(buffer, _text([Trap()]), allow_pickle=True)
+                np.save(buffer, _text([Trap()]))
                 data = buffer.getvalue()
             if name not in "xy" and dice.random() < 0.05 and way == zipfile.ZIP_DEFLATED:
                 kind, buffer = "400 MB of zeros", io.BytesIO()
