@@ -1060,6 +1060,7 @@ def _keyword(dice: Random, odd: Any) -> Input:
         top = str(odd).split("/")[0] if isinstance(odd, str | Path) else top
         config["critic"] = "none"
     elif name in ("watch", "stop"):
+        odd = None if callable(odd) else odd  # what a function raises is the caller's
         config |= {"n_iters": 3, "eval_every": 2, "critic": "separable"}
     given = {name: odd}
     return Input(
