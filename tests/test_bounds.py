@@ -208,6 +208,19 @@ def test_values_equal_the_loops(name, m):
     assert bound.estimate(scores).item() == pytest.approx(naive(scores.tolist(), name), abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("name", "defaults"),
+    [("smile", {"clip": 5.0}), ("alpha", {"alpha": 0.5}), ("tuba", {"log_baseline": 0.0})],
+)
+def test_settings_left_out_have_their_documented_values(name, defaults):
+    scores = table(5, 7, 14, scale=6.0)
+    plain, bound = BOUNDS[name], BOUNDS[name].bind(**defaults)
+    assert torch.equal(plain.terms(scores), bound.terms(scores))
+    assert plain.ceiling is None or plain.ceiling(7) == bound.ceiling(7)
+    other = bound.bind(**{key: value + 0.2 for key, value in defaults.items()})
+    assert not torch.equal(plain.terms(scores), other.terms(scores))
+
+
 def test_infonce_over_x_is_the_notebooks_loss():
     scores = table(6, 6, 5)
     pairs = scores.T  # the notebook's T1: one row for each y
@@ -221,6 +234,15 @@ def test_dv_terms_are_the_stated_linearisation():
     z, r, c = e.sum() / 30, e.sum(1) / 5, e.sum(0) / 5
     expected = scores.diagonal() - z.log() - (r + c) / z + 2
     torch.testing.assert_close(BOUNDS["dv"].terms(scores), expected)
+
+
+def test_infonce_terms_share_the_columns_of_rows_but_no_normaliser():
+    scores = table(6, 6, 15, scale=2.0)
+    shares = scores.softmax(1).fill_diagonal_(0).sum(0)  # what column j takes of other rows
+    own = scores.diagonal() - scores.logsumexp(1) + math.log(6)
+    expected = own - shares + shares.mean()
+    torch.testing.assert_close(BOUNDS["infonce_over_y"].terms(scores), expected)
+    torch.testing.assert_close(BOUNDS["infonce_over_x"].terms(scores.T), expected)
 
 
 def test_flo_with_a_given_u_is_largest_at_the_best_u():
@@ -355,6 +377,7 @@ def test_scores_of_another_shape(name, shape):
         lambda: BOUNDS["flo"].bind(u=torch.zeros(2)).estimate(torch.eye(3)),
         lambda: BOUNDS["flo"].estimate(torch.eye(2)),
         lambda: moving_log_average(torch.tensor(0.0), torch.tensor(0.0), 0.0),
+        lambda: moving_log_average(torch.tensor(0.0), torch.tensor(0.0), 1.5),
         lambda: BOUNDS["dv"].estimate(torch.eye(3, dtype=torch.long)),
     ],
 )
