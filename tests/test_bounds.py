@@ -221,6 +221,16 @@ def test_settings_left_out_have_their_documented_values(name, defaults):
     assert not torch.equal(plain.terms(scores), other.terms(scores))
 
 
+@pytest.mark.parametrize("name", BOUNDS)
+def test_what_has_no_goal_trains_on_its_estimate(name):
+    bound, scores = BOUNDS[name], table(5, 7, 16)
+    trained = bound.objective(scores, *([bound.average(sums.of(scores))] if bound.average else []))
+    if bound.goal is None or bound.average:
+        torch.testing.assert_close(trained, bound.estimate(scores))
+    else:
+        assert trained < bound.estimate(scores) - 0.1
+
+
 def test_infonce_over_x_is_the_notebooks_loss():
     scores = table(6, 6, 5)
     pairs = scores.T  # the notebook's T1: one row for each y

@@ -120,6 +120,7 @@ def test_a_student_copulas_ratio_is_that_of_the_densities():
     scatter, degrees = np.array([[1.0, 0.3, 0.5], [0.3, 2.0, 0.4], [0.5, 0.4, 0.8]]), 3.0
     copula = StudentCopula(torch.from_numpy(scatter), 2, degrees)
     scores = np.random.default_rng(6).normal(size=(40, 3))
+    scores[:6] = [[4.2, 0, 0], [-4.2, 1, 0], [0, 4.2, 1], [1, -4.2, 0], [0, 1, 4.2], [0, 0, -4.2]]
     z = stats.t(degrees).ppf(stats.norm.cdf(scores))
     parts = [slice(0, 3), slice(0, 2), slice(2, 3)]
     joint, of_x, of_y = (
@@ -127,7 +128,7 @@ def test_a_student_copulas_ratio_is_that_of_the_densities():
         for part in parts
     )
     x, y = torch.from_numpy(scores[:, :2]), torch.from_numpy(scores[:, 2:])
-    np.testing.assert_allclose(copula(x, y).diagonal(), joint - of_x - of_y, atol=1e-4)
+    np.testing.assert_allclose(copula(x, y).diagonal(), joint - of_x - of_y, atol=1e-3)
 
 
 @pytest.mark.parametrize("degrees", [2.0, 6.0])

@@ -11,6 +11,7 @@ from infobound.errors import InputError
 from infobound.estimates import Estimate, estimate
 from infobound.fitting import Job, bind, fit_critic
 from infobound.guarantees import _alike, _among, _balanced, _of_the_past, certify
+from infobound.witnesses import Witness
 
 FAST = {"n_iters": 50, "hidden_dim": 16, "embedding_dim": 4, "batch_size": 64}
 
@@ -46,7 +47,7 @@ def handed_over(monkeypatch, **settings):
     """What `guarantees` hands to the certificate and to the p-value, of 240 rows in four folds."""
     rng, given = np.random.default_rng(8), {}
     x = rng.normal(size=(240, 1))
-    pair = as_pair(x, x + rng.normal(size=(240, 1)))
+    pair = as_pair(x, x**2 + rng.normal(size=(240, 1)))
     config = Config(estimator="gaussian", **settings)
     job = Job(pair, config, bind(config))
     parts = [test for _, test in split(240, 4, seed=0)]
@@ -63,33 +64,40 @@ def handed_over(monkeypatch, **settings):
     monkeypatch.setattr(guarantees, "certificate", certificate)
     monkeypatch.setattr(guarantees, "permutation_p", permutation_p)
     given["found"] = guarantees.guarantees(job, parts, last)
-    return given, parts, last
+    return given, parts, job
 
 
 def test_each_block_is_a_later_folds_rows_and_its_tuning_is_older(monkeypatch):
-    given, parts, last = handed_over(monkeypatch, level=0.9, permutations=77, seed=5)
+    given, parts, job = handed_over(monkeypatch, level=0.9, permutations=77, seed=5)
     blocks = given["blocks"]
     assert given["found"] == (0.25, 0.5)
     assert [len(block.scores) for block in blocks] == [len(part) for part in parts[1:]]
     assert [len(test) for test in given["tests"]] == [len(part) for part in parts[1:]]
-    own = np.sort(np.diagonal(last.matrix(parts[3])))
-    np.testing.assert_allclose(np.sort(np.diagonal(blocks[2].scores)), own, rtol=1e-5)
+    for k, block in enumerate(blocks, 1):  # scored by what the folds before it make, and no more
+        past = np.sort(np.concatenate(parts[:k]))
+        critic = fit_critic(job, past, name="past", seeds=[1, 2, 3])
+        expected = np.sort(np.diagonal(critic.matrix(parts[k])))
+        np.testing.assert_allclose(np.sort(np.diagonal(block.scores)), expected, rtol=1e-4)
     assert blocks[1].tuning is blocks[0].scores
     assert blocks[2].tuning is blocks[1].scores
     assert 10 <= len(blocks[0].tuning) <= 25  # a third of the first fold
     for test in given["tests"]:  # two critics, each of spread one and centred on both sides
         np.testing.assert_allclose([test.mean(0), test.mean(1)], 0, atol=1e-5)
-        assert 1.4 < test.std() < 2
+        assert 1.1 < test.std() < 2
     assert given["certificate"] == {"level": 0.9, "seed": 5}
     assert given["p"] == {"permutations": 77, "seed": 5, "shifts": False}
 
 
 def test_a_series_keeps_its_order_and_is_not_certified(monkeypatch):
-    given, parts, last = handed_over(monkeypatch, series=True)
+    given, parts, job = handed_over(monkeypatch, series=True)
     assert given["found"] == (None, 0.5)
     assert given["p"]["shifts"]
-    scores = _alike(last.matrix(parts[3]))
-    assert np.corrcoef(given["tests"][2].ravel(), scores.ravel())[0, 1] > 0.5
+    past, test = np.sort(np.concatenate(parts[:3])), parts[3]
+    critic = fit_critic(job, past, name="past", seeds=[1, 2, 3])
+    x, y = job.pair.x, job.pair.y
+    witness = Witness.fit(x[past], y[past])(x[test], y[test])
+    expected = _alike(critic.matrix(test)) + _alike(witness)
+    np.testing.assert_allclose(given["tests"][2], expected, atol=1e-4)
 
 
 def test_a_fold_is_cut_into_blocks_and_four_of_them_are_scored(monkeypatch):
@@ -107,7 +115,7 @@ def test_a_critic_of_the_past_takes_half_the_time_and_of_few_rows_none(monkeypat
         assert keywords["tries"] == 1
 
     monkeypatch.setattr(guarantees, "fit_critic", fit_critic)
-    x, module = rng.normal(size=(400, 1)), torch.nn.Identity()
+    x, module = rng.normal(size=(401, 1)), torch.nn.Identity()
     config = Config(n_iters=51, patience=7)
     job = Job(as_pair(x, x), config, bind(config), module=module)
     for k in (199, 200, 300):
@@ -249,8 +257,23 @@ def test_rows_that_stand_in_both_are_counted_unless_rows_repeat_by_nature():
     past = as_pair(x, y)
     assert _among(as_pair(x[:7], y[:7]), past) == 7
     assert _among(as_pair(x[:7], y[7:14]), past) == 0  # half a row is not the row
+    repeats = as_pair(np.r_[x, x[:3]], np.r_[y, y[:3]])
+    assert _among(as_pair(x[:7], y[:7]), repeats) == 7
     bits = as_pair(rng.integers(2, size=50), rng.integers(2, size=50))
     assert _among(bits, bits) == 0
+
+
+def test_your_own_module_is_asked_as_it_would_answer_without_training():
+    class Mine(torch.nn.Module):
+        def forward(self, x, y):
+            assert not self.training
+            assert not torch.is_grad_enabled()
+            return product(x, y)
+
+    seen = paired(0)
+    found = certify(Mine(), *paired(1), seen=seen, permutations=19)
+    assert found == certify(product, *paired(1), seen=seen, permutations=19)
+    assert found.p_value == pytest.approx(1 / 20)
 
 
 def test_all_rows_are_certified_in_blocks_with_one_tuning(monkeypatch):
