@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from infobound import data, tasks
+from infobound import data, scoring, tasks
+from infobound.bounds import BOUNDS
 from infobound.copulas import (
     ContaminatedCopula,
     GaussianCopula,
@@ -15,6 +16,7 @@ from infobound.copulas import (
     _student_scatter,
     canonical_directions,
 )
+from infobound.densities import COARSE, ContingencyTable, MixtureModel
 
 
 def test_log_ratio_equals_the_task_at_its_own_parameters():
@@ -201,3 +203,99 @@ def test_canonical_directions_are_as_many_as_go_together():
 def test_canonical_directions_need_more_rows_than_columns():
     x = torch.randn(50, 40, generator=torch.Generator().manual_seed(3))
     assert canonical_directions(x, x)[0].shape == (40, 0)
+
+
+def inputs(kind, n=1500):
+    """Dependent x (n, 2) and y (n, 1), in margins whose mean may not be their median."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(n, 2))
+    y = x.sum(1, keepdims=True) + 0.5 * rng.normal(size=(n, 1))
+    if kind == "skewed":
+        x = np.exp(x)
+        y = x.sum(1, keepdims=True) + 0.1 * rng.exponential(size=(n, 1))
+    if kind == "tied":
+        x = np.floor(np.exp(x))
+        y = np.floor(np.exp(y))
+    return x, y
+
+
+@pytest.mark.parametrize("kind", ["normal", "skewed", "tied"])
+@pytest.mark.parametrize("scale", ["normal_scores", "robust"])
+def test_the_mean_log_ratio_of_a_gaussian_copula_is_its_mi(kind, scale):
+    """On the rows that it was fitted to, but for the shrinkage of r^2 and the bias that is removed.
+
+    Was: means that `fit` had subtracted were left in the rows that are scored.
+    """
+    x, y = (
+        torch.from_numpy(getattr(data.Transform.fit(side), scale)(side)) for side in inputs(kind)
+    )
+    copula = GaussianCopula.fit(x, y)
+    assert float(copula(x, y).diagonal().mean()) == pytest.approx(copula.mi, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        GaussianCopula.fit,
+        GaussianCopula.fit_shrunk,
+        ContaminatedCopula.fit,
+        lambda x, y: MixtureModel.fit(x, y, COARSE),
+        ContingencyTable.fit,
+    ],
+    ids=["gaussian", "shrunk", "contaminated", "mixture", "table"],
+)
+def test_closed_forms_do_not_depend_on_where_zero_is(fit):
+    x, y = (torch.from_numpy(side) for side in inputs("tied"))
+    moved = fit(x + 7.0, y - 30.0)(x[:50] + 7.0, y[:50] - 30.0)
+    torch.testing.assert_close(moved, fit(x, y)(x[:50], y[:50]), atol=1e-6, rtol=1e-6)
+
+
+def test_the_mean_log_ratio_of_a_student_copula_is_its_likelihood():
+    """Fitted to tied normal scores, which must be centred: the copula has no location."""
+    x, y = (
+        torch.from_numpy(data.Transform.fit(side).normal_scores(side)) for side in inputs("tied")
+    )
+    assert x.mean(0).abs().max() < 1e-12
+    copula = StudentCopula.fit(x, y)
+    assert float(copula(x, y).diagonal().mean()) == pytest.approx(
+        GaussianCopula.fit(x, y).mi, abs=0.1
+    )
+
+
+def wide(seed, n=160, p=120, q=3, signal=0.0):
+    """Rows of which `signal` of the variance of each column of y is three columns of x."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, p, generator=generator)
+    noise = torch.randn(n, q, generator=generator)
+    return x, math.sqrt(signal) * x[:, :q] + math.sqrt(1 - signal) * noise
+
+
+def held_out(copula, x, y):
+    return float(scoring.value(copula, BOUNDS["infonce_over_y"], x, y))
+
+
+def test_a_shrunk_copula_of_independent_rows_finds_nothing_and_does_no_harm():
+    found = []
+    for seed in range(12):
+        x, y = wide(seed)
+        found.append(held_out(GaussianCopula.fit_shrunk(x[:100], y[:100]), x[100:], y[100:]))
+    assert -0.05 < np.mean(found) < 0.02
+    assert min(found) > -0.2
+    plain = held_out(GaussianCopula.fit(x[:100], y[:100]), x[100:], y[100:])
+    assert plain < -5  # the control: covariances as they are
+
+
+def test_a_shrunk_copula_finds_what_wide_rows_share():
+    for seed in range(3):
+        x, y = wide(seed, signal=0.9)
+        copula = GaussianCopula.fit_shrunk(x[:100], y[:100])
+        assert held_out(copula, x[100:], y[100:]) > 0.3
+        truth = -1.5 * math.log(0.1)
+        assert 0 < copula.mi < truth
+
+
+def test_a_shrunk_copula_does_not_depend_on_the_axes():
+    x, y = wide(0, signal=0.9)
+    turn = torch.linalg.qr(torch.randn(120, 120, generator=torch.Generator().manual_seed(1)))[0]
+    plain, turned = GaussianCopula.fit_shrunk(x, y), GaussianCopula.fit_shrunk(x @ turn, y)
+    torch.testing.assert_close(turned(x @ turn, y), plain(x, y), atol=1e-3, rtol=1e-3)

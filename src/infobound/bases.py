@@ -25,6 +25,9 @@ BROAD = (
 )
 ITERATED = 50_000  # rows that a fit by iterations sees at most
 CELL = 5  # rows a cell, from which on a contingency table is fitted
+WIDE = 3  # rows a column, below which covariances are shrunk and a model must do better than none
+PLAIN = 2  # rows a column, from which on a covariance may be used as it is
+SHRUNK = 4_000  # rows that covariances are shrunk on at most
 
 
 class Shape(NamedTuple):
@@ -34,6 +37,11 @@ class Shape(NamedTuple):
     columns: int
     levels_x: int
     levels_y: int
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether columns are many for the rows."""
+        return self.rows < WIDE * self.columns
 
     @property
     def few_values(self) -> bool:
@@ -47,7 +55,8 @@ class Base:
 
     `possible` says whether it can be fitted, `can_start` whether a network can be trained on it
     (its scores must be cheap), `leaves` whether it leaves a network anything to find, `most` how
-    many rows it is fitted to at most, where it is fitted by iterations over them.
+    many rows it is fitted to at most, where that is slow, and `normalised` whether e^f averages one
+    over the negatives as far as the model is true, so that f may stand for the log ratio.
     """
 
     fit: Callable[[Tensor, Tensor], nn.Module]
@@ -56,6 +65,12 @@ class Base:
     can_start: bool = True
     leaves: Callable[[Shape], bool] = lambda shape: True
     most: int | None = None
+    normalised: bool = True
+
+
+def _determined(shape: Shape) -> bool:
+    """Whether rows are enough for a covariance of all columns."""
+    return shape.rows > PLAIN * shape.columns
 
 
 def _affordable(shape: Shape) -> bool:
@@ -75,8 +90,16 @@ def _mixture(size: tuple[int, int]) -> Base:
 
 
 BASES: dict[str, Base] = {
-    "gaussian": Base(GaussianCopula.fit, "scores"),
-    "gaussian_raw": Base(GaussianCopula.fit, "robust"),
+    "gaussian": Base(GaussianCopula.fit, "scores", _determined),
+    "gaussian_raw": Base(GaussianCopula.fit, "robust", _determined),
+    "gaussian_shrunk": Base(
+        GaussianCopula.fit_shrunk,
+        "scores",
+        lambda s: s.is_wide,
+        can_start=False,  # it is too sure of itself for a network to correct
+        most=SHRUNK,
+        normalised=False,
+    ),
     "student": Base(StudentCopula.fit, "scores", _affordable, most=ITERATED),
     "contaminated": Base(ContaminatedCopula.fit, "scores", _affordable, most=ITERATED),
     "mixture": _mixture(COARSE),

@@ -19,7 +19,8 @@ from infobound import data, train
 from infobound.config import Config
 from infobound.errors import InputError
 from infobound.estimates import Estimate, estimate_pair, in_unit
-from infobound.points import errors_in_half, standard_error
+from infobound.folds import standard_error
+from infobound.points import errors_in_half
 
 __all__ = ["Comparison", "compare", "compare_pairs"]
 
@@ -108,5 +109,5 @@ def _error(values: np.ndarray, config: Config) -> float:
 
 def _doubt(result: Estimate, values: np.ndarray, config: Config) -> float:
     """What the interval of an estimate allows for besides the sampling error, nats."""
-    whole = (result.interval[1] - result.interval[0]) / 2 / errors_in_half(config.level)
+    whole = result.half_width / errors_in_half(config.level)
     return math.sqrt(max(0.0, whole**2 - _error(values, config) ** 2))

@@ -67,8 +67,9 @@ class Config:
     or Kraskov's nearest neighbours (no held-out value)."""
     base: str = "auto"
     """Closed-form models that the critic may start from, the best on held-out rows is taken:
-    gaussian, gaussian_raw, student, contaminated, mixture, fine_mixture, table, several with
-    commas, none; auto: all, and none for your own module."""
+    gaussian, gaussian_raw, gaussian_shrunk (columns near the number of rows), student,
+    contaminated, mixture, fine_mixture, table, several with commas, none; auto: all, and none for
+    your own module."""
     critic: str = "separable"
     """The network: separable, joint (the notebook's), bilinear, or none (the base alone)."""
     transform: Literal["auto", "both", "scores", "robust", "raw"] = "auto"

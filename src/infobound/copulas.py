@@ -1,12 +1,14 @@
 """Copulas in closed form; each is also a critic with an exact log ratio.
 
-Their inputs are normal scores: columns that are standard normal, one by one. Floor 0: nothing here
-is trained by gradients. Models of values as they are have a room of their own, `densities`.
+Their inputs are normal scores or robustly scaled values. Every model keeps the means of the rows
+that it was fitted to and subtracts them from what it scores. Nothing here is trained by gradients.
+Densities of raw values are in `densities`.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from scipy import special
@@ -18,17 +20,21 @@ from infobound.pairs import Critic, Product, Rows
 __all__ = ["ContaminatedCopula", "GaussianCopula", "StudentCopula", "canonical_directions"]
 
 DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)  # of freedom that a Student copula may have
+RIDGES = (0.1, 1.0, 10.0)  # times the mean eigenvalue of a covariance
+PARTS = 5  # folds in which a shrunk copula's correlations are measured
 
 
 class GaussianCopula(Product):
     """The Gaussian copula's log ratio, in canonical coordinates.
 
-    With u = A'x and v = B'y the canonical variables and r_k their correlations,
+    With u = A'(x - mean x) and v = B'(y - mean y) the canonical variables and r_k their
+    correlations,
     log p(x, y) / (p(x) p(y)) = sum_k (r u v - r^2 (u^2 + v^2) / 2) / (1 - r^2) - log(1 - r^2) / 2.
 
-    `mi` is its MI corrected for the optimism of fitted correlations: under normality the mean of
-    the log determinant of a sample covariance is known exactly (a sum of digamma functions), so
-    the correction is exact at every n. The scores use correlations shrunk towards zero.
+    `mi` is its MI in nats, corrected for the optimism of fitted correlations: under normality the
+    mean of the log determinant of a sample covariance is known exactly (a sum of digamma
+    functions), so the correction of `fit` is exact at every n. The scores use correlations shrunk
+    towards zero.
 
     Source: Kay 1992, https://doi.org/10.1109/78.142236 (MI through canonical correlations);
     Misra et al. 2005, https://doi.org/10.1016/j.jmva.2003.10.003 (the log determinant's bias).
@@ -43,14 +49,25 @@ class GaussianCopula(Product):
     left: Tensor
     right: Tensor
     correlations: Tensor
+    mean_x: Tensor
+    mean_y: Tensor
 
     def __init__(
-        self, left: Tensor, right: Tensor, correlations: Tensor, mi: float | None = None
+        self,
+        left: Tensor,
+        right: Tensor,
+        correlations: Tensor,
+        *,
+        means: tuple[Tensor, Tensor] | None = None,
+        mi: float | None = None,
     ) -> None:
         super().__init__()
+        mean_x, mean_y = means or (left.new_zeros(len(left)), right.new_zeros(len(right)))
         self.register_buffer("left", left)
         self.register_buffer("right", right)
         self.register_buffer("correlations", correlations)
+        self.register_buffer("mean_x", mean_x)
+        self.register_buffer("mean_y", mean_y)
         self.mi = _gaussian_mi(correlations) if mi is None else mi
 
     def rehearse(self, n: int, count: int, seed: int) -> tuple[Tensor, Tensor, GaussianCopula]:
@@ -66,20 +83,56 @@ class GaussianCopula(Product):
 
     @classmethod
     def fit(cls, x: Tensor, y: Tensor) -> GaussianCopula:
-        """Canonical correlations of x (n, dim_x) and y (n, dim_y), computed in float64."""
-        a, b = (side.double() - side.double().mean(0) for side in (x, y))
-        whiten_x, whiten_y = _whitener(a.T @ a / len(a)), _whitener(b.T @ b / len(b))
-        u, r, vt = torch.linalg.svd(whiten_x.T @ (a.T @ b / len(a)) @ whiten_y, full_matrices=False)
-        left, right, r = whiten_x @ u, whiten_y @ vt.T, r.clamp(0, 1 - 1e-6)
-        p, q, n = whiten_x.shape[1], whiten_y.shape[1], len(a)
+        """Canonical correlations of x (n, dim_x) and y (n, dim_y), computed in float64.
+
+        Made for n well above dim_x + dim_y; see `fit_shrunk` for others.
+        """
+        means = x.double().mean(0), y.double().mean(0)
+        left, right, r, (p, q) = _canonical(x.double() - means[0], y.double() - means[1])
+        r, n = r.clamp(0, 1 - 1e-6), len(x)
         noise = min((p + q) / n, 0.9)  # what r^2 shows, on average, where there is nothing
         shrunk = ((r**2 - noise) / (1 - noise)).clamp_min(0).sqrt() if p + q > 2 else r
         mi = _gaussian_mi(r) - _optimism(p, q, n)
-        return cls(left.to(x.dtype), right.to(x.dtype), shrunk.to(x.dtype), mi)
+        parts = (part.to(x.dtype) for part in (left, right, shrunk))
+        return cls(*parts, means=(means[0].to(x.dtype), means[1].to(x.dtype)), mi=mi)
+
+    @classmethod
+    def fit_shrunk(cls, x: Tensor, y: Tensor) -> GaussianCopula:
+        """Of x (n, dim_x) and y (n, dim_y) with columns near or above n, computed in float64.
+
+        Both covariances are shrunk towards a multiple of the identity (a ridge), and correlations
+        and variances of the canonical variables are those that cross-validation shows on rows left
+        out, so that columns without information add nothing. The ridge is a mean of `RIDGES`,
+        weighted by the likelihood of what they show.
+
+        Source: Vinod 1976, https://doi.org/10.1016/0304-4076(76)90010-5 (the ridge); Ledoit and
+        Wolf 2004, https://doi.org/10.1016/S0047-259X(03)00096-4 (shrinkage to the identity).
+
+        Example:
+            >>> x, noise = torch.randn(2, 100, 200, generator=torch.Generator().manual_seed(0))
+            >>> bool(GaussianCopula.fit_shrunk(x, noise[:, :1]).mi < 0.05)  # independent: 0
+            True
+        """
+        means = x.double().mean(0), y.double().mean(0)
+        (a, basis_a), (b, basis_b) = (
+            _components(side.double() - mean) for side, mean in zip((x, y), means, strict=True)
+        )
+        left_out = _parts_left_out(a, b)
+        shown = [_gaussian_mi(_left_out(a, b, left_out, ridge)[0]) for ridge in RIDGES]
+        weights = torch.softmax(len(a) * torch.tensor(shown, dtype=torch.float64), 0)
+        logs = torch.tensor(RIDGES, dtype=torch.float64).log()
+        ridge = math.exp(float(weights @ logs))
+        r, spread_x, spread_y = _left_out(a, b, left_out, ridge)
+        found = _canonical(a, b, ridge)
+        k = min(len(r), len(found.correlations))
+        left = basis_a @ (found.left[:, :k] / spread_x[:k])
+        right = basis_b @ (found.right[:, :k] / spread_y[:k])
+        parts = (part.to(x.dtype) for part in (left, right, r[:k]))
+        return cls(*parts, means=(means[0].to(x.dtype), means[1].to(x.dtype)))
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
         """The canonical variables, and what each row adds alone."""
-        u, v = x @ self.left, y @ self.right
+        u, v = (x - self.mean_x) @ self.left, (y - self.mean_y) @ self.right
         r = self.correlations
         rest = 1 - r**2
         own = 0.5 * r**2 / rest
@@ -109,8 +162,9 @@ class ContaminatedCopula(Critic):
     @classmethod
     def fit(cls, x: Tensor, y: Tensor) -> ContaminatedCopula:
         """x (n, dim_x) and y (n, dim_y): normal scores."""
-        a, b = (side.double() - side.double().mean(0) for side in (x, y))
-        whiten_x, whiten_y = _whitener(a.T @ a / len(a)), _whitener(b.T @ b / len(b))
+        means = x.double().mean(0), y.double().mean(0)
+        a, b = x.double() - means[0], y.double() - means[1]
+        whiten_x, whiten_y = (_whitener(*torch.linalg.eigh(s.T @ s / len(s))) for s in (a, b))
         a, b = a @ whiten_x, b @ whiten_y
         belongs, share = torch.ones(len(a), dtype=a.dtype, device=a.device), 0.3
         for _ in range(40):
@@ -130,8 +184,9 @@ class ContaminatedCopula(Critic):
             belongs = torch.sigmoid(log_ratio + math.log((1 - share) / share))
             share = float(1 - belongs.mean())
             share = min(max(share, 1e-4), 1 - 1e-4)
-        parts = (whiten_x @ u, whiten_y @ vt.T, r)
-        return cls(GaussianCopula(*(part.to(x.dtype) for part in parts)), share)
+        parts = (part.to(x.dtype) for part in (whiten_x @ u, whiten_y @ vt.T, r))
+        centres = means[0].to(x.dtype), means[1].to(x.dtype)
+        return cls(GaussianCopula(*parts, means=centres), share)
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
         """What the Gaussian copula encodes."""
@@ -284,16 +339,93 @@ def canonical_directions(x: Tensor, y: Tensor, *, ridge: float = 0.1) -> tuple[T
     """
     a, b = (side.double() - side.double().mean(0) for side in (x, y))
     n = len(a)
-    whiten_x, whiten_y = (_whitener(s.T @ s / n, ridge) for s in (a, b))
-    u, r, vt = torch.linalg.svd(whiten_x.T @ (a.T @ b / n) @ whiten_y, full_matrices=False)
-    p, q = min(1.0, whiten_x.shape[1] / n), min(1.0, whiten_y.shape[1] / n)
+    left, right, r, ranks = _canonical(a, b, ridge)
+    p, q = (min(1.0, rank / n) for rank in ranks)
     edge = math.sqrt(p * (1 - q)) + math.sqrt(q * (1 - p))
     k = int((r > edge).sum()) if p + q < 1 else 0
-    return (whiten_x @ u[:, :k]).to(x.dtype), (whiten_y @ vt[:k].T).to(y.dtype)
+    return left[:, :k].to(x.dtype), right[:, :k].to(y.dtype)
 
 
-def _whitener(covariance: Tensor, ridge: float = 0.0) -> Tensor:
-    """W with W' C W = 1 on the range of C; directions without variance are left out."""
-    values, vectors = torch.linalg.eigh(covariance)
+class _Canonical(NamedTuple):
+    """Directions (p, k) and (q, k), their correlations (k,) and the ranks of both covariances."""
+
+    left: Tensor
+    right: Tensor
+    correlations: Tensor
+    ranks: tuple[int, int]
+
+
+class _Moments(NamedTuple):
+    """Cross-covariance (p, q) of centred rows, and the spectra of both sides' covariances."""
+
+    cross: Tensor
+    spectrum_a: tuple[Tensor, Tensor]
+    spectrum_b: tuple[Tensor, Tensor]
+
+    @classmethod
+    def of(cls, a: Tensor, b: Tensor) -> _Moments:
+        n = len(a)
+        spectra = (torch.linalg.eigh(side.T @ side / n) for side in (a, b))
+        return cls(a.T @ b / n, *(tuple(each) for each in spectra))
+
+    def canonical(self, ridge: float) -> _Canonical:
+        """Canonical correlations, eigenvalues raised by `ridge` times their mean."""
+        whiten_a, whiten_b = _whitener(*self.spectrum_a, ridge), _whitener(*self.spectrum_b, ridge)
+        u, r, vt = torch.linalg.svd(whiten_a.T @ self.cross @ whiten_b, full_matrices=False)
+        return _Canonical(whiten_a @ u, whiten_b @ vt.T, r, (whiten_a.shape[1], whiten_b.shape[1]))
+
+
+def _canonical(a: Tensor, b: Tensor, ridge: float = 0.0) -> _Canonical:
+    """Canonical correlations of a (n, p) and b (n, q), centred, the largest first."""
+    return _Moments.of(a, b).canonical(ridge)
+
+
+def _components(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Centred rows (n, d) in at most min(n, d) orthogonal coordinates, and these (d, k).
+
+    What depends on the rows by way of inner products alone is the same in these coordinates.
+    """
+    _, values, vt = torch.linalg.svd(rows, full_matrices=False)
+    kept = values > 1e-6 * values[:1].clamp_min(1e-12)
+    return rows @ vt[kept].T, vt[kept].T
+
+
+class _LeftOut(NamedTuple):
+    """Rows left out of a fit, the means of the others, and their moments."""
+
+    rows: Tensor
+    mean_a: Tensor
+    mean_b: Tensor
+    moments: _Moments
+
+
+def _parts_left_out(a: Tensor, b: Tensor) -> list[_LeftOut]:
+    """a (n, p) and b (n, q) in `PARTS` interleaved parts, each with the moments of the others."""
+    parts = []
+    for k in range(PARTS):
+        rest = torch.arange(len(a), device=a.device) % PARTS == k
+        mean_a, mean_b = a[~rest].mean(0), b[~rest].mean(0)
+        moments = _Moments.of(a[~rest] - mean_a, b[~rest] - mean_b)
+        parts.append(_LeftOut(rest, mean_a, mean_b, moments))
+    return parts
+
+
+def _left_out(
+    a: Tensor, b: Tensor, parts: list[_LeftOut], ridge: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Correlations and spreads (k,) of canonical variables, on rows left out of their fit."""
+    u = a.new_zeros(len(a), min(a.shape[1], b.shape[1]))
+    v = torch.zeros_like(u)
+    for rows, mean_a, mean_b, moments in parts:
+        found = moments.canonical(ridge)
+        u[rows, : found.left.shape[1]] = (a[rows] - mean_a) @ found.left
+        v[rows, : found.right.shape[1]] = (b[rows] - mean_b) @ found.right
+    spread_u, spread_v = ((w**2).mean(0).sqrt().clamp_min(1e-9) for w in (u, v))
+    r = (u * v).mean(0) / (spread_u * spread_v)
+    return r.clamp(0, 1 - 1e-6), spread_u, spread_v
+
+
+def _whitener(values: Tensor, vectors: Tensor, ridge: float = 0.0) -> Tensor:
+    """W with W' C W = 1 on the range of C, of its spectrum; no variance, no direction."""
     keep = values > 1e-6 * values.max().clamp_min(1e-12)
     return vectors[:, keep] / (values[keep] + ridge * values.mean()).sqrt()

@@ -326,6 +326,8 @@ class Transform:
             values, counts = np.unique(column, return_counts=True)
             middle = (np.cumsum(counts) - 0.5 * counts) / counts.sum()
             quantiles = ndtri(middle)
+            if len(values) < len(column):  # without ties their mean is zero by symmetry
+                quantiles = quantiles - np.average(quantiles, weights=counts)
             spread = np.sqrt(np.average(quantiles**2, weights=counts))
             kept = _knots(quantiles)
             knots.append(values[kept])

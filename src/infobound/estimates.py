@@ -94,6 +94,11 @@ class Estimate:
         finding = worst(self.findings)
         return OK if finding is None else finding.code
 
+    @property
+    def half_width(self) -> float:
+        """Half of the interval, nats, where it does not end at an entropy."""
+        return max(self.interval[1] - self.mi, self.mi - self.interval[0])
+
     def __float__(self) -> float:
         """The point estimate in nats."""
         return self.mi
@@ -270,6 +275,10 @@ def _estimate(
     bound = bind(config)
     folds: list[Fold] = []
     certified, p_value = None, None
+    rows = stretches(len(pair.x), LOOKED // (pair.x.shape[1] + pair.y.shape[1]))
+    looked = replace(pair, x=take(pair.x, rows), y=take(pair.y, rows))
+    entropies = [data.entropy(side) for side in (looked.x, looked.y)]
+    limit = min((h for h in entropies if h is not None), default=math.inf)
     if config.estimator == "ksg":
         numbers = points.neighbours_alone(pair, config)
     else:
@@ -283,21 +292,20 @@ def _estimate(
         if config.certify:
             certified, p_value = guarantees(job, [test for _, test in parts], last)
         folds = points.believed(folds)
-        numbers = points.together(pair, folds, config)
+        numbers = points.together(pair, folds, config, limit)
     block, late, capped = None, 0.0, False
     if folds:
         block = min(len(f.rows) // -(-len(f.rows) // config.eval_rows) for f in folds)
         late = float(np.mean([_late(fold, config) for fold in folds]))
-        capped = any(fold.mode == "terms" for fold in folds) and numbers["method"] != "ksg"
+        capped = any(fold.capped() for fold in folds) and numbers["method"] != "ksg"
     ceiling = None if bound.ceiling is None or block is None else float(bound.ceiling(block))
-    pointwise = numbers.pop("pointwise")
-    low, high = numbers["interval"]
-    rows = stretches(len(pair.x), LOOKED // (pair.x.shape[1] + pair.y.shape[1]))
+    pointwise, unlimited = numbers.pop("pointwise"), numbers.pop("unlimited")
+    (low, high), mi = numbers["interval"], numbers["mi"]
     fold_of = _in_order(folds, [np.full(len(f.rows), k) for k, f in enumerate(folds)])
     evidence = Evidence(
-        pair=replace(pair, x=take(pair.x, rows), y=take(pair.y, rows)),
-        mi=numbers["mi"],
-        half_width=(high - low) / 2,
+        pair=looked,
+        mi=unlimited,
+        half_width=max(high - mi, mi - low),
         train=numbers["training"],
         held_out=numbers["held_out"],
         error=numbers["held_out_error"],
@@ -310,7 +318,7 @@ def _estimate(
         ksg=numbers["ksg"],
         method=numbers["method"],
         fold=None if fold_of is None else fold_of[rows],
-        terms=_in_order(folds, [f.test.terms for f in folds]),
+        terms=_in_order(folds, [f.terms() for f in folds]),
         blocks=config.series,
         p_value=p_value,
         alpha=1 - config.level,

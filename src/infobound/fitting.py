@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,15 +25,26 @@ from infobound.errors import InputError
 from infobound.runs import Run
 from infobound.storage import some, take
 
-__all__ = ["Fitted", "Job", "Scored", "bind", "candidates", "fit_critic", "most_rows", "score"]
+__all__ = [
+    "Ensemble",
+    "Fitted",
+    "Job",
+    "Scored",
+    "bind",
+    "candidates",
+    "fit_critic",
+    "most_rows",
+    "ramp",
+    "score",
+]
 
 FEW = 1500  # training rows; with fewer, bases are compared on several splits
 MANY = 3000  # training rows, from which on a network may do without a base
-WIDE = 3  # training rows a column, below which a closed form must earn its place
 FITTED = 256_000  # training rows that are fitted at most, unless the settings draw more
 VALIDATED = 25_000  # rows that a network is chosen on at most
 VALUES = 10_000_000  # that rows to be scored have together, at most, while they are in memory
-CONVINCED = 1.645  # standard errors by which a critic must beat its rival: one chance in twenty
+CONVINCED = 1.645  # standard errors by which a critic should beat its rival: one chance in twenty
+HESITANT = 1.0  # standard errors up to which it has no say; from there its weight rises to one
 
 
 def bind(config: Config) -> Bound:
@@ -63,15 +75,36 @@ class Scored:
     dv: np.ndarray
     positives: np.ndarray
 
+    @classmethod
+    def joined(cls, parts: Sequence[Scored]) -> Scored:
+        """Contributions of several groups of rows, one after the other."""
+        columns = ([getattr(part, name) for part in parts] for name in ("terms", "dv", "positives"))
+        return cls(*map(np.concatenate, columns))
+
     def normaliser(self) -> tuple[float, float]:
         """log mean e^f over the negatives, and its standard error."""
         terms = self.positives - self.dv
         return float(terms.mean()), float(terms.std() / math.sqrt(len(terms)))
 
 
+def ramp(value: float, low: float, high: float) -> float:
+    """0 up to `low`, 1 from `high` on, linear between.
+
+    Choices are made with it where rounding could decide otherwise: near a tie both sides count.
+
+    Example:
+        >>> ramp(0.5, 1, 2), ramp(1.5, 1, 2), ramp(9, 1, 2)
+        (0.0, 0.5, 1.0)
+    """
+    return min(max((value - low) / (high - low), 0.0), 1.0)
+
+
 @dataclass(frozen=True)
 class Fitted:
-    """A critic and the rows that it was fitted to."""
+    """A critic and the rows that it was fitted to; `weight` is its share in an `Ensemble`.
+
+    `rival` is what a base was while it was compared with networks: fitted without validation rows.
+    """
 
     critic: critics.Composite
     inputs: _Inputs
@@ -81,6 +114,8 @@ class Fitted:
     base: str | None
     kept: bool
     job: Job
+    weight: float = 1.0
+    rival: critics.Composite | None = None
 
     def scored(self, rows: np.ndarray) -> Scored:
         """Per-row contributions of other rows, in blocks."""
@@ -91,8 +126,7 @@ class Fitted:
             group = np.concatenate(blocks[start : start + together])
             here = self.inputs.rows(group)
             parts.append(score(self.critic, self.job.bound, here, len(blocks[start])))
-        columns = ([getattr(part, f.name) for part in parts] for f in fields(Scored))
-        return Scored(*map(np.concatenate, columns))
+        return Scored.joined(parts)
 
     def matrix(self, rows: np.ndarray) -> np.ndarray:
         """Scores (n, n) of n rows."""
@@ -112,13 +146,61 @@ class Fitted:
         return replace(self, critic=again).matrix(some(held, self.job.config.eval_rows, seed=seed))
 
 
+@dataclass(frozen=True)
+class Ensemble:
+    """Critics whose scores are averaged by weight; what is missing to one scores all pairs 0.
+
+    Mostly one critic of weight 1. There are two where a network's gain over its base is neither
+    clear nor negligible, and none where nothing did better than scoring all pairs alike.
+    """
+
+    parts: tuple[Fitted, ...]
+
+    @property
+    def main(self) -> Fitted | None:
+        """The critic of the largest weight, if that is the largest part of the ensemble."""
+        first = max(self.parts, key=lambda part: part.weight, default=None)
+        rest = 1 - sum(part.weight for part in self.parts)
+        return first if first is not None and first.weight >= rest else None
+
+    @property
+    def fit(self) -> train.Fit | None:
+        """The training of the main critic, or else the first that there was."""
+        fits = [part.fit for part in self.parts if part.fit is not None]
+        main = self.main
+        return main.fit if main is not None and main.fit is not None else next(iter(fits), None)
+
+    def matrix(self, rows: np.ndarray) -> np.ndarray:
+        """Scores (n, n) of n rows."""
+        return self._averaged([part.matrix(rows) for part in self.parts], len(rows))
+
+    def rehearsal(self, seed: int) -> np.ndarray:
+        """Scores (k, k) of known rows by critics that did not see those."""
+        if len(self.parts) == 1:
+            return self._averaged([self.parts[0].rehearsal(seed)], 0)
+        rows = self.parts[0].validation[: self.parts[0].job.config.eval_rows]
+        shown = [p if p.rival is None else replace(p, critic=p.rival) for p in self.parts]
+        return self._averaged([part.matrix(rows) for part in shown], len(rows))
+
+    def _averaged(self, scores: list[np.ndarray], n: int) -> np.ndarray:
+        if len(scores) == 1 and self.parts[0].weight == 1:
+            return scores[0]
+        total = np.zeros((n, n), dtype=np.float32) if not scores else np.zeros_like(scores[0])
+        for part, each in zip(self.parts, scores, strict=True):
+            total += np.float32(part.weight) * each
+        return total
+
+
 def fit_critic(
     job: Job, training: np.ndarray, *, name: str, seeds: Sequence[int], tries: int | None = None
-) -> Fitted | None:
-    """Train on `training`, and choose on a part of it; at most `tries` networks have a try.
+) -> Ensemble | None:
+    """Train on `training`, and weigh on a part of it; at most `tries` networks have a try.
 
     None where the settings leave neither a base nor a network for so few rows. Of more rows than
-    training would draw, some are drawn beforehand, and the rest is not looked at.
+    training would draw, some are drawn beforehand, and the rest is not looked at. A network's
+    weight rises with its gain on validation rows over what it is compared with; what it leaves is
+    for the next network, and in the end for the base. Where columns are many for the rows and no
+    base does better than scoring all pairs alike, that is what is left, and what to gain over.
 
     `name` is that of its checkpoints and its bar; the three `seeds` are of the rows held out, of
     the starting weights and of the batches.
@@ -132,10 +214,11 @@ def fit_critic(
         fit_rows, validation_rows = shuffle(fit_rows), shuffle(validation_rows)
     inputs = _Inputs.make(job.pair, training, config, module)
     validation = inputs.rows(validation_rows)
-    alone, base = _best_bases(inputs, training, fit_rows, validation_rows, config, module, seeds[0])
-    rival = None if alone is None else inputs.critic(alone, fit_rows, None, config)
-    fitted = None
-    for start, reads in _starts(inputs, alone, base, fit_rows, config)[:tries]:
+    best = _best_bases(inputs, training, fit_rows, validation_rows, config, module, seeds[0])
+    rival = None if best.alone is None else inputs.critic(best.alone, fit_rows, None, config)
+    parts: list[Fitted] = []
+    rest, tried = 1.0, None
+    for start, reads in _starts(inputs, best, fit_rows, config)[:tries]:
         network = _network(inputs, fit_rows, reads, config, module, seeds[1])
         if network is None:
             continue
@@ -147,20 +230,28 @@ def fit_critic(
             validation,
             config,
             seed=seeds[2],
-            name=name + _suffix(start, base, reads),
+            name=name + _suffix(start, best.start, reads),
             run=job.run,
             watch=job.watch,
             stop=job.stop,
         )
-        fitted = fitted or fit
-        if rival is None or _gains(trained, rival, job.bound, validation, config):
-            return Fitted(trained, inputs, fit_rows, validation_rows, fit, start, True, job)
-    if alone is None:
-        return None
-    # The base alone needs no validation rows: it is fitted to those as well.
-    critic = inputs.critic(alone, training, None, config)
-    training = inputs.fitted_to(alone, training)
-    return Fitted(critic, inputs, training, validation_rows, fitted, alone, False, job)
+        tried = tried or fit
+        weight = 1.0
+        if rival is not None or best.rejected:
+            weight = _weight(trained, rival, job.bound, validation, config)
+        if weight > 0:
+            part = Fitted(trained, inputs, fit_rows, validation_rows, fit, start, True, job)
+            parts.append(replace(part, weight=rest * weight))
+        rest *= 1 - weight
+        if rest == 0:
+            break
+    if rest > 0 and best.alone is not None:
+        # The base needs no validation rows: it is fitted to those as well.
+        critic = inputs.critic(best.alone, training, None, config)
+        rows = inputs.fitted_to(best.alone, training)
+        base = Fitted(critic, inputs, rows, validation_rows, tried, best.alone, False, job)
+        parts.append(replace(base, weight=rest, rival=rival))
+    return Ensemble(tuple(parts)) if parts or best.rejected else None
 
 
 @dataclass(frozen=True)
@@ -286,6 +377,8 @@ def candidates(config: Config, module: nn.Module | None) -> list[str]:
         >>> candidates(Config(base="gaussian,mixture"), None)
         ['gaussian', 'mixture']
     """
+    if config.estimator == "gaussian":
+        return ["gaussian", "gaussian_shrunk"]
     if config.estimator in BASES:
         return [config.estimator]
     if config.base == "none" or (config.base == "auto" and module is not None):
@@ -300,6 +393,14 @@ def candidates(config: Config, module: nn.Module | None) -> list[str]:
     return names
 
 
+class _Best(NamedTuple):
+    """The best base, the best that a network can start from, and whether none beat no base."""
+
+    alone: str | None
+    start: str | None
+    rejected: bool
+
+
 def _best_bases(
     inputs: _Inputs,
     training: np.ndarray,
@@ -308,7 +409,7 @@ def _best_bases(
     config: Config,
     module: nn.Module | None,
     seed: int,
-) -> tuple[str | None, str | None]:
+) -> _Best:
     """The best closed-form model, and the best that a network can start from.
 
     Best is the highest InfoNCE on rows held out of the training rows. The negatives of a held-out
@@ -322,38 +423,35 @@ def _best_bases(
     if len(training) < FEW and not config.series:
         splits = [data.hold_out(training, 0.2, seed=seed + extra) for extra in range(3)]
     totals = dict.fromkeys(possible, 0.0)
-    with_network = config.estimator == "default" and config.critic != "none"
-    wide = with_network and WIDE * shape.columns > len(fit_rows)
-    for fit, held in splits if len(possible) > 1 or wide else []:
+    for fit, held in splits if len(possible) > 1 or shape.is_wide else []:
         x, _ = inputs.rows(held[: config.eval_rows])
         _, y = inputs.rows(np.concatenate([held, fit])[: max(len(x), config.eval_rows)])
         for name in possible:
             with torch.no_grad():
                 critic = inputs.critic(name, fit, None, config)
                 totals[name] += float(scoring.value(critic, BOUNDS["infonce_over_y"], x, y))
-    if wide:  # too few rows to correct what was fitted to noise
-        possible = [name for name in possible if totals[name] > 0]
-    ranked = sorted(possible, key=lambda name: -totals[name])
+    better = [name for name in possible if totals[name] > 0 or not shape.is_wide]
+    ranked = sorted(better, key=lambda name: -totals[name])
     starts = [name for name in ranked if BASES[name].can_start]
-    return (ranked[0] if ranked else None), (starts[0] if starts else None)
+    return _Best(next(iter(ranked), None), next(iter(starts), None), bool(possible) and not ranked)
 
 
 def _starts(
-    inputs: _Inputs, alone: str | None, base: str | None, rows: np.ndarray, config: Config
+    inputs: _Inputs, best: _Best, rows: np.ndarray, config: Config
 ) -> list[tuple[str | None, str]]:
     """What to train a network on, one after the other until one is kept: a base, and what it reads.
 
     Where rows are many and nothing is gained on a base, a network without one has a try: what the
     base explains would have led it to the coordinates that matter. Where columns are many, one that
-    reads only the directions that go together comes first: it has less to learn by heart.
+    reads only the directions that go together comes first: it has less to overfit.
     """
     shape = inputs.shape(len(rows))
-    if alone is not None and not BASES[alone].leaves(shape):
+    if best.alone is not None and not BASES[best.alone].leaves(shape):
         return []
-    starts: list[tuple[str | None, str]] = [(base, "network")]
+    starts: list[tuple[str | None, str]] = [(best.start, "network")]
     if shape.columns >= BROAD and config.transform == "auto":
         starts = [(None, "robust"), *starts]
-    if base is not None and shape.rows >= MANY and shape.columns > MIXED:
+    if best.start is not None and shape.rows >= MANY and shape.columns > MIXED:
         starts = [*starts, (None, "network")]
     return starts
 
@@ -392,13 +490,20 @@ def _network(
     return None if network is None else critics.Projected(left, right, network)
 
 
-def _gains(
-    critic: nn.Module, rival: nn.Module, bound: Bound, rows: train.Rows, config: Config
-) -> bool:
-    """Whether a critic clearly gains over its rival on validation rows."""
-    ours, theirs = (score(c, bound, rows, config.eval_rows).terms for c in (critic, rival))
-    gain = ours - theirs
-    return bool(gain.mean() > CONVINCED * gain.std() / math.sqrt(len(gain)))
+def _weight(
+    critic: nn.Module, rival: nn.Module | None, bound: Bound, rows: train.Rows, config: Config
+) -> float:
+    """A critic's weight by its gain over its rival on validation rows; no rival scores all alike.
+
+    It is 1/2 where the gain is `CONVINCED` standard errors.
+    """
+    gain = score(critic, bound, rows, config.eval_rows).terms
+    if rival is not None:
+        gain = gain - score(rival, bound, rows, config.eval_rows).terms
+    error = float(gain.std()) / math.sqrt(len(gain))
+    if error == 0:
+        return float(gain.mean() > 0)
+    return ramp(float(gain.mean()) / error, HESITANT, 2 * CONVINCED - HESITANT)
 
 
 def score(critic: nn.Module, bound: Bound, rows: train.Rows, size: int) -> Scored:

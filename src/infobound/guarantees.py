@@ -20,7 +20,7 @@ from torch import Tensor
 from infobound import data
 from infobound.certificates import Block, certificate
 from infobound.errors import InputError
-from infobound.fitting import Fitted, Job, candidates, fit_critic
+from infobound.fitting import Ensemble, Job, candidates, fit_critic
 from infobound.independence import permutation_p
 from infobound.storage import some, take
 from infobound.witnesses import Witness
@@ -36,7 +36,7 @@ KNOWN = 50_000  # rows that a witness is fitted to at most
 MOST = 4  # blocks of a fold that are scored: memory, and the certificate grows with log n
 
 
-def guarantees(job: Job, parts: Sequence[np.ndarray], last: Fitted) -> tuple[float | None, float]:
+def guarantees(job: Job, parts: Sequence[np.ndarray], last: Ensemble) -> tuple[float | None, float]:
     """The certified lower bound, nats, and the p-value of independence.
 
     `parts` are the folds' test rows, in sequence; `last` is the critic fitted to all but the last.
@@ -56,7 +56,7 @@ def guarantees(job: Job, parts: Sequence[np.ndarray], last: Fitted) -> tuple[flo
         tuning = blocks[-1].scores if blocks else None
         for rows in np.array_split(test, -(-len(test) // config.eval_rows))[:MOST]:
             together = _alike(witness(take(pair.x, rows), take(pair.y, rows)))
-            if fitted is not None:
+            if fitted is not None and fitted.parts:
                 scores = fitted.matrix(rows)
                 tuning = fitted.rehearsal(seeds[3]) if tuning is None else tuning
                 blocks.append(Block(scores, tuning))
@@ -64,14 +64,14 @@ def guarantees(job: Job, parts: Sequence[np.ndarray], last: Fitted) -> tuple[flo
             tests.append(together)
     certified = None
     if not config.series:
-        certified = certificate(blocks, level=config.level, seed=config.seed)
+        certified = certificate(blocks, level=config.level, seed=config.seed) if blocks else 0.0
     p_value = permutation_p(
         tests, permutations=config.permutations, seed=config.seed, shifts=config.series
     )
     return certified, p_value
 
 
-def _of_the_past(job: Job, past: np.ndarray, k: int, seeds: Sequence[int]) -> Fitted | None:
+def _of_the_past(job: Job, past: np.ndarray, k: int, seeds: Sequence[int]) -> Ensemble | None:
     """A critic of past rows, in less time than a fold's.
 
     Its network has one try, half of the iterations and half of the patience. Of less than half of

@@ -17,15 +17,17 @@ import numpy as np
 from infobound import data
 from infobound.config import Config
 from infobound.errors import InputError
-from infobound.folds import Fold
+from infobound.fitting import ramp
+from infobound.folds import Fold, Mix, Part, standard_error
 from infobound.neighbours import ksg_terms
 from infobound.storage import take
 
-__all__ = ["believed", "errors_in_half", "neighbours_alone", "standard_error", "together"]
+__all__ = ["believed", "errors_in_half", "neighbours_alone", "together"]
 
 FEW_COLUMNS = 4  # of x and y together, up to which nearest neighbours may overrule the critic
 MANY_ROWS = 200_000  # from which on they take longer than the rest
-SURE = 4.0  # standard errors by which they must find more: their terms hang together
+SURE = 4.0  # standard errors by which they must find more: their terms are correlated
+AROUND = 0.75, 1.25  # shares of a threshold between which both sides of a choice count
 DOUBTFUL = 0.1  # nats by which a copula may fall short of what it predicts of itself
 CLEAR = 0.05  # nats besides: their own bias can be some hundredths
 
@@ -36,22 +38,37 @@ def believed(folds: Sequence[Fold]) -> list[Fold]:
     Where rows drawn from the fitted copulas would show clearly more on the bound than the test rows
     do, the rows are not what the copulas say, and the copulas' own MI means nothing.
     """
-    unsure = [fold for fold in folds if fold.rehearsed is not None]
+    unsure = [part for fold in folds for part in fold.parts if part.rehearsed is not None]
     if not unsure:
         return list(folds)
-    shown = np.concatenate([fold.test.terms for fold in unsure])
-    said = np.concatenate([fold.rehearsed for fold in unsure if fold.rehearsed is not None])
+    shown = np.concatenate([part.test.terms for part in unsure])
+    said = np.concatenate([part.rehearsed for part in unsure if part.rehearsed is not None])
     error = math.hypot(*(v.std() / math.sqrt(len(v)) for v in (shown, said)))
-    if shown.mean() > said.mean() - DOUBTFUL - SURE * error:
-        return list(folds)
-    return [replace(f, mode="terms") if f.mode == "positives" else f for f in folds]
+    limit = DOUBTFUL + SURE * error
+    doubt = ramp(float(said.mean() - shown.mean()) / limit, *AROUND)
+    return [
+        replace(fold, parts=tuple(_doubted(part, doubt) for part in fold.parts)) for fold in folds
+    ]
 
 
-def together(pair: data.Pair, folds: Sequence[Fold], config: Config) -> dict[str, Any]:
-    """The numbers that all folds make, in nats; `docs/architecture.md` says why."""
+def _doubted(part: Part, doubt: float) -> Part:
+    """A part whose positives count less by a share `doubt`, and the bound itself more."""
+    positives, dv, terms = part.mix
+    moved = doubt * positives
+    return replace(part, mix=Mix(positives - moved, dv, terms + moved)) if moved else part
+
+
+def together(
+    pair: data.Pair, folds: Sequence[Fold], config: Config, limit: float = math.inf
+) -> dict[str, Any]:
+    """The numbers that all folds make, in nats; `docs/architecture.md` says why.
+
+    `limit` is what no mutual information exceeds, the entropy of a side of few values; `unlimited`
+    is the estimate without it.
+    """
     rows = np.concatenate([fold.rows for fold in folds])
-    terms = np.concatenate([fold.test.terms for fold in folds])
-    points = np.concatenate([getattr(fold.test, fold.mode) for fold in folds])
+    terms = np.concatenate([fold.terms() for fold in folds])
+    points = np.concatenate([fold.points() for fold in folds])
     found, corrections = _corrected(folds, rows)
     mi = float(np.average(found, weights=[len(fold.rows) for fold in folds]))
     # What doubt there is besides the sampling error: the whole correction, but for a closed form
@@ -64,14 +81,18 @@ def together(pair: data.Pair, folds: Sequence[Fold], config: Config) -> dict[str
         error = standard_error(others - points, rows, config)
         differs = float(others.mean()) - mi
         doubt = math.hypot(doubt, differs / 2)
-        if differs > max(SURE * error, CLEAR):
-            mi, spread, method = float(others.mean()), others, "ksg"
+        weight = ramp(differs / max(SURE * error, CLEAR), *AROUND)
+        if weight:
+            mi, spread = mi + weight * differs, (1 - weight) * points + weight * others
+            method = "ksg" if weight >= 0.5 else method
+    interval = _interval(mi, standard_error(spread, rows, config), doubt, config)
     return {
-        "mi": mi,
-        "interval": _interval(mi, standard_error(spread, rows, config), doubt, config),
-        "held_out": float(terms.mean()),
+        "mi": min(mi, limit) + 0.0,  # no negative zero
+        "unlimited": mi,
+        "interval": (min(interval[0], limit), min(interval[1], limit)),
+        "held_out": float(terms.mean()) + 0.0,
         "held_out_error": standard_error(terms, rows, config),
-        "training": float(np.mean([fold.training.terms.mean() for fold in folds])),
+        "training": float(np.mean([fold.training_terms().mean() for fold in folds])) + 0.0,
         "ksg": None if others is None else float(others.mean()),
         "method": method,
         "pointwise": spread[np.argsort(rows)],
@@ -87,25 +108,17 @@ def _corrected(folds: Sequence[Fold], rows: np.ndarray) -> tuple[list[float], li
     held, found, corrections = np.empty(len(rows)), [], []
     for fold in folds:
         correction, point = fold.correction(), fold.point()
-        if fold.seen is not None:
-            held[rows] = np.concatenate([getattr(other.test, fold.mode) for other in folds])
-            optimism = getattr(fold.training, fold.mode) - held[fold.seen]
-            correction = float(optimism.mean()) / 2
-            point = float(getattr(fold.test, fold.mode).mean()) + correction
+        sampled = [part for part in fold.parts if part.seen is not None]
+        if sampled:
+            held[rows] = np.concatenate([other.points() for other in folds])
+            correction = sum(
+                part.weight * float((part.mix.points(part.training) - held[part.seen]).mean()) / 2
+                for part in sampled
+            )
+            point = float(fold.points().mean()) + correction
         found.append(point)
         corrections.append(correction)
     return found, corrections
-
-
-def standard_error(values: np.ndarray, rows: np.ndarray, config: Config) -> float:
-    """The standard error of the mean of per-row values (n,); `rows` are their places in time.
-
-    Of a series it is that of the means of sqrt(n) stretches, which are nearly independent.
-    """
-    if config.series:
-        stretches = np.array_split(values[np.argsort(rows)], round(math.sqrt(len(values))))
-        values = np.array([stretch.mean() for stretch in stretches])
-    return float(values.std()) / math.sqrt(len(values))
 
 
 def _interval(mi: float, error: float, doubt: float, config: Config) -> tuple[float, float]:
@@ -141,6 +154,7 @@ def neighbours_alone(pair: data.Pair, config: Config) -> dict[str, Any]:
     return {
         **numbers,
         "mi": mi,
+        "unlimited": mi,
         "interval": interval,
         "ksg": mi,
         "method": "ksg",

@@ -233,5 +233,4 @@ def _judged(name: str, rule: Rule, changed: Estimate, result: Estimate) -> Check
 
 def _error(result: Estimate) -> float:
     """What the interval takes for the standard error of the estimate, nats."""
-    low, high = result.interval
-    return (high - low) / 2 / errors_in_half(result.config["level"])
+    return result.half_width / errors_in_half(result.config["level"])
