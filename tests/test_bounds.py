@@ -255,6 +255,14 @@ def test_infonce_terms_share_the_columns_of_rows_but_no_normaliser():
     torch.testing.assert_close(BOUNDS["infonce_over_x"].terms(scores.T), expected)
 
 
+def test_bounds_with_one_normaliser_share_it_alike():
+    scores = table(6, 9, 17)
+    torch.testing.assert_close(BOUNDS["js"].terms(scores), BOUNDS["tuba"].terms(scores))
+    torch.testing.assert_close(BOUNDS["mine"].terms(scores), BOUNDS["dv"].terms(scores))
+    wide = BOUNDS["smile"].bind(clip=99.0)  # nothing is clipped: the same as DV
+    torch.testing.assert_close(wide.terms(scores), BOUNDS["dv"].terms(scores))
+
+
 def test_flo_with_a_given_u_is_largest_at_the_best_u():
     scores = table(5, 7, 7)
     off = scores.masked_fill(torch.eye(5, 7, dtype=torch.bool), -math.inf)

@@ -108,7 +108,10 @@ def test_what_scores_owe_to_one_side_is_no_dependence():
     assert permutation_p([np.zeros((9, 9))], seed=0, shifts=True) == 1
     single = (x[:, None] + 100 * y).astype(np.float32)  # ties but for rounding
     assert permutation_p([single], seed=0) == 1
-    assert permutation_p([single], seed=0, shifts=True) == 1
+    for part in (slice(start, start + 50) for start in range(51)):
+        assert permutation_p([single[part, part]], seed=0, shifts=True) == 1
+    assert permutation_p([np.zeros((2, 2))], permutations=1, seed=0) == 1  # the fewest of each
+    assert permutation_p([np.zeros((5, 5))], seed=0, shifts=True) == 1
 
 
 def test_p_is_the_share_of_all_orders_that_do_as_well():
