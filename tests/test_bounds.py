@@ -208,6 +208,29 @@ def test_values_equal_the_loops(name, m):
     assert bound.estimate(scores).item() == pytest.approx(naive(scores.tolist(), name), abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("name", "defaults"),
+    [("smile", {"clip": 5.0}), ("alpha", {"alpha": 0.5}), ("tuba", {"log_baseline": 0.0})],
+)
+def test_settings_left_out_have_their_documented_values(name, defaults):
+    scores = table(5, 7, 14, scale=6.0)
+    plain, bound = BOUNDS[name], BOUNDS[name].bind(**defaults)
+    assert torch.equal(plain.terms(scores), bound.terms(scores))
+    assert plain.ceiling is None or plain.ceiling(7) == bound.ceiling(7)
+    other = bound.bind(**{key: value + 0.2 for key, value in defaults.items()})
+    assert not torch.equal(plain.terms(scores), other.terms(scores))
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_what_has_no_goal_trains_on_its_estimate(name):
+    bound, scores = BOUNDS[name], table(5, 7, 16)
+    trained = bound.objective(scores, *([bound.average(sums.of(scores))] if bound.average else []))
+    if bound.goal is None or bound.average:
+        torch.testing.assert_close(trained, bound.estimate(scores))
+    else:
+        assert trained < bound.estimate(scores) - 0.1
+
+
 def test_infonce_over_x_is_the_notebooks_loss():
     scores = table(6, 6, 5)
     pairs = scores.T  # the notebook's T1: one row for each y
@@ -221,6 +244,23 @@ def test_dv_terms_are_the_stated_linearisation():
     z, r, c = e.sum() / 30, e.sum(1) / 5, e.sum(0) / 5
     expected = scores.diagonal() - z.log() - (r + c) / z + 2
     torch.testing.assert_close(BOUNDS["dv"].terms(scores), expected)
+
+
+def test_infonce_terms_share_the_columns_of_rows_but_no_normaliser():
+    scores = table(6, 6, 15, scale=2.0)
+    shares = scores.softmax(1).fill_diagonal_(0).sum(0)  # what column j takes of other rows
+    own = scores.diagonal() - scores.logsumexp(1) + math.log(6)
+    expected = own - shares + shares.mean()
+    torch.testing.assert_close(BOUNDS["infonce_over_y"].terms(scores), expected)
+    torch.testing.assert_close(BOUNDS["infonce_over_x"].terms(scores.T), expected)
+
+
+def test_bounds_with_one_normaliser_share_it_alike():
+    scores = table(6, 9, 17)
+    torch.testing.assert_close(BOUNDS["js"].terms(scores), BOUNDS["tuba"].terms(scores))
+    torch.testing.assert_close(BOUNDS["mine"].terms(scores), BOUNDS["dv"].terms(scores))
+    wide = BOUNDS["smile"].bind(clip=99.0)  # nothing is clipped: the same as DV
+    torch.testing.assert_close(wide.terms(scores), BOUNDS["dv"].terms(scores))
 
 
 def test_flo_with_a_given_u_is_largest_at_the_best_u():
@@ -355,6 +395,7 @@ def test_scores_of_another_shape(name, shape):
         lambda: BOUNDS["flo"].bind(u=torch.zeros(2)).estimate(torch.eye(3)),
         lambda: BOUNDS["flo"].estimate(torch.eye(2)),
         lambda: moving_log_average(torch.tensor(0.0), torch.tensor(0.0), 0.0),
+        lambda: moving_log_average(torch.tensor(0.0), torch.tensor(0.0), 1.5),
         lambda: BOUNDS["dv"].estimate(torch.eye(3, dtype=torch.long)),
     ],
 )

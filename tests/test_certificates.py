@@ -1,5 +1,6 @@
 """Certificates: the mean of a bet, exactly; coverage, over seeds; and what breaks it."""
 
+import itertools
 import math
 
 import numpy as np
@@ -197,6 +198,79 @@ def test_a_bet_is_smaller_where_more_rows_are_to_come():
     assert few.cap < many.cap
 
 
+@pytest.mark.parametrize("sizes", [(160,), (90, 60, 70)])
+def test_the_certificate_is_where_the_wealth_reaches_its_goal(sizes):
+    """The same from its public parts: bets see the rows to come and the wealth so far."""
+    x, y = normals(rng(1), 100 + sum(sizes), 0.9, 2)
+    tuning, edges = exact(x[:100], y[:100], 0.9), np.cumsum((100, *sizes))
+    blocks = [
+        Block(exact(x[a:b], y[a:b], 0.9), tuning) for a, b in itertools.pairwise(map(int, edges))
+    ]
+    generator, goal, played = rng(5), math.log(10), []
+
+    def gain(mi):
+        return sum(wealth(mi) for wealth in played)
+
+    for k, block in enumerate(blocks):
+        bet = choose_bet(block.tuning, sum(sizes[k:]), lambda mi: goal - gain(mi), generator)
+        played.append(log_wealth(block.scores, bet, generator))
+    found = certificate(blocks, level=0.9, seed=5)
+    assert found > 0.5
+    assert gain(found) >= goal > gain(found + 1e-4)
+
+
+def test_the_wealth_is_the_mean_of_products_over_pairings():
+    scores = 2 * rng(2).normal(size=(7, 7))
+    bet = Bet(slope=0.8, shift=0.3, floor=-1.5, cap=1.2, share=0.7)
+    found, products = log_wealth(scores, bet, rng(3)), []
+    for order in rng(3).random((64, 7)).argsort(axis=1):
+        product = 1.0
+        for i, j in zip(order[:3], order[3:6], strict=True):
+            s = {
+                (a, b): min(max(0.8 * (scores[a, b] - 0.3), -1.5), 1.2)
+                for a in (i, j)
+                for b in (i, j)
+            }
+            value = (s[i, i] + s[j, j]) / 2 - (math.exp(s[i, j]) + math.exp(s[j, i])) / 2 + 1
+            least = -1.5 - math.exp(1.2) + 1
+            product *= 1 - 0.7 + 0.7 * (value - least) / (0.9 - least)
+        products.append(product)
+    assert found(0.9) == pytest.approx(math.log(np.mean(products)))
+
+
+@pytest.mark.parametrize(("errors", "rows"), [(0.1, 400), (0.02, 150)])
+def test_the_chosen_bet_is_near_the_best_of_a_grid(errors, rows):
+    """Bits with errors: what a bet can be expected to certify is a sum over sixteen cases."""
+    table = np.array([[1 - errors, errors], [errors, 1 - errors]]) / 2
+    ratios = information(table)[1]
+    cells = list(itertools.product(range(2), repeat=4))  # x1, y1, x2, y2
+    chance = np.array([table[a, b] * table[c, d] for a, b, c, d in cells])
+    positives = np.array([[ratios[a, b], ratios[c, d]] for a, b, c, d in cells])
+    negatives = np.array([[ratios[a, d], ratios[c, b]] for a, b, c, d in cells])
+    against = np.linspace(0, 0.4, 201)
+
+    def reach(bet):
+        values = bet.values(positives, negatives)
+        growth = chance @ bet.log_factors(values[:, None], against)
+        return against[rows / 2 * growth >= 3.0].max(initial=0.0)
+
+    grid = itertools.product(
+        np.linspace(-4, -0.1, 14), np.linspace(0.1, 1, 10), np.linspace(0, 0.98, 15)
+    )
+    best = max(reach(Bet(1.0, 0.0, floor, cap, share)) for floor, cap, share in grid)
+    x = rng(0).integers(2, size=400)
+    y = np.where(np.arange(400) < 400 * errors, 1 - x, x)
+    chosen = choose_bet(ratios[x[:, None], y], rows, lambda mi: 3.0, rng(1))
+    assert reach(chosen) > best - 0.005
+
+
+def test_a_bet_allows_for_an_error_that_the_tuning_rows_do_not_show():
+    """One pair in four thousand, the worst that there can be; else all would be at stake."""
+    scores = np.where(np.eye(200) == 1, 3.0, -9.0)
+    few, many = (choose_bet(scores, rows, lambda mi: 3.0, rng(0)) for rows in (2000, 20_000))
+    assert many.share + 0.1 < few.share < 0.98
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -209,6 +283,7 @@ def test_a_bet_is_smaller_where_more_rows_are_to_come():
         (lambda: Block(np.eye(3), 1j * np.eye(3)), "real numbers as tuning"),
         (lambda: certificate([]), "one block or more"),
         (lambda: certificate([Block(np.eye(3), np.eye(3))], level=1.0), "level between 0 and 1"),
+        (lambda: certificate([Block(np.eye(3), np.eye(3))], level=0.0), "level between 0 and 1"),
     ],
 )
 def test_what_a_caller_can_mend_is_said(call, message):

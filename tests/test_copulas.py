@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from infobound import data, scoring, tasks
 from infobound.bounds import BOUNDS
@@ -12,6 +13,7 @@ from infobound.copulas import (
     ContaminatedCopula,
     GaussianCopula,
     StudentCopula,
+    _student_scatter,
     canonical_directions,
 )
 from infobound.densities import COARSE, ContingencyTable, MixtureModel
@@ -34,6 +36,131 @@ def test_fit_recovers_mi_and_ignores_linear_maps():
     assert abs(plain.mi - task.mi) < 0.03
     assert abs(plain.mi - mixed.mi) < 1e-9
     torch.testing.assert_close(plain(x[:9], y[:9]), mixed((x @ mixing)[:9], y[:9]))
+
+
+def normals(p, q, n, rho, rng):
+    """Normal rows whose first min(p, q) columns are correlated in pairs, and their MI."""
+    x, y = rng.normal(size=(n, p)), rng.normal(size=(n, q))
+    k = min(p, q)
+    y[:, :k] = rho * x[:, :k] + math.sqrt(1 - rho**2) * y[:, :k]
+    return torch.from_numpy(x), torch.from_numpy(y), -k / 2 * math.log1p(-(rho**2))
+
+
+def plain_mi(x, y):
+    """The MI of normals with the sample's covariance, nats, too high on average."""
+    whole, p = np.cov(torch.cat([x, y], 1).numpy().T), x.shape[1]
+    parts = whole[:p, :p], whole[p:, p:], whole
+    log_dets = [np.linalg.slogdet(part)[1] for part in parts]
+    return (log_dets[0] + log_dets[1] - log_dets[2]) / 2
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "n", "rho"), [(3, 3, 40, 0.0), (3, 3, 40, 0.6), (1, 1, 8, 0.6), (2, 4, 12, 0.0)]
+)
+def test_mi_is_unbiased_on_normal_rows_at_every_n(p, q, n, rho):
+    rng = np.random.default_rng([p, q, n])
+    off, plain = [], []
+    for _ in range(300):
+        x, y, truth = normals(p, q, n, rho, rng)
+        off.append(GaussianCopula.fit(x, y).mi - truth)
+        plain.append(plain_mi(x, y) - truth)
+    error = np.std(off) / math.sqrt(len(off))
+    assert abs(np.mean(off)) < 3 * error
+    assert np.mean(plain) > 5 * error  # the negative control
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "n"), [(1, 1, 4), (1, 3, 9), (3, 3, 40), (4, 2, 8), (10, 6, 30)]
+)
+def test_the_correction_of_mi_is_the_exact_mean_under_independence(p, q, n):
+    """The ratio of determinants is a product of beta variables (Wilks' lambda)."""
+    x, y, _ = normals(p, q, n, 0.5, np.random.default_rng(0))
+    betas = [stats.beta((n - 1 - q - i) / 2, q / 2) for i in range(p)]
+    exact = -sum(beta.expect(np.log) for beta in betas) / 2
+    assert plain_mi(x, y) - GaussianCopula.fit(x, y).mi == pytest.approx(exact, abs=1e-6)
+
+
+def test_scores_use_correlations_without_what_noise_adds():
+    """(r^2 - a) / (1 - a), a = (p + q) / n; one column with one needs no such thing."""
+    rng = np.random.default_rng(4)
+    for p, q, n, noise in [(2, 3, 50, 0.1), (1, 1, 50, 0.0)]:
+        x, y, _ = normals(p, q, n, 0.8, rng)
+        sides = [np.linalg.qr((v - v.mean(0)).numpy())[0] for v in (x, y)]
+        r = np.linalg.svd(sides[0].T @ sides[1])[1]
+        expected = np.sqrt(np.maximum((r**2 - noise) / (1 - noise), 0))
+        np.testing.assert_allclose(GaussianCopula.fit(x, y).correlations, expected, atol=1e-9)
+
+
+def test_a_copula_rehearses_on_rows_of_its_own():
+    r = torch.tensor([0.9, 0.5])
+    copula = GaussianCopula(torch.eye(3)[:, :2], torch.eye(2), r)
+    x, y, again = copula.rehearse(5000, 20_000, seed=0)
+    assert (x.shape, y.shape) == ((20_000, 3), (20_000, 2))
+    covariance = np.cov(torch.cat([x, y], 1).numpy().T)
+    expected = np.eye(5)
+    expected[[0, 1], [3, 4]] = expected[[3, 4], [0, 1]] = r
+    np.testing.assert_allclose(covariance, expected, atol=0.04)  # four standard errors
+    np.testing.assert_allclose(again.correlations, r, atol=0.04)
+    few = [copula.rehearse(30, 1, seed=seed)[2].mi for seed in range(20)]
+    assert np.std(few) > 5 * abs(again.mi - copula.mi)  # of thirty rows, not of five thousand
+
+
+def test_a_contaminated_copulas_ratio_is_the_mixtures():
+    rng = np.random.default_rng(5)
+    x, y, _ = normals(2, 2, 3000, 0.9, rng)
+    alone = torch.from_numpy(rng.random(3000) < 0.3)
+    y = torch.where(alone[:, None], torch.from_numpy(rng.normal(size=(3000, 2))), y)
+    copula = ContaminatedCopula.fit(x, y)
+    assert copula.share == pytest.approx(0.3, abs=0.04)
+    np.testing.assert_allclose(copula.gaussian.correlations, 0.9, atol=0.02)
+    inside = copula.gaussian(x[:9], y[:9]).exp()
+    expected = ((1 - copula.share) * inside + copula.share).log()
+    torch.testing.assert_close(copula(x[:9], y[:9]), expected)
+
+
+def test_a_student_copulas_ratio_is_that_of_the_densities():
+    scatter, degrees = np.array([[1.0, 0.3, 0.5], [0.3, 2.0, 0.4], [0.5, 0.4, 0.8]]), 3.0
+    copula = StudentCopula(torch.from_numpy(scatter), 2, degrees)
+    scores = np.random.default_rng(6).normal(size=(40, 3))
+    scores[:6] = [[4.2, 0, 0], [-4.2, 1, 0], [0, 4.2, 1], [1, -4.2, 0], [0, 1, 4.2], [0, 0, -4.2]]
+    z = stats.t(degrees).ppf(stats.norm.cdf(scores))
+    parts = [slice(0, 3), slice(0, 2), slice(2, 3)]
+    joint, of_x, of_y = (
+        stats.multivariate_t(shape=scatter[part, part], df=degrees).logpdf(z[:, part])
+        for part in parts
+    )
+    x, y = torch.from_numpy(scores[:, :2]), torch.from_numpy(scores[:, 2:])
+    np.testing.assert_allclose(copula(x, y).diagonal(), joint - of_x - of_y, atol=1e-3)
+
+
+@pytest.mark.parametrize("degrees", [2.0, 6.0])
+def test_a_student_copula_finds_degrees_and_scatter(degrees):
+    rng = np.random.default_rng(7)
+    normal = rng.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], size=4000)
+    z = normal / np.sqrt(rng.chisquare(degrees, size=(4000, 1)) / degrees)
+    scores = torch.from_numpy(stats.norm.ppf(stats.t(degrees).cdf(z)))
+    copula = StudentCopula.fit(scores[:, :1], scores[:, 1:])
+    assert copula.degrees == degrees
+    scatter = torch.linalg.inv(copula.precision)
+    np.testing.assert_allclose(scatter, [[1, 0.6], [0.6, 1]], atol=0.1)
+    assert (1 - copula.precision_x * scatter[0, 0]).abs() < 1e-6
+    far = torch.full((1, 1), 9.0, dtype=torch.float64)  # beyond the reach of the table
+    assert copula(far, far) == copula(far / 2, far / 2)
+
+
+def test_student_scatter_is_a_maximum_of_the_likelihood_that_it_states():
+    z = np.random.default_rng(8).standard_t(4, size=(500, 2))
+    z[:, 1] += z[:, 0]
+    scatter, likelihood = _student_scatter(torch.from_numpy(z), 4.0)
+
+    def stated(shape):
+        joint = stats.multivariate_t(shape=shape, df=4.0).logpdf(z).mean()
+        return joint - stats.t(4.0).logpdf(z).sum(1).mean()
+
+    assert likelihood == pytest.approx(stated(scatter.numpy()), abs=1e-9)
+    for change in (np.diag([0.1, 0]), np.diag([0, 0.1]), np.full((2, 2), 0.05)):
+        assert stated(scatter.numpy() + change) < likelihood
+        assert stated(scatter.numpy() - change) < likelihood
 
 
 def test_a_contaminated_copula_of_few_rows_is_finite():
@@ -63,6 +190,10 @@ def test_canonical_directions_are_as_many_as_go_together():
     sides = zip((x @ left).T, (y @ right).T, strict=True)
     together = [float(torch.corrcoef(torch.stack(pair))[0, 1]) for pair in sides]
     assert min(together) > 0.9
+    # Unit variance where the mean eigenvalue, times the ridge, is added to every one.
+    cov = torch.cov(x.T, correction=0)
+    raised = cov + 0.1 * cov.trace() / 60 * torch.eye(60)
+    torch.testing.assert_close(left.T @ raised @ left, torch.eye(3), atol=1e-3, rtol=0)
     independent = [
         canonical_directions(x, y[torch.randperm(2000, generator=rng)]) for _ in range(20)
     ]

@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.signal import lfilter
 
 from infobound.errors import InputError
-from infobound.independence import Wealth, log_e_values, permutation_p
+from infobound.independence import TEMPERATURES, Wealth, log_e_values, permutation_p
 
 
 def learnt(x, y):
@@ -109,6 +109,48 @@ def test_what_scores_owe_to_one_side_is_no_dependence():
     assert permutation_p([np.zeros((9, 9))], seed=0, shifts=True) == 1
     single = (x[:, None] + 100 * y).astype(np.float32)  # ties but for rounding
     assert permutation_p([single], seed=0) == 1
+    for part in (slice(start, start + 50) for start in range(51)):
+        assert permutation_p([single[part, part]], seed=0, shifts=True) == 1
+    assert permutation_p([np.zeros((2, 2))], permutations=1, seed=0) == 1  # the fewest of each
+    assert permutation_p([np.zeros((5, 5))], seed=0, shifts=True) == 1
+
+
+def test_p_is_the_share_of_all_orders_that_do_as_well():
+    table = np.random.default_rng(3).normal(size=(4, 4))
+    sums = np.array([table[range(4), order].sum() for order in itertools.permutations(range(4))])
+    exact = np.mean(sums >= np.trace(table))
+    assert 0.2 < exact < 0.8
+    p = permutation_p([table], permutations=4000, seed=0)
+    assert p == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / 4000))
+    whole = np.rint(10 * table).astype(int)
+    assert permutation_p([whole], seed=0) == permutation_p([whole.astype(float)], seed=0)
+
+
+def test_every_permutation_counts_once_and_blocks_combine_by_fishers_method():
+    assert permutation_p([np.zeros((600, 600))], seed=0) == 1  # permuted in several chunks
+    clear = np.eye(30)
+    assert permutation_p([clear], seed=0) == pytest.approx(1 / 1000, rel=1e-9)
+    for count in (2, 5):
+        p = permutation_p([clear] * count, permutations=49, seed=0)
+        assert p == pytest.approx(stats.chi2.sf(2 * count * math.log(50), 2 * count), rel=1e-9)
+
+
+def test_moves_are_counted_as_the_loops_count_them():
+    """In centred columns; only rows with a partner at every move, in all blocks at once."""
+    rng = np.random.default_rng(1)
+    found, expected = [], []
+    for _ in range(40):
+        blocks = [
+            rng.normal(size=(n, n)) + rng.normal(size=n) + np.eye(n) / 4 for n in (31, 26, 40)
+        ]
+        sums = []
+        for move in range(-5, 6):  # a fifth of the shortest
+            columns = [block - block.mean(0) for block in blocks]
+            sums.append(sum(c[i, i + move] for c in columns for i in range(5, len(c) - 5)))
+        expected.append(min(1, sum(s >= sums[5] for s in sums) / 6))
+        found.append(permutation_p(blocks, seed=0, shifts=True))
+    assert found == pytest.approx(expected)
+    assert len(set(expected)) > 3
 
 
 @pytest.mark.parametrize("phi", [0.5, 0.9, 0.99])
@@ -138,13 +180,23 @@ def test_moves_find_what_comes_at_the_same_time():
     assert min(smallest) == pytest.approx(1 / 41)  # blocks of 200: 40 moves to a side
 
 
-@pytest.mark.parametrize("m", [2, 3, 5])
+@pytest.mark.parametrize("m", [2, 3, 6])
 def test_a_groups_e_value_averages_one_over_all_orders(m):
     scores = 3 * np.random.default_rng(m).normal(size=(m, m))
     orders = [scores[:, list(order)] for order in itertools.permutations(range(m))]
     e_values = np.exp(log_e_values(np.array(orders)))
     np.testing.assert_allclose(e_values.mean(axis=0), 1)
     assert e_values.max() > 1.5
+
+
+def test_wealth_starts_at_one_and_keeps_the_stake_that_does_not_bet():
+    assert (Wealth().log_wealth, Wealth().p_value) == (pytest.approx(0), 1)
+    assert Wealth().bet(np.empty((0, 4))) == Wealth()
+    assert TEMPERATURES[0] == 0
+    wrong = log_e_values(np.array([[[0, 900], [900, 0]]] * 5))
+    assert Wealth().bet(wrong).log_wealth == pytest.approx(-math.log(len(TEMPERATURES)))
+    equal = Wealth((0.0, -9.0, -1.0, -2.0)).share()
+    assert len(set(equal.log_stakes)) == 1
 
 
 def test_wealth_is_parted_added_and_remembered():
@@ -169,6 +221,7 @@ def test_wealth_is_parted_added_and_remembered():
         ([np.full((3, 3), np.nan)], "finite scores"),
         ([np.ma.masked_less(np.eye(3), 1)], "finite scores"),
         ([1j * np.eye(3)], "real numbers as scores"),
+        ([np.diag([1.0, np.nan, 1.0])], "finite scores"),
     ],
 )
 def test_what_a_caller_can_mend_is_said(blocks, said):
@@ -182,6 +235,8 @@ def test_what_a_caller_can_mend_is_said(blocks, said):
         log_e_values(np.zeros((2, 9, 9)))
     with pytest.raises(InputError, match="finite scores"):
         log_e_values(np.ma.masked_equal(np.zeros((2, 3, 3)), 0))
+    with pytest.raises(InputError, match="finite scores"):
+        log_e_values(np.array([[[0.0, np.inf], [0.0, 0.0]]]))
 
 
 def test_scores_may_be_tensors_with_gradients():

@@ -106,9 +106,9 @@ class Fold:
         """Contributions of the test rows to the point estimate (n,)."""
         return self._averaged([p.mix.points(p.test) for p in self.parts], len(self.rows))
 
-    def training_terms(self) -> np.ndarray:
-        """As `terms`, of training rows."""
-        return self._averaged([part.training.terms for part in self.parts], len(self.rows))
+    def training(self) -> float:
+        """The bound on training rows, nats; each critic has its own."""
+        return sum(part.weight * float(part.training.terms.mean()) for part in self.parts)
 
     def point(self) -> float:
         """The point estimate, nats."""

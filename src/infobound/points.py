@@ -92,7 +92,7 @@ def together(
         "interval": (min(interval[0], limit), min(interval[1], limit)),
         "held_out": float(terms.mean()) + 0.0,
         "held_out_error": standard_error(terms, rows, config),
-        "training": float(np.mean([fold.training_terms().mean() for fold in folds])) + 0.0,
+        "training": float(np.mean([fold.training() for fold in folds])) + 0.0,
         "ksg": None if others is None else float(others.mean()),
         "method": method,
         "pointwise": spread[np.argsort(rows)],
