@@ -50,7 +50,7 @@ def test_parts_of_a_fold_count_by_weight_and_the_rest_finds_nothing():
     assert fold.rest == pytest.approx(0.2)
     assert fold.point() == pytest.approx(0.5 * 1.25 + 0.3 * 2.35)
     assert fold.terms() == pytest.approx(np.full(4, 0.8))
-    assert fold.training_terms() == pytest.approx(np.full(4, 1.2))
+    assert fold.training() == pytest.approx(1.2)
     assert fold.points() == pytest.approx(np.full(4, 0.5 * 1 + 0.3 * 2))
     assert fold.correction() == pytest.approx(0.5 * 0.25 + 0.3 * 0.35 + 0.2 * 0.1)
     assert fold.capped()

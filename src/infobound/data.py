@@ -144,8 +144,9 @@ def pair_arrays(
     Memory-mapped arrays that are a large part of the free memory stay on disk, as they are.
 
     Raises:
-        InputError: missing values (unless dropped), infinite values.
+        InputError: no rows or columns, missing values (unless dropped), infinite values.
     """
+    _expect_paired(x.shape, y.shape, part=True)
     everything = [*names[0], *names[1]]
     n, width = len(x), len(everything)
     missing, infinite = np.zeros(width, dtype=int), np.zeros(width, dtype=int)
