@@ -104,7 +104,7 @@ class EstimateCommand:
             return session.json({**result.as_dict(unit), **more})
         session.show(result, terminal.show_estimate, title=title)
         if self.check:
-            session.print(terminal.show_checks, checks, units=session.units)
+            session.present(terminal.show_checks, checks, units=session.units)
         session.next(
             {
                 f"infobound rehearse {shlex.join(_columns(self))}": "is it right on such rows?",
@@ -348,7 +348,7 @@ class StudyCommand:
         if self.output.json:
             session.json(result.as_rows(session.units))
         else:
-            session.print(listings.show_study, result, units=session.units)
+            session.present(listings.show_study, result, units=session.units)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -184,9 +184,9 @@ class Session:
         if self.output.json:
             self.json(result.as_dict(self.units))
         else:
-            self.print(printer, result, units=self.units, **words)
+            self.present(printer, result, units=self.units, **words)
 
-    def print(self, printer: Callable[..., None], *values: Any, **words: Any) -> None:
+    def present(self, printer: Callable[..., None], *values: Any, **words: Any) -> None:
         """What a function prints, on standard output."""
         if self.speaks:
             with printing(self.run):
@@ -204,17 +204,17 @@ class Session:
         if self.output.json:
             self.json(records)
         else:
-            self.print(printer, title, columns, rows)
+            self.present(printer, title, columns, rows)
 
     def next(self, commands: dict[str, str]) -> None:
         """What to type next, and what for."""
         from infobound.terminal import show_next
 
-        self.print(show_next, {command: what for command, what in commands.items() if what})
+        self.present(show_next, {command: what for command, what in commands.items() if what})
 
     def json(self, values: Any) -> None:
         """Plain values as JSON on standard output."""
-        self.print(print, json.dumps(values, indent=2))
+        self.present(print, json.dumps(values, indent=2))
 
     def say(self, message: str) -> None:
         """A message on standard error."""
