@@ -429,7 +429,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.only:
                 print(f"{outcome.number} {outcome.what}: {outcome.said}")
                 print(f"{outcome.place}\n{outcome.detail}")
-            elif len(found) % 500 == 0:
+            elif outcome.is_fault:
+                print(
+                    f"{outcome.number} {outcome.what}: {outcome.place}", file=sys.stderr, flush=True
+                )
+            if len(found) % 500 == 0:
                 wrong = sum(o.is_fault for o in found)
                 print(f"{len(found):,} inputs, {wrong} faults", file=sys.stderr, flush=True)
     headings = ["inputs", "number", *GOOD, *BAD, "slowest, s", "peak, MiB"]
