@@ -50,11 +50,12 @@ def test_parts_of_a_fold_count_by_weight_and_the_rest_finds_nothing():
     assert fold.rest == pytest.approx(0.2)
     assert fold.point() == pytest.approx(0.5 * 1.25 + 0.3 * 2.35)
     assert fold.terms() == pytest.approx(np.full(4, 0.8))
-    assert fold.training() == pytest.approx(1.2)
+    assert fold.training() == pytest.approx(0.5 * 1.5 + 0.3 * 1.5)
     assert fold.points() == pytest.approx(np.full(4, 0.5 * 1 + 0.3 * 2))
     assert fold.correction() == pytest.approx(0.5 * 0.25 + 0.3 * 0.35 + 0.2 * 0.1)
     assert fold.capped()
     assert not made(two).capped()
+    assert not made(part(Mix(0.5, 0.0, 0.5), weight=0.9)).capped()
     nothing = made(blind=0.1)
     assert (nothing.point(), nothing.correction()) == (0, 0.1)
     assert nothing.terms() == pytest.approx(np.zeros(4))
@@ -94,6 +95,9 @@ def test_a_base_that_does_worse_than_nothing_loses_its_say():
         one = part(Mix(1.0, 0.0, 0.0), test=Scored(terms - errors / 2, terms, terms))
         heard = _heard(job, one, np.arange(4))
         assert sum(each.weight for each in heard) == pytest.approx(weight)
+    for below, weight in [(0.019, 0.6), (0.08 / 3, 0.3), (0.034, 0.0)]:  # too little to matter
+        one = part(Mix(1.0, 0.0, 0.0), weight=0.6, test=constant(-below, 0.0, 0.0))
+        assert sum(each.weight for each in _heard(job, one, np.arange(4))) == pytest.approx(weight)
 
 
 def test_standard_errors_of_series_are_those_of_stretches():
@@ -162,3 +166,10 @@ def test_a_base_that_is_not_taken_at_its_word_has_no_closed_value(monkeypatch):
     monkeypatch.setattr(folds, "_mix", lambda *_: Mix(0.0, 0.0, 1.0))
     (one,) = fitted(monkeypatch)[0].parts
     assert (one.closed, one.rehearsed) == (None, None)
+
+
+def test_a_base_without_a_say_leaves_a_fold_that_finds_nothing(monkeypatch):
+    monkeypatch.setattr(folds, "_heard", lambda *_: [])
+    fold = fitted(monkeypatch)[0]
+    assert (fold.parts, fold.base, fold.point()) == ((), None, 0)
+    assert fold.correction() == fold.blind > 0

@@ -76,6 +76,7 @@ def test_a_closed_form_is_its_own_estimate_without_further_doubt():
     assert numbers["interval"] == pytest.approx((0.7 - half, 0.7 + half))
     capped = together(pair, folds, Config(), 0.6)
     assert (capped["mi"], capped["unlimited"], capped["interval"][1]) == (0.6, 0.7, 0.6)
+    assert together(pair, folds, Config(), 0.4)["interval"] == (0.4, 0.4)
 
 
 def test_training_values_of_some_rows_are_held_against_the_same_rows():
@@ -141,6 +142,8 @@ def test_who_is_asked_for_a_second_opinion(monkeypatch):
         return together(as_pair(x, y), [one], Config(**settings))["ksg"] is not None
 
     assert asked(x, y)
+    assert asked(wide, y[:, :1])  # four columns
+    assert asked(x[:, :1], wide)
     assert not asked(wide, y)
     assert not asked(tied, y)
     assert not asked(x, y, estimator="gaussian")
