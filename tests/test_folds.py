@@ -1,6 +1,7 @@
 """One fold: which rows its values are taken on, and which contributions make the estimate."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,7 +53,9 @@ def test_parts_of_a_fold_count_by_weight_and_the_rest_finds_nothing():
     assert fold.terms() == pytest.approx(np.full(4, 0.8))
     assert fold.training() == pytest.approx(0.5 * 1.5 + 0.3 * 1.5)
     assert fold.points() == pytest.approx(np.full(4, 0.5 * 1 + 0.3 * 2))
-    assert fold.correction() == pytest.approx(0.5 * 0.25 + 0.3 * 0.35 + 0.2 * 0.1)
+    assert fold.correction() == pytest.approx(math.hypot(0.5 * 0.25 + 0.3 * 0.35, 0.2 * 0.1))
+    wide = replace(fold, is_wide=True)  # then also what its critics may have missed
+    assert wide.correction() == pytest.approx(math.hypot(0.5 * 0.25 + 0.3 * 0.35, 0.1))
     assert fold.capped()
     assert not made(two).capped()
     assert not made(part(Mix(0.5, 0.0, 0.5), weight=0.9)).capped()

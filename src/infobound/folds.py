@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from infobound import critics, train
-from infobound.bases import BASES
+from infobound.bases import BASES, WIDE
 from infobound.config import Config
 from infobound.copulas import GaussianCopula
 from infobound.errors import InputError
@@ -83,7 +83,8 @@ class Fold:
     """One fold's outcome; `rows` are its test rows, in the order in which they were scored.
 
     Where the weights of `parts` sum to less than one, the rest scores all pairs alike: it finds
-    nothing, and `blind` is how much MI it may have missed, nats.
+    nothing. `blind` is how much MI may be missed by what finds nothing, nats; where columns are
+    many for the rows (`is_wide`), also by critics that find little.
     """
 
     rows: np.ndarray
@@ -92,6 +93,7 @@ class Fold:
     base: str | None
     kept: bool
     blind: float
+    is_wide: bool = False
 
     @property
     def rest(self) -> float:
@@ -117,7 +119,8 @@ class Fold:
     def correction(self) -> float:
         """How far the point estimate may be from the truth besides its sampling error, nats."""
         known = sum(part.weight * part.correction() for part in self.parts)
-        return known + self.rest * self.blind if self.rest else known
+        missed = self.blind if self.is_wide else self.rest * self.blind
+        return math.hypot(known, missed) if missed else known
 
     def capped(self) -> bool:
         """Whether the point estimate is mostly the bound itself, with its ceiling."""
@@ -176,6 +179,7 @@ def fit_fold(
         base=main.base if main is not None and parts else None,
         kept=main is not None and main.kept,
         blind=math.sqrt(math.prod(dims) / 2) / len(job.pair.x),
+        is_wide=len(training) < WIDE * (job.pair.x.shape[1] + job.pair.y.shape[1]),
     ), fitted
 
 
