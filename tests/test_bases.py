@@ -10,8 +10,9 @@ from infobound import tasks
 from infobound.bases import BASES, Shape
 from infobound.copulas import ContaminatedCopula, GaussianCopula, StudentCopula
 from infobound.data import Transform
-from infobound.densities import COARSE, ContingencyTable, MixtureModel
+from infobound.densities import COARSE, ClasswiseGaussian, ContingencyTable, MixtureModel
 from infobound.elliptical import Student
+from infobound.estimates import estimate
 from infobound.neighbours import ksg_terms
 
 PLANE = Shape(1500, 2, 1500, 1500)
@@ -113,3 +114,65 @@ def test_neighbours_are_near_the_truth_and_at_zero():
     for name, truth in (("dependent", -0.5 * math.log(0.36)), ("independent", 0.0)):
         error = np.std(values[name], ddof=1) / math.sqrt(10)
         assert abs(np.mean(values[name]) - truth) < 4 * error + 0.01
+
+
+def classes(n, k, seed, spread=1.0):
+    """Whole numbers x (n, 1), in no order, and y (n, 1) around a mean for each."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, k, (n, 1))
+    y = rng.normal(size=k)[x] * spread + 0.5 * rng.normal(size=(n, 1))
+    return torch.from_numpy(x).double(), torch.from_numpy(y)
+
+
+def exact_mi_of_classes(n, k, seed):
+    """Of `classes` by quadrature, nats: the entropy of the mixture less that of the noise."""
+    rng = np.random.default_rng(seed)
+    rng.integers(0, k, (n, 1))
+    means = rng.normal(size=k)
+    grid = np.linspace(means.min() - 4, means.max() + 4, 4001)
+    density = np.exp(-2 * (grid[:, None] - means) ** 2).mean(1) * math.sqrt(2 / math.pi)
+    entropy = -np.trapezoid(density * np.log(np.maximum(density, 1e-300)), grid)
+    return entropy - 0.5 * math.log(2 * math.pi * math.e * 0.25)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_gaussian_for_each_value_finds_what_codes_tell(swapped):
+    x, y = classes(4000, 40, seed=70)
+    held = x[2000:], y[2000:]
+    if swapped:
+        critic = ClasswiseGaussian.fit(y[:2000], x[:2000])
+        found = critic(held[1], held[0]).diagonal()
+    else:
+        found = ClasswiseGaussian.fit(x[:2000], y[:2000])(*held).diagonal()
+    error = float(found.std()) / math.sqrt(2000)
+    truth = exact_mi_of_classes(4000, 40, 70)
+    assert truth - 4 * error - 0.03 < float(found.mean()) < truth + 4 * error
+
+
+def test_a_gaussian_for_each_value_is_normalised_and_does_no_harm_where_nothing_is():
+    found, normalisers = [], []
+    for seed in range(10):
+        x, y = classes(400, 40, seed, spread=0.0)  # ten rows a value, and no dependence
+        table = ClasswiseGaussian.fit(x[:200], y[:200])(x[200:], y[200:])
+        found.append(float(table.diagonal().mean()))
+        normalisers.append(float(table.exp().mean()))
+    assert -0.03 < np.mean(found) < 0.01
+    assert np.mean(normalisers) == pytest.approx(1, abs=0.01)
+
+
+def test_values_that_were_not_seen_have_ratio_one():
+    x, y = classes(400, 4, seed=0)
+    critic = ClasswiseGaussian.fit(x, y)
+    assert critic(x[:3] + 100, y[:5]).abs().max() == 0
+
+
+def test_codes_are_read_as_values_where_that_shows_more():
+    """Was .68 for .85, and the verdict ok: the numbers were taken for quantities."""
+    x, y = classes(2000, 40, seed=70)
+    result = estimate(x, y, critic="none", certify=False)
+    assert set(result.bases) == {"classwise"}
+    low, high = result.interval
+    assert low < exact_mi_of_classes(2000, 40, 70) < high
+    ages = x + 40 * y.round(decimals=1)  # whole numbers whose order is what counts
+    ordered = estimate(ages, y, critic="none", certify=False)
+    assert "classwise" not in ordered.bases

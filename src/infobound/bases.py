@@ -14,7 +14,14 @@ from typing import Literal, NamedTuple
 from torch import Tensor, nn
 
 from infobound.copulas import ContaminatedCopula, GaussianCopula, StudentCopula
-from infobound.densities import COARSE, FINE, ContingencyTable, MixtureModel, components
+from infobound.densities import (
+    COARSE,
+    FINE,
+    ClasswiseGaussian,
+    ContingencyTable,
+    MixtureModel,
+    components,
+)
 
 __all__ = ["BASES", "Base", "Shape"]
 
@@ -25,6 +32,9 @@ BROAD = (
 )
 ITERATED = 50_000  # rows that a fit by iterations sees at most
 CELL = 5  # rows a cell, from which on a contingency table is fitted
+MEMBERS = 8  # rows a value, from which on each value has a Gaussian of its own
+CLASSES = 1_000  # values at most
+LEVELS = 20  # values that both sides may take where rows are too few for a table
 WIDE = 3  # rows a column, below which covariances are shrunk and a model must do better than none
 PLAIN = 2  # rows a column, from which on a covariance may be used as it is
 SHRUNK = 4_000  # rows that covariances are shrunk on at most
@@ -42,6 +52,13 @@ class Shape(NamedTuple):
     def is_wide(self) -> bool:
         """Whether columns are many for the rows."""
         return self.rows < WIDE * self.columns
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether one side takes few values and the other side many."""
+        few, many = sorted((self.levels_x, self.levels_y))
+        enough = 2 <= few <= min(CLASSES, self.rows / MEMBERS)
+        return enough and many > LEVELS and not self.few_values
 
     @property
     def few_values(self) -> bool:
@@ -104,6 +121,9 @@ BASES: dict[str, Base] = {
     "contaminated": Base(ContaminatedCopula.fit, "scores", _affordable, most=ITERATED),
     "mixture": _mixture(COARSE),
     "fine_mixture": _mixture(FINE),
+    "classwise": Base(
+        ClasswiseGaussian.fit, "robust", lambda s: s.has_classes and _affordable(s), can_start=False
+    ),
     "table": Base(
         ContingencyTable.fit,
         "robust",

@@ -75,8 +75,8 @@ class Config:
     base: str = "auto"
     """Closed-form models that the critic may start from, the best on held-out rows is taken:
     gaussian, gaussian_raw, gaussian_shrunk (columns near the number of rows), student,
-    contaminated, mixture, fine_mixture, table, several with commas, none; auto: all, and none for
-    your own module."""
+    contaminated, mixture, fine_mixture, classwise (a side of few values), table, several with
+    commas, none; auto: all, and none for your own module."""
     critic: str = "separable"
     """The network: separable, joint (the notebook's), bilinear, or none (the base alone)."""
     transform: Literal["auto", "both", "scores", "robust", "raw"] = "auto"

@@ -1,7 +1,8 @@
 """Densities in closed form, of values as they are; each is also a critic with an exact log ratio.
 
-A mixture of Gaussians for a few columns of numbers, and a contingency table for rows that take few
-values. Floor 0: nothing here is trained by gradients.
+A mixture of Gaussians for a few columns of numbers, a contingency table for rows that take few
+values, and a Gaussian for each value where one side takes few. Nothing here is trained by
+gradients.
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ from torch import Tensor
 from infobound import pairs
 from infobound.pairs import Critic, Rows
 
-__all__ = ["COARSE", "FINE", "ContingencyTable", "MixtureModel", "components"]
+__all__ = [
+    "COARSE",
+    "FINE",
+    "ClasswiseGaussian",
+    "ContingencyTable",
+    "MixtureModel",
+    "components",
+]
 
 FINE, COARSE = (64, 10), (32, 20)  # a mixture's components at most, and rows a parameter at least
 LOWEST = -80.0  # of a log ratio: what float32 can hold
@@ -69,6 +77,79 @@ def _places(rows: Tensor, values: Tensor) -> Tensor:
     """Which of the values (k, d) each row (n, d) is; k where it is none."""
     same = (rows[:, None] == values).all(2)
     return torch.where(same.any(1), same.int().argmax(1), len(values))
+
+
+class ClasswiseGaussian(Critic):
+    """A side of few values, and for each of them a Gaussian of the other side.
+
+    The log ratio is log N(v; m_k, S) - log sum_j p_j N(v; m_j, S), k the value that the side of few
+    values takes and v the other side. S is the covariance within values, and the means are shrunk
+    towards the common one by what their spread over values shows (empirical Bayes), so values of
+    few rows do no harm. A value that was not seen has ratio 1.
+
+    Source: Efron and Morris 1973, https://doi.org/10.1080/01621459.1973.10481350 (the shrinkage).
+
+    Example:
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> x = torch.randint(4, (2000, 1), generator=rng).float()
+        >>> y = torch.tensor([3.0, -3.0, 1.0, -1.0])[x.long()] + torch.randn(2000, 1, generator=rng)
+        >>> bool(ClasswiseGaussian.fit(x, y)(x, y).diagonal().mean() > 0.8)
+        True
+    """
+
+    values: Tensor
+    shares: Tensor
+    means: Tensor
+    whitener: Tensor
+
+    def __init__(
+        self, values: Tensor, shares: Tensor, means: Tensor, whitener: Tensor, *, of_x: bool
+    ) -> None:
+        super().__init__()
+        self.of_x = of_x
+        self.register_buffer("values", values)
+        self.register_buffer("shares", shares)
+        self.register_buffer("means", means)
+        self.register_buffer("whitener", whitener)
+
+    @classmethod
+    def fit(cls, x: Tensor, y: Tensor) -> ClasswiseGaussian:
+        """x (n, dim_x) and y (n, dim_y); the side of fewer different rows has the values."""
+        found = [torch.unique(side, dim=0, return_inverse=True) for side in (x, y)]
+        of_x = len(found[0][0]) <= len(found[1][0])
+        values, which = found[0] if of_x else found[1]
+        other = (y if of_x else x).double()
+        count = torch.bincount(which, minlength=len(values)).double()
+        means = torch.zeros(len(values), other.shape[1], dtype=torch.float64, device=x.device)
+        means = means.index_add_(0, which, other) / count[:, None]
+        rest = other - means[which]
+        within = rest.T @ rest / max(1, len(other) - len(values))
+        spectrum, vectors = torch.linalg.eigh(within)
+        floor = 1e-6 * spectrum.max().clamp_min(1e-12)
+        whitener = vectors / spectrum.clamp_min(floor).sqrt()
+        common = other.mean(0)
+        # Whitened, a mean of n_k rows has variance 1 / n_k around its value's own.
+        away = (means - common) @ whitener
+        noise = 1 / count[:, None]
+        weights = count[:, None] / count.sum()
+        between = ((weights * (away**2 - noise)).sum(0)).clamp_min(0)
+        shrunk = away * between / (between + noise)
+        parts = values, count / count.sum(), shrunk + common @ whitener, whitener
+        return cls(*(part.to(x.dtype) for part in parts), of_x=of_x)
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """Which value a row takes, and the log ratios of a row with each value."""
+        side, other = (x, y) if self.of_x else (y, x)
+        square = torch.cdist(other @ self.whitener, self.means) ** 2
+        logs = self.shares.log() - 0.5 * square
+        ratios = -0.5 * square - logs.logsumexp(1, keepdim=True)
+        ratios = torch.nn.functional.pad(ratios, (0, 1))  # the last: not seen
+        place = _places(side, self.values)
+        return ((place,), (ratios,)) if self.of_x else ((ratios,), (place,))
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """Log ratios (n, m), nats."""
+        return b[0].T[a[0]] if self.of_x else a[0][:, b[0]]
 
 
 class MixtureModel(Critic):
