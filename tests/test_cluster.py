@@ -132,7 +132,7 @@ def two(tmp_path_factory):
 def suites(monkeypatch):
     """Small suites in place of the shipped ones; workers get their tasks from here."""
     monkeypatch.setattr(samples.tasks, "suite", lambda name: SMALL[name])
-    monkeypatch.setattr(study, "_draw", lambda found: None)  # pictures take longer than cells
+    monkeypatch.setattr(study, "_draw", lambda found, unit: None)  # pictures take longer than cells
 
 
 def table(path):

@@ -308,7 +308,7 @@ def test_all_rows_are_certified_in_blocks_with_one_tuning(monkeypatch):
         ({"x": np.zeros(5), "y": np.ones(5)}, "at least 20 rows in x and y; got 5"),
         ({"x": np.full(400, np.nan)}, "missing"),
         ({"x": np.r_[np.inf, np.zeros(399)]}, "infinite"),
-        ({"level": 1.5}, "between 0 and 1; got 1.5"),
+        ({"level": 1.5}, r"level to be in \(0, 1\); got 1.5"),
         ({"critic": lambda x, y: 0 * (x + y.T)}, "a fitted critic"),
         ({"critic": lambda x, y: x * y}, "shape"),
     ],
