@@ -182,11 +182,22 @@ def test_samples_follow_the_generator_and_have_the_stated_shape(name):
         ("noisy_function", {"function": "cube"}, "square, absolute, sine; got 'cube'"),
         ("noisy_function", {"noise": -1.0}, "noise greater than zero"),
         ("rectangles", {"size": 4}, "size of 8 or more; got 4"),
+        ("high_mi", {"d": 0}, "at least one dimension; got d = 0"),
+        ("gaussian", {"d": None}, "d to be of type int; got None"),
+        ("gaussian", {"d": 10**7}, "d to be 10,000 or less"),
+        ("gaussian", {"rho": "0.9"}, "rho to be of type float; got '0.9'"),
+        ("hidden_pair", {"signs": "no"}, "signs to be of type bool; got 'no'"),
     ],
 )
 def test_errors(name, settings, message):
     with pytest.raises(InputError, match=message):
         tasks.make(name, **settings)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "5v1-concentric_gaussians-5"])
+def test_no_rows_are_a_sample_too(name):
+    x, y = tasks.make(name).sample(0, torch.Generator())
+    assert (len(x), len(y)) == (0, 0)
 
 
 def test_every_task_is_in_a_suite_and_every_entry_can_be_made():

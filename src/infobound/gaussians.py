@@ -230,6 +230,7 @@ class Independent(_Square):
 
 def _step_rho(d: int, mi: float) -> float:
     """The correlation at which d Gaussian pairs have `mi` nats."""
+    _check(d, 0.0)
     if mi < 0:
         raise InputError(f"Expected mi of zero or more nats; got {mi}.")
     return math.sqrt(-math.expm1(-2 * mi / d))

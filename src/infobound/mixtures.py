@@ -162,7 +162,8 @@ class NormalMixture:
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """x (n, dim_x) and y (n, dim_y)."""
-        which = torch.multinomial(self._log_weights.exp(), n, replacement=True, generator=generator)
+        weights = self._log_weights.exp()
+        which = torch.multinomial(weights, max(n, 1), replacement=True, generator=generator)[:n]
         rows = torch.randn(n, self.means.shape[1], generator=generator, dtype=torch.float64)
         roots = torch.linalg.cholesky(self.covariances.double())
         for component, root in enumerate(roots):

@@ -35,6 +35,7 @@ __all__ = [
     "suite",
 ]
 
+MOST = 10_000  # columns, and whatever else is counted: some tasks have matrices of them
 Builder = Callable[..., Task]
 
 
@@ -238,12 +239,23 @@ def make(name: str, **given: Any) -> Task:
         1
     """
     known = parameters(name)
-    for parameter in given:
+    for parameter, value in given.items():
         if parameter not in known:
             raise InputError(
                 f"Expected parameters of {name} ({', '.join(known) or 'none'}); got {parameter}."
             )
+        _expect_like(parameter, value, known[parameter])
     return TASKS[name](**given)
+
+
+def _expect_like(name: str, value: Any, default: Any) -> None:
+    """Refuse the value of a parameter that is of another kind than its default."""
+    if isinstance(default, bool):
+        arguments.boolean(name, value)
+    elif isinstance(default, int):
+        arguments.integer(name, value, most=MOST)
+    elif isinstance(default, float):
+        arguments.real(name, value)
 
 
 def suite(name: str) -> list[tuple[str, Task]]:
