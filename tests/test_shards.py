@@ -122,6 +122,20 @@ def test_shards_of_real_files_are_all_rows_once(tmp_path, monkeypatch, ranks):
                 assert np.array_equal(pair.x[inside(batch, rows)], expected[here])
 
 
+@pytest.mark.parametrize(("rank", "ranks"), [((1, 2), 2), (0, "2"), (0.0, 2), (-1, 2)])
+def test_ranks_are_whole_numbers(tmp_path, rank, ranks):
+    np.save(tmp_path / "rows.npy", np.eye(5))
+    with pytest.raises(InputError, match=r"Expected ranks? to be"):
+        tables.read_shard(tmp_path / "rows.npy", x=["0"], y=["1"], rank=rank, ranks=ranks)
+
+
+@pytest.mark.parametrize("x", ["a", [0], 3, float("nan")])
+def test_selectors_are_a_list_of_names(tmp_path, x):
+    pd.DataFrame({"a": np.arange(9.0), "b": np.arange(9.0)}).to_csv(tmp_path / "t.csv")
+    with pytest.raises(InputError, match="Expected x to be a list of strings"):
+        tables.read(tmp_path / "t.csv", x=x, y=["b"])
+
+
 def test_what_has_no_shards_is_said(tmp_path):
     frame = pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, 2.0], "c": ["u", "v"]})
     frame.to_parquet(tmp_path / "t.parquet")

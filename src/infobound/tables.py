@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from infobound import arguments
 from infobound.data import Pair, is_plain, pair_arrays, pair_frames
 from infobound.encoding import EXACT, are_merged
 from infobound.errors import InputError
@@ -113,6 +114,7 @@ def read_shard(
         >>> pair.x.shape, numbers
         ((3, 1), range(2, 5))
     """
+    rank, ranks = arguments.integer("rank", rank), arguments.integer("ranks", ranks)
     where = place(path)
     found = _open(where)
     if not isinstance(found, Stored) or found.shard is None:
@@ -524,6 +526,7 @@ def _open(where: Place) -> pd.DataFrame | Stored:
 
 def _select(names: list[str], selectors: Sequence[str], side: str) -> list[str]:
     """Column names that the selectors mean, in the order of the selectors, each once."""
+    selectors = arguments.names(side, selectors)
     parts: list[str] = []
     for selector in selectors:
         parts += [selector] if selector in names else [p.strip() for p in selector.split(",")]
