@@ -118,6 +118,7 @@ def study(
     dask = None if dask is None else arguments.text("dask", dask)
     arguments.function("watch", watch)
     plots.scale(unit), arguments.boolean("overwrite", overwrite)
+    files = None if files is None else arguments.directory("files", files)
     settings = _settings(estimators, peers, base, where)
     labelled = chosen(suite, tasks, files)
     with locks.held(path):
