@@ -285,6 +285,34 @@ def test_a_class_or_a_function_is_no_module(module, said):
         estimate(*gaussian(60, 1, 0.8, 0), module=module)
 
 
+def test_a_module_on_the_meta_device_has_no_weights():
+    with pytest.raises(InputError, match="weights have values; got one on the meta device"):
+        estimate(*gaussian(60, 1, 0.8, 0), module=Noisy().to("meta"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"interval": [1.0, {}]}, r"interval\[1\]: expected a number"),
+        ({"interval": [1.0]}, "interval: expected a list of 2"),
+        ({"n": "sixty"}, "n: expected an integer, got 'sixty'"),
+        ({"findings": [3]}, r"findings\[0\]: expected an object, got 3"),
+        ({"mi": None}, "mi: expected a number, got None"),
+        ({"unit": {}}, "Expected unit to be"),
+        (None, "expected an object, got None"),
+    ],
+)
+def test_other_values_than_those_of_an_estimate(changed, said):
+    values = estimate(*gaussian(60, 1, 0.8, 0), critic="none", base="gaussian").as_dict()
+    with pytest.raises(InputError, match=said):
+        Estimate.from_dict(changed and values | changed)
+
+
+def test_numbers_of_numpy_are_an_estimates_too():
+    result = estimate(*gaussian(60, 1, 0.8, 0), critic="none", base="gaussian")
+    assert Estimate.from_dict(result.as_dict() | {"mi": np.float64(result.mi)}) == result
+
+
 def test_a_users_module_is_trained_on_raw_rows_and_left_as_it_was():
     class Mine(torch.nn.Module):
         def __init__(self):

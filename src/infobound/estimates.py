@@ -19,7 +19,18 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from infobound import arguments, critics, data, locks, plots, points, runs, torch_state, train
+from infobound import (
+    arguments,
+    critics,
+    data,
+    locks,
+    plots,
+    points,
+    runs,
+    schemas,
+    torch_state,
+    train,
+)
 from infobound.bounds import Bound
 from infobound.config import Config, configured
 from infobound.diagnostics import OK, Evidence, Finding, findings, worst
@@ -124,20 +135,18 @@ class Estimate:
         Raises:
             InputError: other values than those of `as_dict`.
         """
-        arguments.expect(isinstance(values, Mapping), "values", "those of as_dict", values)
         try:
-            known = {k: v for k, v in in_nats(values, IN_NATS).items() if k != "verdict"}
-            known["interval"] = tuple(known["interval"])
-            known["notes"], known["bases"] = tuple(known["notes"]), tuple(known["bases"])
-            if known.get("pointwise") is not None:
-                known["pointwise"] = tuple(known["pointwise"])
-            known["findings"] = tuple(Finding(**finding) for finding in known["findings"])
-            return cls(**known)
-        except (KeyError, TypeError) as error:
+            as_written: Estimate = schemas.parse(cls, values)
+        except ValueError as error:
             raise InputError(
                 f"Expected the values of Estimate.as_dict; got others ({error}). Was this written "
                 "by another version, or is it part of a result?"
             ) from error
+        unit = values.get("unit", "nats")
+        if unit == "nats":
+            return as_written
+        changed = in_nats({"unit": unit, **dataclasses.asdict(as_written)}, IN_NATS)
+        return schemas.parse(cls, changed)  # type: ignore[no-any-return]
 
 
 def in_unit(values: dict[str, Any], names: Sequence[str], unit: str) -> dict[str, Any]:
@@ -428,6 +437,11 @@ def _check_calls(
         own = isinstance(module, type)
         remedy = f"Write module={module.__name__}(...)." if own else ""  # type: ignore[union-attr]
         arguments.instance("module", module, nn.Module, remedy)
+        if any(value.is_meta for value in (*module.parameters(), *module.buffers())):
+            raise InputError(
+                "Expected a module whose weights have values; got one on the meta device. Make it "
+                "on the CPU: module.to_empty(device='cpu'), then initialise or load its weights."
+            )
     arguments.function("watch", watch)
     arguments.function("stop", stop)
 

@@ -12,6 +12,8 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 __all__ = ["parse"]
 
 LARGEST = 2**63 - 1  # integers beyond it are no counts, steps or seeds, and fit no table
@@ -23,7 +25,7 @@ def parse(kind: Any, value: Any, field: str = "") -> Any:
 
     Args:
         kind: a dataclass, or what its annotations may be: int, float, bool, str, None, Any,
-            `tuple[T, ...]`, `dict[str, T]`, a literal, or a union of these.
+            `tuple[T, ...]`, `tuple[T, U]`, `dict[str, T]`, a literal, or a union of these.
         value: what JSON gave.
         field: the name of the value in messages.
 
@@ -56,7 +58,10 @@ def parse(kind: Any, value: Any, field: str = "") -> Any:
         return _union(parts, value, field)
     if origin is tuple:
         _expect(isinstance(value, list | tuple), value, "a list", field)
-        return tuple(parse(parts[0], each, f"{field}[{k}]") for k, each in enumerate(value))
+        kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else parts
+        _expect(len(value) == len(kinds), value, f"a list of {len(kinds)}", field)
+        both = enumerate(zip(kinds, value, strict=True))
+        return tuple(parse(kind, each, f"{field}[{k}]") for k, (kind, each) in both)
     if origin is dict:
         _expect(isinstance(value, Mapping), value, "an object", field)
         return {k: parse(parts[1], each, f"{field}.{k}".strip(".")) for k, each in value.items()}
@@ -90,6 +95,7 @@ def _union(parts: tuple[Any, ...], value: Any, field: str) -> Any:
 
 def _plain(kind: Any, value: Any, field: str) -> Any:
     """A number, a truth value or text; true is no number, and an integer is one."""
+    value = value.item() if isinstance(value, np.generic) else value
     fits = type(value) is kind or (kind is float and type(value) is int)
     _expect(fits, value, NAMES[kind], field)
     if kind is int:
