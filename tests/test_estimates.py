@@ -285,9 +285,10 @@ def test_a_class_or_a_function_is_no_module(module, said):
         estimate(*gaussian(60, 1, 0.8, 0), module=module)
 
 
-def test_a_module_on_the_meta_device_has_no_weights():
-    with pytest.raises(InputError, match="weights have values; got one on the meta device"):
-        estimate(*gaussian(60, 1, 0.8, 0), module=Noisy().to("meta"))
+@pytest.mark.parametrize("module", [Noisy().to("meta"), torch.nn.LazyLinear(3)])
+def test_a_module_whose_weights_have_no_values_is_an_error(module):
+    with pytest.raises(InputError, match="weights have values; got one that is lazy or on"):
+        estimate(*gaussian(60, 1, 0.8, 0), module=module)
 
 
 @pytest.mark.parametrize(

@@ -437,10 +437,12 @@ def _check_calls(
         own = isinstance(module, type)
         remedy = f"Write module={module.__name__}(...)." if own else ""  # type: ignore[union-attr]
         arguments.instance("module", module, nn.Module, remedy)
-        if any(value.is_meta for value in (*module.parameters(), *module.buffers())):
+        weights = [*module.parameters(), *module.buffers()]
+        if any(nn.parameter.is_lazy(value) or value.is_meta for value in weights):
             raise InputError(
-                "Expected a module whose weights have values; got one on the meta device. Make it "
-                "on the CPU: module.to_empty(device='cpu'), then initialise or load its weights."
+                "Expected a module whose weights have values; got one that is lazy or on the meta "
+                "device. Call a lazy one once on some rows; initialise or load the other's on a "
+                "device that has memory."
             )
     arguments.function("watch", watch)
     arguments.function("stop", stop)
