@@ -1428,6 +1428,8 @@ def _foreign(dice: Random, place: Path) -> str:
     """Put a directory outside in the place of one inside."""
     folders = [path for path in place.iterdir() if path.is_dir() and not path.is_symlink()]
     folder = dice.choice(folders) if folders else place / dice.choice(("tensorboard", "cells"))
+    if folder.is_symlink():
+        folder.unlink()  # put there by an earlier change
     if folder.exists():
         shutil.rmtree(folder)
     folder.symlink_to(outside())
@@ -1462,7 +1464,7 @@ def _deep(dice: Random, place: Path, entries: Sequence[Path]) -> str:
             return f"{name}: another JSON value"
         try:
             value = json.loads(path.read_bytes())
-        except ValueError:
+        except (ValueError, RecursionError):
             return "nothing"
         changed = mutated(dice, value)
         if isinstance(changed, dict) and dice.random() < 0.7:

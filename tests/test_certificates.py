@@ -281,7 +281,7 @@ def test_a_bet_allows_for_an_error_that_the_tuning_rows_do_not_show():
         (lambda: Block(np.eye(3), np.diag([math.inf, 0, 0])), "got 1 that are NaN or inf"),
         (lambda: Block(np.ma.masked_less(np.eye(3), 1), np.eye(3)), "got 6 that are NaN"),
         (lambda: Block(np.eye(3), 1j * np.eye(3)), "real numbers as tuning"),
-        (lambda: certificate([]), "one block or more"),
+        (lambda: certificate([]), "list of at least one"),
         (lambda: certificate([Block(np.eye(3), np.eye(3))], level=1.0), "level between 0 and 1"),
         (lambda: certificate([Block(np.eye(3), np.eye(3))], level=0.0), "level between 0 and 1"),
     ],

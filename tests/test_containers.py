@@ -13,7 +13,7 @@ import torch
 from hypothesis import strategies as st
 from scipy import sparse
 
-from infobound import containers, data
+from infobound import containers, data, tables
 from infobound.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -366,3 +366,18 @@ def test_any_container_is_rows_of_numbers_or_one_sentence(x, y):
         assert side.ndim == 2
         assert np.isfinite(side).all()
     assert len(pair.x) == len(pair.y)
+
+
+def test_text_that_is_no_unicode_is_said(tmp_path):
+    """Was an exception of Arrow's: a damaged npy file of text holds numbers of no character."""
+    cells = np.array([["a", "b"]] * 60)
+    cells.view(np.uint32)[3, 0] = 0x7FFFFFFF
+    np.save(tmp_path / "rows.npy", cells)
+    np.savez(tmp_path / "rows.npz", x=cells, y=np.arange(60.0))
+    for read in (
+        lambda: data.as_pair(cells, range(60)),
+        lambda: tables.read(tmp_path / "rows.npy", x=["0"], y=["1"]),
+        lambda: tables.read(tmp_path / "rows.npz", x=["x"], y=["y"]),
+    ):
+        with pytest.raises(InputError, match="Expected text in Unicode in"):
+            read()

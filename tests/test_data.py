@@ -1,9 +1,12 @@
 """Pairs, folds and transforms: what goes in, and that training rows alone decide."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 
 from infobound import data
 from infobound.errors import InputError
@@ -173,3 +176,24 @@ def test_equal_values_get_equal_middle_scores():
     share = (HARD["ties"] == 0).mean()
     assert scores[0, 0] < 0 < scores[3, 0]
     assert 0.1 < share < 0.4
+
+
+def test_the_entropy_of_few_values_is_unbiased_and_its_error_what_it_varies_by():
+    shares = np.random.default_rng(0).dirichlet(np.ones(12))
+    draws = [np.random.default_rng(seed).choice(12, size=(300, 1), p=shares) for seed in range(400)]
+    found = [data.entropy(rows) for rows in draws]
+    values = np.array([each.value for each in found])
+    error = values.std() / math.sqrt(len(values))
+    assert abs(values.mean() - stats.entropy(shares)) < 3 * error
+    observed = [stats.entropy(np.bincount(rows[:, 0])) for rows in draws]
+    assert stats.entropy(shares) - np.mean(observed) > 6 * error  # without the correction
+    assert values.std() == pytest.approx(np.mean([each.error for each in found]), rel=0.15)
+
+
+def test_a_column_as_wide_as_float64_is_scaled_without_overflow():
+    """Was NaN: the distance between its quartiles is beyond the largest float64."""
+    column = np.linspace(-1, 1, 40)[:, None]
+    small, huge = (
+        data.Transform.fit(size * column).robust(size * column) for size in (1.0, 1.7e308)
+    )
+    np.testing.assert_allclose(huge, small, rtol=1e-12)

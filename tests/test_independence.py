@@ -215,7 +215,8 @@ def test_wealth_is_parted_added_and_remembered():
 @pytest.mark.parametrize(
     ("blocks", "said"),
     [
-        ([], "at least one block"),
+        ([], "list of at least one"),
+        (np.float64(0.5), "blocks as a list of at least one; got"),
         ([np.zeros((3, 4))], r"square blocks .* got shape \(3, 4\)"),
         ([np.zeros((1, 1))], "at least 2 rows"),
         ([np.full((3, 3), np.nan)], "finite scores"),

@@ -8,7 +8,7 @@ import pytest
 
 from infobound import points
 from infobound.config import Config
-from infobound.data import as_pair
+from infobound.data import Entropy, as_pair
 from infobound.errors import InputError
 from infobound.fitting import Scored
 from infobound.folds import Fold, Mix, Part
@@ -74,9 +74,30 @@ def test_a_closed_form_is_its_own_estimate_without_further_doubt():
     half = 1.959964 * values.std() / 10
     assert numbers["mi"] == pytest.approx(0.7)
     assert numbers["interval"] == pytest.approx((0.7 - half, 0.7 + half))
-    capped = together(pair, folds, Config(), 0.6)
-    assert (capped["mi"], capped["unlimited"], capped["interval"][1]) == (0.6, 0.7, 0.6)
-    assert together(pair, folds, Config(), 0.4)["interval"] == (0.4, 0.4)
+
+
+def test_an_estimate_ends_at_an_entropy_and_its_interval_at_what_that_may_be():
+    pair, folds = unequal(np.random.default_rng(1), closed=0.7)
+    plain = together(pair, folds, Config())
+    half = plain["interval"][1] - 0.7
+    limited = together(pair, folds, Config(), Entropy(0.6, 0.0, 1.0))
+    assert limited["mi"] == limited["interval"][1] == 0.6
+    assert limited["unlimited"] == pytest.approx((0.7, half))
+    for largest, end in ((1.0, 0.4 + 1.959964 * 0.01), (0.41, 0.41)):
+        unsure = together(pair, folds, Config(), Entropy(0.4, 0.01, largest))
+        assert unsure["interval"][1] == pytest.approx(end)
+
+
+@pytest.mark.parametrize(
+    ("closed", "short", "excess"), [(9, 0.3, 0.3), (9, -0.1, 0), (0.5, 1, 0.1)]
+)
+def test_more_than_an_entropy_is_in_doubt_down_to_the_held_out_value(closed, short, excess):
+    """`short` is how far the held-out value is below the entropy; .1 of `closed` is above it."""
+    pair, folds = unequal(np.random.default_rng(1), closed=closed)
+    held_out = together(pair, folds, Config())["held_out"]
+    limit = held_out + short if closed == 9 else closed - 0.1
+    low = together(pair, folds, Config(level=0.5), Entropy(limit, 0.01, 5.0))["interval"][0]
+    assert low == pytest.approx(limit - 0.674490 * math.hypot(0.01, excess), rel=1e-4)
 
 
 def test_training_values_of_some_rows_are_held_against_the_same_rows():

@@ -242,13 +242,20 @@ def test_more_rows_of_x_than_of_y_are_refused():
         scoring.all_pairs(critic("bilinear"), y, x)
 
 
-def test_a_critic_that_gives_another_shape_is_refused():
-    class Flat(nn.Module):
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda x, y: x.sum(1), r"got \(\d+,\)"),
+        (lambda x, y: torch.empty(len(x), len(y), device="meta"), "tensor without values"),
+    ],
+)
+def test_a_critic_that_gives_no_score_of_each_pair_is_refused(given, said):
+    class Other(nn.Module):
         def forward(self, x, y):
-            return x.sum(1)
+            return given(x, y)
 
-    with pytest.raises(InputError, match=r"Expected scores of shape"):
-        scoring.all_pairs(Flat(), *rows())
+    with pytest.raises(InputError, match=f"Expected scores of shape .*{said}"):
+        scoring.all_pairs(Other(), *rows())
 
 
 def test_a_million_pairs_of_no_dependence_show_log_counts():

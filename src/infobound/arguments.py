@@ -7,6 +7,7 @@ check gives the value back as a plain Python object, so that NumPy's numbers rea
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +26,7 @@ __all__ = [
     "instance",
     "integer",
     "level",
+    "listed",
     "lookup",
     "names",
     "numbers",
@@ -186,10 +188,49 @@ def numbers(name: str, value: Any) -> tuple[Any, ...]:
     return several
 
 
-def function(name: str, value: Callable[..., Kind] | None) -> Callable[..., Kind] | None:
-    """Something that can be called, or None."""
+def function(
+    name: str, value: Callable[..., Kind] | None, takes: int
+) -> Callable[..., Kind] | None:
+    """Something that can be called with so many arguments, or None.
+
+    Example:
+        >>> function("stop", abs, 0)
+        Traceback (most recent call last):
+        ...
+        infobound.errors.InputError: Expected stop as a function of no argument; got one of (x, /).
+    """
     expect(value is None or callable(value), name, "a function", value)
+    if value is not None:
+        try:
+            signature = inspect.signature(value)
+        except (TypeError, ValueError):  # written in C, without one
+            return value
+        try:
+            signature.bind(*range(takes))
+        except TypeError:
+            counted = ("no argument", "one argument", "two arguments")[takes]
+            raise InputError(
+                f"Expected {name} as a function of {counted}; got one of {signature}."
+            ) from None
     return value
+
+
+def listed(name: str, values: Iterable[Kind]) -> list[Kind]:
+    """The members of anything that can be iterated over and has at least one.
+
+    Example:
+        >>> listed("blocks", [])
+        Traceback (most recent call last):
+        ...
+        infobound.errors.InputError: Expected blocks as a list of at least one; got [].
+    """
+    try:
+        found = list(values)
+    except TypeError:
+        found = []
+    if not found:
+        raise InputError(f"Expected {name} as a list of at least one; got {shown(values)}.")
+    return found
 
 
 def instance(name: str, value: Any, kind: type[Kind], remedy: str = "") -> Kind:

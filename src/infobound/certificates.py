@@ -15,6 +15,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
 
+from infobound.arguments import listed
 from infobound.containers import as_array
 from infobound.errors import InputError
 
@@ -125,8 +126,7 @@ def certificate(blocks: Sequence[Block], *, level: float = 0.95, seed: int = 0) 
     """
     if not 0 < level < 1:
         raise InputError(f"Expected a level between 0 and 1; got {level}. The usual one is 0.95.")
-    if not blocks:
-        raise InputError("Expected one block or more; got none. Give held-out scores.")
+    blocks = listed("blocks", blocks)
     goal, generator = -math.log1p(-level), np.random.default_rng(seed)
     played: list[Callable[[float], float]] = []
     highest = 0.0

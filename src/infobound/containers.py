@@ -21,7 +21,7 @@ from infobound.storage import fits
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["as_array", "as_rows", "have_different_indexes"]
+__all__ = ["as_array", "as_rows", "expect_unicode", "have_different_indexes"]
 
 SCALARS = frozenset({bool, bytes, complex, float, int, str, type(None)})
 
@@ -69,7 +69,9 @@ def as_rows(side: str, values: Any) -> tuple[pd.DataFrame | np.ndarray, tuple[st
             f"Expected numbers in {side}, shape (n,) or (n, columns); got {got}. Convert it to a "
             "numeric array."
         )
-    if kind == "S":
+    if kind == "U":
+        found = expect_unicode(side, found)
+    elif kind == "S":
         found = _decoded(side, found)
     elif kind == "T":
         found = found.astype(object)
@@ -235,6 +237,26 @@ def _decoded(side: str, array: np.ndarray) -> np.ndarray:
             f"Expected text in UTF-8 in {side}; got other bytes. Decode them first, as in "
             'numpy.char.decode(values, "latin-1").'
         ) from error
+
+
+def expect_unicode(name: str, array: np.ndarray) -> np.ndarray:
+    """An array whose text, if it is text, has no numbers beyond the last character's.
+
+    Raises:
+        InputError: it has, as a damaged file may.
+
+    Example:
+        >>> expect_unicode("x", np.array(["a", "b"])).tolist()
+        ['a', 'b']
+    """
+    if array.dtype.kind == "U" and array.size:
+        native = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+        if (native.view(np.uint32) > sys.maxunicode).any():
+            raise InputError(
+                f"Expected text in Unicode in {name}; got numbers that are no characters. The "
+                "values are damaged: make them again from their source."
+            )
+    return array
 
 
 def _name(name: Any, otherwise: str) -> Any:

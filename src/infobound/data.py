@@ -6,9 +6,10 @@ is fitted on training rows only. Nothing here imports torch, and pandas comes la
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtri
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "Entropy",
     "Pair",
     "Transform",
     "as_pair",
@@ -294,6 +296,7 @@ class Transform:
     scores: tuple[np.ndarray, ...]
     centre: np.ndarray
     scale: np.ndarray
+    unit: np.ndarray
 
     @classmethod
     def fit(cls, rows: np.ndarray) -> Transform:
@@ -309,6 +312,9 @@ class Transform:
             kept = _knots(quantiles)
             knots.append(values[kept])
             scores.append(quantiles[kept] / (spread if spread > 0 else np.inf))
+        # Differences of values near the largest float64 would overflow; those of a quarter do not.
+        unit = np.where(np.abs(rows).max(axis=0) > np.finfo(float).max / 4, 0.25, 1.0)
+        rows = rows * unit
         low, centre, high = np.percentile(rows, [25, 50, 75], axis=0)
         scale = (high - low) / 1.349
         with np.errstate(over="ignore"):
@@ -317,7 +323,8 @@ class Transform:
             top = np.abs(rows[:, k]).max() or 1.0  # squares of such values leave float64's range
             spread[k] = np.minimum((rows[:, k] / top).std() * top, np.finfo(float).max)
         scale = np.where(scale > 0, scale, spread)
-        return cls(tuple(knots), tuple(scores), centre, np.where(scale > 0, scale, 1.0))
+        scale = np.where(scale > 0, scale, 1.0)
+        return cls(tuple(knots), tuple(scores), centre, scale, unit)
 
     def normal_scores(self, rows: np.ndarray) -> np.ndarray:
         """Normal quantiles of the interpolated mid-ranks, (n, d); clamped beyond the range."""
@@ -330,7 +337,7 @@ class Transform:
     def robust(self, rows: np.ndarray) -> np.ndarray:
         """(x - median) / scale, (n, d); beyond 5 as a logarithm: 1000 becomes 11.9; at most 20."""
         with np.errstate(over="ignore"):
-            scaled = (rows - self.centre) / self.scale
+            scaled = (rows * self.unit - self.centre) / self.scale
         beyond = np.maximum(np.abs(scaled) - 5, 0)
         return np.clip(scaled, -5, 5) + np.sign(scaled) * np.minimum(np.log1p(beyond), 15)
 
@@ -385,17 +392,39 @@ def levels(rows: np.ndarray) -> int:
     return int(kinds(rows).max()) + 1
 
 
-def entropy(rows: np.ndarray) -> float | None:
-    """The entropy of rows (n, d) that take few values, nats; None where they take many.
+class Entropy(NamedTuple):
+    """An entropy, its standard error and the largest that as many values can have, nats."""
+
+    value: float
+    error: float
+    largest: float
+
+    def interval(self, errors: float, doubt: float = 0.0) -> tuple[float, float]:
+        """So many standard errors around the value, nats; a further doubt widens it below."""
+        low = self.value - errors * math.hypot(self.error, doubt)
+        return low, min(self.value + errors * self.error, self.largest)
+
+
+def entropy(rows: np.ndarray) -> Entropy | None:
+    """The entropy of rows (n, d) that take few values; None where they take many.
+
+    The entropy of the observed frequencies plus (K - 1) / 2n, at most log K, for K values.
+
+    Source: Miller and Madow; Paninski (2003), https://doi.org/10.1162/089976603321780272.
 
     Example:
-        >>> round(entropy(np.arange(60).reshape(-1, 1) % 3), 3)  # log 3
+        >>> round(entropy(np.arange(60).reshape(-1, 1) % 3).value, 3)  # log 3
         1.099
     """
     if levels(rows) > len(rows) / 10:
         return None
-    shares = np.bincount(kinds(rows)) / len(rows)
-    return float(-(shares * np.log(shares)).sum())
+    counts = np.bincount(kinds(rows))
+    surprise = -np.log(counts / len(rows))
+    observed = float(np.average(surprise, weights=counts))
+    variance = float(np.average((surprise - observed) ** 2, weights=counts))
+    unseen = (len(counts) - 1) / (2 * len(rows))
+    largest = math.log(len(counts))
+    return Entropy(min(observed + unseen, largest), math.sqrt(variance / len(rows)), largest)
 
 
 def has_ties(pair: Pair) -> bool:

@@ -76,6 +76,7 @@ class Evidence:
     blocks: bool = False
     p_value: float | None = None
     alpha: float = 0.05
+    bases: tuple[str, ...] = ()
 
     @cached_property
     def columns(self) -> tuple[screening.Column, ...]:
@@ -91,7 +92,8 @@ class Evidence:
     def limit(self) -> tuple[str, float] | None:
         """The side of less entropy and its entropy, where a side takes few values."""
         known = ((side, entropy(getattr(self.pair, side))) for side in ("x", "y"))
-        return min(((s, h) for s, h in known if h is not None), key=lambda p: p[1], default=None)
+        limits = ((side, h.value) for side, h in known if h is not None)
+        return min(limits, key=lambda p: p[1], default=None)
 
     def is_at_entropy(self, value: float) -> bool:
         """Whether a value is near the entropy of a side, the most that there can be."""
@@ -337,6 +339,8 @@ def _tied(e: Evidence) -> str | None:
 
 
 def _unordered(e: Evidence) -> str | None:
+    if e.bases and set(e.bases) <= {"classwise", "table"}:
+        return None  # these take each number as a category
     found = screening.unordered_columns(e.pair, e.columns)
     if not found:
         return None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -354,7 +353,7 @@ def _estimate(
     rows = stretches(len(pair.x), LOOKED // (pair.x.shape[1] + pair.y.shape[1]))
     looked = replace(pair, x=take(pair.x, rows), y=take(pair.y, rows))
     entropies = [data.entropy(side) for side in (looked.x, looked.y)]
-    limit = min((h for h in entropies if h is not None), default=math.inf)
+    limit = min((h for h in entropies if h is not None), default=points.NO_LIMIT)
     if config.estimator == "ksg":
         numbers = points.neighbours_alone(pair, config)
     else:
@@ -375,13 +374,12 @@ def _estimate(
         late = float(np.mean([_late(fold, config) for fold in folds]))
         capped = any(fold.capped() for fold in folds) and numbers["method"] != "ksg"
     ceiling = None if bound.ceiling is None or block is None else float(bound.ceiling(block))
-    pointwise, unlimited = numbers.pop("pointwise"), numbers.pop("unlimited")
-    (low, high), mi = numbers["interval"], numbers["mi"]
+    pointwise, (unlimited, half_width) = numbers.pop("pointwise"), numbers.pop("unlimited")
     fold_of = _in_order(folds, [np.full(len(f.rows), k) for k, f in enumerate(folds)])
     evidence = Evidence(
         pair=looked,
         mi=unlimited,
-        half_width=max(high - mi, mi - low),
+        half_width=half_width,
         train=numbers["training"],
         held_out=numbers["held_out"],
         error=numbers["held_out_error"],
@@ -398,13 +396,14 @@ def _estimate(
         blocks=config.series,
         p_value=p_value,
         alpha=1 - config.level,
+        bases=tuple(fold.base or "none" for fold in folds),
     )
     result = Estimate(
         **numbers,
         ceiling=ceiling,
         certified=certified,
         p_value=p_value,
-        bases=tuple(fold.base or "none" for fold in folds),
+        bases=evidence.bases,
         findings=findings(evidence),
         notes=pair.notes,
         n=len(pair.x),
@@ -437,6 +436,7 @@ def _check_calls(
         own = isinstance(module, type)
         remedy = f"Write module={module.__name__}(...)." if own else ""  # type: ignore[union-attr]
         arguments.instance("module", module, nn.Module, remedy)
+        arguments.function("module", module.forward, 2)
         weights = [*module.parameters(), *module.buffers()]
         if any(nn.parameter.is_lazy(value) or value.is_meta for value in weights):
             raise InputError(
@@ -444,8 +444,8 @@ def _check_calls(
                 "device. Call a lazy one once on some rows; initialise or load the other's on a "
                 "device that has memory."
             )
-    arguments.function("watch", watch)
-    arguments.function("stop", stop)
+    arguments.function("watch", watch, 1)
+    arguments.function("stop", stop, 0)
 
 
 def _in_order(folds: list[Fold], values: list[np.ndarray]) -> np.ndarray | None:

@@ -135,7 +135,7 @@ def reproduce(
     """
     chosen = configured(config, {}, Config.notebook())
     parameters = _checked(chosen, density=density, d=d, rho=rho, sample_size=sample_size)
-    arguments.function("watch", watch), arguments.function("stop", stop)
+    arguments.function("watch", watch, 1), arguments.function("stop", stop, 0)
     plots.scale(unit), arguments.boolean("overwrite", overwrite)
     fitting.bind(chosen), train.device(chosen)
     if run is None:
@@ -322,7 +322,7 @@ def resume(
             or another process that is writing it.
     """
     path = arguments.directory("path", path)
-    arguments.function("watch", watch), arguments.function("stop", stop)
+    arguments.function("watch", watch, 1), arguments.function("stop", stop, 0)
     unit = unit_of(path) if unit is None else unit  # where there is no run, nothing is made
     plots.scale(unit)
     with locks.held(path):

@@ -169,6 +169,9 @@ def certify(
     )
     callable_ = callable(critic) and not isinstance(critic, type)
     arguments.expect(callable_, "critic", "a function or a module of x and y", critic)
+    arguments.function(
+        "critic", critic.forward if isinstance(critic, torch.nn.Module) else critic, 2
+    )
     pair, past = data.as_pair(x, y), data.as_pair(*seen)
     for name, given in (("x and y", pair), ("seen", past)):
         if len(given.x) < FEWEST:

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import chdtrc, logsumexp
 
 from infobound import distributed
+from infobound.arguments import listed
 from infobound.containers import as_array
 from infobound.errors import InputError
 
@@ -66,8 +67,7 @@ def permutation_p(
         >>> permutation_p([np.outer(x, noise)], seed=0) > 0.05
         True
     """
-    if not len(blocks):
-        raise InputError("Expected at least one block of scores; got none.")
+    blocks = listed("blocks", blocks)
     if permutations < 1:
         raise InputError(f"Expected at least one permutation; got {permutations}. Use 999.")
     tables = [_checked(block, REACH if shifts else 2) for block in blocks]

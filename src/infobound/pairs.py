@@ -126,6 +126,8 @@ def checked(scores: object, n: int, m: int) -> Tensor:
         found = type(scores).__name__
     elif not scores.is_floating_point():
         found = str(scores.dtype)
+    elif scores.is_meta:
+        found = "a tensor without values, on the meta device"
     elif scores.shape != (n, m):
         found = str(tuple(scores.shape))
     else:

@@ -29,6 +29,7 @@ MANY_ROWS = 200_000  # from which on they take longer than the rest
 SURE = 4.0  # standard errors by which they must find more: their terms are correlated
 AROUND = 0.75, 1.25  # shares of a threshold between which both sides of a choice count
 DOUBTFUL = 0.1  # nats by which a copula may fall short of what it predicts of itself
+NO_LIMIT = data.Entropy(math.inf, 0.0, math.inf)
 CLEAR = 0.05  # nats besides: their own bias can be some hundredths
 
 
@@ -59,12 +60,16 @@ def _doubted(part: Part, doubt: float) -> Part:
 
 
 def together(
-    pair: data.Pair, folds: Sequence[Fold], config: Config, limit: float = math.inf
+    pair: data.Pair,
+    folds: Sequence[Fold],
+    config: Config,
+    limit: data.Entropy = NO_LIMIT,
 ) -> dict[str, Any]:
     """The numbers that all folds make, in nats; `docs/architecture.md` says why.
 
-    `limit` is what no mutual information exceeds, the entropy of a side of few values; `unlimited`
-    is the estimate without it.
+    `limit` is what no mutual information exceeds, the entropy of a side of few values: the estimate
+    is at most its value, and no end of the interval exceeds that of the entropy's. `unlimited` has
+    the estimate and half of the interval without it.
     """
     rows = np.concatenate([fold.rows for fold in folds])
     terms = np.concatenate([fold.terms() for fold in folds])
@@ -85,12 +90,16 @@ def together(
         if weight:
             mi, spread = mi + weight * differs, (1 - weight) * points + weight * others
             method = "ksg" if weight >= 0.5 else method
-    interval = _interval(mi, standard_error(spread, rows, config), doubt, config)
+    low, high = _interval(mi, standard_error(spread, rows, config), doubt, config)
+    held_out = float(terms.mean()) + 0.0  # no negative zero
+    # More than an entropy is wrong by as much, at most by what the held-out value is short of it.
+    excess = max(0.0, min(mi - limit.value, limit.value - held_out))
+    ends = limit.interval(errors_in_half(config.level), excess)
     return {
-        "mi": min(mi, limit) + 0.0,  # no negative zero
-        "unlimited": mi,
-        "interval": (min(interval[0], limit), min(interval[1], limit)),
-        "held_out": float(terms.mean()) + 0.0,
+        "mi": min(mi, limit.value) + 0.0,
+        "unlimited": (mi, high - mi),
+        "interval": (min(low, ends[0]), min(high, ends[1])),
+        "held_out": held_out,
         "held_out_error": standard_error(terms, rows, config),
         "training": float(np.mean([fold.training() for fold in folds])) + 0.0,
         "ksg": None if others is None else float(others.mean()),
@@ -154,7 +163,7 @@ def neighbours_alone(pair: data.Pair, config: Config) -> dict[str, Any]:
     return {
         **numbers,
         "mi": mi,
-        "unlimited": mi,
+        "unlimited": (mi, interval[1] - mi),
         "interval": interval,
         "ksg": mi,
         "method": "ksg",

@@ -225,7 +225,7 @@ def rehearse_pair(
     jobs = None if jobs is None else arguments.integer("jobs", jobs, least=1)
     dask = None if dask is None else arguments.text("dask", dask)
     out = None if out is None else arguments.directory("out", out)
-    arguments.function("watch", watch)
+    arguments.function("watch", watch, 1)
     plots.scale(unit), arguments.boolean("overwrite", overwrite)
     config = config.with_(certify=False)
     settings = {"own": {k: v for k, v in config.as_dict().items() if k != "seed"}}

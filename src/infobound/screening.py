@@ -613,7 +613,8 @@ def strays(columns: Sequence[Column]) -> tuple[tuple[str, str], ...]:
         >>> strays(columns(as_pair(x, np.arange(100))))
         (('x[0]', '-999 in 3 rows'),)
     """
-    said = ((column.name, _code(column) or _error(column)) for column in columns)
+    with np.errstate(over="ignore"):  # of values near the largest float64
+        said = [(column.name, _code(column) or _error(column)) for column in columns]
     return tuple((name, text) for name, text in said if text)
 
 

@@ -116,7 +116,7 @@ def study(
     seeds = arguments.integer("seeds", seeds, least=1)
     jobs = None if jobs is None else arguments.integer("jobs", jobs, least=1)
     dask = None if dask is None else arguments.text("dask", dask)
-    arguments.function("watch", watch)
+    arguments.function("watch", watch, 1)
     plots.scale(unit), arguments.boolean("overwrite", overwrite)
     files = None if files is None else arguments.directory("files", files)
     settings = _settings(estimators, peers, base, where)

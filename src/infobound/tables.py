@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infobound import arguments
+from infobound.containers import expect_unicode
 from infobound.data import Pair, is_plain, pair_arrays, pair_frames
 from infobound.encoding import EXACT, are_merged
 from infobound.errors import InputError
@@ -430,8 +431,10 @@ def _arrays(where: Place) -> Stored:
         for array, own in selected(names).items():
             rows = archive.read(array).reshape(headers[array].rows, headers[array].width)[:, own]
             rows = rows.astype(rows.dtype.newbyteorder("="), copy=False)
+            rows = expect_unicode(f"{array} in {where}", rows)
             labels = [name for name in names if columns[name][0] == array]
-            frames.append(pd.DataFrame(rows, columns=labels))
+            text = rows.dtype.kind == "U"
+            frames.append(pd.DataFrame(rows, columns=labels, dtype=object if text else None))
         return pd.concat(frames, axis=1)[names]
 
     return Stored(names, max((h.rows for h in headers.values()), default=0), numbers, frame)
@@ -467,7 +470,9 @@ def _array(where: Place) -> Stored:
         return numbers(names, slice(mine.start, mine.stop))
 
     def frame(names: list[str]) -> pd.DataFrame:
-        return pd.DataFrame(array[:, [int(name) for name in names]], columns=names)
+        rows = expect_unicode(str(where), array[:, [int(name) for name in names]])
+        text = rows.dtype.kind == "U"
+        return pd.DataFrame(rows, columns=names, dtype=object if text else None)
 
     return Stored([str(k) for k in range(width)], n, numbers, frame, shard)
 
