@@ -29,11 +29,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from infobound import critics, sums, train
-from infobound.bounds import BOUNDS
+from infobound.bounds import log_sums
+from infobound.bounds.variational import BOUNDS
 from infobound.config import Config
-from infobound.copulas import GaussianCopula
-from infobound.optimisers import AdamW
+from infobound.critics import networks as critics
+from infobound.critics.copulas import GaussianCopula
+from infobound.training import loop
+from infobound.training.optimisers import AdamW
 
 ROWS = 2250  # of a fold of 3,000 rows in four folds
 FORMS = ("towers", "all")
@@ -61,7 +63,7 @@ def members(
 def one_by_one(made: list[Member], config: Config) -> list[dict[str, Tensor]]:
     """The members' averaged weights after training, each by itself."""
     for k, (critic, x, y) in enumerate(made):
-        train.fit(critic, BOUNDS["infonce"], (x, y), None, config, seed=k)
+        loop.fit(critic, BOUNDS["infonce"], (x, y), None, config, seed=k)
     return [dict(_network(critic).named_parameters()) for critic, _, _ in made]
 
 
@@ -125,11 +127,11 @@ def _objectives(left: Tensor, right: Tensor, form: str) -> Tensor:
     """InfoNCE in both directions of each member (k,)."""
     if form == "towers":
         both = zip(left, right, strict=True)
-        return torch.stack([BOUNDS["infonce"].aim(sums.of(a @ b.T)) for a, b in both])
+        return torch.stack([BOUNDS["infonce"].aim(log_sums.of(a @ b.T)) for a, b in both])
     scores = left @ right.mT
     k, n, _ = scores.shape
     positives = scores.diagonal(dim1=1, dim2=2)
-    nothing = scores.new_full((k, n), sums.nothing(scores))
+    nothing = scores.new_full((k, n), log_sums.nothing(scores))
     negatives = torch.diagonal_scatter(scores, nothing, 0, 1, 2)
     peak = negatives.detach().amax((1, 2), keepdim=True)
     e = (negatives - peak).exp_()

@@ -9,10 +9,9 @@ import sys
 import numpy as np
 import torch
 
+from infobound.analyses.invariance import check
 from infobound.config import Config
 from infobound.data import as_pair
-from infobound.estimates import estimate_pair
-from infobound.sanity import check_pair
 
 
 def sample(k):
@@ -41,8 +40,7 @@ def main(name):
     failed = made = 0
     for k in range(20) if name == "base" else (1, 6):
         pair, mine = as_pair(*sample(k)), config.with_(seed=k)
-        result = estimate_pair(pair, mine)
-        checks = check_pair(pair, mine, result)
+        result, checks = check(pair, config=mine)
         wrong = [
             f"{c.name} {c.difference:+.3f} (+-{c.allowed:.3f})" for c in checks if not c.passed
         ]

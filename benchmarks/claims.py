@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from infobound import TASKS, estimate
-from infobound.experiments import sample
+from infobound.benchmark.notebook import sample
 
 
 def table(truth: float, results: list) -> None:
@@ -91,8 +91,8 @@ def margins() -> None:
 
 def consistency() -> None:
     """Ratios that must hold whatever the truth is (Song and Ermon 2020), 10,000 rows, 3 seeds."""
-    from infobound.images import Doubled, ImageRows
-    from infobound.tasks import CONSISTENCY
+    from infobound.benchmark.distributions.images import Doubled, ImageRows
+    from infobound.benchmark.tasks import CONSISTENCY
 
     def mi(task: object, seed: int) -> float:
         return estimate(*sample(task, 10_000, seed), seed=seed).mi

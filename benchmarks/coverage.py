@@ -1,4 +1,4 @@
-"""What certificates are worth, and whether they hold: `infobound.certificates` where MI is known.
+"""What certificates are worth, and whether they hold, where MI is known.
 
     python benchmarks/coverage.py oracle     the exact critic on the notebook's pair
     python benchmarks/coverage.py notebook   copulas fitted to past rows, the notebook's pair
@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from scipy.special import ndtr
 
-from infobound.certificates import Block, certificate
-from infobound.copulas import GaussianCopula
+from infobound.critics.copulas import GaussianCopula
 from infobound.data import Transform
+from infobound.inference.certificates import Block, certificate
 
 Rows = tuple[np.ndarray, np.ndarray]
 Critic = Callable[[np.ndarray, np.ndarray], np.ndarray]

@@ -34,7 +34,9 @@ RANK = """
 import json, sys, threading, time
 from pathlib import Path
 import aiohttp, fsspec, numpy, pandas, pyarrow.parquet
-from infobound import distributed, storage, tables
+from infobound._system import distributed
+from infobound._system import memory as storage
+from infobound.data import readers as tables
 
 def held():
     lines = Path("/proc/self/status").read_text().splitlines()

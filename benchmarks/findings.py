@@ -20,9 +20,9 @@ from collections.abc import Callable
 import numpy as np
 
 from infobound import TASKS, estimate
+from infobound.benchmark.notebook import sample
 from infobound.data import Pair, as_pair
-from infobound.diagnostics import CHECKS, Evidence
-from infobound.experiments import sample
+from infobound.diagnostics.findings import CHECKS, Evidence
 
 ROWS = ("leakage", "extreme_values", "series", "repeated_rows", "grouped_rows", "sorted_rows")
 ROWS += ("unordered_codes", "tied_values", "coded_columns", "constant_columns")

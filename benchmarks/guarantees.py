@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from infobound import estimate
-from infobound.tasks import TASKS
+from infobound.benchmark.tasks import TASKS
 
 
 def sample(task, n: int, seed: int):

@@ -495,8 +495,8 @@ SHORT = shlex.split("--folds 2 --n-iters 3 --hidden-dim 8 --eval-every 2 --base 
 
 def flags(command: type) -> dict[str, str]:
     """The flags of a command with the annotation of each, as text."""
+    from infobound.cli.session import Output
     from infobound.config import Config
-    from infobound.session import Output
 
     found = {}
     for field in dataclasses.fields(command):
@@ -597,9 +597,9 @@ def command(words: Sequence[str]) -> Callable[[], object]:
     """The call of the command line with these words, which hold no zero bytes."""
 
     def call() -> object:
-        from infobound import cli
+        from infobound.cli import main
 
-        return cli.main([word.replace("\x00", "0") for word in words])
+        return main.main([word.replace("\x00", "0") for word in words])
 
     return call
 
@@ -623,7 +623,7 @@ def files(dice: Random) -> Input:
 
 def arguments(dice: Random) -> Input:
     """A command with hostile arguments."""
-    from infobound.commands import COMMANDS
+    from infobound.cli.commands import COMMANDS
 
     surroundings()
     words, name = words_of(dice)
@@ -1094,7 +1094,7 @@ def _state(dice: Random, odd: Any) -> Input:
 
 
 def _task(dice: Random, odd: Any) -> Input:
-    from infobound import tasks
+    from infobound.benchmark import tasks
 
     name = dice.choice(list(tasks.TASKS))
     known, odder = list(tasks.parameters(name)), [*ANYTHING[:11], 7, 0.9, 10**7]
@@ -1258,7 +1258,7 @@ def _record(dice: Random, odd: Any) -> Input:
 
 
 def _bound(dice: Random, odd: Any) -> Input:
-    from infobound.bounds import BOUNDS
+    from infobound.bounds.variational import BOUNDS
 
     name = dice.choice(list(BOUNDS))
     few = ((0,), (0, 0), (1, 1), (1, 2), (2, 2), (2, 3), (3, 2), (2, 2, 2), ())
@@ -1285,8 +1285,8 @@ def _bound(dice: Random, odd: Any) -> Input:
 
 
 def _blocks(dice: Random, odd: Any) -> Input:
-    from infobound.certificates import Block, certificate
-    from infobound.independence import log_e_values, permutation_p
+    from infobound.inference.certificates import Block, certificate
+    from infobound.inference.permutation import log_e_values, permutation_p
 
     rng = np.random.default_rng(dice.getrandbits(32))
     shape = dice.choice(((0, 0), (1, 1), (2, 2), (5, 5), (30, 30), (30, 29), (3, 5, 5), (6,), ()))
@@ -1307,24 +1307,17 @@ def _blocks(dice: Random, odd: Any) -> Input:
 
 
 def _read(dice: Random, odd: Any) -> Input:
-    from infobound import tables
+    from infobound.data import readers
 
     surroundings()
     path = dice.choice(("data.csv", "data.npz", odd, b"data.csv", Path("data.csv")))
     x, y = (dice.choice(([name], [name], odd, name, [odd])) for name in "xy")
-    if dice.random() < 0.4:
-        np.save("data.npy", sound(dice))
-        rank, ranks = (dice.choice((0, 0, 1, -1, 2, 60, 61, odd)) for _ in range(2))
-        return Input(
-            f"read_shard(rank={rank!r}, ranks={ranks!r})",
-            lambda: tables.read_shard("data.npy", x=["0"], y=["0"], rank=rank, ranks=ranks),
-        )
-    return Input(f"tables.read({path!r}, x={x!r}, y={y!r})", lambda: tables.read(path, x=x, y=y))
+    return Input(f"tables.read({path!r}, x={x!r}, y={y!r})", lambda: readers.read(path, x=x, y=y))
 
 
 def _study(dice: Random, odd: Any) -> Input:
+    from infobound.benchmark.study import study
     from infobound.config import Config
-    from infobound.study import study
 
     surroundings()
     given: dict[str, Any] = {"sizes": [60], "seeds": 1, "files": "pairs", "jobs": 1}
@@ -1360,14 +1353,14 @@ def _short(value: object) -> str:
 
 def templates(folder: Path) -> None:
     """Small runs and studies, finished and not, from which directories are made."""
-    with mock.patch("infobound.plots.render", return_value=b"a picture"):
+    with mock.patch("infobound.plotting.figures.render", return_value=b"a picture"):
         _made(folder)
 
 
 def _made(folder: Path) -> None:
     import infobound
+    from infobound.benchmark.study import study
     from infobound.config import Config
-    from infobound.study import study
 
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 2))
@@ -1505,7 +1498,7 @@ def _tensors(dice: Random, path: Path) -> str:
         length = dice.choice((len(text), len(text), len(text), 2**62, 0))
         path.write_bytes(length.to_bytes(8, "little") + text + rest)
         return f"header {_difference(header, changed)}"
-    from infobound.runs import Run
+    from infobound.training.run_directory import Run
 
     run, name = Run.open(path.parent), path.name.split(".")[0].removeprefix("checkpoint-")
     found = run.load_checkpoint(name)

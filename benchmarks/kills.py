@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from common import GREYS, Spread, finish, parser, table
 
-from infobound.runs import Run
+from infobound.training.run_directory import Run
 
 LINGER = 10.0  # seconds that a child of a killed process may take to notice
 WAIT = 600.0  # seconds for anything at all

@@ -20,8 +20,9 @@ from typing import Any
 import torch
 from common import Spread, bars, finish, parser, table
 
-from infobound import estimate, experiments, tasks
-from infobound.train import Progress
+from infobound import estimate
+from infobound.benchmark import notebook, tasks
+from infobound.training.loop import Progress
 
 TASKS = (
     ("notebook", "gaussian"),
@@ -48,7 +49,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 def one(task: Any, rows: int, seed: int, settings: Mapping[str, Any], near: float) -> dict:
     """An estimate: what it found, its seconds, and what they were had training ended near."""
-    x, y = experiments.sample(task, rows, seed)
+    x, y = notebook.sample(task, rows, seed)
     curves: dict[str, list[tuple[float, float]]] = {}
 
     def watch(progress: Progress) -> None:

@@ -23,8 +23,10 @@ from common import Spread, bars, child, finish, in_turns, parser, ratio, table, 
 from notebook import BATCH, BOUND, Concatenated, rows_of
 from torch import Tensor, nn
 
-from infobound import critics, pairs, scoring, train
+from infobound.bounds import tiled as scoring
 from infobound.config import Config
+from infobound.critics import contract, networks
+from infobound.training import loop
 
 TILES = (512, 1024, 2048, 4096, 16384, 1 << 30)  # rows of a product's left side
 
@@ -32,7 +34,7 @@ TILES = (512, 1024, 2048, 4096, 16384, 1 << 30)  # rows of a product's left side
 class Plain(nn.Module):
     """The split form, all pairs at once, as PyTorch's own layers do it."""
 
-    def __init__(self, joint: critics.Joint) -> None:
+    def __init__(self, joint: networks.Joint) -> None:
         super().__init__()
         self.joint = joint
 
@@ -105,22 +107,22 @@ def show(title: str, rows: list[dict]) -> None:
     table([title, "ms", "share of the limit"], cells)
 
 
-def trained(options: Any) -> tuple[critics.Joint, Tensor, Tensor]:
+def trained(options: Any) -> tuple[networks.Joint, Tensor, Tensor]:
     """The notebook's critic after some steps at a higher rate, and its rows."""
     rng = torch.Generator().manual_seed(0)
     x, y = (side.to(options.device) for side in rows_of(options.rows, rng))
-    joint = critics.Joint(6, 6, activation="elu", init_std=0.02, generator=rng).to(options.device)
+    joint = networks.Joint(6, 6, activation="elu", init_std=0.02, generator=rng).to(options.device)
     if options.steps:
         settings = Config.notebook().with_(
             n_iters=options.steps, eval_every=options.steps, lr=3e-3, batch_size=min(BATCH, len(x))
         )
-        train.fit(joint, BOUND, (x, y), None, settings, seed=0)
+        loop.fit(joint, BOUND, (x, y), None, settings, seed=0)
     return joint.eval(), x, y
 
 
 def joint(options: Any) -> list[dict]:
     critic, x, y = trained(options)
-    low = critics.Joint(6, 6, activation="elu", precision="bfloat16").to(options.device).eval()
+    low = networks.Joint(6, 6, activation="elu", precision="bfloat16").to(options.device).eval()
     low.load_state_dict(critic.state_dict())
     plain, concatenated = Plain(critic), Concatenated(critic)
     hidden = torch.rand(len(x) * len(y), critic.width, device=x.device)
@@ -163,11 +165,11 @@ def products(options: Any) -> list[dict]:
     rng = torch.Generator().manual_seed(0)
     x, y = torch.randn(2, options.many, 10, generator=rng).to(options.device)
     every = []
-    for critic in (critics.Separable(10, 10, generator=rng), critics.Bilinear(10, 10)):
+    for critic in (networks.Separable(10, 10, generator=rng), networks.Bilinear(10, 10)):
         critic.to(options.device)
         name = type(critic).__name__.lower()
         with torch.no_grad():
-            (left,), (right,) = pairs.encode(critic, x, y)
+            (left,), (right,) = contract.encode(critic, x, y)
             limit = f"{name}: the product (its limit)"
             forms = {
                 limit: best(blocked(left, right), TILES[:4], options.device),
@@ -198,7 +200,7 @@ def backward(options: Any) -> None:
     """The memory part's process: prints its seconds."""
     rng = torch.Generator().manual_seed(0)
     x, y = (side.to(options.device) for side in rows_of(options.child, rng))
-    critic = critics.Joint(6, 6, activation="elu", init_std=0.02, generator=rng).to(options.device)
+    critic = networks.Joint(6, 6, activation="elu", init_std=0.02, generator=rng).to(options.device)
 
     def run() -> None:
         (-scoring.value(critic, BOUND, x, y)).backward()

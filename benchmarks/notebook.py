@@ -15,9 +15,9 @@ import torch
 from common import Spread, bars, finish, in_turns, parser, ratio, table
 from torch import Tensor, nn
 
-from infobound import scoring
-from infobound.bounds import BOUNDS
-from infobound.critics import Joint
+from infobound.bounds import tiled
+from infobound.bounds.variational import BOUNDS
+from infobound.critics.networks import Joint
 
 BOUND = BOUNDS["infonce_over_x"]
 BATCH = 100
@@ -47,7 +47,7 @@ def value(critic: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """The bound: from the matrix of scores, as the notebook has it, or as `train` computes it."""
     if isinstance(critic, Concatenated):
         return BOUND.estimate(critic(x, y))
-    return scoring.value(critic, BOUND, x, y)
+    return tiled.value(critic, BOUND, x, y)
 
 
 def step(

@@ -7,7 +7,7 @@ The folder holds npz files (x, y, mi), as `infobound study --files` reads them; 
 rows of a permutation that the seed chooses are taken, the same for all. Each estimator is on one
 thread, its seconds without imports; those of JAX include compilation, since every size needs it.
 Each estimate is said on standard error as it is made; what is not there, and what does not take
-several columns, is said below the table. How to have a peer: the README, under "Commands".
+several columns, is said below the table. How to have a peer: docs/commands.md, under "Study".
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import torch
 from common import GREYS, MARKS, finish, parser, table
 
 import infobound
-from infobound import peers
+from infobound.analyses.grid import EstimatorError, Unsuitable
+from infobound.benchmark import external
 from infobound.errors import InputError
 
 TASKS = ("1v1-normal-0.75", "multinormal-dense-5-5-0.5", "spiral-multinormal-sparse-5-5-2-2.0")
@@ -32,25 +33,25 @@ OURS = {"infobound": {}, "infobound, closed forms": {"critic": "none"}}
 
 
 def ask(
-    name: str, x: np.ndarray, y: np.ndarray, seed: int, where: peers.Where
+    name: str, x: np.ndarray, y: np.ndarray, seed: int, where: external.Where
 ) -> tuple[float, float]:
     """Nats and seconds of one estimator."""
     if name not in OURS:
-        return peers.estimate(name, x, y, seed=seed, where=where)
+        return external.estimate(name, x, y, seed=seed, where=where)
     start = time.perf_counter()
     found = infobound.estimate(x, y, seed=seed, **OURS[name])
     return found.mi, time.perf_counter() - start
 
 
-def absent(name: str, where: peers.Where) -> str | None:
+def absent(name: str, where: external.Where) -> str | None:
     """Why a peer cannot run here."""
     try:
-        return None if name in OURS else (peers.PEERS[name].version(where), None)[1]
+        return None if name in OURS else (external.PEERS[name].version(where), None)[1]
     except InputError as error:
         return str(error)
 
 
-def row(name: str, task: str, n: int, seed: int, options: Any, where: peers.Where) -> dict:
+def row(name: str, task: str, n: int, seed: int, options: Any, where: external.Where) -> dict:
     """One estimator on one sample."""
     found: dict[str, Any] = {"estimator": name, "task": task, "n": n, "seed": seed}
     with np.load(options.folder / f"{task}.npz") as rows:
@@ -60,7 +61,7 @@ def row(name: str, task: str, n: int, seed: int, options: Any, where: peers.Wher
         return {**found, "why": f"the file has {len(x)} rows"}
     try:
         mi, seconds = ask(name, x, y, seed, where)
-    except (peers.Unsuitable, peers.PeerError) as error:
+    except (Unsuitable, EstimatorError) as error:
         return {**found, "why": str(error)}
     return {**found, "mi": mi, "error": mi - truth, "seconds": seconds}
 
@@ -113,13 +114,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options_of.add_argument("--tasks", nargs="+", default=list(TASKS), help="files without .npz")
     options_of.add_argument("--sizes", nargs="+", type=int, default=[1000, 10_000])
     options_of.add_argument("--seeds", type=int, default=1)
-    every = [*OURS, *peers.PEERS]
+    every = [*OURS, *external.PEERS]
     options_of.add_argument("--estimators", nargs="+", choices=every, default=every)
     for name in ("bmi-python", "torch-mist-python", "neuralmi"):
         options_of.add_argument(f"--{name}", type=Path)
     options = options_of.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    where = peers.Where(options.bmi_python, options.neuralmi, options.torch_mist_python)
+    where = external.Where(options.bmi_python, options.neuralmi, options.torch_mist_python)
     missing = {name: absent(name, where) for name in options.estimators}
     rows = []
     for name in options.estimators:

@@ -26,11 +26,12 @@ import torch
 from scipy import stats
 from scipy.signal import lfilter
 
-from infobound import data, streams
-from infobound.bases import BASES, Shape
-from infobound.bounds import BOUNDS
-from infobound.independence import permutation_p
-from infobound.witnesses import Witness
+from infobound import data
+from infobound.bounds.variational import BOUNDS
+from infobound.critics.closed_forms import BASES, Shape
+from infobound.critics.cosine import Witness
+from infobound.inference import streams
+from infobound.inference.permutation import permutation_p
 
 LEVEL = 0.05
 PERMUTATIONS = 199

@@ -29,9 +29,10 @@ import torch
 from common import Spread, bars, finish, parser, ratio, table, timed
 from notebook import optimiser, rows_of
 
-from infobound import distributed, scoring
-from infobound.bounds import BOUNDS
-from infobound.critics import Joint
+from infobound._system import distributed
+from infobound.bounds import tiled
+from infobound.bounds.variational import BOUNDS
+from infobound.critics.networks import Joint
 
 BOUND = BOUNDS["infonce"]
 LARGE = 1 << 20  # numbers in a large message
@@ -46,14 +47,14 @@ def work(options: Any) -> dict[str, float]:
 
     def step(n: int) -> None:
         adam.zero_grad()
-        (-scoring.value(critic, BOUND, x[:n], y[:n])).backward()
-        if scoring.is_shared(critic, n, n):
+        (-tiled.value(critic, BOUND, x[:n], y[:n])).backward()
+        if tiled.is_shared(critic, n, n):
             distributed.add_gradients(critic.parameters())
         adam.step()
 
     @torch.no_grad()
     def evaluate() -> None:
-        float(scoring.value(critic, BOUND, x[: options.rows], y[: options.rows]))
+        float(tiled.value(critic, BOUND, x[: options.rows], y[: options.rows]))
 
     def median(form: Any, times: int) -> float:
         form()

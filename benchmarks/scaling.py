@@ -22,11 +22,11 @@ from typing import Any
 import pandas as pd
 from common import GREYS, child, finish, parser, slope, table
 
-from infobound.experiments import sample
-from infobound.tasks import make
+from infobound.benchmark.notebook import sample
+from infobound.benchmark.tasks import make
 
 COLUMNS, TRUTH, FROM = 10, 2.0, 10_000
-IMPORTS = "import infobound.estimates, infobound.tables, pandas, pyarrow.parquet"
+IMPORTS = "import infobound.estimation.estimate, infobound.data.readers, pandas, pyarrow.parquet"
 
 
 def write(n: int, file: Path, seed: int) -> int:

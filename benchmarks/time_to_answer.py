@@ -34,11 +34,11 @@ import torch
 from common import Spread, bars, finish, in_turns, parser, table, timed
 from notebook import Concatenated, evaluate, optimiser, rows_of, step
 
-from infobound import experiments
+from infobound.benchmark import notebook
+from infobound.benchmark.tasks import make
 from infobound.config import Config
-from infobound.critics import Joint
-from infobound.tasks import make
-from infobound.train import Progress
+from infobound.critics.networks import Joint
+from infobound.training.loop import Progress
 
 TASK = make("gaussian", d=6, rho=0.9)
 EVERY = 100  # steps between two evaluations, where it is not each step
@@ -49,7 +49,7 @@ def answer(seed: int, options: Any) -> dict[str, Any]:
     """Our whole process on one sample."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pair.npz"
-        x, y = experiments.sample(TASK, options.rows, seed)
+        x, y = notebook.sample(TASK, options.rows, seed)
         np.savez(file, x=x.numpy(), y=y.numpy())
         words = ["estimate", str(file), "--x", "x", "--y", "y", "--json", *options.words]
         command = [sys.executable, "-m", "infobound", *words]
@@ -70,7 +70,7 @@ def learning(options: Any) -> dict[str, Any]:
         history.append((progress.iteration, progress.validation, time.perf_counter() - start))
 
     config = Config.notebook().with_(n_iters=options.steps, eval_every=min(EVERY, options.steps))
-    experiments.reproduce(config, sample_size=options.rows, watch=watch)
+    notebook.reproduce(config, sample_size=options.rows, watch=watch)
     best = max(history, key=lambda record: record[1])
     close = next(record for record in history if record[1] >= best[1] - CLOSE)
     return {

@@ -7,13 +7,14 @@ import sys
 
 import numpy as np
 import torch
+from bounds.test_tiled import critic, rows
 from safetensors.torch import save_file
-from test_scoring import critic, rows
 
-from infobound import distributed, scoring
-from infobound.bounds import BOUNDS
-from infobound.independence import permutation_p
-from infobound.train import Config, fit
+from infobound._system import distributed
+from infobound.bounds import tiled
+from infobound.bounds.variational import BOUNDS
+from infobound.inference.permutation import permutation_p
+from infobound.training.loop import Config, fit
 
 KINDS = ("separable", "joint", "module", "base and joint")
 
@@ -38,7 +39,7 @@ def gradients(value, tensors):
 
 def everything():
     """Tensors by name: values, gradients, terms, scores, a trained critic and a p-value."""
-    scoring.WORTH = 0  # whatever can be shared out, is
+    tiled.WORTH = 0  # whatever can be shared out, is
     found = {}
 
     def keep(name, *tensors):
@@ -47,22 +48,22 @@ def everything():
     for kind in KINDS:
         module = critic(kind)
         x, y = (side.requires_grad_() for side in rows())
-        keep(f"{kind} scores", scoring.scores(module, x.detach(), y.detach()))
+        keep(f"{kind} scores", tiled.scores(module, x.detach(), y.detach()))
         for name, bound in BOUNDS.items():
             for tile in (None, (5, 7)):
-                sums = scoring.all_pairs(module, x, y, bound.aim_reads, tile=tile)
+                sums = tiled.all_pairs(module, x, y, bound.aim_reads, tile=tile)
                 average = None if bound.average is None else bound.average(sums)
                 value = bound.aim(sums, average)
                 learnt = [p for p in module.parameters() if p.requires_grad]
                 keep(f"{kind} {name} {tile}", value, *gradients(value, [x, y, *learnt]))
             both = [bound, BOUNDS["dv"]]
-            positives, terms = scoring.terms(module, both, x.detach(), y.detach())
+            positives, terms = tiled.terms(module, both, x.detach(), y.detach())
             keep(f"{kind} {name} terms", positives, *terms)
         settings = Config(n_iters=20, eval_every=5, batch_size=13, eval_rows=23, patience=2)
         sides = tuple(side.detach() for side in rows(31))
         done = fit(module, BOUNDS["infonce"], sides, sides, settings, seed=0)
         keep(f"{kind} trained", *module.state_dict().values(), torch.tensor(done.chosen))
-    scoring.WORTH = 1 << 60  # nothing is: all ranks then drop out alike
+    tiled.WORTH = 1 << 60  # nothing is: all ranks then drop out alike
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 3))
     dropping = Siamese(net).double()

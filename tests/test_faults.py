@@ -17,33 +17,30 @@ import numpy as np
 import pytest
 import torch
 
-from infobound import (
-    cells,
-    cli,
-    config,
-    estimates,
-    experiments,
-    files,
-    locks,
-    plots,
-    rehearsal,
-    study,
-)
-from infobound.cli import main
+from infobound import config
+from infobound._system import files, locks
+from infobound.analyses import accuracy, calibration, grid
+from infobound.benchmark import notebook, study
+from infobound.cli import main as cli
+from infobound.cli.main import main
+from infobound.cli.session import Output, Session
 from infobound.errors import FaultWarning, InputError, LostRank
-from infobound.runs import Run
-from infobound.session import Output, Session
+from infobound.estimation import estimate as estimates
+from infobound.estimation.result import Estimate
+from infobound.plotting import figures
+from infobound.runner.store import Store
+from infobound.training.run_directory import Run
 
 X, NOISE = np.random.default_rng(0).normal(size=(2, 120, 2))
 SMALL = {"n_iters": 40, "eval_every": 10, "checkpoint_every": 10, "folds": 2, "hidden_dim": 8}
 SMALL |= {"base": "none", "certify": False, "patience": 0}
-BUSY = "import sys; from infobound import locks; h = locks.held(sys.argv[1]); h.__enter__()"
+BUSY = "import sys; from infobound._system import locks; h = locks.held(sys.argv[1]); h.__enter__()"
 BUSY += "; print('held', flush=True); sys.stdin.read()"
 
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
-    monkeypatch.setattr(plots, "render", lambda figure, kind: kind.encode())
+    monkeypatch.setattr(figures, "render", lambda figure, kind: kind.encode())
 
 
 PLAN = {
@@ -63,7 +60,7 @@ def estimate(run, **hooks):
 def whole(tmp_path_factory):
     """An estimate that nothing disturbs, and its run."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "render", lambda figure, kind: kind.encode())
+        patch.setattr(figures, "render", lambda figure, kind: kind.encode())
         run = tmp_path_factory.mktemp("whole") / "run"
         return estimate(run), run
 
@@ -101,11 +98,11 @@ def test_a_second_process_is_refused_and_changes_nothing(busy, whole, capsys):
     normal = {"estimator": "gaussian", "seeds": 1, "jobs": 1}
     for work in (
         lambda: estimate(folder, overwrite=True),
-        lambda: experiments.reproduce(run=folder, overwrite=True),
-        lambda: experiments.demo(run=folder, overwrite=True),
-        lambda: experiments.resume(folder),
+        lambda: notebook.reproduce(run=folder, overwrite=True),
+        lambda: notebook.demo(run=folder, overwrite=True),
+        lambda: notebook.resume(folder),
         lambda: study.study("staircase", out=folder, overwrite=True),
-        lambda: rehearsal.rehearse(X, X, out=folder, overwrite=True, **normal),
+        lambda: calibration.rehearse(X, X, out=folder, overwrite=True, **normal),
     ):
         with pytest.raises(InputError, match=f"free; process {process.pid} on .*since 20"):
             work()
@@ -199,15 +196,16 @@ def test_other_files_cut_anywhere_are_whole_or_an_error(tmp_path):
     run = Run.create(tmp_path / "run", record={"kind": "x"}, rows={"x": X[:9]})
     run.write_json("result.json", {"mi": 0.5, "findings": ["capped"]})
     (tmp_path / "cells").mkdir()
-    cell = cells.Row("suite", "group", "task", "default", 100, 0, 0.5, 0.0, mi=0.25)
+    cell = accuracy.Row("suite", "group", "task", "default", 100, 0, 0.5, 0.0, mi=0.25)
     row = {"identity": {"infobound": "0", "rows": "drawn"}, "row": dataclasses.asdict(cell)}
-    name = cells._file_name(cell)
+    name = grid._file_name(cell)
+    store = Store(tmp_path, accuracy.Row, grid._file_name, grid._problem, grid.FILES)
     (tmp_path / "cells" / name).write_text(json.dumps(row))
     for file, read in (
         (run.path / "rows.safetensors", lambda: run.load_rows("rows")["x"].tobytes()),
         (run.path / "run.json", lambda: Run.open(run.path).record),
         (run.path / "result.json", lambda: run.read_json("result.json")),
-        (tmp_path / "cells" / name, lambda: cells._stored(tmp_path)),
+        (tmp_path / "cells" / name, lambda: store.records()),
     ):
         whole, expected = file.read_bytes(), read()
         for length in range(len(whole)):
@@ -228,7 +226,7 @@ def test_a_damaged_checkpoint_costs_an_interval_and_is_said(tmp_path, whole, cap
     main(["resume", str(run), "--quiet", "--json"])
     said = capsys.readouterr()
     assert said.err.startswith(f"infobound: {file} is damaged or gone; the one before it is used")
-    assert estimates.Estimate.from_dict(
+    assert Estimate.from_dict(
         {k: v for k, v in json.loads(said.out).items() if k != "unit"}
     ) == whole[0]  # fmt: skip
 
@@ -302,19 +300,19 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path, whole, monkeypatch, at)
     for state["victim"] in victims:
         begun = (run / "run.json").exists()
         with pytest.raises(InputError, match=rf"{state['victim']}; it cannot .*No space left"):
-            experiments.resume(run) if begun else estimate(run)
+            notebook.resume(run) if begun else estimate(run)
         assert not list(run.glob(".*"))  # neither a temporary file nor the lock
     for state["victim"] in ("estimate.png", "estimate.svg", "curve.png", "curve.svg"):
         (run / "result.json").unlink(missing_ok=True)
         with pytest.warns(
             FaultWarning, match=rf"{state['victim'][:-4]}\.png is left out.*No space"
         ):
-            assert experiments.resume(run) == whole[0]  # a picture costs a sentence
+            assert notebook.resume(run) == whole[0]  # a picture costs a sentence
         assert (run / "result.json").is_file()
     state["victim"] = None
     with warnings.catch_warnings():
         warnings.simplefilter("error", FaultWarning)
-        assert experiments.resume(run) == whole[0]
+        assert notebook.resume(run) == whole[0]
 
 
 @pytest.mark.parametrize("error", [ValueError("no font"), MemoryError(), InputError("full")])
@@ -322,21 +320,21 @@ def test_a_picture_that_fails_costs_a_sentence_and_no_result(tmp_path, monkeypat
     def fail(figure, kind):
         raise error
 
-    monkeypatch.setattr(plots, "render", fail)
+    monkeypatch.setattr(figures, "render", fail)
     said = rf"left out; the result itself is saved.*{type(error).__name__}"
     with pytest.warns(FaultWarning, match=said):
         result = estimate(tmp_path / "run")
     assert json.loads((tmp_path / "run" / "result.json").read_text())["mi"] == result.mi
     short = config.Config.notebook().with_(n_iters=20, eval_every=10, batch_size=50)
     with pytest.warns(FaultWarning, match=said):
-        experiments.reproduce(short, d=2, sample_size=60, run=tmp_path / "notebook")
+        notebook.reproduce(short, d=2, sample_size=60, run=tmp_path / "notebook")
     assert (tmp_path / "notebook" / "result.json").is_file()
     with pytest.warns(FaultWarning, match=said):
         study.study("staircase", out=tmp_path / "study", **PLAN)
     assert (tmp_path / "study" / "summary.md").is_file()
     settings = {"estimator": "gaussian", "ladder": [0], "seeds": 1, "jobs": 1}
     with pytest.warns(FaultWarning, match=said):
-        rehearsal.rehearse(X, X + NOISE, out=tmp_path / "rehearsal", **settings)
+        calibration.rehearse(X, X + NOISE, out=tmp_path / "rehearsal", **settings)
     assert (tmp_path / "rehearsal" / "rehearse.json").is_file()
     assert not list(tmp_path.rglob("*.png"))
     np.savez(tmp_path / "rows.npz", x=X, y=X + NOISE)
@@ -365,7 +363,7 @@ def test_a_file_size_limit_of_the_kernel_is_said(tmp_path, whole):
     assert done.stderr.count("\n") == 1
     assert not list(run.glob(".*"))
     if (run / "run.json").exists():
-        found = dataclasses.replace(experiments.resume(run), notes=whole[0].notes)
+        found = dataclasses.replace(notebook.resume(run), notes=whole[0].notes)
         assert found.mi == pytest.approx(whole[0].mi)
 
 
@@ -393,7 +391,7 @@ def test_a_directory_that_becomes_read_only_is_said(tmp_path):
             estimate(run, watch=lambda progress: run.chmod(0o500))
     finally:
         run.chmod(0o700)
-    assert experiments.resume(run).n == len(X)
+    assert notebook.resume(run).n == len(X)
 
 
 def test_no_decision_depends_on_the_clock(tmp_path, whole, monkeypatch):
@@ -402,11 +400,11 @@ def test_no_decision_depends_on_the_clock(tmp_path, whole, monkeypatch):
     stopping(tmp_path / "run", after=25)
     for file in tmp_path.rglob("*"):
         os.utime(file, (next(backwards),) * 2)
-    assert experiments.resume(tmp_path / "run") == whole[0]
+    assert notebook.resume(tmp_path / "run") == whole[0]
 
 
 def test_a_signal_waits_for_training_and_for_nothing_else(monkeypatch):
-    monkeypatch.setattr("infobound.session.GRACE", 0.2)
+    monkeypatch.setattr("infobound.cli.session.GRACE", 0.2)
     session = Session(Output(quiet=True))
     with session.training(None) as hooks:
         signal.raise_signal(signal.SIGTERM)  # noted, and no more
@@ -448,7 +446,7 @@ def test_what_a_signal_asked_to_save_and_could_not_is_not_called_saved(
                 signal.raise_signal(signal.SIGTERM)
                 raise error
 
-    monkeypatch.setattr("infobound.cli._parse", lambda words: Command())
+    monkeypatch.setattr("infobound.cli.main._parse", lambda words: Command())
     with pytest.raises(SystemExit) as ended:
         cli.main(["estimate"])
     assert ended.value.code == code
@@ -457,7 +455,7 @@ def test_what_a_signal_asked_to_save_and_could_not_is_not_called_saved(
 
 PEER = """
 import sys
-from infobound import peers
+from infobound.benchmark import external as peers
 peers._elsewhere(sys.executable, "import time; open(sys.argv[1], 'w').close(); time.sleep(99)",
     sys.argv[1])
 """
@@ -465,16 +463,16 @@ peers._elsewhere(sys.executable, "import time; open(sys.argv[1], 'w').close(); t
 
 CELLS = """
 import sys, time
-from infobound import cells, config
+from infobound.analyses import grid; from infobound import config
 class Slow:
     def sample(self, n, generator):
         open(self.begun, "w").close()
         time.sleep(99)
 task = Slow()
 task.begun = sys.argv[1]
-how = {k: v for k, v in config.Config(estimator="gaussian").as_dict().items() if k != "seed"}
+own = grid.Own(config.Config(estimator="gaussian"))
 plan = [(f"slow-{k}", task, (0.0, 0.0), 9) for k in range(2)]
-cells.over("slow", plan, {"own": how}, out=sys.argv[1] + "-out", seeds=1, first_seed=0, jobs=2)
+grid.run_grid("slow", plan, {"own": own}, out=sys.argv[1] + "-out", seeds=1, first_seed=0, jobs=2)
 """
 
 

@@ -19,21 +19,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save
 
-from infobound import (
-    cells,
-    estimates,
-    experiments,
-    files,
-    locks,
-    plots,
-    rehearsal,
-    study,
-    study_plots,
-    tasks,
-)
+from infobound._system import files, locks
+from infobound.analyses import calibration, grid
+from infobound.benchmark import notebook, study, tasks
 from infobound.config import Config
 from infobound.errors import FaultWarning, InputError
-from infobound.runs import Run
+from infobound.estimation import estimate as estimates
+from infobound.plotting import accuracy_figures, figures
+from infobound.training.run_directory import Run
 
 X, NOISE = np.random.default_rng(0).normal(size=(2, 60, 1))
 SMALL = {"n_iters": 4, "eval_every": 2, "checkpoint_every": 2, "folds": 2, "hidden_dim": 4}
@@ -52,12 +45,12 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="pipes, links and dev
 def without_pictures(patch):
     """Every picture is a few bytes."""
     for module, name in (
-        *((plots, "estimate_figure"), (plots, "training_curve")),
-        *((study_plots, "truth_figure"), (study_plots, "error_figure")),
-        (study_plots, "rehearsal_figure"),
+        *((figures, "estimate_figure"), (figures, "training_curve")),
+        *((accuracy_figures, "truth_figure"), (accuracy_figures, "error_figure")),
+        (accuracy_figures, "rehearsal_figure"),
     ):
         patch.setattr(module, name, lambda *_, **__: None)
-    patch.setattr(plots, "render", lambda figure, kind: kind.encode())
+    patch.setattr(figures, "render", lambda figure, kind: kind.encode())
 
 
 @pytest.fixture(autouse=True)
@@ -81,17 +74,17 @@ def estimate(run, **hooks):
 
 def reproduce(run, **hooks):
     short = Config.notebook().with_(n_iters=2, eval_every=1, batch_size=10, hidden_dim=4)
-    return experiments.reproduce(short, sample_size=20, d=1, run=run, **hooks)
+    return notebook.reproduce(short, sample_size=20, d=1, run=run, **hooks)
 
 
 def table(out, *, overwrite=False):
     """A study of two cells; `study.study` without its suites."""
-    how = {k: v for k, v in Config(estimator="gaussian").as_dict().items() if k != "seed"}
+    own = grid.Own(Config(estimator="gaussian"))
     task = tasks.make("gaussian", d=1, rho=0.5)
     plan = [(label, task, (task.mi, 0.0), 60) for label in ("a", "b")]
     with locks.held(out):
-        return cells.over(
-            *("mine", plan, {"own": how}),
+        return grid.run_grid(
+            *("mine", plan, {"own": own}),
             **{"out": out, "seeds": 1, "first_seed": 0, "jobs": 1, "overwrite": overwrite},
         )
 
@@ -111,13 +104,13 @@ def made(tmp_path_factory):
             estimate(folder / "run", stop=lambda: next(count) == 7)
         shutil.copytree(folder / "run", folder / "whole")
         return {
-            "run": (folder / "run", experiments.resume(folder / "whole")),
+            "run": (folder / "run", notebook.resume(folder / "whole")),
             "study": (folder / "study", table(folder / "study").rows),
         }
 
 
 def resumed(run):
-    return experiments.resume(run)
+    return notebook.resume(run)
 
 
 def continued(out):
@@ -311,7 +304,7 @@ UNFIT = {
 def test_a_checkpoint_that_is_signed_again_is_the_same(made, tmp_path):
     run = shutil.copytree(made["run"][0], tmp_path / "run")
     rewritten(run, lambda tensors, meta: None)
-    assert experiments.resume(run) == made["run"][1]
+    assert notebook.resume(run) == made["run"][1]
 
 
 @pytest.mark.parametrize("change", UNFIT.values(), ids=UNFIT)
@@ -319,7 +312,7 @@ def test_a_checkpoint_that_this_fit_cannot_have_written_is_refused(made, tmp_pat
     run = shutil.copytree(made["run"][0], tmp_path / "run")
     rewritten(run, change)
     with pytest.raises(InputError, match=r"checkpoint-fold-1.*delete it") as caught:
-        experiments.resume(run)
+        notebook.resume(run)
     assert "\n" not in str(caught.value)[:400]
 
 
@@ -343,7 +336,7 @@ def test_rows_that_no_estimate_has_are_refused(made, tmp_path, arrays):
     run = shutil.copytree(made["run"][0], tmp_path / "run")
     Run(run, {}).save_rows("rows", arrays)
     with pytest.raises(InputError, match=r"Expected .*; got|truncated, damaged"):
-        experiments.resume(run)
+        notebook.resume(run)
 
 
 def header(entries, size=0):
@@ -415,7 +408,7 @@ WRITERS = {
         **{"out": out, "sizes": [60], "seeds": 1, "jobs": 1, "overwrite": True},
         **{"estimators": ["gaussian"], "tasks": ["*gaussian (mi = 2.0)"]},
     ),
-    "rehearse": lambda out: rehearsal.rehearse(
+    "rehearse": lambda out: calibration.rehearse(
         *(X, X + NOISE),
         **{"out": out, "seeds": 1, "jobs": 1, "ladder": [0], "overwrite": True},
         estimator="gaussian",
@@ -546,7 +539,7 @@ def test_a_run_of_an_earlier_version_goes_on_and_is_replaced(made, tmp_path):
     for file in run.rglob("events.*"):
         file.rename(file.with_suffix(""))
     again = shutil.copytree(run, tmp_path / "again")
-    assert experiments.resume(run) == made["run"][1]
+    assert notebook.resume(run) == made["run"][1]
     assert estimate(again, overwrite=True) == made["run"][1]
     assert all(file.suffix == ".infobound" for file in again.rglob("events.*"))
 

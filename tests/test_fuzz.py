@@ -39,7 +39,7 @@ DRIVER = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
 import fuzz, hostile, infobound
-from infobound import cli
+from infobound.cli import main as cli
 import numpy as np
 
 def sound(): return infobound.InputError

@@ -12,19 +12,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from infobound.bounds import BOUNDS
-    from infobound.comparison import compare
+    from infobound.analyses.calibration import rehearse
+    from infobound.analyses.compare import compare
+    from infobound.analyses.invariance import check
+    from infobound.benchmark.notebook import reproduce, resume
+    from infobound.benchmark.tasks import TASKS
+    from infobound.bounds.variational import BOUNDS
     from infobound.config import Config
-    from infobound.critics import CRITICS
+    from infobound.critics.networks import CRITICS
     from infobound.errors import InputError
-    from infobound.estimates import Estimate, estimate
-    from infobound.experiments import reproduce, resume
-    from infobound.guarantees import certify
-    from infobound.rehearsal import rehearse
-    from infobound.sanity import check
-    from infobound.streams import IndependenceStream
-    from infobound.tasks import TASKS
-    from infobound.train import Interrupted
+    from infobound.estimation.estimate import estimate
+    from infobound.estimation.result import Estimate
+    from infobound.inference.certify import certify
+    from infobound.inference.streams import IndependenceStream
+    from infobound.training.loop import Interrupted
 
 __version__ = "0.1.0"
 __all__ = [
@@ -46,26 +47,28 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BOUNDS": "bounds",
-    "CRITICS": "critics",
-    "TASKS": "tasks",
+    "BOUNDS": "bounds.variational",
+    "CRITICS": "critics.networks",
+    "TASKS": "benchmark.tasks",
     "Config": "config",
-    "Estimate": "estimates",
-    "IndependenceStream": "streams",
+    "Estimate": "estimation.result",
+    "IndependenceStream": "inference.streams",
     "InputError": "errors",
-    "Interrupted": "train",
-    "certify": "guarantees",
-    "check": "sanity",
-    "compare": "comparison",
-    "estimate": "estimates",
-    "rehearse": "rehearsal",
-    "reproduce": "experiments",
-    "resume": "experiments",
+    "Interrupted": "training.loop",
+    "certify": "inference.certify",
+    "check": "analyses.invariance",
+    "compare": "analyses.compare",
+    "estimate": "estimation.estimate",
+    "rehearse": "analyses.calibration",
+    "reproduce": "benchmark.notebook",
+    "resume": "benchmark.notebook",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its room."""
+    """Import a public name from its module, when it is first used."""
+    if name == "distributed":
+        return importlib.import_module("infobound._system.distributed")
     if name not in _HOMES:
         raise AttributeError(f"module 'infobound' has no attribute {name!r}")
     return getattr(importlib.import_module(f"infobound.{_HOMES[name]}"), name)

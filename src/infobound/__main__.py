@@ -1,6 +1,6 @@
 """`python -m infobound` is the command `infobound`."""
 
-from infobound.cli import main
+from infobound.cli.main import main
 
 __all__: list[str] = []
 

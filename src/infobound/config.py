@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from infobound import arguments
+from infobound._system import arguments
 from infobound.errors import InputError
 
 __all__ = ["Config", "configured"]

@@ -1,0 +1,319 @@
+"""Several processes that make one estimate: who has which rows, and how parts become a whole.
+
+Every process (rank) runs the same program with the same seeds, so all of them decide alike; only
+the pairs are shared out. A rank scores its own rows of x against all rows of y, and what bounds
+read of that is put together here. Ranks are those of `world`; outside of it there is one, whatever
+else the program does with `torch.distributed`. The only module that imports that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from infobound._system.row_groups import span
+from infobound.errors import InputError, LostRank
+
+__all__ = [
+    *("add", "add_gradients", "any_says", "by_first", "exchanged", "is_first", "own", "ranks"),
+    "restarted",
+    *("rows_of_all", "same_as_first", "shared_out", "whole", "world"),
+]
+
+STARTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun sets
+PATIENCE = 45  # seconds that a rank waits for one that may be dead
+
+LONG = datetime.timedelta(hours=1)  # for what the first one writes, or another one fetches
+
+_engine: Any = None  # torch.distributed inside `world`; threads of the backward pass see it too
+_patient: Any = None  # the same ranks where they may wait long
+
+
+def ranks() -> tuple[int, int]:
+    """This process's number and how many there are.
+
+    Example:
+        >>> ranks()
+        (0, 1)
+    """
+    return (0, 1) if _engine is None else (_engine.get_rank(), _engine.get_world_size())
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes and prints."""
+    return ranks()[0] == 0
+
+
+def restarted() -> bool:
+    """Whether `torchrun --max-restarts` has started this command again, after a rank died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+@contextlib.contextmanager
+def world() -> Iterator[None]:
+    """Within it, work is shared among the ranks that `torchrun` started; alone nothing happens.
+
+    The engine is gloo on CPUs and nccl on GPUs. A process group that exists already is used, and
+    left as it is.
+
+    Raises:
+        LostRank: the ranks do not find each other, or one ends before the others.
+
+    Source: Li et al. 2020, https://arxiv.org/abs/2006.15704 (PyTorch Distributed).
+
+    Example:
+        >>> with world():
+        ...     own(7)
+        slice(0, 7, None)
+    """
+    global _engine, _patient
+    alone = os.environ.get("WORLD_SIZE", "1") == "1" or not set(STARTED) <= os.environ.keys()
+    if alone or _engine is not None:
+        yield
+        return
+    import torch.distributed as dist
+
+    begun = dist.is_initialized()
+    if not begun:
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        with _answered():
+            _begin(dist)
+    _engine, _patient = dist, dist.new_group(timeout=LONG)
+    try:
+        yield
+    finally:
+        _engine, _patient = None, None
+        if not begun:
+            dist.destroy_process_group()
+
+
+def _begin(dist: Any) -> None:
+    """The process group, in a room of the ranks' store that no earlier start has used.
+
+    `torchrun` keeps one store over restarts, and ranks would call the addresses of the dead:
+    https://github.com/pytorch/pytorch/issues/135712.
+    """
+    patience = datetime.timedelta(seconds=PATIENCE)
+    store, rank, size = next(dist.rendezvous("env://", timeout=patience))
+    store.set_timeout(patience)
+    room = _fresh(store, rank, size)
+    store = dist.PrefixStore(f"infobound/{room}", store)
+    dist.init_process_group(store=store, rank=rank, world_size=size, timeout=patience)
+
+
+def _fresh(store: Any, rank: int, size: int) -> str:
+    """A name that all ranks of this start know, and none of an earlier one.
+
+    The first rank offers it; each other one answers with a number of its own, and takes the name
+    once the first has repeated that number.
+    """
+    number = uuid.uuid4().hex
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if rank == 0:
+            store.set("infobound/name", number)
+            answers = [store.get(f"infobound/{k}").decode() for k in range(1, size)]
+            if all(answer.startswith(number) for answer in answers):
+                store.set(f"infobound/{number}", " ".join(answers))
+                return number
+        else:
+            name = store.get("infobound/name").decode()
+            store.set(f"infobound/{rank}", name + number)
+            key = f"infobound/{name}"
+            if store.check([key]) and name + number in store.get(key).decode().split():
+                return str(name)
+        time.sleep(0.02)
+    raise RuntimeError("the ranks do not meet")
+
+
+def own(n: int) -> slice:
+    """Which of n rows are this rank's: slices in order, as equal as can be.
+
+    Example:
+        >>> own(7)
+        slice(0, 7, None)
+    """
+    mine = span(n, *ranks())
+    return slice(mine.start, mine.stop)
+
+
+def rows_of_all(part: Tensor, n: int) -> Tensor:
+    """All n rows from each rank's `own(n)`, for something that each rank then uses in its own way.
+
+    The gradient of a rank's rows is the sum of what all ranks did with them.
+    """
+    return part if ranks()[1] == 1 else _Spread.apply(part, n)
+
+
+def whole(*parts: tuple[Tensor, int]) -> tuple[Tensor, ...]:
+    """For each part and n all n rows from each rank's `own(n)`, in one message.
+
+    They are for something that all ranks then do alike: the gradient of a rank's rows is what it is
+    on this rank.
+    """
+    if ranks()[1] == 1:
+        return tuple(part for part, _ in parts)
+    return _Whole.apply([n for _, n in parts], *(part for part, _ in parts))
+
+
+def add(part: Tensor) -> Tensor:
+    """The sum over ranks, in place; no gradient goes through it."""
+    if _engine is not None:
+        with _answered():
+            _engine.all_reduce(part)
+    return part
+
+
+def add_gradients(parameters: Iterable[Tensor]) -> None:
+    """Each parameter's gradient is the sum of the ranks', each of which saw its own pairs."""
+    if ranks()[1] == 1:
+        return
+    parameters = list(parameters)
+    flat = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    together = add(torch.cat([gradient.reshape(-1) for gradient in flat]))
+    parts = together.split([p.numel() for p in parameters])
+    for parameter, part in zip(parameters, parts, strict=True):
+        parameter.grad = part.view_as(parameter)
+
+
+def same_as_first(tensors: Iterable[Tensor]) -> None:
+    """Give all ranks the first one's numbers, in place: other processors may round otherwise."""
+    for tensor in () if _engine is None else tensors:
+        with _answered():
+            _engine.broadcast(tensor, 0)
+
+
+def any_says(yes: bool) -> bool:
+    """Whether any rank says so: ranks must stop at the same step."""
+    return yes if ranks()[1] == 1 else bool(add(torch.tensor(float(yes), dtype=torch.float32)))
+
+
+def shared_out(work: Callable[[int], float], count: int) -> list[float]:
+    """What `work` gives for the numbers from 0 up to `count`, each done by one of the ranks.
+
+    Example:
+        >>> shared_out(lambda k: k / 2, 3)
+        [0.0, 0.5, 1.0]
+    """
+    rank, size = ranks()
+    mine = [work(k) if k % size == rank else 0.0 for k in range(count)]
+    return mine if size == 1 else add(torch.tensor(mine, dtype=torch.float64)).tolist()
+
+
+def by_first(action: Callable[[], None]) -> None:
+    """Done by the first rank while the others wait; what a user can mend is raised by all.
+
+    Raises:
+        InputError: the first rank's.
+
+    Example:
+        >>> by_first(lambda: print("once"))
+        once
+    """
+    if _engine is None:
+        return action()
+    said: list[str | None] = [None]
+    if is_first():
+        try:
+            action()
+        except InputError as error:
+            said = [str(error)]
+    with _answered():
+        _engine.broadcast_object_list(said, group=_patient)
+    if said[0] is not None:
+        raise InputError(said[0])
+
+
+def exchanged(parts: Iterator[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
+    """Each rank's numbered parts (k, width), float64, to all ranks: as soon as all have their next.
+
+    Raises:
+        InputError, OverflowError: what a rank raised while it made its parts, on all of them.
+
+    Example:
+        >>> list(exchanged(iter([(0, np.zeros((1, 1)))])))
+        [(0, array([[0.]]))]
+    """
+    if _engine is None:
+        yield from parts
+        return
+    rank, size = ranks()
+    while True:
+        said: list[Any] = [None] * size
+        error, start, mine = None, 0, None
+        try:
+            start, mine = next(parts, (0, None))
+        except (InputError, OverflowError) as raised:
+            error = raised
+        with _answered():
+            own_shape = None if mine is None else mine.shape
+            _engine.all_gather_object(said, (error, start, own_shape), group=_patient)
+        for error, _, _ in said:
+            if error is not None:
+                raise error
+        if all(shape is None for _, _, shape in said):
+            return
+        for source, (_, start, shape) in enumerate(said):
+            if shape is not None:
+                rows = mine if source == rank and mine is not None else np.empty(shape)
+                part = torch.from_numpy(np.ascontiguousarray(rows))
+                with _answered():
+                    _engine.broadcast(part, source, group=_patient)
+                yield start, part.numpy()
+
+
+@contextlib.contextmanager
+def _answered() -> Iterator[None]:
+    """What goes wrong between ranks, as a sentence."""
+    try:
+        yield
+    except RuntimeError as error:  # gloo's and nccl's
+        words = str(error).strip().splitlines()[0]
+        first = re.sub(r"^\[.*?\] ", "", words).split(". ")[0]  # not where in the engine it was
+        raise LostRank(
+            f"Expected an answer from all {os.environ.get('WORLD_SIZE')} ranks; one has ended, or "
+            f"was silent for {PATIENCE} seconds ({first}). Start the same command again; with "
+            "--run DIRECTORY it goes on from the last checkpoint, and by itself under "
+            "torchrun --max-restarts 3."
+        ) from error
+
+
+def _gather(counts: Sequence[int], parts: Sequence[Tensor]) -> list[Tensor]:
+    """All rows from each rank's own, which need not be as many: zeros elsewhere, and a sum."""
+    all_rows = [part.new_zeros(n, *part.shape[1:]) for n, part in zip(counts, parts, strict=True)]
+    for rows, part in zip(all_rows, parts, strict=True):
+        rows[own(len(rows))] = part
+    message = add(torch.cat([rows.reshape(-1) for rows in all_rows]))
+    found = message.split([rows.numel() for rows in all_rows])
+    return [part.view_as(rows) for part, rows in zip(found, all_rows, strict=True)]
+
+
+class _Spread(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, part: Tensor, n: int) -> Tensor:
+        return _gather([n], [part])[0]
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
+        return add(slope.contiguous().clone())[own(len(slope))], None
+
+
+class _Whole(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, counts: Sequence[int], *parts: Tensor) -> tuple[Tensor, ...]:
+        return tuple(_gather(counts, parts))
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        return None, *(slope[own(len(slope))] for slope in slopes)

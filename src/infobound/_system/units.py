@@ -1,0 +1,85 @@
+"""Results whose fields know their unit: values are in nats until they are shown.
+
+A field whose type holds `Nats` is converted by `as_dict`, and by nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args, get_type_hints
+
+import numpy as np
+
+from infobound._system import arguments
+
+__all__ = ["UNITS", "Nats", "Result", "convert", "scale"]
+
+Nats = Annotated[float, "nats"]
+UNITS = {"nats": 1.0, "bits": math.log(2)}  # a value in nats, divided by this, is in the unit
+
+
+def scale(unit: str) -> float:
+    """How many nats one of the unit is.
+
+    Raises:
+        InputError: a unit other than nats and bits.
+
+    Example:
+        >>> scale("bits") == math.log(2)
+        True
+    """
+    return UNITS[arguments.choice("unit", unit, UNITS)]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A result as plain values, in nats or bits.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class Found(Result):
+        ...     mi: Nats
+        ...     n: int
+        >>> Found(1.0, 9).as_dict("bits")
+        {'unit': 'bits', 'mi': 1.4426950408889634, 'n': 9}
+    """
+
+    def as_dict(self, unit: str = "nats") -> dict[str, Any]:
+        """Plain values, fit for JSON; `unit` is nats or bits.
+
+        Raises:
+            InputError: a unit other than nats and bits.
+        """
+        return {"unit": unit, **self.values(unit)}
+
+    def values(self, unit: str = "nats") -> dict[str, Any]:
+        """`as_dict` without the unit, for parts of another result."""
+        found = dataclasses.asdict(self)
+        inner = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self))
+        found |= {name: value.as_dict(unit) for name, value in inner if isinstance(value, Result)}
+        return convert(type(self), found, scale(unit))
+
+
+def convert(kind: type[Result], values: Mapping[str, Any], divisor: float) -> dict[str, Any]:
+    """The values of a result by field name, those that are in nats divided by `divisor`."""
+    changed = {
+        name: (np.asarray(values[name]) / divisor).tolist()
+        for name in _in_nats(kind)  # type: ignore[arg-type]
+        if divisor != 1 and values.get(name) is not None
+    }
+    return {**values, **changed}
+
+
+@functools.cache
+def _in_nats(kind: type[Result]) -> tuple[str, ...]:
+    """The fields of a result whose types hold `Nats`."""
+    types = get_type_hints(kind, include_extras=True)
+    return tuple(f.name for f in dataclasses.fields(kind) if _holds_nats(types[f.name]))
+
+
+def _holds_nats(kind: Any) -> bool:
+    return kind == Nats or any(map(_holds_nats, get_args(kind)))

@@ -1,0 +1,361 @@
+"""Can the number be trusted on rows like these? The same estimate where the answer is known.
+
+Known MI is planted in the user's own rows (`planted`), a ladder of it, and estimated with the same
+settings a few times each (`grid`). What comes out says how small a dependence would be found, how
+far an estimate of that size is off, and how many rows a narrower interval needs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+
+from infobound import data
+from infobound._system import arguments, files, locks, torch_state, units
+from infobound._system.units import Nats, Result
+from infobound.analyses import grid
+from infobound.analyses.accuracy import Row, failed, summarise
+from infobound.analyses.planted import KINDS, capacity, plant
+from infobound.config import Config, configured
+from infobound.errors import InputError
+from infobound.estimation import estimate
+from infobound.estimation.result import Estimate
+from infobound.plotting import accuracy_figures, figures
+
+__all__ = ["LADDER", "Limit", "Line", "Rehearsal", "Width", "rehearse"]
+
+LADDER = (0.0, 0.02, 0.05, 0.15, 0.5, 1.5)  # nats
+NONE = "independent"  # the rung without dependence, which all kinds share
+OFTEN = 0.8  # the share of runs in which a dependence must be found to count as detectable
+
+
+@dataclass(frozen=True)
+class Line(Result):
+    """What came out where so much was planted, over the runs of one rung; in nats.
+
+    `spread` is the standard deviation of the estimates, `coverage` the share of intervals that hold
+    the truth, `found` the share of runs that are not consistent with zero.
+    """
+
+    kind: str
+    n: int
+    truth: Nats
+    runs: int
+    mean: Nats
+    bias: Nats
+    bias_error: Nats | None
+    spread: Nats | None
+    coverage: float
+    half_width: Nats
+    found: float
+    held_out: Nats | None
+
+
+@dataclass(frozen=True)
+class Limit(Result):
+    """What one kind of dependence means for these rows; in nats.
+
+    `detectable` is the smallest MI that is found in 80 % of the runs, interpolated between the
+    rungs `below` and `above`; None where no rung is. `behind` is the truth behind estimates like
+    the user's own, interpolated likewise; None where that is beyond the ladder.
+    """
+
+    kind: str
+    detectable: Nats | None
+    below: Nats
+    above: Nats | None
+    behind: Nats | None
+
+
+@dataclass(frozen=True)
+class Width(Result):
+    """Rows that an interval of +- `wished` nats needs, if its width falls with their root.
+
+    `now` is half the user's interval. The rule was tried on fewer rows, `tried_n`: `expected` and
+    `measured` are what it says of them and what came out; None where there are too few rows.
+    """
+
+    wished: Nats
+    now: Nats
+    rows: int
+    tried_n: int | None
+    expected: Nats | None
+    measured: Nats | None
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """The user's own estimate, what the rehearsal gave, and what follows from it; in nats.
+
+    `left_out` are rungs that the rows cannot carry, by kind; `failures` are messages of runs that
+    went wrong.
+    """
+
+    own: Estimate
+    lines: tuple[Line, ...]
+    limits: tuple[Limit, ...]
+    width: Width | None
+    false_alarms: float | None
+    left_out: Mapping[str, tuple[float, ...]]
+    failures: tuple[str, ...]
+    path: Path | None
+
+    def as_dict(self, unit: str = "nats") -> dict[str, Any]:
+        """Plain values, fit for JSON; `unit` is nats or bits."""
+        return {
+            "unit": unit,
+            "own": self.own.as_dict(unit),
+            "lines": [each.values(unit) for each in self.lines],
+            "limits": [each.values(unit) for each in self.limits],
+            "width": None if self.width is None else self.width.values(unit),
+            "false_alarms": self.false_alarms,
+            "left_out_nats": {kind: list(rungs) for kind, rungs in self.left_out.items()},
+            "failures": list(self.failures),
+            "path": None if self.path is None else str(self.path),
+        }
+
+
+@torch_state.defaults()
+def rehearse(
+    x: Any,
+    y: Any = None,
+    *,
+    ladder: Sequence[float] | None = None,
+    seeds: int = 4,
+    kinds: Sequence[str] = tuple(KINDS),
+    width: float | None = None,
+    out: str | Path | None = None,
+    jobs: int | None = None,
+    dask: str | None = None,
+    overwrite: bool = False,
+    config: Config | None = None,
+    watch: Callable[[grid.Progress], None] | None = None,
+    unit: str = "nats",
+    **settings: Any,
+) -> Rehearsal:
+    """The estimate of I(X;Y), and how the same estimate does on these rows where MI is known.
+
+    Args:
+        x: (n, p) or (n,) NumPy, torch or pandas values; row i belongs to row i of y. Or a `Pair`,
+            such as `readers.read` gives, without y.
+        y: (n, q) or (n,).
+        ladder: the MI to plant, nats; `LADDER` if not given, and the user's own estimate where that
+            is beyond it.
+        seeds: runs on each rung; their seeds count up from `config.seed`.
+        kinds: names in `planted.KINDS`.
+        width: half the width that an interval should have, nats; says how many rows it needs.
+        out: a directory for table, picture and finished runs; the same call goes on there.
+        jobs: estimates at once, each on one thread; one for each core if not given.
+        dask: the address of a Dask scheduler, "tcp://host:8786": its workers compute, not `jobs`.
+        overwrite: forget what `out` holds.
+        config: settings; `Config()` if not given.
+        watch: called with a `Progress` after each run.
+        unit: of `rehearse.json` and of the picture in `out`; what is returned is in nats.
+        **settings: any field of `Config`, by name.
+
+    Raises:
+        InputError: x or y cannot be used, a rung, kind or setting is out of range, another
+            process is writing in `out`, or a cluster cannot be used.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> x, noise = rng.normal(size=(2, 200))
+        >>> found = rehearse(x, x + noise, ladder=[0, 0.5], kinds=["monotone"], seeds=1, jobs=1,
+        ...     estimator="gaussian")
+        >>> [(line.kind, line.truth, line.runs) for line in found.lines]
+        [('independent', 0.0, 1), ('monotone', 0.5, 1)]
+    """
+    pair, config = data.as_pair(x, y), configured(config, settings)
+    if ladder is not None:
+        ladder = [
+            arguments.real("a rung", rung, "[0, inf)")
+            for rung in arguments.numbers("ladder", ladder)
+        ]
+    kinds = [arguments.choice("kinds", kind, KINDS) for kind in arguments.names("kinds", kinds)]
+    arguments.expect(bool(kinds), "kinds", f"some of {', '.join(KINDS)}", kinds)
+    width = None if width is None else arguments.real("width", width, "(0, inf)")
+    seeds = arguments.integer("seeds", seeds, least=1)
+    jobs = None if jobs is None else arguments.integer("jobs", jobs, least=1)
+    dask = None if dask is None else arguments.text("dask", dask)
+    out = None if out is None else arguments.directory("out", out)
+    arguments.function("watch", watch, 1)
+    units.scale(unit), arguments.boolean("overwrite", overwrite)
+    config = config.with_(certify=False)
+    own_way = {"own": grid.Own(config)}
+    grid.ready(own_way, jobs=jobs, dask=dask)
+    with locks.held(out):
+        own = estimate.estimate(pair, config=config)
+        rungs = sorted({*map(float, ladder or LADDER)})
+        if ladder is None and own.mi > rungs[-1]:
+            rungs.append(float(f"{own.mi:.2g}"))
+        limits = {kind: capacity(pair, kind=kind) for kind in dict.fromkeys(kinds)}
+        left_out = {k: tuple(r for r in rungs if r > most) for k, most in limits.items()}
+        plan = _plan(pair, config, rungs, limits, own.mi if width is not None else None)
+        if not plan:
+            raise InputError(
+                "Expected a rung that these rows can carry, at most "
+                f"{max(limits.values()):.2f} nats; got {', '.join(f'{r:g}' for r in rungs)}."
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            found = grid.run_grid(
+                "rehearsal",
+                plan,
+                own_way,
+                out=out or folder,
+                seeds=seeds,
+                first_seed=config.seed,
+                jobs=jobs,
+                dask=dask,
+                overwrite=overwrite,
+                pages=grid.CALIBRATION,
+                watch=watch,
+            )
+        planned = {(label, n) for label, _, _, n in plan}
+        rows = [r for r in found.rows if (r.task, r.n) in planned]  # not those of an earlier ladder
+        wrong = tuple(dict.fromkeys(row.error for row in rows if failed(row)))
+        everything = _lines([row for row in rows if row.mi is not None])
+        lines = tuple(line for line in everything if line.n == len(pair.x))
+        result = Rehearsal(
+            own=own,
+            lines=lines,
+            limits=tuple(_limit(kind, lines, own) for kind in limits),
+            width=None if width is None else _width(width, own, everything),
+            false_alarms=next((line.found for line in lines if line.kind == NONE), None),
+            left_out={kind: missing for kind, missing in left_out.items() if missing},
+            failures=wrong,
+            path=None if out is None else Path(out),
+        )
+        if result.path is not None:
+            _write(result, rows, unit)
+        return result
+
+
+def _plan(
+    pair: data.Pair,
+    config: Config,
+    rungs: Sequence[float],
+    limits: Mapping[str, float],
+    own: float | None,
+) -> list[grid.Planned]:
+    """What is sampled; near `own` also with half of the rows, where its intervals are wanted."""
+    n = len(pair.x)
+    plan: list[grid.Planned] = []
+    for kind, most in limits.items():
+        for rung in rungs:
+            label = f"{kind}-{rung:g}" if rung else NONE
+            if rung <= most and (rung or not any(name == NONE for name, *_ in plan)):
+                task = plant(pair, kind=kind, mi=rung)
+                plan.append((label, task, (task.mi, task.mi_error), n))
+    if own is not None and plan and n // 2 >= max(data.FEWEST, 10 * config.folds):
+        first = [entry for entry in plan if entry[0].startswith((NONE, next(iter(limits))))]
+        label, task, truth, _ = min(first, key=lambda entry: abs(entry[2][0] - own))
+        plan.append((label, task, truth, n // 2))
+    return plan
+
+
+def _lines(rows: Sequence[Row]) -> list[Line]:
+    """One line for each kind, rung and size, in the order of the ladder."""
+    groups: dict[tuple[str, float, int], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.group, row.truth, row.n), []).append(row)
+    kinds = [NONE, *KINDS]
+    order = sorted(groups, key=lambda key: (kinds.index(key[0]), key[1], key[2]))
+    return [_line(*key, groups[key]) for key in order]
+
+
+def _line(kind: str, truth: float, n: int, rows: list[Row]) -> Line:
+    summary = summarise(rows)[0]
+    values = [row.mi for row in rows if row.mi is not None]
+    held = [row.held_out for row in rows if row.held_out is not None]
+    spread = stdev(values) if len(values) > 1 else None
+    return Line(
+        kind=kind,
+        n=n,
+        truth=truth,
+        runs=len(values),
+        mean=fmean(values),
+        bias=fmean(values) - truth,
+        bias_error=None if spread is None else spread / math.sqrt(len(values)),
+        spread=spread,
+        coverage=float(summary.coverage or 0.0),
+        half_width=fmean((row.high or 0.0) - (row.low or 0.0) for row in rows) / 2,
+        found=fmean(not _consistent_with_zero(row) for row in rows),
+        held_out=fmean(held) if held else None,
+    )
+
+
+def _consistent_with_zero(row: Row) -> bool:
+    """As the finding says; by the interval where no held-out rows speak."""
+    if row.held_out is None:
+        return row.low is not None and row.low <= 0
+    return "zero" in row.findings.split()
+
+
+def _limit(kind: str, lines: Sequence[Line], own: Estimate) -> Limit:
+    mine = [line for line in lines if line.kind in (NONE, kind)]
+    detectable, below, above = _crossing(mine)
+    truths = [line.truth for line in mine]
+    means = np.maximum.accumulate([line.mean for line in mine])
+    behind = None
+    if len(mine) > 1 and means[0] <= own.mi <= means[-1]:
+        behind = float(np.interp(own.mi, means, truths))
+    elif mine and mine[0].kind == NONE and own.mi < means[0]:
+        behind = 0.0
+    return Limit(kind, detectable, below, above, behind)
+
+
+def _crossing(lines: Sequence[Line]) -> tuple[float | None, float, float | None]:
+    """The truth from which on enough runs find it, and the rungs on either side; nats."""
+    missed = [k for k, line in enumerate(lines) if line.found < OFTEN]
+    last = missed[-1] if missed else -1
+    low = lines[last] if missed else None
+    if last + 1 == len(lines):
+        return None, (low.truth if low else 0.0), None
+    high = lines[last + 1]
+    if low is None:
+        return high.truth, 0.0, high.truth
+    share = (OFTEN - low.found) / (high.found - low.found)
+    return low.truth + share * (high.truth - low.truth), low.truth, high.truth
+
+
+def _width(wished: float, own: Estimate, lines: Sequence[Line]) -> Width:
+    now = (own.interval[1] - own.interval[0]) / 2
+    rows = math.ceil(own.n * (now / wished) ** 2)
+    fewer = next((line for line in lines if line.n != own.n), None)
+    full = [x for x in lines if fewer and x.n == own.n]
+    full = [x for x in full if fewer and (x.kind, x.truth) == (fewer.kind, fewer.truth)]
+    if fewer is None or not full:
+        return Width(wished, now, rows, None, None, None)
+    expected = full[0].half_width * math.sqrt(own.n / fewer.n)
+    return Width(wished, now, rows, fewer.n, expected, fewer.half_width)
+
+
+def _write(result: Rehearsal, rows: Sequence[Row], unit: str) -> None:
+    """The result and its picture, beside the table of all runs."""
+    folder = result.path
+    assert folder is not None
+    text = json.dumps(result.as_dict(unit), indent=2) + "\n"
+    files.write_atomic(folder / "rehearse.json", text.encode())
+    order = [NONE, *KINDS]
+    here = [row for row in rows if row.n == result.own.n and row.mi is not None]
+    here.sort(key=lambda row: order.index(row.group))
+
+    def figure() -> Any:
+        return accuracy_figures.rehearsal_figure(
+            [dataclasses.asdict(row) for row in here],
+            own=result.own.mi,
+            interval=result.own.interval,
+            title=f"Rehearsal on {result.own.n:,} rows: estimate against planted truth",
+            unit=unit,
+        )
+
+    figures.draw("rehearsal", figure, lambda name, data: files.write_atomic(folder / name, data))

@@ -1,0 +1,1 @@
+"""Joint distributions whose mutual information is known exactly or by quadrature."""

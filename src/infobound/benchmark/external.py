@@ -1,0 +1,377 @@
+"""Other people's estimators, run on the same samples: the table `PEERS`.
+
+Those with an environment of their own run there as a process; rows go as npz and the value comes
+back as JSON. To add a peer: one function and one line. Nothing here knows of studies.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from infobound._system import files
+from infobound.analyses.grid import EstimatorError, Unsuitable
+from infobound.errors import InputError
+
+__all__ = ["PEERS", "External", "Peer", "Where", "estimate"]
+
+LIMIT = 3600  # seconds for one estimate in a process of its own
+CLASSES = 20  # y with at most so many whole values is a class, not a number
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where the peers are that this environment cannot hold.
+
+    `bmi_python` is the Python of an environment with benchmark-mi; `neuralmi` a checkout of
+    NeuralMI; `torch_mist_python` the Python of an environment with torch-mist.
+    """
+
+    bmi_python: Path | None = None
+    neuralmi: Path | None = None
+    torch_mist_python: Path | None = None
+
+
+@dataclass(frozen=True)
+class Peer:
+    """`version(where)` says what would run, or raises; `estimate(x, y, seed, where)` gives nats and
+    seconds for x (n, p) and y (n, q)."""
+
+    version: Callable[[Where], str]
+    estimate: Callable[[np.ndarray, np.ndarray, int, Where], tuple[float, float]]
+    note: str
+
+
+@dataclass(frozen=True)
+class _Version:
+    name: str
+    where: Where
+
+    def __call__(self) -> Mapping[str, str]:
+        return {f"peer {self.name}": PEERS[self.name].version(self.where)}
+
+
+@dataclass(frozen=True)
+class External:
+    """A peer as an estimator of a study (`grid.Estimator`)."""
+
+    name: str
+    where: Where
+    version: str
+
+    def settings(self) -> Mapping[str, Any]:
+        """What would run."""
+        return {"peer": self.version}
+
+    def requirement(self) -> Callable[[], Mapping[str, str]]:
+        """The same version."""
+        return _Version(self.name, self.where)
+
+    def columns(self, name: str, x: np.ndarray, y: np.ndarray, seed: int) -> Mapping[str, Any]:
+        """The peer's value and its seconds."""
+        mi, seconds = estimate(self.name, x, y, seed=seed, where=self.where)
+        return {"mi": mi, "seconds": seconds}
+
+
+def estimate(
+    name: str, x: np.ndarray, y: np.ndarray, *, seed: int, where: Where
+) -> tuple[float, float]:
+    """A peer's value in nats for x (n, p) and y (n, q), and the seconds that it took.
+
+    Raises:
+        Unsuitable: the peer cannot take rows of this shape.
+        EstimatorError: it failed in a process of its own.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> x, y = rng.normal(size=(2, 100, 2))
+        >>> estimate("sklearn", x, y, seed=0, where=Where())
+        Traceback (most recent call last):
+        ...
+        infobound.analyses.grid.Unsuitable: one column each is what it takes; x has 2 and y has 2
+    """
+    return PEERS[name].estimate(x, y, seed, where)
+
+
+def _flat(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as vectors (n,), for peers that know no others."""
+    if x.shape[1] != 1 or y.shape[1] != 1:
+        raise Unsuitable(
+            f"one column each is what it takes; x has {x.shape[1]} and y has {y.shape[1]}"
+        )
+    return x[:, 0], y[:, 0]
+
+
+def _sklearn(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[float, float]:
+    """KSG, or Ross's estimator where y is a class; for several columns it gives one value each."""
+    from sklearn import feature_selection
+
+    _flat(x, y)
+    values = y[:, 0]
+    classes = (values == np.round(values)).all() and len(np.unique(values)) <= CLASSES
+    kind = "classif" if classes else "regression"
+    start = time.perf_counter()
+    value = getattr(feature_selection, f"mutual_info_{kind}")(x, values, random_state=seed)
+    return float(value[0]), time.perf_counter() - start
+
+
+def _ennemi(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[float, float]:
+    """KSG; no choice in it is random."""
+    import ennemi
+
+    one, other = _flat(x, y)
+    start = time.perf_counter()
+    value = ennemi.estimate_mi(other.astype(float), one.astype(float), max_threads=1)
+    return float(np.asarray(value).ravel()[0]), time.perf_counter() - start
+
+
+# Each reads rows.npz and writes value.json in its working directory; seconds without the imports.
+BMI = """
+import json, sys, time
+import numpy as np
+import bmi
+kind, rows = sys.argv[1], np.load("rows.npz")
+estimator = {
+    "ksg": lambda: bmi.estimators.KSGEnsembleFirstEstimator(neighborhoods=(10,)),
+    "infonce": lambda: bmi.estimators.InfoNCEEstimator(seed=int(sys.argv[2]), verbose=False),
+    "cca": lambda: bmi.estimators.CCAMutualInformationEstimator(),
+}[kind]()
+start = time.perf_counter()
+value = float(estimator.estimate(rows["x"], rows["y"]))
+with open("value.json", "w") as file:
+    json.dump({"mi": value, "seconds": time.perf_counter() - start}, file)
+"""
+BMI_VERSION = """
+import importlib.metadata, json
+import bmi
+found = [f"{name} {importlib.metadata.version(name)}" for name in ("benchmark-mi", "jax")]
+with open("value.json", "w") as file:
+    json.dump({"version": ", ".join(found)}, file)
+"""
+NEURALMI = """
+import json, sys, time
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+import neural_mi
+from neural_mi import Output, Split
+rows = np.load("rows.npz")
+start = time.perf_counter()
+result = neural_mi.run(rows["x"], rows["y"], mode="estimate", split=Split(mode="random"),
+                       output=Output(units="nats"), seed=int(sys.argv[2]))
+with open("value.json", "w") as file:
+    seconds = time.perf_counter() - start
+    json.dump({"mi": float(result.mi_estimate), "seconds": seconds}, file)
+"""
+NEURALMI_VERSION = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import neural_mi
+from neural_mi import Output, Split
+with open("value.json", "w") as file:
+    json.dump({"version": f"NeuralMI {neural_mi.__version__}"}, file)
+"""
+TORCH_MIST = """
+import json, random, sys, time
+import numpy as np
+import torch
+from torch_mist import estimate_mi
+kind, seed, rows = sys.argv[1], int(sys.argv[2]), np.load("rows.npz")
+for module in (random, np.random):
+    module.seed(seed)
+torch.manual_seed(seed)
+start = time.perf_counter()
+value = estimate_mi((rows["x"], rows["y"]), estimator=kind, hidden_dims=[128], verbose=False,
+                    logger=False)
+with open("value.json", "w") as file:
+    json.dump({"mi": float(value), "seconds": time.perf_counter() - start}, file)
+"""
+TORCH_MIST_VERSION = """
+import importlib.metadata, json
+import torch_mist
+found = [f"{name} {importlib.metadata.version(name)}" for name in ("torch-mist", "torch")]
+with open("value.json", "w") as file:
+    json.dump({"version": ", ".join(found)}, file)
+"""
+
+
+ENDS = """
+import os, sys, threading
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()
+"""  # what it reads from closes when the process that asked ends, however that happens
+
+
+def _elsewhere(
+    python: str | Path, script: str, *words: str, rows: dict[str, np.ndarray] | None = None
+) -> dict:
+    """A script in a process of its own, on one thread: what it left in value.json."""
+    single = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    environment = {**os.environ, **dict.fromkeys(single, "1"), "JAX_PLATFORMS": "cpu"}
+    environment["XLA_FLAGS"] = (
+        "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"  # both are for one core
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        if rows is not None:
+            np.savez(Path(folder) / "rows.npz", **rows)  # type: ignore[arg-type]
+        reading, writing = os.pipe()
+        try:
+            done = subprocess.run(
+                [str(python), "-I", "-c", ENDS + script, *words],  # -I: nothing leaks in
+                stdin=reading,
+                cwd=folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=LIMIT,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise EstimatorError(f"no answer after {LIMIT:,} s") from error
+        finally:
+            os.close(reading)
+            os.close(writing)
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+            raise EstimatorError(said[-1])
+        return files.read_json(Path(folder) / "value.json")
+
+
+def _bmi(kind: str) -> Callable[[np.ndarray, np.ndarray, int, Where], tuple[float, float]]:
+    """One of benchmark-mi's estimators, with its defaults."""
+
+    def run(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[float, float]:
+        found = _elsewhere(_python(where), BMI, kind, str(seed), rows={"x": x, "y": y})
+        return found["mi"], found["seconds"]
+
+    return run
+
+
+def _neuralmi(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[float, float]:
+    """NeuralMI's mode `estimate` on a random split, its defaults otherwise."""
+    rows = {"x": x.astype(np.float32), "y": y.astype(np.float32)}
+    words = str(_checkout(where)), str(seed)
+    found = _elsewhere(sys.executable, NEURALMI, *words, rows=rows)
+    return found["mi"], found["seconds"]
+
+
+def _torch_mist(kind: str) -> Callable[[np.ndarray, np.ndarray, int, Where], tuple[float, float]]:
+    """One of torch-mist's estimators, its hidden layer that of its manual, its defaults otherwise.
+
+    Source: https://github.com/mfederici/torch-mist.
+    """
+
+    def run(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[float, float]:
+        rows = {"x": x.astype(np.float32), "y": y.astype(np.float32)}
+        found = _elsewhere(_torch_mist_python(where), TORCH_MIST, kind, str(seed), rows=rows)
+        return found["mi"], found["seconds"]
+
+    return run
+
+
+def _torch_mist_python(where: Where) -> Path:
+    if where.torch_mist_python is None:
+        raise InputError(
+            "Expected --torch-mist-python PATH, the Python of an environment with torch-mist, for "
+            f"the peers torch-mist-*; got none. {TORCH_MIST_REMEDY}"
+        )
+    return where.torch_mist_python.absolute()
+
+
+def _python(where: Where) -> Path:
+    if where.bmi_python is None:
+        raise InputError(
+            "Expected --bmi-python PATH, the Python of an environment with benchmark-mi, for the "
+            f"peers bmi-*; got none. {BMI_REMEDY}"
+        )
+    return where.bmi_python.absolute()  # not resolved: a link is what tells a venv from its origin
+
+
+def _checkout(where: Where) -> Path:
+    if where.neuralmi is None or not (where.neuralmi / "neural_mi" / "__init__.py").is_file():
+        raise InputError(
+            f"Expected --neuralmi PATH, a checkout of NeuralMI; got {where.neuralmi}. "
+            f"{NEURALMI_REMEDY}"
+        )
+    return where.neuralmi.absolute()
+
+
+BMI_REMEDY = (
+    "Make one: python -m venv bmi-env && bmi-env/bin/python -m pip install benchmark-mi "
+    "'jax==0.4.30' 'jaxlib==0.4.30', then --bmi-python bmi-env/bin/python."
+)
+TORCH_MIST_REMEDY = (
+    "Make one: python -m venv mist-env && mist-env/bin/python -m pip install torch-mist pandas, "
+    "then --torch-mist-python mist-env/bin/python."
+)
+NEURALMI_REMEDY = (
+    "git clone https://github.com/eslam-abdelaleem/NeuralMI, then --neuralmi NeuralMI; a version "
+    "whose neural_mi has Split and Output."
+)
+
+
+def _installed(package: str, module: str) -> Callable[[Where], str]:
+    """The version of a package in this environment."""
+
+    def version(where: Where) -> str:
+        if importlib.util.find_spec(module) is None:
+            raise InputError(
+                f"Expected {package} for this peer; it is not installed. Run: python -m pip "
+                f"install {package}"
+            )
+        return f"{package} {importlib.metadata.version(package)}"
+
+    return version
+
+
+@lru_cache
+def _bmi_version(where: Where) -> str:
+    python = _python(where)
+    what = f"{python} to be a Python with benchmark-mi; importing bmi there failed"
+    return _version_elsewhere(what, BMI_REMEDY, python, BMI_VERSION)
+
+
+@lru_cache
+def _torch_mist_version(where: Where) -> str:
+    python = _torch_mist_python(where)
+    what = f"{python} to be a Python with torch-mist; importing it there failed"
+    return _version_elsewhere(what, TORCH_MIST_REMEDY, python, TORCH_MIST_VERSION)
+
+
+def _neuralmi_version(where: Where) -> str:
+    checkout = _checkout(where)
+    what = f"{checkout} to hold NeuralMI; importing it failed"
+    words = (sys.executable, NEURALMI_VERSION, str(checkout))
+    return _version_elsewhere(what, NEURALMI_REMEDY, *words)
+
+
+def _version_elsewhere(what: str, remedy: str, python: str | Path, script: str, *words: str) -> str:
+    """What the script, run by that Python, says its version is."""
+    try:
+        version: str = _elsewhere(python, script, *words)["version"]
+    except (OSError, EstimatorError) as error:
+        raise InputError(f"Expected {what}: {error}. {remedy}") from error
+    return version
+
+
+PEERS: dict[str, Peer] = {
+    "sklearn": Peer(
+        _installed("scikit-learn", "sklearn"), _sklearn, "mutual_info_regression, 3 neighbours"
+    ),
+    "ennemi": Peer(_installed("ennemi", "ennemi"), _ennemi, "estimate_mi, 3 neighbours"),
+    "bmi-ksg": Peer(_bmi_version, _bmi("ksg"), "benchmark-mi's KSG, 10 neighbours"),
+    "bmi-infonce": Peer(_bmi_version, _bmi("infonce"), "benchmark-mi's InfoNCE"),
+    "bmi-cca": Peer(_bmi_version, _bmi("cca"), "benchmark-mi's canonical correlations"),
+    "neuralmi": Peer(_neuralmi_version, _neuralmi, "NeuralMI, mode estimate, random split"),
+    "torch-mist-infonce": Peer(_torch_mist_version, _torch_mist("infonce"), "torch-mist's InfoNCE"),
+    "torch-mist-smile": Peer(_torch_mist_version, _torch_mist("smile"), "torch-mist's default"),
+}

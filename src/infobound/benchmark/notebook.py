@@ -1,0 +1,364 @@
+"""The notebook's experiment: as printed (`reproduce`), done right (`demo`), and continued.
+
+Source: the page `infonce` of https://github.com/ccha23/miml. Its hyper-parameters are
+`Config.notebook()`; its data come from `tasks`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from infobound._system import arguments, locks, memory, torch_state, units
+from infobound._system.units import Nats, Result
+from infobound.benchmark import tasks
+from infobound.config import Config, configured
+from infobound.critics import networks
+from infobound.errors import InputError
+from infobound.estimation import estimate as estimates
+from infobound.estimation import selection
+from infobound.estimation.result import Estimate
+from infobound.plotting import figures
+from infobound.training import loop, run_directory
+
+__all__ = ["Demo", "Reproduction", "demo", "reproduce", "resume", "sample", "unit_of"]
+
+FEWEST, MOST_COLUMNS = 20, 10_000  # rows of a sample, columns of either side
+COPIES = 4  # of a sample: the fresh rows beside it, each once more in single precision
+DENSITIES = ("gaussian", "mixed_gaussian", "mixed_gaussian_joint")
+SHARE = 0.8  # the notebook marks where its smoothed curve first reaches 80 % of the truth
+
+
+@dataclass(frozen=True)
+class Reproduction(Result):
+    """The notebook's run: its value on its own training rows, and what fresh rows say; in nats.
+
+    `reached` is the iteration at which the smoothed training-row curve first exceeds 80 % of the
+    truth. `peak` is the best held-out value on the way, at `peak_iteration`.
+    """
+
+    task: str
+    truth: Nats
+    n: int
+    iterations: int
+    training: Nats
+    held_out: Nats
+    peak: Nats
+    peak_iteration: int
+    reached: int | None
+    ceiling: Nats | None
+    config: dict[str, Any]
+    versions: dict[str, str]
+    seconds: float = field(compare=False)
+
+    def __str__(self) -> str:
+        """One line, with the unit."""
+        return (
+            f"{self.task}: training rows {self.training:.3f} nats, held-out {self.held_out:.3f} "
+            f"nats, exact {self.truth:.3f} nats, {self.n:,} rows"
+        )
+
+
+@dataclass(frozen=True)
+class Demo(Result):
+    """One sample of the notebook's pair, three ways to a number; in nats."""
+
+    truth: Nats
+    n: int
+    notebook_training: Nats
+    notebook_fresh: Nats
+    notebook_iterations: int
+    notebook_lr: float
+    estimate: Estimate
+
+
+@torch_state.defaults()
+def reproduce(
+    config: Config | None = None,
+    *,
+    density: str = "gaussian",
+    d: int = 6,
+    rho: float = 0.9,
+    sample_size: int = 400,
+    run: str | Path | None = None,
+    overwrite: bool = False,
+    watch: Callable[[loop.Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    unit: str = "nats",
+) -> Reproduction:
+    """Train the notebook's critic on its sample, evaluating on that sample and on fresh rows.
+
+    Args:
+        config: `Config.notebook()` if not given.
+        density: gaussian, or the notebook's mixed Gaussian in either reading, mixed_gaussian (its
+            code) and mixed_gaussian_joint (its text).
+        d: dimensions of x and of y.
+        rho: correlation in each dimension.
+        sample_size: rows trained on; as many fresh rows stand beside them.
+        run: a directory for checkpoints, metrics, the plot and the result.
+        overwrite: replace an existing run in that directory.
+        watch: called after each evaluation.
+        stop: asked between iterations.
+        unit: of the result and the plot in `run`, nats or bits; what is returned is in nats.
+
+    Raises:
+        InputError: parameters out of range; an existing run.
+
+    Example:
+        >>> short = Config.notebook().with_(n_iters=20, eval_every=10, batch_size=50)
+        >>> reproduce(short, d=2, sample_size=60).truth.__round__(3)
+        1.661
+    """
+    chosen = configured(config, {}, Config.notebook())
+    parameters = _checked(chosen, density=density, d=d, rho=rho, sample_size=sample_size)
+    arguments.function("watch", watch, 1), arguments.function("stop", stop, 0)
+    units.scale(unit), arguments.boolean("overwrite", overwrite)
+    selection.bind(chosen), loop.device(chosen)
+    if run is None:
+        return _reproduce(chosen, parameters, None, watch, stop)
+    run = arguments.directory("run", run)
+    record = {"kind": "reproduce", "config": chosen.as_dict(), "parameters": parameters}
+    record["unit"] = unit
+    with locks.held(run):
+        here = run_directory.Run.create(run, record=record, overwrite=overwrite)
+        return _reproduce(chosen, parameters, here, watch, stop)
+
+
+def _checked(config: Config, *, density: Any, d: Any, rho: Any, sample_size: Any) -> dict[str, Any]:
+    """What is sampled, refused before anything is written where it cannot be."""
+    density, rho = arguments.choice("density", density, DENSITIES), arguments.real("rho", rho)
+    d = arguments.integer("d", d, least=1, most=MOST_COLUMNS)
+    sample_size = arguments.integer("sample_size", sample_size, least=FEWEST)
+    tasks.make(density, d=d, rho=rho)
+    networks.expect_room(d, d, config)
+    need, free = 8 * COPIES * sample_size * 2 * d, memory.free_memory()
+    if need > free:
+        raise InputError(
+            f"Expected a sample that fits in memory; got {sample_size:,} rows of {2 * d} columns, "
+            f"which take about {need / 1e9:,.0f} GB, and {free / 1e9:,.0f} GB are free."
+        )
+    return {"density": density, "d": d, "rho": rho, "sample_size": sample_size}
+
+
+def _reproduce(
+    config: Config,
+    parameters: Mapping[str, Any],
+    run: run_directory.Run | None,
+    watch: Callable[[loop.Progress], None] | None,
+    stop: Callable[[], bool] | None,
+) -> Reproduction:
+    """Sample, train, evaluate, write; the same whether it is begun or resumed."""
+    start = time.perf_counter()
+    seeds = _seeds(config.seed)
+    task = tasks.make(parameters["density"], d=parameters["d"], rho=parameters["rho"])
+    n, place = parameters["sample_size"], loop.device(config)
+
+    def draw(fresh: bool) -> loop.Rows:
+        x, y = sample(task, n, config.seed, fresh=fresh)
+        return x.float().to(place), y.float().to(place)
+
+    bound = selection.bind(config)
+    generator = torch.Generator().manual_seed(seeds[2])
+    network = networks.build(task.dim_x, task.dim_y, config, generator)
+    if network is None:
+        raise InputError("Expected a critic to train; got --critic none.")
+    fitted = loop.fit(
+        networks.Composite(None, network, gamma=config.gamma).to(place),
+        bound,
+        draw(fresh=False),
+        draw(fresh=True),
+        config,
+        seed=seeds[3],
+        name="notebook",
+        run=run,
+        watch=watch,
+        stop=stop,
+    )
+    history = fitted.history
+    smooth = figures.smooth(history["train"], history["iteration"], config.smoothing)
+    best = int(np.argmax(history["validation"]))
+    at = int(np.searchsorted(history["iteration"], fitted.chosen))
+    ceiling = None if bound.ceiling is None else float(bound.ceiling(n))
+    result = Reproduction(
+        task=f"{task.name} (d = {parameters['d']}, rho = {parameters['rho']})",
+        truth=float(task.mi),
+        n=n,
+        iterations=int(history["iteration"][-1]),
+        training=float(history["train"][at]),
+        held_out=float(history["validation"][at]),
+        peak=float(history["validation"][best]),
+        peak_iteration=int(history["iteration"][best]),
+        reached=figures.first_reached(smooth, history["iteration"], SHARE * task.mi),
+        ceiling=ceiling,
+        config=config.as_dict(),
+        versions=run_directory.versions(),
+        seconds=time.perf_counter() - start,
+    )
+    if run is not None:
+        unit = run.record.get("unit", "nats")
+        run.write_json("result.json", result.as_dict(unit))
+        names = loop.COLUMNS
+        records = zip(*(history[c] for c in names), strict=True)
+        run.write_metrics([dict(zip(names, record, strict=True)) for record in records])
+
+        def curve() -> Any:
+            return figures.training_curve(
+                history,
+                title=f"{bound.title}, {result.task}, {n:,} rows",
+                truth=result.truth,
+                ceiling=ceiling,
+                count=n,
+                rate=config.smoothing,
+                share=SHARE,
+                unit=unit,
+            )
+
+        figures.draw("curve", curve, run.write_bytes)
+    return result
+
+
+def _seeds(seed: int) -> list[int]:
+    """Seeds of the sample, the fresh rows, the starting weights and the batches."""
+    return [int(s) for s in np.random.SeedSequence(seed).generate_state(4)]
+
+
+def sample(task: Any, n: int, seed: int, *, fresh: bool = False) -> loop.Rows:
+    """The rows x (n, p), y (n, q) of a run with this seed, or its fresh rows; float64.
+
+    Example:
+        >>> sample(tasks.make("gaussian", d=2), 5, 0)[0].shape
+        torch.Size([5, 2])
+    """
+    x, y = task.sample(n, torch.Generator().manual_seed(_seeds(seed)[int(fresh)]))
+    return x, y
+
+
+@torch_state.defaults()
+def demo(
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    run: str | Path | None = None,
+    overwrite: bool = False,
+    watch: Callable[[loop.Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    unit: str = "nats",
+) -> Demo:
+    """The notebook's 400 rows: its way of evaluating, and `estimate`, side by side.
+
+    The notebook's critic is trained at thirty times its learning rate, so that what its 60,000
+    steps show is seen in a minute; `reproduce` takes the long way. `unit` is that of the result
+    and the pictures in `run`; what is returned is in nats.
+    """
+    task = tasks.make("gaussian", d=6, rho=0.9)
+    short = Config.notebook().with_(seed=seed, device=device, lr=3e-3, n_iters=1500, eval_every=50)
+    x, y = sample(task, 400, seed)
+    result = estimates.estimate(
+        *(x, y),
+        config=Config(seed=seed, device=device),  # type: ignore[arg-type]
+        run=run,
+        overwrite=overwrite,
+        watch=watch,
+        stop=stop,
+        unit=unit,
+    )
+    notebook = reproduce(short, watch=watch, stop=stop)
+    return Demo(
+        truth=float(task.mi),
+        n=400,
+        notebook_training=notebook.training,
+        notebook_fresh=notebook.held_out,
+        notebook_iterations=notebook.iterations,
+        notebook_lr=short.lr,
+        estimate=result,
+    )
+
+
+@torch_state.defaults()
+def resume(
+    path: str | Path,
+    *,
+    module: torch.nn.Module | None = None,
+    watch: Callable[[loop.Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    unit: str | None = None,
+) -> Estimate | Reproduction:
+    """Continue the run in a directory; its result equals the uninterrupted one, bit for bit.
+
+    Args:
+        path: the directory that was `run`.
+        module: your own critic, if the run was started with one.
+        watch: called with a `train.Progress` after each evaluation.
+        stop: asked between iterations; True saves the run and raises `train.Interrupted`.
+        unit: of the result and the pictures in the directory, nats or bits; that of the run if not
+            given. What is returned is in nats.
+
+    Raises:
+        InputError: no run there, a damaged file, a kind of run that this version cannot resume,
+            or another process that is writing it.
+    """
+    path = arguments.directory("path", path)
+    arguments.function("watch", watch, 1), arguments.function("stop", stop, 0)
+    unit = unit_of(path) if unit is None else unit  # where there is no run, nothing is made
+    units.scale(unit)
+    with locks.held(path):
+        here = run_directory.Run.open(path)
+        here.sweep()
+        here = dataclasses.replace(here, record={**here.record, "unit": unit})
+        return _resume(here, module, watch, stop)
+
+
+def unit_of(path: str | Path) -> str:
+    """The unit in which the run in a directory writes its result and its pictures.
+
+    Raises:
+        InputError: no run there, or an unknown unit.
+    """
+    run = run_directory.Run.open(arguments.directory("path", path))
+    return arguments.choice("unit in run.json", run.record.get("unit", "nats"), units.UNITS)
+
+
+def _resume(
+    run: run_directory.Run,
+    module: torch.nn.Module | None,
+    watch: Callable[[loop.Progress], None] | None,
+    stop: Callable[[], bool] | None,
+) -> Estimate | Reproduction:
+    """The rest of a run, by its kind."""
+    kind = run.record.get("kind")
+    if kind == "estimate":
+        return estimates.resume(run, module=module, watch=watch, stop=stop)
+    if kind == "reproduce":
+        record = run.settings(_Record)
+        config = run.config(record.config)
+        parameters = _checked(config, **dataclasses.asdict(record.parameters))
+        return _reproduce(config, parameters, run, watch, stop)
+    raise InputError(
+        f"Expected a run of kind estimate or reproduce in {run.path}; got {str(kind)[:60]!r}. "
+        "Was it written by a newer version?"
+    )
+
+
+@dataclass(frozen=True)
+class _Parameters:
+    """What `reproduce` samples."""
+
+    density: str
+    d: int
+    rho: float
+    sample_size: int
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What `run.json` holds of a reproduction."""
+
+    config: dict[str, Any]
+    parameters: _Parameters

@@ -1,0 +1,127 @@
+"""Which tasks take part in a study, from a suite or from npz files."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from infobound.benchmark import tasks
+from infobound.data.locations import place
+from infobound.data.npy import Archive
+from infobound.errors import InputError
+
+__all__ = ["FileTask", "choose_tasks"]
+
+
+@dataclass(frozen=True)
+class FileTask:
+    """Rows from an npz file with x (n, p), y (n, q) and the exact `mi` in nats; `mi_error` besides.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "pair.npz"
+        ...     np.savez(path, x=np.zeros((9, 2)), y=np.ones(9), mi=0.5)
+        ...     task = FileTask.open(path)
+        >>> task.mi, task.rows
+        (0.5, 9)
+    """
+
+    path: Path
+    mi: float
+    mi_error: float
+    rows: int
+    digest: str
+
+    @classmethod
+    def open(cls, path: Path) -> FileTask:
+        """The task in a file.
+
+        Raises:
+            InputError: the file cannot be read, or lacks x, y or mi.
+        """
+        place(path).size()  # a pipe would be waited for
+        try:
+            archive = Archive(path)
+            whole = {n: _number(archive, n) for n in ("mi", "mi_error") if n in archive.arrays}
+            x, y, mi = archive.header("x"), archive.header("y"), whole["mi"]
+            with open(path, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except InputError:
+            raise
+        except Exception as error:  # of zipfile, of its codecs, of NumPy: each has its own
+            raise InputError(
+                f"Expected x, y and mi (a number, nats) in {path}; got {error}. Save it with "
+                "np.savez(path, x=x, y=y, mi=mi)."
+            ) from error
+        if not x.shape or not y.shape or x.rows != y.rows:
+            raise InputError(
+                f"Expected as many rows of x as of y in {path}; got shapes {x.shape} and {y.shape}."
+            )
+        return cls(path, mi, whole.get("mi_error", 0.0), x.rows, digest)
+
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """n of the file's rows, each at most once: x (n, p) and y (n, q)."""
+        if n > self.rows:
+            raise InputError(f"Expected at most {self.rows:,} rows, all of {self.path}; got {n:,}.")
+        archive = Archive(self.path)
+        x, y = archive.read("x"), archive.read("y")
+        drawn = rng.permutation(self.rows)[:n]
+        return x[drawn].reshape(n, -1), y[drawn].reshape(n, -1)
+
+
+def _number(archive: Archive, name: str) -> float:
+    """An array of one number."""
+    shape = archive.header(name).shape
+    if math.prod(shape) != 1:
+        raise ValueError(f"{name} of shape {shape}")
+    return float(archive.read(name).item())
+
+
+def choose_tasks(
+    suite: str, patterns: Sequence[str], files: str | Path | None
+) -> list[tuple[str, Any, tuple[float, float]]]:
+    """Label, task, and truth with its error in nats, for each task that takes part.
+
+    Args:
+        suite: the suite's name; with `files` only a word for messages.
+        patterns: a task takes part if its label matches one of them.
+        files: a directory of npz files to take instead of the suite.
+
+    Raises:
+        InputError: an unknown suite, no task that matches, or a file that is none.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/pair.npz", x=np.zeros(9), y=np.ones(9), mi=0.0)
+        ...     [(label, truth) for label, _, truth in choose_tasks("mine", ["p*"], folder)]
+        [('pair', (0.0, 0.0))]
+    """
+    labelled: list[tuple[str, Any]]
+    if files is None:
+        labelled = list(tasks.suite(suite))
+    else:
+        found = sorted(Path(files).glob("*.npz"))
+        if not found:
+            raise InputError(f"Expected npz files with x, y and mi in {files}; got none.")
+        labelled = [(path.stem, path) for path in found]
+    taking = [pair for pair in labelled if any(fnmatch.fnmatchcase(pair[0], p) for p in patterns)]
+    if not taking:
+        labels = [label for label, _ in labelled]
+        near = [n for p in patterns for n in difflib.get_close_matches(p, labels, 3)] or labels[:5]
+        raise InputError(
+            f"Expected patterns that match tasks of {suite}; got {' '.join(patterns)}. There are "
+            f"{len(labels)}, such as {', '.join(near)}."
+        )
+    if files is not None:
+        taking = [(label, FileTask.open(path)) for label, path in taking]
+    return [(name, t, (float(t.mi), float(getattr(t, "mi_error", 0.0)))) for name, t in taking]

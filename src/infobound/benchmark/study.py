@@ -1,0 +1,169 @@
+"""Tasks x estimators x sizes x seeds: many estimates with known answers, as one table.
+
+The way: plan (every cell, checked before anything runs) -> cells in parallel, each on disk as soon
+as it is done -> one table, a summary and two figures. The same command again goes on where it was.
+`VARIANTS` names the estimators; other people's are in `peers`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from infobound._system import arguments, files, locks, torch_state, units
+from infobound.analyses import accuracy, grid
+from infobound.analyses.grid import Estimator, Own, Progress, Study
+from infobound.benchmark.external import PEERS, External, Where
+from infobound.benchmark.sampling import choose_tasks
+from infobound.config import Config, configured
+from infobound.errors import InputError
+from infobound.estimation import selection
+from infobound.plotting import accuracy_figures
+from infobound.plotting import figures as plots
+from infobound.training import loop
+
+__all__ = ["VARIANTS", "study"]
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "base_only": {"critic": "none"},
+    "no_base": {"base": "none"},
+    "no_elliptical": {"base": "mixture,fine_mixture,table"},
+    "only_gaussian": {"base": "gaussian"},
+    "no_mixture": {"base": "gaussian,gaussian_raw,student,contaminated"},
+    "no_average": {"ema": 0.0},
+    "scores": {"transform": "scores"},
+    "robust": {"transform": "robust"},
+    "joint": {"critic": "joint"},
+    "nwj": {"bound": "nwj"},
+    "ksg": {"estimator": "ksg"},
+    "gaussian": {"estimator": "gaussian"},
+    "student": {"estimator": "student"},
+}
+
+
+@torch_state.defaults()
+def study(
+    suite: str,
+    *,
+    out: str | Path,
+    sizes: Sequence[int] = (1000,),
+    seeds: int = 3,
+    estimators: Sequence[str] = ("default",),
+    tasks: Sequence[str] = ("*",),
+    files: str | Path | None = None,
+    peers: Sequence[str] = (),
+    where: Where | None = None,
+    jobs: int | None = None,
+    dask: str | None = None,
+    config: Config | None = None,
+    overwrite: bool = False,
+    watch: Callable[[Progress], None] | None = None,
+    unit: str = "nats",
+) -> Study:
+    """Estimate known mutual informations over and over, and say how wrong the estimates are.
+
+    The sample of a cell depends on the task's label, n and the seed alone, so all estimators and
+    peers see the same rows. Each cell runs on one thread; `jobs` of them run at once. The table
+    holds every cell in `out`, those of earlier plans too.
+
+    Args:
+        suite: a suite of tasks; with `files` only a name for the table.
+        out: the study's directory; what is done there already is not done again.
+        sizes: numbers of rows.
+        seeds: samples for each task and size; their seeds count up from `config.seed`.
+        estimators: names in `VARIANTS`.
+        tasks: patterns; a task takes part if its label matches one of them.
+        files: a directory of npz files with x, y and mi to take rows from, instead of drawing.
+        peers: names in `peers.PEERS`.
+        where: where peers are that have an environment of their own.
+        jobs: cells at once; one for each core if not given.
+        dask: the address of a Dask scheduler, "tcp://host:8786": its workers compute, not `jobs`.
+        config: settings of all estimators, under those of their variant.
+        overwrite: forget what `out` holds.
+        watch: called with a `Progress` after each cell.
+        unit: of the pictures in `out`, nats or bits; the tables there, which a later study
+            extends, and what is returned are in nats.
+
+    Raises:
+        InputError: something unknown or missing, found before anything runs; cells in `out`
+            that were computed with other settings or by another version; another process there;
+            or a cluster that is lost midway (what is done stays on disk).
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 500))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/pair.npz", x=x, y=x + noise, mi=0.5 * np.log(2))
+        ...     found = study("mine", files=folder, out=f"{folder}/out", sizes=[200], seeds=1,
+        ...         jobs=1, estimators=["base_only"])
+        >>> [(row.task, row.n, row.seed, row.error) for row in found.rows]
+        [('pair', 200, 0, '')]
+    """
+    path, base, where = arguments.directory("out", out), configured(config, {}), where or Where()
+    suite, estimators = arguments.text("suite", suite), arguments.names("estimators", estimators)
+    tasks, peers = arguments.names("tasks", tasks), arguments.names("peers", peers)
+    sizes = [arguments.integer("a size", n, least=1) for n in arguments.numbers("sizes", sizes)]
+    seeds = arguments.integer("seeds", seeds, least=1)
+    jobs = None if jobs is None else arguments.integer("jobs", jobs, least=1)
+    dask = None if dask is None else arguments.text("dask", dask)
+    arguments.function("watch", watch, 1)
+    units.scale(unit), arguments.boolean("overwrite", overwrite)
+    files = None if files is None else arguments.directory("files", files)
+    by = _estimators(estimators, peers, base, where)
+    labelled = choose_tasks(suite, tasks, files)
+    with locks.held(path):
+        found = grid.run_grid(
+            suite,
+            [(*entry, n) for n in dict.fromkeys(sizes) for entry in labelled],
+            by,
+            out=path,
+            seeds=seeds,
+            first_seed=base.seed,
+            order=[*VARIANTS, *PEERS],
+            jobs=jobs,
+            dask=dask,
+            overwrite=overwrite,
+            pages=grid.PAGES,
+            watch=watch,
+        )
+        _draw(found, unit)
+    return found
+
+
+def _estimators(
+    variants: Sequence[str], peers: Sequence[str], base: Config, where: Where
+) -> dict[str, Estimator]:
+    """The estimators of these names, checked before anything runs."""
+    found: dict[str, Estimator] = {}
+    for name in variants:
+        config = base.with_(certify=False, **arguments.lookup("estimator", name, VARIANTS))
+        selection.bind(config), loop.device(config)
+        found[name] = Own(config)
+    for name in peers:
+        version = arguments.lookup("peer", name, PEERS).version(where)
+        found[name] = External(name, where, version)
+    if not found:
+        raise InputError(f"Expected an estimator; got none. There are {', '.join(VARIANTS)}.")
+    return found
+
+
+def _draw(found: Study, unit: str) -> None:
+    """The table as a page and as pictures."""
+    title = f"Study: {', '.join(dict.fromkeys(row.suite for row in found.rows))}"
+    files.write_atomic(found.path / "summary.md", accuracy.markdown(found.rows, title).encode())
+    means = accuracy.by_task(found.rows)
+    everything = [dataclasses.asdict(s) for s in found.summary]
+    figures = {
+        "truth": lambda: accuracy_figures.truth_figure(
+            means, title=f"{title}, estimate against truth", unit=unit
+        ),
+        "error": lambda: accuracy_figures.error_figure(
+            everything, title=f"{title}, error against N", unit=unit
+        ),
+    }
+    for name, figure in figures.items():
+        plots.draw(name, figure, lambda file, data: files.write_atomic(found.path / file, data))

@@ -1,0 +1,296 @@
+"""The tables of tasks: every joint distribution by name, and the suites they are run in.
+
+`TASKS` maps a name to what makes the task, `make` calls it, `SUITES` lists what belongs together.
+The distributions themselves live in the rooms below: `gaussians`, `elliptical`, `mixtures`,
+`warps`, `channels`, `images`; the benchmark's in `bmi`. Every task draws pairs, knows its `mi` in
+nats with the standard error `mi_error` (0.0: closed form or quadrature), and has an exact
+`log_ratio`, the optimal critic. `CONSISTENCY` has the pairs of which only ratios are known: they
+have neither `mi` nor `log_ratio`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from infobound._system import arguments
+from infobound.benchmark.bmi import BMI, BMI2
+from infobound.benchmark.distributions import (
+    channels,
+    elliptical,
+    gaussian,
+    images,
+    joint,
+    transforms,
+)
+from infobound.benchmark.distributions.joint import Task
+from infobound.errors import InputError
+
+__all__ = [
+    "CONSISTENCY",
+    "SUITES",
+    "TASKS",
+    "Consistency",
+    "Entry",
+    "Task",
+    "make",
+    "parameters",
+    "says",
+    "staircase",
+    "suite",
+]
+
+MOST = 10_000  # columns, and whatever else is counted: some tasks have matrices of them
+Builder = Callable[..., Task]
+
+
+def high_mi(*, d: int = 5, mi: float = 10.0) -> Task:
+    """Normal pairs that tell much, mixed and bent.
+
+    Both sides are rotated, bent column by column and rotated again, so that no column of one
+    belongs to one of the other and none is normal.
+
+    Example:
+        >>> high_mi(mi=20.0).mi
+        20.0
+    """
+    x = transforms.Chain((transforms.Rotation(d, 1), transforms.ASINH, transforms.Rotation(d, 2)))
+    y = transforms.Chain(
+        (transforms.Rotation(d, 3), transforms.HALF_CUBE, transforms.Rotation(d, 4))
+    )
+    return transforms.Mapped(gaussian.StaircaseGaussian(d, mi), x, y, "high_mi")
+
+
+def hidden_pair(*, d: int = 100, rho: float = 0.9, signs: bool = True) -> Task:
+    """Two pairs of columns depend; a rotation hides them among d.
+
+    With `signs`, the correlation of the pairs is rho or -rho at random, so that no two columns of x
+    and y correlate; without, all is normal.
+
+    Raises:
+        InputError: fewer than two columns.
+
+    Example:
+        >>> hidden_pair(signs=False).dim_x
+        100
+    """
+    if d < 2:
+        raise InputError(f"Expected two columns or more, which depend; got d = {d}.")
+    kind = gaussian.MixedGaussianJoint if signs else gaussian.Gaussian
+    wide = transforms.Padded(kind(2, rho), d - 2, d - 2)
+    return transforms.Mapped(
+        wide, transforms.Rotation(d, 1), transforms.Rotation(d, 2), "hidden_pair"
+    )
+
+
+def multiplicative(*, d: int = 2, spread: float = 1.5, noise: float = 0.5) -> Task:
+    """y = x exp(noise), x log-normal: noise that multiplies, and heavy tails.
+
+    log y = log x + noise are normal, so each column tells log(1 + (spread / noise)^2) / 2 nats.
+
+    Example:
+        >>> round(multiplicative(d=1, spread=1.0, noise=1.0).mi, 4)
+        0.3466
+    """
+    joint.at_least_one(d=d)
+    joint.positive(spread=spread, noise=noise)
+    identity = torch.eye(d, dtype=torch.float64)
+    own, extra = spread**2 * identity, noise**2 * identity
+    covariance = torch.cat([torch.cat([own, own], 1), torch.cat([own, own + extra], 1)])
+    logs = elliptical.Normal(covariance, d)
+    return transforms.Mapped(logs, transforms.EXP, transforms.EXP, "multiplicative")
+
+
+def plates(*, size: int = 16, mi: float = 2.0) -> Task:
+    """Two images of a round spot; the centres depend.
+
+    The centres are normal pairs with this `mi`, two columns each, through the normal distribution
+    function. The map to the image is injective, so the images have the same MI.
+
+    Example:
+        >>> plates(mi=5.0).mi
+        5.0
+    """
+    draw = transforms.Chain((transforms.NORMAL_CDF, images.Plates(size)))
+    return transforms.Mapped(gaussian.StaircaseGaussian(2, mi), draw, draw, "plates")
+
+
+def rectangles(*, size: int = 16, mi: float = 2.0) -> Task:
+    """Two images of a rectangle; sides and places depend.
+
+    As `plates`, with four columns on each side.
+
+    Example:
+        >>> rectangles(mi=5.0).dim_x
+        256
+    """
+    draw = transforms.Chain((transforms.NORMAL_CDF, images.Rectangles(size)))
+    return transforms.Mapped(gaussian.StaircaseGaussian(4, mi), draw, draw, "rectangles")
+
+
+TASKS: dict[str, Builder] = {
+    "gaussian": gaussian.Gaussian,
+    "mixed_gaussian": gaussian.MixedGaussian,
+    "mixed_gaussian_joint": gaussian.MixedGaussianJoint,
+    "independent": gaussian.Independent,
+    "staircase_gaussian": gaussian.StaircaseGaussian,
+    "staircase_cubic": gaussian.StaircaseCubic,
+    **BMI,
+    **BMI2,
+    "high_mi": high_mi,
+    "hidden_pair": hidden_pair,
+    "multiplicative": multiplicative,
+    "noisy_function": channels.NoisyFunction,
+    "labels": channels.Labels,
+    "uniform_steps": channels.UniformSteps,
+    "poissonised": channels.Poissonised,
+    "plates": plates,
+    "rectangles": rectangles,
+}
+
+
+class Entry(NamedTuple):
+    """One line of a suite: what to call it, which task, with which parameters."""
+
+    label: str
+    task: str
+    parameters: Mapping[str, Any]
+
+
+def _entry(task: str, **given: Any) -> Entry:
+    words = ", ".join(f"{key} = {value}" for key, value in given.items())
+    return Entry(f"{task} ({words})" if words else task, task, given)
+
+
+SUITES: dict[str, tuple[Entry, ...]] = {
+    "notebook": tuple(_entry(name) for name in list(TASKS)[:6]),
+    "staircase": tuple(
+        _entry(name, mi=float(level))
+        for name in ("staircase_gaussian", "staircase_cubic")
+        for level in (2, 4, 6, 8, 10)
+    ),
+    "bmi": tuple(_entry(name) for name in BMI),
+    "bmi2": tuple(_entry(name) for name in BMI2),
+    "hard": (
+        _entry("high_mi", mi=10.0),
+        _entry("high_mi", mi=20.0),
+        _entry("hidden_pair", signs=True),
+        _entry("hidden_pair", signs=False),
+        _entry("multiplicative"),
+        _entry("noisy_function", function="square"),
+        _entry("noisy_function", function="absolute"),
+        _entry("noisy_function", function="sine", k=3.0),
+        _entry("labels", law="normal"),
+        _entry("labels", law="laplace"),
+        _entry("uniform_steps"),
+        _entry("poissonised"),
+    ),
+    "images": tuple(
+        _entry(name, mi=float(level)) for name in ("plates", "rectangles") for level in (1, 3, 5)
+    ),
+}
+
+
+class Consistency(NamedTuple):
+    """Two sets of pairs and what is known about their MI: MI of `of` = ratio x MI of `to`.
+
+    A ratio of None says only that it is at least 1.
+    """
+
+    of: images.Pairs
+    to: images.Pairs
+    ratio: float | None
+
+
+_HALF = images.ImageRows(rows=8)
+CONSISTENCY: dict[str, Consistency] = {
+    "more_rows": Consistency(_HALF, images.ImageRows(rows=4), None),
+    "data_processing": Consistency(images.Repeated(_HALF, kept=64), _HALF, 1.0),
+    "additivity": Consistency(images.Doubled(_HALF), _HALF, 2.0),
+}
+
+
+def parameters(name: str) -> dict[str, Any]:
+    """The parameters of the task with this name and their defaults; none for a benchmark's task.
+
+    Raises:
+        InputError: an unknown name.
+
+    Example:
+        >>> parameters("gaussian")
+        {'d': 6, 'rho': 0.9}
+    """
+    signature = inspect.signature(arguments.lookup("task", name, TASKS))
+    return {key: value.default for key, value in signature.parameters.items() if key != "name"}
+
+
+def says(name: str) -> str:
+    """What the task with this name is, in a line.
+
+    Raises:
+        InputError: an unknown name.
+
+    Example:
+        >>> says("1v1-AI")
+        'Six normals that draw an A and an I.'
+    """
+    return (arguments.lookup("task", name, TASKS).__doc__ or "").split("\n")[0]
+
+
+def make(name: str, **given: Any) -> Task:
+    """The task with this name and these parameters.
+
+    Raises:
+        InputError: an unknown name or parameter, or a value out of range.
+
+    Example:
+        >>> make("gaussian", d=1, rho=0.5).dim_x
+        1
+    """
+    known = parameters(name)
+    for parameter, value in given.items():
+        if parameter not in known:
+            raise InputError(
+                f"Expected parameters of {name} ({', '.join(known) or 'none'}); got {parameter}."
+            )
+        _expect_like(parameter, value, known[parameter])
+    return TASKS[name](**given)
+
+
+def _expect_like(name: str, value: Any, default: Any) -> None:
+    """Refuse the value of a parameter that is of another kind than its default."""
+    if isinstance(default, bool):
+        arguments.boolean(name, value)
+    elif isinstance(default, int):
+        arguments.integer(name, value, most=MOST)
+    elif isinstance(default, float):
+        arguments.real(name, value)
+
+
+def suite(name: str) -> list[tuple[str, Task]]:
+    """The tasks of a suite, each with its label.
+
+    Raises:
+        InputError: an unknown name.
+
+    Example:
+        >>> len(suite("bmi")), len(suite("bmi2"))
+        (40, 13)
+        >>> suite("staircase")[0][0]
+        'staircase_gaussian (mi = 2.0)'
+    """
+    entries: tuple[Entry, ...] = arguments.lookup("suite", name, SUITES)
+    return [(entry.label, make(entry.task, **entry.parameters)) for entry in entries]
+
+
+def staircase(name: str, levels: Sequence[float] = (2, 4, 6, 8, 10)) -> list[Task]:
+    """The tasks along a staircase, one for each MI in `levels` (nats).
+
+    Example:
+        >>> [task.mi for task in staircase("staircase_cubic")]
+        [2, 4, 6, 8, 10]
+    """
+    return [make(name, mi=level) for level in levels]

@@ -1,0 +1,325 @@
+"""A critic over all pairs of rows, in tiles: no (n, m) matrix is ever in memory.
+
+A tile's pairs fit the cache; of its scores only log sums over rows and columns are kept, in both
+directions at once (`sums`). With gradients, each tile is scored again in the backward pass, so that
+a batch of any size can be trained. Rows are encoded once (`pairs`). The order of tiles is fixed:
+same rows, same threads, same bits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from infobound._system import distributed, torch_state
+from infobound.bounds import log_sums as sums
+from infobound.bounds.log_sums import Reads, Sums
+from infobound.bounds.variational import Bound
+from infobound.critics import contract
+from infobound.critics.contract import Rows
+from infobound.errors import InputError
+
+__all__ = ["all_pairs", "is_shared", "scores", "seeded", "terms", "undrawn", "value"]
+
+WORTH = 1 << 25  # multiplications that take longer than the messages between ranks
+EVALUATED = 0  # seed of what a critic draws where it is evaluated
+DENSE = 1 << 24  # numbers that pairs may take with gradients before they are scored in tiles
+
+
+def is_shared(critic: nn.Module, n: int, m: int) -> bool:
+    """Whether so many pairs are shared out among ranks: if they are worth the messages.
+
+    Then each rank's gradients are its own pairs' part, to be added up (`distributed`).
+    """
+    if distributed.ranks()[1] == 1:
+        return False
+    size = sum(parameter.numel() for parameter in critic.parameters())
+    work = n * m * contract.width(critic) ** 2 + (n + m) * size
+    return work > WORTH and n >= distributed.ranks()[1]
+
+
+class Tile(NamedTuple):
+    """Encoded rows of x from the rank's row `top` on, and of y from row `left` on."""
+
+    top: int
+    left: int
+    a: Rows
+    b: Rows
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """The pairs of this rank: its `own` of n encoded rows of x with all m of y."""
+
+    critic: nn.Module
+    a: Rows
+    b: Rows
+    n: int
+    m: int
+    own: slice
+
+    @classmethod
+    def encoded(cls, critic: nn.Module, x: Tensor, y: Tensor) -> _Pairs:
+        n, m = len(x), len(y)
+        if not (1 <= n <= m and m >= 2):
+            raise InputError(
+                f"Expected at least as many rows of y as of x, and two; got {n} and {m}. The y of "
+                "row i of x is row i: score more rows at once, or exchange x and y."
+            )
+        if not is_shared(critic, n, m):
+            return cls(critic, *contract.encode(critic, x, y), n, m, slice(0, n))
+        own = distributed.own(n)
+        a, b = contract.encode(critic, x[own], y[distributed.own(m)])
+        every = (distributed.rows_of_all(leaf, m) for leaf in contract.leaves(b))
+        return cls(critic, a, contract.like(b, every), n, m, own)
+
+    def together(self, part: Sums) -> Sums:
+        """The sums of all ranks from those of this one."""
+        if self.own == slice(0, self.n):
+            return part
+        rows = torch.stack([part.positives, part.rows, *part.others], 1)
+        columns = (part.columns[None], distributed.ranks()[1])
+        by_rows, by_ranks = distributed.whole((rows, self.n), columns)
+        positives, rows, *others = by_rows.unbind(1)
+        return Sums(positives, rows, by_ranks.logsumexp(0), tuple(others))
+
+    def tiles(self, size: tuple[int, int] | None) -> Iterator[Tile]:
+        """One line of tiles after the other; squares that fit the cache if no size is given."""
+        side = math.isqrt(contract.TILE // contract.width(self.critic)) or 1
+        height, breadth = size or (side, side)
+        for i, a in enumerate(contract.split(self.a, height)):
+            for j, b in enumerate(contract.split(self.b, breadth)):
+                yield Tile(i * height, j * breadth, a, b)
+
+    def scores(self, tile: Tile) -> Tensor:
+        scores = contract.pair(self.critic, tile.a, tile.b)
+        n, m = (len(contract.leaves(side)[0]) for side in (tile.a, tile.b))
+        return contract.checked(scores, n, m)
+
+    def part(self, tile: Tile, reads: Reads | None) -> Sums:
+        """Of a tile: the positives in it, and its rows' and columns' log sums."""
+        scores, diagonal = self.scores(tile), self.diagonal(tile)
+        positives = scores.diagonal(diagonal).clone()  # a view would keep the tile in memory
+        return Sums(positives, *sums.of_tile(scores, diagonal, self.m, reads))
+
+    def diagonal(self, tile: Tile) -> int:
+        """Where the positives are, as in `torch.diagonal`."""
+        return self.own.start + tile.top - tile.left
+
+    def sums(self, reads: Reads | None, size: tuple[int, int] | None) -> Sums:
+        """Of all tiles together, without gradients; nothing of a tile is kept."""
+        totals: Sums | None = None
+        for tile in self.tiles(size):
+            part = self.part(tile, reads)
+            if totals is None:
+                totals = sums.empty(len(contract.leaves(self.a)[0]), self.m, part)
+            sums.add(totals, part, tile.top, tile.left, self.diagonal(tile))
+        assert totals is not None
+        return totals
+
+
+class _Recomputed(torch.autograd.Function):
+    """The sums of all tiles; in the backward pass each tile is scored again, with its gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, every: _Pairs, reads: Reads | None, size: tuple[int, int] | None, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        ctx.every, ctx.reads, ctx.size = every, reads, size
+        ctx.seed = 0
+        if contract.is_random(every.critic):  # dropout must be the same the second time
+            ctx.seed = int(torch.randint(1 << 62, ()))
+        with seeded(every.critic, ctx.seed):
+            found = every.sums(reads, size)
+        ctx.save_for_backward(*found.parts())
+        return tuple(found.parts())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        every: _Pairs = ctx.every
+        whole, slope = Sums.made(ctx.saved_tensors), Sums.made(slopes)
+        weights = [p for p in every.critic.parameters() if p.requires_grad]
+        encoded = [*contract.leaves(every.a), *contract.leaves(every.b)]
+        totals = [torch.zeros_like(tensor) for tensor in (*encoded, *weights)]
+        with seeded(every.critic, ctx.seed):
+            for tile in every.tiles(ctx.size):
+                for (place, gradient), total in zip(
+                    _gradients(every, tile, ctx.reads, whole, slope, weights), totals, strict=True
+                ):
+                    if gradient is not None:
+                        total[place] += gradient
+        needed = ctx.needs_input_grad[3:]
+        return None, None, None, *(t if n else None for t, n in zip(totals, needed, strict=True))
+
+
+def _gradients(
+    every: _Pairs,
+    tile: Tile,
+    reads: Reads | None,
+    whole: Sums,
+    slope: Sums,
+    weights: Sequence[Tensor],
+) -> Iterator[tuple[slice, Tensor | None]]:
+    """What one tile adds to the gradients of encoded rows and of weights, and in which places.
+
+    By the chain rule of the merged log sums: `slope` are the slopes by the sums `whole`.
+    """
+    own = [
+        [leaf.detach().requires_grad_() for leaf in contract.leaves(s)] for s in (tile.a, tile.b)
+    ]
+    a, b = (contract.like(s, iter(leaves)) for s, leaves in zip((tile.a, tile.b), own, strict=True))
+    with torch.enable_grad():
+        part = every.part(Tile(tile.top, tile.left, a, b), reads)
+    i = slice(tile.top, tile.top + len(part.rows))
+    j = slice(tile.left, tile.left + len(part.columns))
+    start = tile.top + max(0, -every.diagonal(tile))
+    through = [slope.positives[start : start + len(part.positives)]]
+    here = (sums.cut(whole, i, j).parts(), sums.cut(slope, i, j).parts())
+    for log_sums, total, steep in list(zip(part.parts(), *here, strict=True))[1:]:
+        through.append(steep * (log_sums.detach() - total).exp())
+    inputs = [*own[0], *own[1], *weights]
+    found = torch.autograd.grad(part.parts(), inputs, through, allow_unused=True)
+    places = [i] * len(own[0]) + [j] * len(own[1]) + [slice(None)] * len(weights)
+    return zip(places, found, strict=True)
+
+
+def seeded(critic: nn.Module, seed: int = EVALUATED) -> contextlib.AbstractContextManager[Any]:
+    """Where a critic draws random numbers, those of this seed; see `torch_state.seeded`.
+
+    Example:
+        >>> layer = nn.Dropout(0.5)
+        >>> with seeded(layer, 1):
+        ...     one = layer(torch.ones(50))
+        >>> with seeded(layer, 1):
+        ...     bool((layer(torch.ones(50)) == one).all())
+        True
+    """
+    if contract.is_random(critic):
+        return torch_state.seeded(seed)
+    return contextlib.nullcontext()
+
+
+def undrawn(critic: nn.Module) -> contextlib.AbstractContextManager[Any]:
+    """Where a critic may draw random numbers, refuse it; see `torch_state.nothing_drawn`."""
+    return torch_state.nothing_drawn() if contract.is_random(critic) else contextlib.nullcontext()
+
+
+def all_pairs(
+    critic: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    reads: Reads | None = None,
+    *,
+    tile: tuple[int, int] | None = None,
+) -> Sums:
+    """What bounds read of the scores of all pairs; differentiable.
+
+    Args:
+        critic: scores (n, m) of x (n, p) and y (m, q).
+        x: (n, p).
+        y: (m, q), n <= m; row i of y belongs to row i of x.
+        reads: what is summed besides e^f: `Bound.reads` or `Bound.goal_reads`.
+        tile: rows and columns scored at once; as many as fit the cache if not given. Few pairs with
+            gradients are scored at once.
+
+    Raises:
+        InputError: scores of another shape than (n, m), or n > m.
+
+    Source: Chen et al. 2016, https://arxiv.org/abs/1604.06174 (recomputation); the log sums are
+    merged as in Milakov and Gimelshein 2018, https://arxiv.org/abs/1805.02867.
+
+    Example:
+        >>> from infobound.critics.networks import Bilinear
+        >>> x = torch.ones(1000, 1)
+        >>> all_pairs(Bilinear(1, 1), x, x, tile=(100, 300)).rows[0]  # log 999
+        tensor(6.9068, grad_fn=<SelectBackward0>)
+    """
+    every = _Pairs.encoded(critic, x, y)
+    if not torch.is_grad_enabled():
+        return every.together(every.sums(reads, tile))
+    if tile is None and every.n * every.m * contract.width(critic) <= DENSE:
+        return every.together(every.part(Tile(0, 0, every.a, every.b), reads))
+    weights = [p for p in critic.parameters() if p.requires_grad]
+    tensors = [*contract.leaves(every.a), *contract.leaves(every.b), *weights]
+    return every.together(Sums.made(_Recomputed.apply(every, reads, tile, *tensors)))
+
+
+def value(critic: nn.Module, bound: Bound, x: Tensor, y: Tensor) -> Tensor:
+    """The bound over all pairs, a scalar, nats; differentiable.
+
+    Example:
+        >>> from infobound.bounds.variational import BOUNDS
+        >>> from infobound.critics.networks import Bilinear
+        >>> value(Bilinear(1, 1), BOUNDS["infonce"], torch.ones(9, 1), torch.ones(9, 1)).item()
+        0.0
+    """
+    with seeded(critic):
+        found = all_pairs(critic, x, y, bound.reads)
+    return bound.of(found).mean()
+
+
+@torch.no_grad()
+def scores(critic: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """The scores (n, m) themselves, without gradients.
+
+    Example:
+        >>> from infobound.critics.networks import Bilinear
+        >>> scores(Bilinear(1, 1), torch.ones(2, 1), torch.ones(3, 1)).shape
+        torch.Size([2, 3])
+    """
+    n = len(x)
+    with seeded(critic):
+        if not is_shared(critic, n, len(y)):
+            found: Tensor = critic(x, y)
+            return found
+        return distributed.whole((critic(x[distributed.own(n)], y), n))[0]
+
+
+@torch.no_grad()
+def terms(
+    critic: nn.Module, bounds: Sequence[Bound], x: Tensor, y: Tensor
+) -> tuple[Tensor, list[Tensor]]:
+    """The positives' scores (n,) and each bound's terms (n,), nats, as of `Bound.terms`.
+
+    All pairs are scored twice: what a row does as a negative is known when all sums are. At most
+    one of the bounds may read more than e^f.
+
+    Example:
+        >>> from infobound.bounds.variational import BOUNDS
+        >>> from infobound.critics.networks import Bilinear
+        >>> x = torch.ones(9, 1)
+        >>> positives, (found,) = terms(Bilinear(1, 1), [BOUNDS["infonce"]], x, x)
+        >>> found.shape
+        torch.Size([9])
+    """
+    reads = next((bound.reads for bound in bounds if bound.reads is not None), None)
+    with seeded(critic):
+        every = _Pairs.encoded(critic, x, y)
+    with seeded(critic):
+        found = every.together(every.sums(reads, None))
+    weights = [bound.weights(found) for bound in bounds]
+    mine = sums.cut(found, every.own, slice(None))
+    slopes = sums.cut(sums.stacked(weights), every.own, slice(None))
+    rows, columns = torch.zeros_like(slopes.rows), torch.zeros_like(slopes.columns)
+    with seeded(critic):  # what it drew the first time
+        for tile in every.tiles(None):
+            scores = every.scores(tile)
+            i = slice(tile.top, tile.top + scores.shape[0])
+            j = slice(tile.left, tile.left + scores.shape[1])
+            here = (sums.cut(mine, i, j), sums.cut(slopes, i, j))
+            more = sums.influence(scores, every.diagonal(tile), every.m, reads, *here)
+            rows[:, i] += more[0]
+            columns[:, j] += more[1]
+    on_rows, on_columns = rows, columns
+    if every.own != slice(0, every.n):
+        on_rows, on_columns = distributed.whole((rows.T, every.n))[0].T, distributed.add(columns)
+    both = zip(bounds, weights, on_rows, on_columns, strict=True)
+    return found.positives, [b.of(found) + b.shared(w, *on) for b, w, *on in both]

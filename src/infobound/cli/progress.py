@@ -1,0 +1,120 @@
+"""Progress bars on standard error; silent where that is no terminal."""
+
+from __future__ import annotations
+
+import math
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from infobound.runner.compute import Progress as Cells
+from infobound.training.loop import Progress as Step
+
+__all__ = ["Bar", "StudyBar"]
+
+
+class _Rate(ProgressColumn):
+    """Iterations per second."""
+
+    def render(self, task: Task) -> Text:
+        """The current rate, or nothing yet."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f} it/s", style="dim")
+
+
+class _Shown:
+    """A bar that is on the screen while its block runs."""
+
+    progress: Progress
+
+    def __enter__(self) -> Self:
+        """Show the bar."""
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Take the bar away."""
+        self.progress.stop()
+
+
+class Bar(_Shown):
+    """A progress bar on standard error; silent when that is no terminal, or when `quiet`.
+
+    Call it with each `train.Progress`: rate, time left, the bound on training rows, the
+    validation value and the ceiling log K.
+    """
+
+    def __init__(self, *, quiet: bool, units: str) -> None:
+        console = Console(stderr=True)
+        self.units = units
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:,}/{task.total:,}"),
+            _Rate(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[values]}"),
+            console=console,
+            transient=True,
+            disable=quiet or not console.is_terminal,
+        )
+        self.bars: dict[str, int] = {}
+
+    def __call__(self, step: Step) -> None:
+        """Move the bar of the fit that `step` names."""
+        values = f"train {self._number(step.train)}"
+        if not math.isnan(step.validation):
+            values += f", validation {self._number(step.validation)}"
+        if step.ceiling is not None:
+            values += f", ceiling {self._number(step.ceiling)}"
+        if step.name not in self.bars:
+            for bar in self.bars.values():
+                self.progress.remove_task(bar)  # type: ignore[arg-type]
+            self.bars = {step.name: self.progress.add_task("", total=step.n_iters, values="")}
+        self.progress.update(
+            self.bars[step.name],  # type: ignore[arg-type]
+            completed=step.iteration,
+            description=step.name,
+            values=f"{values} {self.units}",
+        )
+
+    def _number(self, nats: float) -> str:
+        value = nats / math.log(2) if self.units == "bits" else nats
+        return f"{value:z.2f}"
+
+
+class StudyBar(_Shown):
+    """A study's progress on standard error: cells, failures, time left, the cell just done.
+
+    Silent when that is no terminal, or when `quiet`. Call it with each `study.Progress`.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        console = Console(stderr=True)
+        self.progress = Progress(
+            TextColumn("cells"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:,}/{task.total:,}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            console=console,
+            transient=True,
+            disable=quiet or not console.is_terminal,
+        )
+
+    def __call__(self, cells: Cells) -> None:
+        """Move the bar."""
+        said = f"[red]{cells.failed} failed[/]  " if cells.failed else ""
+        if cells.row is not None:
+            said += escape(f"{cells.row.task}, {cells.row.estimator}, N = {cells.row.n:,}")
+        for task in self.progress.task_ids or [self.progress.add_task("", total=cells.total)]:
+            self.progress.update(task, completed=cells.done, description=said)

@@ -1,0 +1,431 @@
+"""Copulas in closed form; each is also a critic with an exact log ratio.
+
+Their inputs are normal scores or robustly scaled values. Every model keeps the means of the rows
+that it was fitted to and subtracts them from what it scores. Nothing here is trained by gradients.
+Densities of raw values are in `densities`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from scipy import special
+from torch import Tensor
+
+from infobound.critics import contract
+from infobound.critics.contract import Critic, Product, Rows
+
+__all__ = ["ContaminatedCopula", "GaussianCopula", "StudentCopula", "canonical_directions"]
+
+DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)  # of freedom that a Student copula may have
+RIDGES = (0.1, 1.0, 10.0)  # times the mean eigenvalue of a covariance
+PARTS = 5  # folds in which a shrunk copula's correlations are measured
+
+
+class GaussianCopula(Product):
+    """The Gaussian copula's log ratio, in canonical coordinates.
+
+    With u = A'(x - mean x) and v = B'(y - mean y) the canonical variables and r_k their
+    correlations,
+    log p(x, y) / (p(x) p(y)) = sum_k (r u v - r^2 (u^2 + v^2) / 2) / (1 - r^2) - log(1 - r^2) / 2.
+
+    `mi` is its MI in nats, corrected for the optimism of fitted correlations: under normality the
+    mean of the log determinant of a sample covariance is known exactly (a sum of digamma
+    functions), so the correction of `fit` is exact at every n. The scores use correlations shrunk
+    towards zero.
+
+    Source: Kay 1992, https://doi.org/10.1109/78.142236 (MI through canonical correlations);
+    Misra et al. 2005, https://doi.org/10.1016/j.jmva.2003.10.003 (the log determinant's bias).
+
+    Example:
+        >>> x = torch.randn(5000, 1, generator=torch.Generator().manual_seed(0))
+        >>> y = 0.6 * x + 0.8 * torch.randn(5000, 1, generator=torch.Generator().manual_seed(1))
+        >>> round(GaussianCopula.fit(x, y).mi, 2)  # -log(1 - 0.36) / 2 = 0.22
+        0.22
+    """
+
+    left: Tensor
+    right: Tensor
+    correlations: Tensor
+    mean_x: Tensor
+    mean_y: Tensor
+
+    def __init__(
+        self,
+        left: Tensor,
+        right: Tensor,
+        correlations: Tensor,
+        *,
+        means: tuple[Tensor, Tensor] | None = None,
+        mi: float | None = None,
+    ) -> None:
+        super().__init__()
+        mean_x, mean_y = means or (left.new_zeros(len(left)), right.new_zeros(len(right)))
+        self.register_buffer("left", left)
+        self.register_buffer("right", right)
+        self.register_buffer("correlations", correlations)
+        self.register_buffer("mean_x", mean_x)
+        self.register_buffer("mean_y", mean_y)
+        self.mi = _gaussian_mi(correlations) if mi is None else mi
+
+    def rehearse(self, n: int, count: int, seed: int) -> tuple[Tensor, Tensor, GaussianCopula]:
+        """`count` pairs drawn from this model, and the copula fitted to n others of its pairs."""
+        generator = torch.Generator().manual_seed(seed)
+        p, q, r = len(self.left), len(self.right), self.correlations.cpu()
+        x = torch.randn(n + count, p, generator=generator, dtype=torch.float32)
+        y = torch.randn(n + count, q, generator=generator, dtype=torch.float32)
+        k = len(r)
+        y[:, :k] = r * x[:, :k] + (1 - r**2).sqrt() * y[:, :k]
+        x, y = x.to(self.left), y.to(self.left)
+        return x[n:], y[n:], GaussianCopula.fit(x[:n], y[:n])
+
+    @classmethod
+    def fit(cls, x: Tensor, y: Tensor) -> GaussianCopula:
+        """Canonical correlations of x (n, dim_x) and y (n, dim_y), computed in float64.
+
+        Made for n well above dim_x + dim_y; see `fit_shrunk` for others.
+        """
+        means = x.double().mean(0), y.double().mean(0)
+        left, right, r, (p, q) = _canonical(x.double() - means[0], y.double() - means[1])
+        r, n = r.clamp(0, 1 - 1e-6), len(x)
+        noise = min((p + q) / n, 0.9)  # what r^2 shows, on average, where there is nothing
+        shrunk = ((r**2 - noise) / (1 - noise)).clamp_min(0).sqrt() if p + q > 2 else r
+        mi = _gaussian_mi(r) - _optimism(p, q, n)
+        parts = (part.to(x.dtype) for part in (left, right, shrunk))
+        return cls(*parts, means=(means[0].to(x.dtype), means[1].to(x.dtype)), mi=mi)
+
+    @classmethod
+    def fit_shrunk(cls, x: Tensor, y: Tensor) -> GaussianCopula:
+        """Of x (n, dim_x) and y (n, dim_y) with columns near or above n, computed in float64.
+
+        Both covariances are shrunk towards a multiple of the identity (a ridge), and correlations
+        and variances of the canonical variables are those that cross-validation shows on rows left
+        out, so that columns without information add nothing. The ridge is a mean of `RIDGES`,
+        weighted by the likelihood of what they show.
+
+        Source: Vinod 1976, https://doi.org/10.1016/0304-4076(76)90010-5 (the ridge); Ledoit and
+        Wolf 2004, https://doi.org/10.1016/S0047-259X(03)00096-4 (shrinkage to the identity).
+
+        Example:
+            >>> x, noise = torch.randn(2, 100, 200, generator=torch.Generator().manual_seed(0))
+            >>> bool(GaussianCopula.fit_shrunk(x, noise[:, :1]).mi < 0.05)  # independent: 0
+            True
+        """
+        means = x.double().mean(0), y.double().mean(0)
+        (a, basis_a), (b, basis_b) = (
+            _components(side.double() - mean) for side, mean in zip((x, y), means, strict=True)
+        )
+        left_out = _parts_left_out(a, b)
+        shown = [_gaussian_mi(_left_out(a, b, left_out, ridge)[0]) for ridge in RIDGES]
+        weights = torch.softmax(len(a) * torch.tensor(shown, dtype=torch.float64), 0)
+        logs = torch.tensor(RIDGES, dtype=torch.float64).log()
+        ridge = math.exp(float(weights @ logs))
+        r, spread_x, spread_y = _left_out(a, b, left_out, ridge)
+        found = _canonical(a, b, ridge)
+        k = min(len(r), len(found.correlations))
+        left = basis_a @ (found.left[:, :k] / spread_x[:k])
+        right = basis_b @ (found.right[:, :k] / spread_y[:k])
+        parts = (part.to(x.dtype) for part in (left, right, r[:k]))
+        return cls(*parts, means=(means[0].to(x.dtype), means[1].to(x.dtype)))
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """The canonical variables, and what each row adds alone."""
+        u, v = (x - self.mean_x) @ self.left, (y - self.mean_y) @ self.right
+        r = self.correlations
+        rest = 1 - r**2
+        own = 0.5 * r**2 / rest
+        constant = -0.5 * torch.log(rest).sum()
+        return contract.product(u * (r / rest), v, -(u**2 @ own), constant - v**2 @ own)
+
+
+class ContaminatedCopula(Critic):
+    """A Gaussian copula for a share of the rows and independence for the others.
+
+    The ratio is (1 - share) e^g + share, g the Gaussian copula's log ratio: a mixture of copulas
+    with the same margins. Fitted by expectation and maximisation.
+
+    Example:
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> x, noise = torch.randn(2, 4000, 1, generator=rng)
+        >>> y = torch.where(torch.rand(4000, 1, generator=rng) < 0.5, x, noise)
+        >>> round(ContaminatedCopula.fit(x, y).share, 1)
+        0.5
+    """
+
+    def __init__(self, gaussian: GaussianCopula, share: float) -> None:
+        super().__init__()
+        self.gaussian = gaussian
+        self.share = share
+
+    @classmethod
+    def fit(cls, x: Tensor, y: Tensor) -> ContaminatedCopula:
+        """x (n, dim_x) and y (n, dim_y): normal scores."""
+        means = x.double().mean(0), y.double().mean(0)
+        a, b = x.double() - means[0], y.double() - means[1]
+        whiten_x, whiten_y = (_whitener(*torch.linalg.eigh(s.T @ s / len(s))) for s in (a, b))
+        a, b = a @ whiten_x, b @ whiten_y
+        belongs, share = torch.ones(len(a), dtype=a.dtype, device=a.device), 0.3
+        for _ in range(40):
+            weighted = a * belongs[:, None]
+            u, _, vt = torch.linalg.svd(weighted.T @ b / len(a), full_matrices=False)
+            left, right = a @ u, b @ vt.T
+            # Correlations of the weighted rows, whose variances may drift from 1 on the way.
+            cross, own_x, own_y = (
+                (belongs[:, None] * product).sum(0) for product in (left * right, left**2, right**2)
+            )
+            r = (cross / (own_x * own_y).clamp_min(1e-12).sqrt()).clamp(0, 1 - 1e-4)
+            rest = 1 - r**2
+            log_ratio = (
+                (r * left * right - 0.5 * r**2 * (left**2 + right**2)) / rest
+                - 0.5 * torch.log(rest)
+            ).sum(1)
+            belongs = torch.sigmoid(log_ratio + math.log((1 - share) / share))
+            share = float(1 - belongs.mean())
+            share = min(max(share, 1e-4), 1 - 1e-4)
+        parts = (part.to(x.dtype) for part in (whiten_x @ u, whiten_y @ vt.T, r))
+        centres = means[0].to(x.dtype), means[1].to(x.dtype)
+        return cls(GaussianCopula(*parts, means=centres), share)
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """What the Gaussian copula encodes."""
+        return self.gaussian.encode(x, y)
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """Log ratios (n, m), nats."""
+        own = self.gaussian.pair(a, b) + math.log1p(-self.share)
+        return torch.logaddexp(own, own.new_tensor(math.log(self.share)))
+
+
+class StudentCopula(Critic):
+    """The Student-t copula's log ratio: dependence in the tails besides the correlations.
+
+    Source: Demarta and McNeil 2005, https://doi.org/10.1111/j.1751-5823.2005.tb00254.x.
+
+    Example:
+        >>> x = torch.randn(4000, 1, generator=torch.Generator().manual_seed(0))
+        >>> y = torch.randn(4000, 1, generator=torch.Generator().manual_seed(1))
+        >>> StudentCopula.fit(x, y).degrees  # the most that there are: no common tails
+        20.0
+    """
+
+    table: Tensor
+    precision: Tensor
+    precision_x: Tensor
+    precision_y: Tensor
+    reach = 4.5  # normal scores beyond it are taken to be there
+
+    def __init__(self, scatter: Tensor, dim_x: int, degrees: float) -> None:
+        super().__init__()
+        self.dim_x, self.degrees = dim_x, degrees
+        dim, dim_y = len(scatter), len(scatter) - dim_x
+        parts = scatter, scatter[:dim_x, :dim_x], scatter[dim_x:, dim_x:]
+        for name, part in zip(("precision", "precision_x", "precision_y"), parts, strict=True):
+            self.register_buffer(name, torch.linalg.inv(part.double()))
+        self.register_buffer("table", self._quantiles(degrees))
+        log_dets = [float(torch.linalg.slogdet(part.double())[1]) for part in parts]
+        self.constant = (
+            _student_constant(degrees, dim)
+            - _student_constant(degrees, dim_x)
+            - _student_constant(degrees, dim_y)
+            - 0.5 * (log_dets[0] - log_dets[1] - log_dets[2])
+        )
+
+    @classmethod
+    def _quantiles(cls, degrees: float) -> Tensor:
+        grid = torch.linspace(-cls.reach, cls.reach, 1801, dtype=torch.float64)
+        return torch.from_numpy(special.stdtrit(degrees, special.ndtr(grid.numpy())))
+
+    @classmethod
+    def _spread(cls, scores: Tensor, table: Tensor) -> Tensor:
+        """Normal scores as Student quantiles, by linear interpolation in a table."""
+        step = 2 * cls.reach / (len(table) - 1)
+        place = (scores.clamp(-cls.reach, cls.reach) + cls.reach) / step
+        low = place.floor().clamp(max=len(table) - 2)
+        left = table[low.long()]
+        return left + (place - low) * (table[low.long() + 1] - left)
+
+    @classmethod
+    def fit(cls, x: Tensor, y: Tensor) -> StudentCopula:
+        """x (n, dim_x) and y (n, dim_y), normal scores: the most likely of `DEGREES`."""
+        scores = torch.cat([x, y], dim=1).double()
+        best: tuple[float, float, Tensor] | None = None
+        for degrees in DEGREES:
+            z = cls._spread(scores, cls._quantiles(degrees).to(scores.device))
+            scatter, likelihood = _student_scatter(z, degrees)
+            if best is None or likelihood > best[0]:
+                best = (likelihood, degrees, scatter)
+        assert best is not None
+        return cls(best[2], x.shape[1], best[1]).to(x.device)
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """What the joint density's quadratic form needs, and each row's own density."""
+        a, b = (self._spread(side.double(), self.table) for side in (x, y))
+        p, df, kind = self.dim_x, self.degrees, x.dtype
+        own_x, own_y = ((a @ self.precision_x) * a).sum(1), ((b @ self.precision_y) * b).sum(1)
+        part_x = ((a @ self.precision[:p, :p]) * a).sum(1)
+        part_y = ((b @ self.precision[p:, p:]) * b).sum(1)
+        (left,), (right,) = contract.product(
+            (2 * a @ self.precision[:p, p:]).to(kind), b.to(kind), part_x.to(kind), part_y.to(kind)
+        )
+        alone_x = self.constant + 0.5 * (df + p) * torch.log1p(own_x / df)
+        alone_y = 0.5 * (df + b.shape[1]) * torch.log1p(own_y / df)
+        return (left, alone_x.to(kind)), (right, alone_y.to(kind))
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """Log ratios (n, m), nats."""
+        joint = a[0] @ b[0].T
+        both = 0.5 * (self.degrees + len(self.precision))
+        joint.clamp_min_(0).div_(self.degrees).log1p_().mul_(-both)
+        return joint.add_(a[1][:, None]).add_(b[1])
+
+
+def _gaussian_mi(correlations: Tensor) -> float:
+    return float(-0.5 * torch.log1p(-(correlations.double() ** 2)).sum())
+
+
+def _optimism(p: int, q: int, n: int) -> float:
+    """How much the MI of n rows' sample correlations is too high, on average, nats."""
+    freedom = n - 1
+    if freedom <= p + q:
+        return 0.0
+
+    def log_det(d: int) -> float:
+        terms = special.digamma((freedom - torch.arange(d).numpy()) / 2)
+        return float(terms.sum()) + d * math.log(2 / freedom)
+
+    return 0.5 * (log_det(p) + log_det(q) - log_det(p + q))
+
+
+def _student_constant(degrees: float, dim: int) -> float:
+    """The log of the multivariate Student density's constant without the determinant."""
+    gap = special.gammaln((degrees + dim) / 2) - special.gammaln(degrees / 2)
+    return float(gap) - 0.5 * dim * math.log(degrees * math.pi)
+
+
+def _student_scatter(z: Tensor, degrees: float) -> tuple[Tensor, float]:
+    """The most likely scatter matrix of rows z (n, d) and the copula's mean log likelihood."""
+    n, d = z.shape
+    scatter = torch.eye(d, dtype=z.dtype, device=z.device)
+    for _ in range(15):
+        distance = (z @ torch.linalg.inv(scatter) * z).sum(1)
+        weights = (degrees + d) / (degrees + distance)
+        scatter = (z * weights[:, None]).T @ z / n
+        ridge = (1e-6 * scatter.diagonal().mean()).clamp_min(1e-12)  # all columns may be constant
+        scatter = scatter + ridge * torch.eye(d, dtype=z.dtype, device=z.device)
+    distance = (z @ torch.linalg.inv(scatter) * z).sum(1)
+    joint = -0.5 * torch.linalg.slogdet(scatter)[1] + _student_constant(degrees, d)
+    joint -= 0.5 * (degrees + d) * torch.log1p(distance / degrees).mean()
+    alone = -0.5 * (degrees + 1) * torch.log1p(z**2 / degrees).sum(1).mean()
+    return scatter, float(joint - alone) - d * _student_constant(degrees, 1)
+
+
+def canonical_directions(x: Tensor, y: Tensor, *, ridge: float = 0.1) -> tuple[Tensor, Tensor]:
+    """The directions in x and in y, (dim_x, k) and (dim_y, k), that clearly go together.
+
+    Canonical correlations of x (n, dim_x) and y (n, dim_y) with covariances whose eigenvalues are
+    raised by `ridge` of their mean, so that directions of little variance do not fit the noise;
+    k counts those beyond the largest correlation that independent rows would show.
+
+    Source: Vinod 1976, https://doi.org/10.1016/0304-4076(76)90010-5 (the ridge); Wachter 1980,
+    https://doi.org/10.1214/aos/1176345134 (the edge of the correlations of independent rows).
+
+    Example:
+        >>> x, noise = torch.randn(2, 500, 9, generator=torch.Generator().manual_seed(0))
+        >>> left, right = canonical_directions(x, x[:, :2] + noise[:, :2])
+        >>> left.shape, right.shape
+        (torch.Size([9, 2]), torch.Size([2, 2]))
+    """
+    a, b = (side.double() - side.double().mean(0) for side in (x, y))
+    n = len(a)
+    left, right, r, ranks = _canonical(a, b, ridge)
+    p, q = (min(1.0, rank / n) for rank in ranks)
+    edge = math.sqrt(p * (1 - q)) + math.sqrt(q * (1 - p))
+    k = int((r > edge).sum()) if p + q < 1 else 0
+    return left[:, :k].to(x.dtype), right[:, :k].to(y.dtype)
+
+
+class _Canonical(NamedTuple):
+    """Directions (p, k) and (q, k), their correlations (k,) and the ranks of both covariances."""
+
+    left: Tensor
+    right: Tensor
+    correlations: Tensor
+    ranks: tuple[int, int]
+
+
+class _Moments(NamedTuple):
+    """Cross-covariance (p, q) of centred rows, and the spectra of both sides' covariances."""
+
+    cross: Tensor
+    spectrum_a: tuple[Tensor, Tensor]
+    spectrum_b: tuple[Tensor, Tensor]
+
+    @classmethod
+    def of(cls, a: Tensor, b: Tensor) -> _Moments:
+        n = len(a)
+        spectra = (torch.linalg.eigh(side.T @ side / n) for side in (a, b))
+        return cls(a.T @ b / n, *(tuple(each) for each in spectra))
+
+    def canonical(self, ridge: float) -> _Canonical:
+        """Canonical correlations, eigenvalues raised by `ridge` times their mean."""
+        whiten_a, whiten_b = _whitener(*self.spectrum_a, ridge), _whitener(*self.spectrum_b, ridge)
+        u, r, vt = torch.linalg.svd(whiten_a.T @ self.cross @ whiten_b, full_matrices=False)
+        return _Canonical(whiten_a @ u, whiten_b @ vt.T, r, (whiten_a.shape[1], whiten_b.shape[1]))
+
+
+def _canonical(a: Tensor, b: Tensor, ridge: float = 0.0) -> _Canonical:
+    """Canonical correlations of a (n, p) and b (n, q), centred, the largest first."""
+    return _Moments.of(a, b).canonical(ridge)
+
+
+def _components(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Centred rows (n, d) in at most min(n, d) orthogonal coordinates, and these (d, k).
+
+    What depends on the rows by way of inner products alone is the same in these coordinates.
+    """
+    _, values, vt = torch.linalg.svd(rows, full_matrices=False)
+    kept = values > 1e-6 * values[:1].clamp_min(1e-12)
+    return rows @ vt[kept].T, vt[kept].T
+
+
+class _LeftOut(NamedTuple):
+    """Rows left out of a fit, the means of the others, and their moments."""
+
+    rows: Tensor
+    mean_a: Tensor
+    mean_b: Tensor
+    moments: _Moments
+
+
+def _parts_left_out(a: Tensor, b: Tensor) -> list[_LeftOut]:
+    """a (n, p) and b (n, q) in `PARTS` interleaved parts, each with the moments of the others."""
+    parts = []
+    for k in range(PARTS):
+        rest = torch.arange(len(a), device=a.device) % PARTS == k
+        mean_a, mean_b = a[~rest].mean(0), b[~rest].mean(0)
+        moments = _Moments.of(a[~rest] - mean_a, b[~rest] - mean_b)
+        parts.append(_LeftOut(rest, mean_a, mean_b, moments))
+    return parts
+
+
+def _left_out(
+    a: Tensor, b: Tensor, parts: list[_LeftOut], ridge: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Correlations and spreads (k,) of canonical variables, on rows left out of their fit."""
+    u = a.new_zeros(len(a), min(a.shape[1], b.shape[1]))
+    v = torch.zeros_like(u)
+    for rows, mean_a, mean_b, moments in parts:
+        found = moments.canonical(ridge)
+        u[rows, : found.left.shape[1]] = (a[rows] - mean_a) @ found.left
+        v[rows, : found.right.shape[1]] = (b[rows] - mean_b) @ found.right
+    spread_u, spread_v = ((w**2).mean(0).sqrt().clamp_min(1e-9) for w in (u, v))
+    r = (u * v).mean(0) / (spread_u * spread_v)
+    return r.clamp(0, 1 - 1e-6), spread_u, spread_v
+
+
+def _whitener(values: Tensor, vectors: Tensor, ridge: float = 0.0) -> Tensor:
+    """W with W' C W = 1 on the range of C, of its spectrum; no variance, no direction."""
+    keep = values > 1e-6 * values.max().clamp_min(1e-12)
+    return vectors[:, keep] / (values[keep] + ridge * values.mean()).sqrt()

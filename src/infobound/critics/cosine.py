@@ -1,0 +1,96 @@
+"""A critic cheap enough to be fitted again and again: the witness of an independence test.
+
+A Gaussian copula finds what is linear in whole rows, a series of cosines of ranks what is not,
+between single columns. Both together are fitted in a millisecond and need a few dozen rows. Their
+scores are near a log ratio but are not normalised: they tell dependence, not how much.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import ndtr
+
+from infobound.critics.copulas import GaussianCopula
+from infobound.data import Transform
+
+__all__ = ["Witness"]
+
+ORDERS = np.arange(1, 7)  # half-waves of the cosines over a column's ranks
+
+
+@dataclass(frozen=True, eq=False)
+class Cosines:
+    """Standardised cosines of the ranks of one side's columns."""
+
+    transform: Transform
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def fit(cls, rows: np.ndarray, transform: Transform) -> Cosines:
+        """The cosines' mean and spread over rows (n, d)."""
+        raw = _raw_cosines(rows, transform)
+        spread = raw.std(axis=0)
+        return cls(transform, raw.mean(axis=0), np.where(spread > 1e-9, spread, np.inf))
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """(n, d) -> (n, 6 d), order by order."""
+        return (_raw_cosines(rows, self.transform) - self.mean) / self.scale
+
+
+def _raw_cosines(rows: np.ndarray, transform: Transform) -> np.ndarray:
+    ranks = ndtr(transform.normal_scores(rows))
+    return np.concatenate([np.cos(np.pi * order * ranks) for order in ORDERS], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Witness:
+    """A Gaussian copula of robustly scaled values plus a series of cosines of ranks.
+
+    The series is sum theta_kl phi_k(x) phi_l(y), phi_k the standardised cosine of k half-waves,
+    for every column of x with every column of y. A coefficient is shrunk by
+    max(0, 1 - (k l / 2) / (n theta^2)): where there is nothing n theta^2 averages 1, and quick
+    waves must show more than slow ones.
+
+    Source: Kallenberg and Ledwina 1999, https://doi.org/10.1080/01621459.1999.10473844 (orthogonal
+    series of ranks for tests of independence); the weights are our own, chosen by power.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 300, 1))
+        >>> y = x**2 + noise
+        >>> scores = Witness.fit(x[:200], y[:200])(x[200:], y[200:])
+        >>> bool(np.diagonal(scores).mean() > scores.mean() + 0.3)
+        True
+    """
+
+    x_cosines: Cosines
+    y_cosines: Cosines
+    theta: np.ndarray
+    copula: GaussianCopula
+
+    @classmethod
+    def fit(cls, x: np.ndarray, y: np.ndarray) -> Witness:
+        """x (n, p) and y (n, q), float64: everything is learnt from these rows."""
+        to_x, to_y = Transform.fit(x), Transform.fit(y)
+        x_cosines, y_cosines = Cosines.fit(x, to_x), Cosines.fit(y, to_y)
+        theta = x_cosines(x).T @ y_cosines(y) / len(x)
+        price = np.outer(np.repeat(ORDERS, x.shape[1]), np.repeat(ORDERS, y.shape[1])) / 2
+        shown = np.maximum(len(x) * theta**2, 1e-12)
+        copula = GaussianCopula.fit(_tensor(to_x.robust(x)), _tensor(to_y.robust(y)))
+        return cls(x_cosines, y_cosines, theta * np.maximum(0, 1 - price / shown), copula)
+
+    def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Scores (n, m) of x (n, p) against y (m, q), float32."""
+        left = (self.x_cosines(x) @ self.theta).astype(np.float32)
+        series = left @ self.y_cosines(y).T.astype(np.float32)
+        to_x, to_y = self.x_cosines.transform, self.y_cosines.transform
+        linear = self.copula(_tensor(to_x.robust(x)), _tensor(to_y.robust(y)))
+        scores: np.ndarray = series + linear.numpy()
+        return scores
+
+
+def _tensor(values: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(values).float()

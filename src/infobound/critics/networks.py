@@ -1,0 +1,370 @@
+"""Critics: modules that score every x against every y.
+
+The contract, stated once: `critic(x, y)` takes x (n, p) and y (m, q) with n <= m and gives
+`scores` (n, m), `scores[i, j] = f(x_i, y_j)`; row i of x and row i of y belong together, so the
+positives are on the diagonal and every other entry is a negative. Any `nn.Module` that keeps the
+contract can be trained and evaluated; those here do it in two steps (`pairs`), so that all pairs
+can be scored in tiles. What is maximised over the scores is in `bounds`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from infobound._system.memory import free_memory
+from infobound.config import Config
+from infobound.critics import contract
+from infobound.critics.contract import Critic, Product, Rows
+from infobound.critics.fused_elu import EluPairs, elu_pairs
+from infobound.errors import InputError
+
+__all__ = ["CRITICS", "Bilinear", "Composite", "Joint", "Reads", "Separable", "build"]
+__all__ += ["expect_room"]
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "silu": nn.SiLU,
+    "elu": nn.ELU,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+}
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def _linear(inputs: int, outputs: int, std: float, generator: torch.Generator | None) -> nn.Linear:
+    """A layer drawn from `generator` alone: N(0, std^2) and biases 0, or scaled by fan-in."""
+    layer = nn.Linear(inputs, outputs, device="meta")  # draws nothing; skip_init imports sympy
+    layer.weight = nn.Parameter(torch.empty(outputs, inputs, dtype=torch.float32))
+    layer.bias = nn.Parameter(torch.empty(outputs, dtype=torch.float32))
+    with torch.no_grad():
+        if std > 0:
+            layer.weight.normal_(0, std, generator=generator)
+            layer.bias.zero_()
+        else:
+            reach = inputs**-0.5
+            layer.weight.uniform_(-reach, reach, generator=generator)
+            layer.bias.uniform_(-reach, reach, generator=generator)
+    return layer
+
+
+class Joint(Critic):
+    """The notebook's critic: one network on (x, y), two hidden layers of 100, ELU.
+
+    The first layer is computed as W_x x + W_y y, once per row instead of once per pair: equal in
+    value and gradient to the layer on the concatenated pair. With ELU the exponential of a sum
+    is a product of exponentials, taken once per row, and without gradients layers work in place.
+    With `precision` bfloat16 the hidden layers' matrix products are in bfloat16.
+
+    Source: `infonce` notebook, https://github.com/ccha23/miml.
+
+    Example:
+        >>> critic = Joint(6, 6, hidden_dim=100, hidden_layers=2, activation="elu", init_std=0.02)
+        >>> critic(torch.zeros(5, 6), torch.zeros(7, 6)).shape
+        torch.Size([5, 7])
+    """
+
+    is_random = False
+
+    def __init__(
+        self,
+        dim_x: int,
+        dim_y: int,
+        *,
+        hidden_dim: int = 100,
+        hidden_layers: int = 2,
+        activation: str = "elu",
+        init_std: float = 0.0,
+        precision: str = "float32",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.dim_x = dim_x
+        self.width = hidden_dim
+        self.precision = PRECISIONS[precision]
+        self.is_elu = activation == "elu"
+        self.first = _linear(dim_x + dim_y, hidden_dim, init_std, generator)
+        layers: list[nn.Module] = [ACTIVATIONS[activation]()]
+        for _ in range(hidden_layers - 1):
+            layers += [_linear(hidden_dim, hidden_dim, init_std, generator)]
+            layers += [ACTIVATIONS[activation]()]
+        self.rest = nn.Sequential(*layers, _linear(hidden_dim, 1, init_std, generator))
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """Both sides' parts of the first layer."""
+        weight_x, weight_y = self.first.weight.tensor_split([self.dim_x], dim=1)
+        return F.linear(x, weight_x, self.first.bias), F.linear(y, weight_y)
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """Scores (n, m) from the first layer's parts."""
+        if not self.is_elu or torch.jit.is_tracing():  # a graph shows the layers
+            low = self.precision is not torch.float32
+            with torch.autocast(a.device.type, self.precision, enabled=low):
+                scores: Tensor = self.rest(a.unsqueeze(1) + b).squeeze(-1)
+            return scores.to(a.dtype)
+        layers = [layer for layer in self.rest if isinstance(layer, nn.Linear)]
+        weights = [tensor for layer in layers for tensor in (layer.weight, layer.bias)]
+        if torch.is_grad_enabled():
+            scores = EluPairs.apply(self.precision, a, b, *weights)
+            return scores
+        return elu_pairs(self.precision, a, b, weights)
+
+
+class Separable(Product):
+    """g(x) . h(y) + a(x) + b(y): one matrix product for all pairs.
+
+    a and b let the score move by functions of x alone and of y alone, the learned baselines of
+    TUBA-like bounds. The last layer of g, a and b starts at zero, so the critic starts at zero.
+
+    Source: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748; Poole et al. 2019,
+    https://arxiv.org/abs/1905.06922.
+
+    Example:
+        >>> Separable(3, 2)(torch.ones(4, 3), torch.ones(4, 2)).abs().max().item()
+        0.0
+    """
+
+    is_random = False
+
+    def __init__(
+        self,
+        dim_x: int,
+        dim_y: int,
+        *,
+        hidden_dim: int = 128,
+        hidden_layers: int = 2,
+        embedding_dim: int = 64,
+        activation: str = "silu",
+        init_std: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+
+        def tower(inputs: int) -> nn.Sequential:
+            layers: list[nn.Module] = []
+            for width in [inputs] + [hidden_dim] * (hidden_layers - 1):
+                layers += [_linear(width, hidden_dim, init_std, generator)]
+                layers += [ACTIVATIONS[activation]()]
+            return nn.Sequential(*layers, _linear(hidden_dim, embedding_dim + 1, 0.0, generator))
+
+        self.x = tower(dim_x)
+        self.y = tower(dim_y)
+        with torch.no_grad():
+            for parameter in self.x[-1].parameters():
+                parameter.zero_()
+            self.y[-1].weight[-1].zero_()  # type: ignore[index, operator, union-attr]
+            self.y[-1].bias[-1].zero_()  # type: ignore[index, operator, union-attr]
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """Both towers' outputs."""
+        g, h = self.x(x), self.y(y)
+        return contract.product(g[:, :-1], h[:, :-1], g[:, -1], h[:, -1])
+
+
+class Bilinear(Product):
+    """x' W y: the smallest critic; it starts at zero.
+
+    Source: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748 (equation 3).
+
+    Example:
+        >>> Bilinear(3, 2)(torch.ones(4, 3), torch.ones(5, 2)).shape
+        torch.Size([4, 5])
+    """
+
+    is_random = False
+
+    def __init__(self, dim_x: int, dim_y: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(dim_x, dim_y, dtype=torch.float32))
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """W'x and y."""
+        return (x @ self.weight,), (y,)
+
+
+class Projected(Critic):
+    """A network that reads fixed directions of x and y: few of them where columns are many.
+
+    Example:
+        >>> Projected(torch.eye(3)[:, :1], torch.eye(2), Bilinear(1, 2))(
+        ...     torch.ones(4, 3), torch.ones(5, 2)
+        ... ).shape
+        torch.Size([4, 5])
+    """
+
+    left: Tensor
+    right: Tensor
+
+    def __init__(self, left: Tensor, right: Tensor, network: nn.Module) -> None:
+        super().__init__()
+        self.register_buffer("left", left)
+        self.register_buffer("right", right)
+        self.network = network
+        self.width = contract.width(network)
+        self.is_random = contract.is_random(network)
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """What the network encodes of the directions."""
+        return contract.encode(self.network, x @ self.left, y @ self.right)
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """The network's scores (n, m)."""
+        return contract.pair(self.network, a, b)
+
+
+class Reads(NamedTuple):
+    """Which columns of x and of y a part of a critic reads; all of them if not said."""
+
+    x: slice = slice(None)
+    y: slice = slice(None)
+
+
+class Composite(Critic):
+    """base + network, clipped: what is trained and evaluated; either part may be absent.
+
+    The base is a closed-form log ratio and is not trained. Where all parts are products, so are
+    their sums.
+
+    Example:
+        >>> Composite(None, Bilinear(1, 1))(torch.ones(2, 1), torch.ones(2, 1)).sum().item()
+        0.0
+    """
+
+    def __init__(
+        self,
+        base: nn.Module | None,
+        network: nn.Module | None,
+        *,
+        base_reads: Reads | None = None,
+        network_reads: Reads | None = None,
+        gamma: float = 0.0,
+    ) -> None:
+        super().__init__()
+        assert base is not None or network is not None
+        self.base = None if base is None else base.requires_grad_(False)
+        self.network = network
+        self.base_reads = base_reads or Reads()
+        self.network_reads = network_reads or Reads()
+        self.gamma = gamma
+        self.is_double = network is not None and contract.is_double(network)
+        self.width = max(contract.width(part) for part, _ in self._parts())
+        self.is_random = network is not None and contract.is_random(network)  # a base draws nothing
+        self.is_product = all(isinstance(part, Product) for part, _ in self._parts())
+
+    def _parts(self) -> list[tuple[nn.Module, Reads]]:
+        both = ((self.base, self.base_reads), (self.network, self.network_reads))
+        return [(part, reads) for part, reads in both if part is not None]
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """What each part encodes; of products one for all."""
+        found = []
+        for part, reads in self._parts():
+            sides = (x[:, reads.x], y[:, reads.y])
+            if part is self.network and self.is_double:
+                sides = (sides[0].double(), sides[1].double())
+            found.append(contract.encode(part, *sides))
+        left, right = zip(*found, strict=True)
+        if self.is_product:
+            left, right = ((torch.cat([part[0] for part in side], 1),) for side in (left, right))
+        return left, right
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """The sum of the parts' scores (n, m), clipped."""
+        if self.is_product:
+            scores = a[0] @ b[0].T
+        else:
+            parts = zip(self._parts(), a, b, strict=True)
+            scores = sum(contract.pair(part, left, right) for (part, _), left, right in parts)
+        return scores.clamp(-self.gamma, self.gamma) if self.gamma else scores
+
+
+def _joint(dim_x: int, dim_y: int, config: Config, generator: torch.Generator) -> nn.Module:
+    return Joint(
+        dim_x,
+        dim_y,
+        hidden_dim=config.hidden_dim,
+        hidden_layers=config.hidden_layers,
+        activation=config.activation,
+        init_std=config.init_std,
+        precision=config.precision,
+        generator=generator,
+    )
+
+
+def _separable(dim_x: int, dim_y: int, config: Config, generator: torch.Generator) -> nn.Module:
+    return Separable(
+        dim_x,
+        dim_y,
+        hidden_dim=config.hidden_dim,
+        hidden_layers=config.hidden_layers,
+        embedding_dim=config.embedding_dim,
+        activation=config.activation,
+        init_std=config.init_std,
+        generator=generator,
+    )
+
+
+def _bilinear(dim_x: int, dim_y: int, config: Config, generator: torch.Generator) -> nn.Module:
+    return Bilinear(dim_x, dim_y)
+
+
+CRITICS: dict[str, Callable[[int, int, Config, torch.Generator], nn.Module]] = {
+    "separable": _separable,
+    "joint": _joint,
+    "bilinear": _bilinear,
+}
+
+
+COPIES = 8  # of the weights: gradient, two moments, their average, the best, and a checkpoint
+
+
+def expect_room(dim_x: int, dim_y: int, config: Config) -> None:
+    """Refuse a network whose training does not fit in memory, before any of it is made.
+
+    Raises:
+        InputError: it does not.
+
+    Example:
+        >>> expect_room(3, 2, Config())
+        >>> expect_room(3, 2, Config(hidden_dim=10**9))
+        Traceback (most recent call last):
+        ...
+        infobound.errors.InputError: Expected a critic that fits in memory; got hidden_dim...
+    """
+    if config.critic not in ("separable", "joint"):
+        return
+    width, deep = config.hidden_dim, config.hidden_layers - 1
+    joint = config.critic == "joint"
+    inputs, towers = (dim_x + dim_y, 1) if joint else (max(dim_x, dim_y), 2)
+    outputs = 1 if joint else config.embedding_dim + 1
+    weights = towers * (inputs * width + deep * width**2 + outputs * width)
+    need, free = 4 * COPIES * weights, free_memory()
+    if need > free:
+        raise InputError(
+            f"Expected a critic that fits in memory; got hidden_dim {width}, hidden_layers "
+            f"{config.hidden_layers} and embedding_dim {config.embedding_dim}: training it takes "
+            f"about {need / 1e9:,.0f} GB, and {free / 1e9:,.0f} GB are free. Choose smaller ones."
+        )
+
+
+def build(dim_x: int, dim_y: int, config: Config, generator: torch.Generator) -> nn.Module | None:
+    """The network that `config.critic` names, drawn from `generator`; None for "none".
+
+    Raises:
+        InputError: an unknown name.
+
+    Example:
+        >>> build(2, 3, Config(critic="bilinear"), torch.Generator())
+        Bilinear()
+    """
+    if config.critic == "none":
+        return None
+    if config.critic not in CRITICS:
+        names = ", ".join([*CRITICS, "none"])
+        raise InputError(f"Expected critic to be one of {names}; got {config.critic!r}.")
+    expect_room(dim_x, dim_y, config)
+    return CRITICS[config.critic](dim_x, dim_y, config, generator)

@@ -1,0 +1,289 @@
+"""Whatever holds rows, as an array or a frame: the one way in for data that is not read from files.
+
+A container is told by its class, never by its attributes; everything else goes through NumPy's own
+conversion. Packages that are not imported have no objects, so none is imported to look for one.
+Values are judged elsewhere: their types in `encoding`, missing and infinite ones in `data`.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator, Mapping, Set
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from infobound._system.memory import fits
+from infobound.data.encoding import EXACT
+from infobound.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["as_array", "as_rows", "expect_unicode", "have_different_indexes"]
+
+SCALARS = frozenset({bool, bytes, complex, float, int, str, type(None)})
+
+
+@runtime_checkable
+class _Table(Protocol):
+    """What other table libraries offer: polars, pyarrow, xarray and more."""
+
+    def to_pandas(self) -> Any:
+        """The same table as an object of pandas."""
+
+
+def as_rows(side: str, values: Any) -> tuple[pd.DataFrame | np.ndarray, tuple[str, ...]]:
+    """Any container as a frame or an array (n, d), and notes on what was done to it.
+
+    One dimension becomes a column; more than two are flattened, with a note. `side` names the
+    container in messages.
+
+    Raises:
+        InputError: no rows of numbers or text: a scalar, a ragged list, an iterator, times.
+
+    Example:
+        >>> as_rows("x", range(3))[0].shape, as_rows("x", {"a": [1, 2], "b": [3, 4]})[0].shape
+        ((3, 1), (2, 2))
+    """
+    found = _converted(side, values)
+    if not isinstance(found, np.ndarray):
+        return _named(side, found), ()
+    kind = found.dtype.kind
+    if kind in "mM":
+        raise InputError(
+            f"Expected numbers or categories in {side}; got times. Turn them into numbers that "
+            "mean something here, such as hours since the start."
+        )
+    if kind == "c":
+        raise InputError(
+            f"Expected real numbers in {side}; got complex ones. Give the real and the imaginary "
+            "part as two columns."
+        )
+    if found.ndim == 0 or kind not in "biufUSTO":
+        got = type(values).__name__
+        if isinstance(values, np.ndarray | np.generic):
+            got = f"{found.dtype} of shape {found.shape}"
+        raise InputError(
+            f"Expected numbers in {side}, shape (n,) or (n, columns); got {got}. Convert it to a "
+            "numeric array."
+        )
+    if kind == "U":
+        found = expect_unicode(side, found)
+    elif kind == "S":
+        found = _decoded(side, found)
+    elif kind == "T":
+        found = found.astype(object)
+    elif kind in "iu" and not found.dtype.isnative:
+        found = found.astype(found.dtype.newbyteorder("="))
+    if found.ndim == 1:
+        return found[:, None], ()
+    if found.ndim == 2:
+        return found, ()
+    shape = found.shape[1:]
+    found = found.reshape(len(found), math.prod(shape))
+    return found, (f"{side}: each row of shape {shape} flattened into {found.shape[1]} columns.",)
+
+
+def as_array(name: str, values: Any) -> np.ndarray:
+    """Real numbers of any shape, such as scores; masked ones are nan. float32 stays.
+
+    Raises:
+        InputError: anything else.
+
+    Example:
+        >>> as_array("scores", [[1, 2], [3, 4]]).shape
+        (2, 2)
+    """
+    found = _converted(name, values)
+    if not isinstance(found, np.ndarray):
+        found = np.asarray(found)
+    try:
+        if found.dtype.kind not in "biufO":
+            raise TypeError(f"{found.dtype} is no type of real numbers")
+        kept = found.dtype in (np.float32, np.float64)
+        return found if kept else found.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"Expected real numbers as {name}; got something else ({error}). Give a numeric array."
+        ) from error
+
+
+def have_different_indexes(x: Any, y: Any) -> bool:
+    """Whether both are frames or series of pandas, and their indexes differ.
+
+    Example:
+        >>> import pandas as pd
+        >>> have_different_indexes(pd.Series([1, 2]), pd.Series([1, 2], index=[5, 6]))
+        True
+    """
+    pandas = sys.modules.get("pandas")
+    if pandas is None:
+        return False
+    indexed = (pandas.DataFrame, pandas.Series)
+    both = isinstance(x, indexed) and isinstance(y, indexed)
+    return both and not x.index.equals(y.index)
+
+
+def _converted(side: str, values: Any) -> Any:
+    """An array of any shape, or an object of pandas; whatever conversion raises is one sentence."""
+    if isinstance(values, Iterator | Set):
+        raise InputError(
+            f"Expected rows in {side} with a length and an order; got "
+            f"{type(values).__name__}. Make a list of it: list(...)."
+        )
+    try:
+        return _unpacked(values)
+    except InputError:
+        raise
+    except Exception as error:  # of a foreign __array__: anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(values, list | tuple) and isinstance(error, ValueError):
+            raise InputError(
+                f"Expected rows of equal length in {side}; got a ragged list ({reason}). Give "
+                "every row the same columns."
+            ) from error
+        raise InputError(
+            f"Expected rows in {side} that NumPy can read; got {type(values).__name__}, which "
+            f"cannot be converted ({reason}). Convert it to a NumPy array or a pandas frame."
+        ) from error
+
+
+def _unpacked(values: Any) -> Any:
+    pandas, sparse = sys.modules.get("pandas"), sys.modules.get("scipy.sparse")
+    if pandas is not None:
+        if isinstance(values, pandas.DataFrame | pandas.Series | pandas.Index):
+            return values
+        if isinstance(values, pandas.api.extensions.ExtensionArray):
+            return pandas.Series(values)
+    if sparse is not None and sparse.issparse(values):
+        if not fits(values.shape[0], math.prod(values.shape[1:])):
+            raise InputError(
+                f"Expected a sparse matrix that fits in memory when dense; got shape "
+                f"{values.shape}. Select or project its columns, then use .toarray()."
+            )
+        return values.toarray()
+    if isinstance(values, Mapping):
+        import pandas as pd
+
+        return pd.DataFrame({name: _array(column) for name, column in values.items()})
+    if isinstance(values, _Table):
+        try:
+            return _unpacked(values.to_pandas())
+        except Exception:  # such as xarray of three dimensions
+            return np.asarray(values)
+    array = _array(values)
+    if array.dtype.names:
+        import pandas as pd
+
+        return pd.DataFrame({name: _array(values[name]) for name in array.dtype.names})
+    return array
+
+
+def _array(values: Any) -> np.ndarray:
+    """An array of what is no table; missing where masked."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        values = values.float() if values.is_floating_point() and values.itemsize < 4 else values
+        return np.asarray(values.to_dense().resolve_conj().resolve_neg().numpy())
+    if isinstance(values, np.ma.MaskedArray):
+        return _filled(values)
+    if not isinstance(values, list | tuple):
+        return np.asarray(values)
+    values = _leaves(values)
+    array = np.asarray(values)
+    if array.dtype.kind == "f" and float(np.abs(array).max(initial=0)) >= EXACT:
+        return np.asarray(values, dtype=object)  # whole numbers among them may have been rounded
+    return array
+
+
+def _leaves(values: list[Any] | tuple[Any, ...]) -> list[Any] | tuple[Any, ...]:
+    """A list with tensors, masked arrays and the like in it replaced by arrays."""
+    if set(map(type, values)) <= SCALARS:
+        return values
+    return [_leaf(value) for value in values]
+
+
+def _leaf(value: Any) -> Any:
+    if type(value) in SCALARS or value is np.ma.masked:
+        return None if value is np.ma.masked else value
+    if isinstance(value, list | tuple):
+        return _leaves(value)
+    array = _array(value)
+    if array.ndim:
+        return array
+    return value if array.dtype == object else array[()]
+
+
+def _filled(values: np.ma.MaskedArray) -> np.ndarray:
+    """A masked array with nan, or None, where it is masked."""
+    plain, mask = values.data, np.ma.getmaskarray(values)
+    if plain.dtype.names or not mask.any():
+        return np.asarray(plain)
+    exact = plain.dtype.kind == "f" or (plain.dtype.kind in "biu" and plain.itemsize < 8)
+    filled = plain.astype(np.float64 if exact else object)
+    filled[mask] = np.nan if exact else None
+    return np.asarray(filled)
+
+
+def _decoded(side: str, array: np.ndarray) -> np.ndarray:
+    """Text of bytes."""
+    try:
+        return np.asarray(np.char.decode(array, "utf-8"))
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"Expected text in UTF-8 in {side}; got other bytes. Decode them first, as in "
+            'numpy.char.decode(values, "latin-1").'
+        ) from error
+
+
+def expect_unicode(name: str, array: np.ndarray) -> np.ndarray:
+    """An array whose text, if it is text, has no numbers beyond the last character's.
+
+    Raises:
+        InputError: it has, as a damaged file may.
+
+    Example:
+        >>> expect_unicode("x", np.array(["a", "b"])).tolist()
+        ['a', 'b']
+    """
+    if array.dtype.kind == "U" and array.size:
+        native = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+        if (native.view(np.uint32) > sys.maxunicode).any():
+            raise InputError(
+                f"Expected text in Unicode in {name}; got numbers that are no characters. The "
+                "values are damaged: make them again from their source."
+            )
+    return array
+
+
+def _name(name: Any, otherwise: str) -> Any:
+    """The name of a series, if it has one."""
+    import pandas as pd
+
+    return otherwise if pd.api.types.is_scalar(name) and pd.isna(name) else name or otherwise
+
+
+def _named(side: str, values: Any) -> pd.DataFrame:
+    """An object of pandas as a frame with names of its own and rows counted from 0."""
+    import pandas as pd
+
+    if isinstance(values, pd.MultiIndex):
+        frame = values.set_names(range(values.nlevels)).to_frame(index=False)
+        names = [_name(name, f"{side}[{k}]") for k, name in enumerate(values.names)]
+        frame = frame.set_axis(names, axis=1)
+    elif isinstance(values, pd.DataFrame):
+        frame = values
+    else:
+        frame = pd.DataFrame({_name(values.name, side): pd.Series(values)})
+    frame = frame.reset_index(drop=True)
+    frame = frame.set_axis([str(c) for c in frame.columns], axis=1)
+    if not frame.columns.is_unique:
+        doubles = ", ".join(sorted(set(frame.columns[frame.columns.duplicated()])))
+        raise InputError(
+            f"Expected different column names in {side}; got {doubles} more than once. "
+            "Rename the columns."
+        )
+    return frame

@@ -1,0 +1,298 @@
+"""Columns of a frame as numbers: what is a number, what is a category, what is neither."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from infobound._system.memory import fits
+from infobound.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["EXACT", "LEVELS", "are_merged", "numbers"]
+
+LEVELS = 20  # levels of a text column that are always believed to be categories
+REPEATS = 2  # rows a level, on average, from which on more levels are categories too
+EXACT = 2**53  # whole numbers below it are float64's
+
+TIMES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+AMOUNT = re.compile(
+    r"(?P<minus>[-+]?)(?P<before>[$€£¥]?) ?(?P<sign>[-+]?)(?P<body>\d[\d.,]*) ?(?P<after>[%$€£¥]?)"
+)
+MONTH = (
+    r"(?i:jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?"
+    r"|oct(ober)?|nov(ember)?|dec(ember)?)"
+)
+ODD = (  # what text of many levels looks like where it is no category: pattern, name, remedy
+    (
+        re.compile(
+            r"\d{1,4}([-./])\d{1,2}\1\d{1,4}([T ].*)?|\d{1,2}:\d{2}(:\d{2}.*)?"
+            rf"|([\w,]+ )*{MONTH}\.?,?( [\w,:.]+)*|\d{{1,2}}[- ]{MONTH}[- ]\d{{2,4}}"
+        ),
+        "dates or times as text",
+        "Turn them into numbers that mean something here, such as days since the first "
+        "(pandas.to_datetime).",
+    ),
+    (
+        re.compile(r"[\[({].*[\])}]", re.DOTALL),
+        "lists or intervals as text",
+        "Give each element, or each end, a column of its own.",
+    ),
+    (
+        re.compile(r"(\W{0,3}|[A-Z]{3} )\d[\d.,'\s]*\D{0,8}"),
+        "numbers within text",
+        "If these are numbers with units or separators, write the numbers alone, with a point "
+        "before the decimals; if they are names, leave the column out.",
+    ),
+)
+
+
+def numbers(
+    side: str, frame: pd.DataFrame, *, categories: bool = True
+) -> tuple[np.ndarray, list[str], list[str]]:
+    """A frame without missing values as float64 columns, categories one-hot encoded.
+
+    With them their names and what is to be said about them; `side` is x or y. Text is a category
+    where it has few levels or its levels repeat; a declared category is never read as numbers.
+
+    Raises:
+        InputError: times, lists, complex numbers, integers that float64 merges, text that is no
+            category; categories that hardly repeat, or any where they are not taken.
+
+    Example:
+        >>> import pandas as pd
+        >>> numbers("x", pd.DataFrame({"sex": ["f", "m", "f"]}))[1:]
+        (['sex=m'], ['x: sex has 2 categories, one-hot encoded into 1 column.'])
+    """
+    import pandas as pd
+
+    columns: list[np.ndarray] = []
+    names: list[str] = []
+    notes: list[str] = []
+    for name in frame.columns:
+        values = frame[name]
+        declared = isinstance(values.dtype, pd.CategoricalDtype)
+        found = None if declared else _typed(name, values)
+        text = [] if found is not None else _text(name, values)
+        if found is None and not declared:
+            found, more = _parsed(side, name, text, frame.index)
+            notes += more
+        if found is not None:
+            columns.append(found)
+            names.append(name)
+            continue
+        if not categories:
+            raise InputError(
+                f"Expected numbers in column {name} of {side}; got text. A part of the rows does "
+                "not tell the categories: encode them first."
+            )
+        levels = _levels(name, text, declared)
+        shown = levels[1:] if len(levels) == 2 else levels  # two levels need one column
+        number = {level: k for k, level in enumerate(levels)}
+        codes = np.array([number[level] for level in text])
+        columns += [(codes == number[level]).astype(np.float64) for level in shown]
+        names += [f"{name}={level}" for level in shown]
+        count = f"{len(shown)} column" + ("s" if len(shown) != 1 else "")
+        kinds = "1 category" if len(levels) == 1 else f"{len(levels):,} categories"
+        notes.append(f"{side}: {name} has {kinds}, one-hot encoded into {count}.")
+    return np.stack(columns, axis=1), names, notes
+
+
+def are_merged(cells: Sequence[Any], numbers: np.ndarray) -> bool:
+    """Whether float64 `numbers` (n,) are equal where whole numbers beyond 2^53 in `cells` are not.
+
+    Example:
+        >>> are_merged([10**18, 10**18 + 1], np.array([1e18, 1e18]))
+        True
+    """
+    far = np.flatnonzero(np.isfinite(numbers) & (np.abs(numbers) >= EXACT)).tolist()
+    exact = {Decimal(c) if isinstance(c := cells[k], str) else c for k in far}
+    return len(exact) > len(np.unique(numbers[far]))
+
+
+def _typed(name: str, values: pd.Series) -> np.ndarray | None:
+    """A column of numbers as float64; None where its cells are text, flags or intervals."""
+    import pandas as pd
+
+    kind, types = values.dtype, pd.api.types
+    if types.is_datetime64_any_dtype(kind) or types.is_timedelta64_dtype(kind):
+        raise _times(name)
+    if types.is_complex_dtype(kind):
+        raise _complex(name)
+    if types.is_numeric_dtype(kind):  # bool counts as a number here
+        with np.errstate(over="ignore"):  # wider floats: `data` says that they are infinite
+            found = values.to_numpy(dtype=np.float64)
+        if np.abs(found).max(initial=0) >= EXACT and are_merged(values.tolist(), found):
+            raise _merged(name)
+        return found
+    cells = values.tolist()
+    if not _are_numbers(name, cells):
+        return None
+    found = np.array([_float(cell) for cell in cells])
+    if are_merged(cells, found):
+        raise _merged(name)
+    return found
+
+
+def _are_numbers(name: str, cells: list[Any]) -> bool:
+    """Whether all cells of a column of Python objects are real numbers; some are refused."""
+    import pandas as pd
+
+    found = set(map(type, cells))
+    for kind in found:
+        if issubclass(kind, (*TIMES, pd.Period)):
+            raise _times(name)
+        if issubclass(kind, complex | np.complexfloating):
+            raise _complex(name)
+        if issubclass(kind, Iterable) and not issubclass(kind, str | bytes):
+            raise InputError(
+                f"Expected one number or category a cell in column {name}; got cells of type "
+                f"{kind.__name__}. Give each element a column of its own (numpy.stack; "
+                "pandas.DataFrame for records)."
+            )
+    return all(issubclass(kind, Real | Decimal) and kind is not bool for kind in found)
+
+
+def _float(cell: Any) -> float:
+    try:
+        return float(cell)
+    except OverflowError:  # an integer beyond 1.8e308
+        return np.inf
+
+
+def _text(name: str, values: pd.Series) -> list[str]:
+    """Cells as text, without spaces around them."""
+    try:
+        return [
+            (cell.decode() if isinstance(cell, bytes) else str(cell)).strip()
+            for cell in values.tolist()
+        ]
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"Expected text in UTF-8 in column {name}; got other bytes. Decode them first, as in "
+            'value.decode("latin-1").'
+        ) from error
+
+
+def _parsed(
+    side: str, name: str, text: list[str], index: pd.Index
+) -> tuple[np.ndarray | None, list[str]]:
+    """Text as numbers, and how it was read; None where it is something else."""
+    import pandas as pd
+
+    cells = pd.Series(text, dtype=object)
+    with np.errstate(over="ignore"):
+        found = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
+    numeric = ~np.isnan(found)
+    if numeric.all():
+        if are_merged(text, found):
+            raise _merged(name)
+        return found, []
+    plain = _amounts(text)
+    if plain is not None:
+        found = np.array([float(cell) for cell in plain])
+        if are_merged(plain, found):
+            raise _merged(name)
+        first = int(np.argmin(numeric))
+        return found, [f"{side}: {name} read as numbers, {text[first]!r} as {plain[first]}."]
+    if numeric.mean() >= 0.5:
+        wrong = np.flatnonzero(~numeric)
+        where = ", ".join(f"{text[i]!r} in row {index[i] + 1}" for i in wrong[:3])
+        raise InputError(
+            f"Expected numbers in column {name}; got text in {len(wrong):,} of {len(text):,} "
+            f"rows: {where}. Correct those cells, or leave them empty and use --drop-missing."
+        )
+    return None, []
+
+
+def _amounts(text: list[str]) -> list[str] | None:
+    """Percentages, money, thousands and decimal commas as plain numbers, where all cells are alike.
+
+    None where cells are anything else, or where a separator may be of either kind.
+    """
+    found = [match for cell in text if (match := AMOUNT.fullmatch(cell))]
+    signs = {(match["before"], match["after"]) for match in found}
+    if len(found) < len(text) or len(signs) > 1:
+        return None
+    money = signs != {("", "")} and signs != {("", "%")}
+    bodies = [match["body"] for match in found]
+    minus = ["-" if (m["minus"] == "-") != (m["sign"] == "-") else "" for m in found]
+    for group, point in ((",", "."), (".", ",")):
+        if _is_clear(bodies, re.escape(group), re.escape(point), money):
+            digits = [body.replace(group, "").replace(point, ".") for body in bodies]
+            return [sign + number for sign, number in zip(minus, digits, strict=True)]
+    return None
+
+
+def _is_clear(bodies: list[str], group: str, point: str, money: bool) -> bool:
+    """Whether digits are written with these separators, and cannot be read with the others.
+
+    No currency has three decimals where it has thousands.
+    """
+    shape = re.compile(rf"\d{{1,3}}({group}\d{{3}})*({point}\d+)?|\d+({point}\d+)?")
+    if not all(map(shape.fullmatch, bodies)):
+        return False
+    separators = {re.sub(r"\d", "", body) for body in bodies}
+    if len(separators) == 1 and len(next(iter(separators))) <= 1:
+        return True  # the other reading differs by a factor of 1,000 in all rows
+    certain = rf"\d+{group}\d+({group}|{point}).*|\d*{point}(\d{{1,2}}|\d{{4,}})"
+    certain += rf"|(0|\d{{4,}}){point}\d+" + (rf"|\d{{1,3}}{group}\d{{3}}" if money else "")
+    return any(re.fullmatch(certain, body) for body in bodies)
+
+
+def _levels(name: str, text: list[str], declared: bool) -> list[str]:
+    """The categories of a column, sorted; an error where they are too many."""
+    levels, n = sorted(set(text)), len(text)
+    most = max(LEVELS, n // REPEATS)
+    if len(levels) > most and declared:
+        raise InputError(
+            f"Expected at most {most:,} categories in column {name}, one for each {REPEATS} rows; "
+            f"got {len(levels):,} in {n:,} rows. Merge rare ones, or leave the column out."
+        )
+    if len(levels) > most:
+        for pattern, what, remedy in ODD:
+            if all(map(pattern.fullmatch, levels)):
+                raise InputError(
+                    f"Expected numbers or categories in column {name}; got {what}, such as "
+                    f"{text[0][:40]!r}. {remedy}"
+                )
+        raise InputError(
+            f"Expected categories or numbers in text column {name}; got {len(levels):,} "
+            f"different texts in {n:,} rows; up to {most:,} would be categories. It looks like an "
+            "identifier: leave it out, or merge rare texts."
+        )
+    if not fits(n, len(levels)):
+        raise InputError(
+            f"Expected categories in column {name} that fit in memory as columns of {n:,} rows; "
+            f"got {len(levels):,}. Merge rare ones, or leave the column out."
+        )
+    return levels
+
+
+def _times(name: str) -> InputError:
+    return InputError(
+        f"Expected numbers or categories in column {name}; got times. Turn them into "
+        "numbers that mean something here, such as hours since the start."
+    )
+
+
+def _complex(name: str) -> InputError:
+    return InputError(
+        f"Expected real numbers in column {name}; got complex ones. Give the real and the "
+        "imaginary part as two columns."
+    )
+
+
+def _merged(name: str) -> InputError:
+    return InputError(
+        f"Expected numbers that float64 tells apart in column {name}; got integers "
+        "beyond 2^53. Leave an identifier out; subtract the smallest from a time."
+    )

@@ -1,0 +1,522 @@
+"""Columns of a file as a validated pair: readers by file ending, and selectors.
+
+To add a format: one function and one line in `READERS`. Whatever is wrong with a file or a selector
+is said here in one sentence; what is wrong with the values, in `data`.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import fnmatch
+import itertools
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from infobound._system import arguments
+from infobound._system.memory import free_memory, gathered, pieces
+from infobound.data import Pair, is_plain, pair_arrays, pair_frames
+from infobound.data.containers import expect_unicode
+from infobound.data.encoding import EXACT, are_merged
+from infobound.data.locations import Place, place, reading
+from infobound.data.npy import Archive, Header, read_header
+from infobound.data.parquet import Stored, parquet
+from infobound.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["READERS", "read"]
+
+COLUMNS = 2**20  # of a file, that are told by name: more than an image of 512 x 512 x 3 has
+TEXT_COLUMNS = 100_000  # of a text file: pandas takes ten seconds to read them
+NEAR = 10_000  # names that are compared with one that is not there
+LONGEST = 2**24  # characters of a line, and of the first lines together
+
+
+def read(
+    path: str | Path, *, x: Sequence[str], y: Sequence[str], drop_missing: bool = False
+) -> Pair:
+    """Columns of a file, or of a directory of Parquet files, as a `Pair`.
+
+    Args:
+        path: a CSV, TSV, Parquet, npz or npy file or a directory; a path, or as text an address
+            that fsspec opens, such as s3://bucket/rows.parquet.
+        x: selectors: names, patterns `name*`, ranges `first:last`, or several joined by commas; in
+            an npz file the name of an array stands for all of its columns; in a directory the keys
+            of its paths (year=2024) are columns too.
+        y: likewise.
+        drop_missing: leave out rows with missing values in the selected columns.
+
+    Raises:
+        InputError: whatever is wrong with the address, the file, the selectors or the values.
+    """
+    where = place(path)
+    found = _open(where)
+    names = [str(column) for column in found.columns]
+    more = {} if isinstance(found, Stored) else found.attrs
+    try:
+        sides = _sides(names, len(found), where, x, y)
+    except InputError as error:
+        raise InputError(" ".join([str(error), *more.get("header", [])])) from error
+    chosen = [*sides[0], *sides[1]]
+    notes: Sequence[str] = ()
+    if isinstance(found, Stored):
+        notes = found.notes
+        with reading(where):
+            rows = found.numbers(chosen)
+        if rows is not None:
+            return _numbers(rows, sides, where, notes, drop_missing)
+        with reading(where):
+            found = found.frame(chosen)
+        names = chosen
+    frame = found.reset_index(drop=True).set_axis(names, axis=1)  # errors count rows from 1
+    return pair_frames(
+        frame[sides[0]],
+        frame[sides[1]],
+        source=str(where),
+        notes=[*notes, *more.get("notes", [])],
+        drop_missing=drop_missing,
+        hint=_hint({name: more.get("spelled", {}).get(name, []) for name in chosen}),
+    )
+
+
+def _sides(
+    names: list[str], n: int, where: Place, x: Sequence[str], y: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """The columns of x and of y, of a table with these names and n rows."""
+    doubles = sorted(name for name, count in Counter(names).items() if count > 1)
+    if doubles:
+        raise InputError(
+            f"Expected different column names in {where}; got {', '.join(doubles)} more than once. "
+            "Rename the columns."
+        )
+    if not n:
+        raise InputError(f"Expected rows in {where}; got a header only. Is the file complete?")
+    first, second = _select(names, x, "x"), _select(names, y, "y")
+    others = set(second)
+    both = [name for name in first if name in others]
+    if both:
+        raise InputError(
+            f"Expected different columns for x and y; got {', '.join(both[:5])} in both, which "
+            "makes the information infinite. Take them out of --x or --y."
+        )
+    return first, second
+
+
+def _hint(spelled: dict[str, list[str]]) -> str:
+    """That words in cells of text columns were taken for missing values, and how to keep them."""
+    columns = [name for name, words in spelled.items() if words]
+    words = sorted({word for name in columns for word in spelled[name]})
+    if not words:
+        return ""
+    return (
+        f" Cells that say {' or '.join(words[:3])} count as missing, also in text column"
+        f"{'s' if len(columns) > 1 else ''} {', '.join(columns[:5])}. If that is a value there, "
+        "such as a country's code, write it differently, or read the file with "
+        "pandas.read_csv(..., keep_default_na=False) and call infobound.estimate."
+    )
+
+
+def _numbers(
+    rows: np.ndarray,
+    names: tuple[list[str], list[str]],
+    where: Place,
+    notes: Sequence[str],
+    drop_missing: bool,
+) -> Pair:
+    """Numbers of x and y side by side as a pair."""
+    p = len(names[0])
+    return pair_arrays(
+        rows[:, :p],
+        rows[:, p:],
+        names=names,
+        source=str(where),
+        notes=notes,
+        drop_missing=drop_missing,
+    )
+
+
+def _text(path: Path) -> pd.DataFrame:
+    """`_csv` of a file that memory holds as a table, and that is one."""
+    _expect_table(path)
+    return _csv(path)
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    """Separated text; the separator is found from the first lines, numbers are read exactly.
+
+    `notes` says how it was read; `header`, where there is reason, that the header may be a row;
+    `spelled`, what was written in the cells of a text column that count as missing.
+    """
+    import pandas as pd
+
+    opener: Callable[..., Any] = open
+    if path.suffix.lower() == ".gz":
+        import gzip
+
+        opener = gzip.open
+    with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+        lines = list(itertools.islice(file, 50))
+    separator, rows = _separated(lines, "\t" if ".tsv" in path.suffixes else ",")
+    cells = [cell.strip() for row in rows[1:] for cell in row]
+    commas = separator != "," and any(re.fullmatch(r"[-+]?\d+,\d+", cell) for cell in cells)
+    commas = commas and not any(re.fullmatch(r"[-+]?\d*\.\d+", cell) for cell in cells)
+    exact: dict[str, Any] = {}
+    if tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1):
+        exact = {"float_precision": "round_trip"}  # what later versions do by default
+
+    def columns(**more: Any) -> pd.DataFrame:
+        found: pd.DataFrame = pd.read_csv(
+            path,
+            sep=separator,
+            decimal="," if commas else ".",
+            skipinitialspace=True,  # a cell of spaces is an empty one
+            encoding="utf-8-sig",
+            low_memory=False,
+            **exact,
+            **more,
+        )
+        last = found.iloc[:, -1]
+        if not isinstance(found.index, pd.RangeIndex) and (last.isna() | last.eq("")).all():
+            # A separator at the end of each row, and none in the header: no column of row names.
+            names, found = found.columns, found.reset_index()
+            found = found.iloc[:, : len(names)].set_axis(names, axis=1)
+        return found.reset_index(drop=True)
+
+    frame = columns()
+    plain = [cell.strip() for cell in rows[0]] if rows else []
+    if len(plain) == len(frame.columns):  # pandas renames doubles; say so instead
+        frame.columns = pd.Index([p or str(c) for p, c in zip(plain, frame.columns, strict=True)])
+    frame, spelled = _as_written(frame, columns, commas)
+    header = _like_a_row(plain, frame)
+    notes = ["Commas read as decimal points (1,5 is 1.5)."] if commas else []
+    frame.attrs |= {"notes": [*notes, *header], "header": header, "spelled": spelled}
+    return frame
+
+
+def _as_written(
+    frame: pd.DataFrame, columns: Callable[..., pd.DataFrame], commas: bool
+) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """The frame with columns as text where float64 merges their whole numbers.
+
+    With it, by column of text, what its missing cells say: "NA" may be a value there.
+    """
+    import pandas as pd
+
+    is_float = [pd.api.types.is_float_dtype(kind) for kind in frame.dtypes]
+    far = [k for k, real in enumerate(is_float) if real and (frame.iloc[:, k].abs() >= EXACT).any()]
+    text = [k for k, kind in enumerate(frame.dtypes) if not pd.api.types.is_numeric_dtype(kind)]
+    absent = [k for k in text if frame.iloc[:, k].isna().any()]
+    spelled: dict[str, list[str]] = {}
+    if not far and not absent:
+        return frame, spelled
+    written = columns(dtype=str, keep_default_na=False)
+    for k in far:
+        cells = written.iloc[:, k].str.replace(",", ".") if commas else written.iloc[:, k]
+        if are_merged(cells.tolist(), frame.iloc[:, k].to_numpy()):
+            frame.isetitem(k, cells.where(frame.iloc[:, k].notna()).astype(object))
+    for k in absent:
+        cells = written.iloc[:, k][frame.iloc[:, k].isna()].str.strip()
+        spelled[str(frame.columns[k])] = sorted(set(cells) - {""})
+    return frame, spelled
+
+
+def _like_a_row(header: list[str], frame: pd.DataFrame) -> list[str]:
+    """A note where the header may be a row of data: each name is like its column's values.
+
+    A number among numbers, mostly inside of their range, and text that occurs again. Names that
+    count from 0 or 1 are a header.
+    """
+    import pandas as pd
+
+    counted = [[str(k + first) for k in range(len(header))] for first in (0, 1)]
+    if len(header) != len(frame.columns) or header in counted:
+        return []
+    inside: list[bool] = []
+    for name, (_, column) in zip(header, frame.items(), strict=True):
+        known = column.dropna()
+        if not name or not len(known):
+            continue
+        if pd.api.types.is_numeric_dtype(known) and not pd.api.types.is_bool_dtype(known):
+            if not re.fullmatch(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?", name):
+                return []
+            number = float(name.replace(",", "."))
+            inside.append(bool(known.min() <= number <= known.max()))
+        elif name not in set(map(str, known.unique())):
+            return []
+        else:
+            inside.append(True)
+    if 2 * sum(inside) < max(1, len(inside)):
+        return []
+    shown = ", ".join(header[:3]) + (", ..." if len(header) > 3 else "")
+    return [
+        f"The header ({shown}) looks like a row of data. If it is one, it was not counted: put a "
+        "line with the names of the columns above it."
+    ]
+
+
+def _separated(lines: list[str], usual: str) -> tuple[str, list[list[str]]]:
+    """The separator that parts header and first row alike (or nearly so), and the lines parted."""
+    limit = csv.field_size_limit(max(map(len, lines), default=0) + 1)  # a line of no separator
+    try:
+        found = {
+            sign: list(csv.reader(lines, delimiter=sign, skipinitialspace=True))
+            for sign in (usual, *";\t,| ")
+        }
+    finally:
+        csv.field_size_limit(limit)
+    for more in (0, 1):  # one more: row names, or a separator at the end
+        for sign, rows in found.items():
+            if rows and 1 < len(rows[0]) == len(rows[min(1, len(rows) - 1)]) - more:
+                return sign, rows
+    return usual, found[usual]
+
+
+def _expect_table(path: Path) -> None:
+    """See that a text file has no more columns and no more text than can be read.
+
+    A cell takes some 20 bytes besides its text; what a packed file holds is counted.
+    """
+    import gzip
+
+    packed = path.suffix.lower() == ".gz"
+    with gzip.open(path) if packed else open(path, "rb") as file:
+        lines: list[str] = []
+        for _ in range(50):
+            line = file.readline(LONGEST)
+            if len(line) == LONGEST:
+                raise InputError(
+                    f"Expected lines of less than {LONGEST:,} bytes in {path.name}; line "
+                    f"{len(lines) + 1} is longer. Is it a table of rows and columns?"
+                )
+            lines.append(line.decode("utf-8", errors="replace"))
+            if sum(map(len, lines)) > LONGEST:
+                break
+        rows = _separated(lines, "\t" if ".tsv" in path.suffixes else ",")[1]
+        _expect_columns(max(map(len, rows), default=0), path.name, TEXT_COLUMNS)
+        each = sum(map(len, lines)) / max(1, sum(map(len, rows)))
+        most = free_memory() / (1 + 20 / max(1, each))
+        count = file.tell() if packed else path.stat().st_size
+        while packed and count <= most and (piece := file.read(2**20)):
+            count += len(piece)
+    if count > most:
+        raise InputError(
+            f"Expected text that memory holds as a table, here {most / 1e9:.3g} GB; {path.name} "
+            "has more. Convert it to Parquet, of which only the selected columns are read."
+        )
+
+
+def _arrays(where: Place) -> Stored:
+    """An npz file: array `x` becomes column x, or columns x[0], x[1], ... when it has several.
+
+    A single number, such as a seed or a known MI, is no column and is passed over. Only headers are
+    read until columns are selected, and nothing is asked of what is not selected: other arrays may
+    have other lengths, may be of any size, and may hold what cannot be read.
+    """
+    import pandas as pd
+
+    with where.fetched() as path:
+        archive = Archive(path, label=str(where))
+    headers = {n: h for n, h in archive.arrays.items() if isinstance(h, Header) and h.shape}
+    total, listed = 0, set()
+    for array in sorted(headers, key=lambda array: headers[array].width):
+        total += headers[array].width
+        if total <= COLUMNS:
+            listed.add(array)
+    columns: dict[str, tuple[str, int]] = {}
+    names: list[str] = []  # of which some may be the same
+    for array in archive.arrays:
+        if array in headers:
+            several = len(headers[array].shape) > 1 and array in listed
+            own = [f"{array}[{k}]" for k in range(headers[array].width)] if several else [array]
+        else:
+            own = [array] if isinstance(archive.arrays[array], str) else []
+        names += own
+        columns |= {name: (array, k) for k, name in enumerate(own)}
+
+    def selected(names: list[str]) -> dict[str, list[int]]:
+        """The columns of each array that is selected; the arrays must be equally long."""
+        chosen: dict[str, list[int]] = {}
+        for name in names:
+            array, k = columns[name]
+            chosen.setdefault(array, []).append(k)
+        found = {array: archive.header(array) for array in chosen}
+        for array in found:
+            if array not in listed:
+                _expect_columns(total, str(where))
+        if len({header.rows for header in found.values()}) > 1:
+            said = ", ".join(f"{array} {header.rows}" for array, header in found.items())
+            raise InputError(
+                f"Expected arrays of equal length for x and y in {where}; got rows: {said}. Row i "
+                "of x must belong to row i of y: select arrays that are paired."
+            )
+        return chosen
+
+    def numbers(names: list[str]) -> np.ndarray | None:
+        chosen = selected(names)
+        found = [headers[array] for array in chosen]
+        n, width = found[0].rows, sum(header.width for header in found)
+        if not n or not all(is_plain(np.empty((1, 1), header.dtype)) for header in found):
+            return None
+        order = [(array, k) for array in chosen for k in chosen[array]]
+        position = {column: k for k, column in enumerate(order)}
+        index = [position[columns[name]] for name in names]
+        streams = [archive.rows(array, own, pieces(n, width)) for array, own in chosen.items()]
+        parts = (
+            np.concatenate([np.asarray(rows, np.float64) for rows in part], axis=1)[:, index]
+            for part in zip(*streams, strict=True)
+        )
+        return gathered(parts, n, len(names))
+
+    def frame(names: list[str]) -> pd.DataFrame:
+        frames = []
+        for array, own in selected(names).items():
+            rows = archive.read(array).reshape(headers[array].rows, headers[array].width)[:, own]
+            rows = rows.astype(rows.dtype.newbyteorder("="), copy=False)
+            rows = expect_unicode(f"{array} in {where}", rows)
+            labels = [name for name in names if columns[name][0] == array]
+            text = rows.dtype.kind == "U"
+            frames.append(pd.DataFrame(rows, columns=labels, dtype=object if text else None))
+        return pd.concat(frames, axis=1)[names]
+
+    return Stored(names, max((h.rows for h in headers.values()), default=0), numbers, frame)
+
+
+def _array(where: Place) -> Stored:
+    """An npy file: columns named 0, 1, ..., read from a memory-map."""
+    import pandas as pd
+
+    with where.fetched() as path:
+        with open(path, "rb") as file:
+            header = read_header(file, path.stat().st_size)
+        if len(header.shape) != 2:
+            raise InputError(
+                f"Expected a 2-D array in an npy file; got shape {header.shape}. Save rows by "
+                "columns."
+            )
+        n, width = header.shape
+        _expect_columns(width, str(where))
+        array = np.load(path, allow_pickle=False, mmap_mode="r" if header.nbytes else None)
+
+    def numbers(names: list[str], rows: slice = slice(None)) -> np.ndarray | None:
+        if not is_plain(array):
+            return None
+        at, part = [int(name) for name in names], array[rows]
+        if at == list(range(at[0], at[-1] + 1)):
+            return part[:, at[0] : at[-1] + 1]
+        parts = (part[piece][:, at] for piece in pieces(len(part), width))
+        return gathered(parts, len(part), len(at))
+
+    def frame(names: list[str]) -> pd.DataFrame:
+        rows = expect_unicode(str(where), array[:, [int(name) for name in names]])
+        text = rows.dtype.kind == "U"
+        return pd.DataFrame(rows, columns=names, dtype=object if text else None)
+
+    return Stored([str(k) for k in range(width)], n, numbers, frame)
+
+
+def _expect_columns(count: int, what: str, most: int = COLUMNS) -> None:
+    """No more columns than can be told by name."""
+    if count > most:
+        raise InputError(
+            f"Expected at most {most:,} columns in {what}; got {count:,}. Is it a table of rows "
+            "and columns? Save those that you need."
+        )
+
+
+def _whole(reader: Callable[[Path], Any]) -> Callable[[Place], Any]:
+    """A reader of files of this machine; what lies elsewhere is fetched first."""
+
+    def fetch_and_read(where: Place) -> Any:
+        with where.fetched() as path:
+            return reader(path)
+
+    return fetch_and_read
+
+
+READERS: dict[str, Callable[[Place], Any]] = {
+    ".csv": _whole(_text),
+    ".tsv": _whole(_text),
+    ".txt": _whole(_text),
+    ".parquet": parquet,
+    ".npz": _arrays,
+    ".npy": _array,
+}
+
+
+def _open(where: Place) -> pd.DataFrame | Stored:
+    """The rows as a frame or what one can be read from, whatever is wrong said in one sentence."""
+    with reading(where):
+        if where.system is None and not where.local.exists():
+            folder = where.local.parent if where.local.parent.is_dir() else Path(".")
+            names = [path.name for path in itertools.islice(folder.iterdir(), NEAR)]
+            near = difflib.get_close_matches(where.name, names, 3)
+            hint = f" Nearest in that folder: {', '.join(near)}." if near else ""
+            raise InputError(f"Expected a data file; {where} does not exist.{hint} Check the path.")
+        if where.is_directory():
+            return parquet(where)
+        size = where.size()
+        if where.ending not in READERS:
+            raise InputError(
+                f"Expected a file ending in {', '.join(READERS)}, or a directory of Parquet files; "
+                f"got {where.name}. Convert it first."
+            )
+        if size == 0:
+            raise InputError(f"Expected data in {where}; the file is empty. Write it again.")
+        found: pd.DataFrame | Stored = READERS[where.ending](where)
+        return found
+
+
+def _select(names: list[str], selectors: Sequence[str], side: str) -> list[str]:
+    """Column names that the selectors mean, in the order of the selectors, each once."""
+    selectors = arguments.names(side, selectors)
+    parts: list[str] = []
+    for selector in selectors:
+        parts += [selector] if selector in names else [p.strip() for p in selector.split(",")]
+    chosen = list(dict.fromkeys(n for part in filter(None, parts) for n in _matches(names, part)))
+    if not chosen:
+        columns = _listed(names)
+        raise InputError(
+            f"Expected columns for {side}, with --{side} NAMES; got none. Columns: {columns}."
+        )
+    return chosen
+
+
+def _matches(names: list[str], part: str) -> list[str]:
+    """What one selector means: a name, an array, a range or a pattern."""
+    if part in names:
+        return [part]
+    array = [name for name in names if name.startswith(f"{part}[") and name.endswith("]")]
+    if array:
+        return array
+    first, colon, last = part.partition(":")
+    if colon and first in names and last in names:
+        start, end = names.index(first), names.index(last)
+        if start > end:
+            raise InputError(
+                f"Expected a range in the order of the columns; got {part}. Did you mean "
+                f"{last}:{first}?"
+            )
+        return names[start : end + 1]
+    if any(sign in part for sign in "*?"):
+        found = [name for name in names if fnmatch.fnmatchcase(name, part)]
+        if found:
+            return found
+        raise InputError(
+            f"Expected a pattern that matches columns; got {part!r}, which matches none. "
+            f"Columns: {_listed(names)}."
+        )
+    missing = [end for end in (first, last) if end not in names] if colon else [part]
+    near = difflib.get_close_matches(missing[0], names[:NEAR], 3, 0.4)
+    hint = f"Nearest: {', '.join(near)}" if near else f"Columns: {_listed(names)}"
+    raise InputError(f"Expected a column of the file; there is no {missing[0]!r}. {hint}.")
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:12]) + (f", ... ({len(names)} in all)" if len(names) > 12 else "")

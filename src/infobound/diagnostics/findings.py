@@ -1,0 +1,504 @@
+"""Findings: sentences that say what is wrong with an estimate and what to do about it.
+
+Each check reads the `Evidence` and gives a sentence or None; the table `CHECKS` names them with
+their severity, the gravest first. To add a check: one function and one line. What the rows look
+like is found in `screening`; nothing here computes an estimate. All of them: docs/findings.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from infobound.data import Pair, entropy
+from infobound.diagnostics import data_checks
+
+__all__ = ["CHECKS", "OK", "Check", "Evidence", "Finding", "findings", "worst"]
+
+OK = "ok"  # the verdict where nothing speaks against the number
+SHOWN = 5  # columns that a sentence names
+DOMINANT = 0.5  # share of the squared standard error that one row may hold
+PULL = 0.02  # nats by which one row may move the held-out value
+RELATIVE_PULL = 0.1  # share of the held-out value by which one row may move it
+STRONG = 0.01  # p-value up to which evidence is not called weak
+EXCESS = 0.02  # nats above an entropy that are no matter
+REACH = 100  # times as many rows, beyond which nobody is asked to collect them
+MILLION = 1_000_000  # rows, likewise, unless there are many already
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One doubt or remark: `code` for programs, `message` for people.
+
+    Severity: a warning says that a number is not what it seems, a note that it says less than one
+    may wish; a remark, how rows were treated, and leaves the verdict alone.
+    """
+
+    code: str
+    severity: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the checks read; all values in nats.
+
+    `train` and `held_out` are the bound on training and on test rows, `error` the standard error
+    of `held_out`, `half_width` half the interval around `mi`, `block` the K of the ceiling,
+    `late` the share of folds that were still rising at their last iteration, `capped` whether
+    the point estimate is under the bound's ceiling too. `fold` (n,) numbers the fold in which a
+    row was tested and `terms` (n,) are the rows' parts of `held_out`, both in the rows' order;
+    `blocks` says that the folds were made for a series; `p_value` is that of independence, and
+    `alpha` what it must not exceed to tell.
+    """
+
+    pair: Pair
+    mi: float
+    half_width: float
+    train: float | None
+    held_out: float | None
+    error: float | None
+    block: int | None
+    ceiling: float | None
+    is_lower_bound: bool
+    bound: str
+    late: float
+    capped: bool
+    ksg: float | None
+    method: str
+    fold: np.ndarray | None = None
+    terms: np.ndarray | None = None
+    blocks: bool = False
+    p_value: float | None = None
+    alpha: float = 0.05
+    bases: tuple[str, ...] = ()
+
+    @cached_property
+    def columns(self) -> tuple[data_checks.Column, ...]:
+        """The values that each column takes; several checks read them."""
+        return data_checks.columns(self.pair)
+
+    @cached_property
+    def leaks(self) -> tuple[data_checks.Leak, ...]:
+        """Columns of x and y that determine each other; several checks read them."""
+        return data_checks.leaks(self.pair, self.columns)
+
+    @cached_property
+    def limit(self) -> tuple[str, float] | None:
+        """The side of less entropy and its entropy, where a side takes few values."""
+        known = ((side, entropy(getattr(self.pair, side))) for side in ("x", "y"))
+        limits = ((side, h.value) for side, h in known if h is not None)
+        return min(limits, key=lambda p: p[1], default=None)
+
+    def is_at_entropy(self, value: float) -> bool:
+        """Whether a value is near the entropy of a side, the most that there can be."""
+        return self.limit is not None and value >= 0.9 * self.limit[1]
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return ", ".join(parts[:SHOWN]) + (f" and {len(parts) - SHOWN} more" * (len(parts) > SHOWN))
+
+
+def _saturated(e: Evidence) -> str | None:
+    if e.ceiling is None or e.held_out is None or e.ceiling - e.held_out > 1.0:
+        return None
+    if e.is_at_entropy(e.held_out):
+        return None
+    rest = "" if e.capped else " The estimate does not have this ceiling."
+    return (
+        f"The held-out bound, {e.held_out:.2f} nats, is within 1 nat of its ceiling "
+        f"log K = log {e.block:,} = {e.ceiling:.2f} and cannot show more.{rest} Quote the bound as "
+        "'at least'; more rows raise the ceiling, and --folds 2 doubles the rows scored together."
+    )
+
+
+def _capped(e: Evidence) -> str | None:
+    if not e.capped or e.ceiling is None or e.ceiling - e.mi > 2.5 or e.is_at_entropy(e.mi):
+        return None
+    return (
+        f"The estimate itself has the ceiling {e.ceiling:.2f} nats, because there are too few rows "
+        "to normalise the critic, and it is close to it; it is probably too low. Take more rows, "
+        "or compare with --critic none, the closed-form base alone."
+    )
+
+
+def _overfit(e: Evidence) -> str | None:
+    if e.train is None or e.held_out is None or e.error is None:
+        return None
+    if e.method == "base":  # a closed form learns no row by heart, and its gap is corrected
+        return None
+    gap = e.train - e.held_out
+    if gap < max(0.1, 0.5 * abs(e.mi), 4 * e.error):
+        return None
+    return (
+        f"The training rows give {e.train:.2f} nats and the held-out rows {e.held_out:.2f}: the "
+        "critic has memorised its training rows. Never quote the training value; use more rows, "
+        "fewer columns, a smaller --hidden-dim or a larger --weight-decay."
+    )
+
+
+def _not_converged(e: Evidence) -> str | None:
+    if e.late < 0.5:
+        return None
+    return (
+        "The validation value was still rising when the iterations ran out, so more dependence "
+        "may be found. Raise --n-iters (twice as many is a good next try)."
+    )
+
+
+def _few_rows(e: Evidence) -> str | None:
+    n, most = len(e.pair.x), math.log(len(e.pair.x))
+    if e.half_width <= (0.02 if n < 200 else max(0.1, 0.5 * abs(e.mi))):
+        return None
+    if e.half_width > most:
+        return (
+            f"The interval, +-{e.half_width:.3g} nats, is wider than anything that {n:,} rows can "
+            f"show (log n = {most:.1f} nats), so the estimate says nothing. Use fewer columns."
+        )
+    wish = max(0.05, 0.1 * abs(e.mi))
+    if e.half_width <= wish:
+        return (
+            f"{n:,} rows are few: the interval, +-{e.half_width:.2f} nats, is itself only roughly "
+            "known. Collect 200 rows or more."
+        )
+    said = f"{n:,} rows leave the estimate uncertain by +-{e.half_width:.2f} nats. "
+    rows = max(2 * n, math.ceil(n * (e.half_width / wish) ** 2))
+    if rows > REACH * n or rows > max(MILLION, 10 * n):
+        return (
+            f"{said}+-{wish:.2f} is out of reach by collecting rows (it would take more than "
+            f"{min(REACH * n, max(MILLION, 10 * n)):,}). Use fewer columns, or coarser ones."
+        )
+    rows = round(rows, 1 - len(str(rows)))
+    return f"{said}For +-{wish:.2f} collect about {rows:,} rows, or use fewer columns."
+
+
+def _near_zero(e: Evidence) -> bool:
+    known = e.held_out is not None and e.error is not None
+    return known and e.held_out <= max(1.645 * e.error, 1e-6)  # type: ignore[operator]
+
+
+def _told(e: Evidence) -> bool:
+    return e.p_value is not None and e.p_value <= e.alpha
+
+
+def _unmeasured(e: Evidence) -> str | None:
+    if not _near_zero(e) or not _told(e):
+        return None
+    known = f"the held-out value is {e.held_out:z.3f} +- {e.error:.3f} nats"
+    if e.p_value > STRONG:  # type: ignore[operator]
+        return (
+            f"There is weak evidence that x and y depend on each other: p = {e.p_value:.2g}, which "
+            f"is below {e.alpha:.2g}, but independent rows show as much once in "
+            f"{1 / e.p_value:.0f} samples, "  # type: ignore[operator]
+            f"and {known}. Report the p-value, and repeat the test on new rows."
+        )
+    return (
+        f"The p-value, {e.p_value:.2g}, speaks for dependence of x and y, but there are too few "
+        f"rows to say how much: {known}. Report the p-value, not the estimate; more rows, or fewer "
+        "columns, would measure it."
+    )
+
+
+def _zero(e: Evidence) -> str | None:
+    if not _near_zero(e) or _told(e):
+        return None
+    known = f"The held-out value, {e.held_out:z.3g} +- {e.error:.2g} nats, does not exceed zero"
+    if e.p_value is not None:
+        return (
+            f"{known} clearly, and the test of independence does not reject (p = {e.p_value:.2g}). "
+            "Report 'no dependence found', not the estimate. It is no proof of independence: more "
+            "rows may find a weaker dependence."
+        )
+    if _is_wide(e):
+        return (
+            f"{known}: so few rows a column do not allow a critic to be fitted that could show "
+            "dependence, and independence was not tested. Do not report that there is none; use "
+            "fewer columns, or the test of independence (leave out --no-certify)."
+        )
+    return (
+        f"{known} clearly: the fitted critic shows no dependence. Independence was not tested; "
+        "leave out --no-certify for its p-value."
+    )
+
+
+def _no_bound(e: Evidence) -> str | None:
+    if e.is_lower_bound or e.held_out is None:
+        return None
+    return (
+        f"The bound '{e.bound}' is not a lower bound, so held_out may exceed the truth. "
+        "Use --bound infonce for a value that can be quoted as 'at least'."
+    )
+
+
+def _constant(e: Evidence) -> str | None:
+    names = data_checks.constant_columns(e.columns)
+    if not names:
+        return None
+    for side in ("x", "y"):
+        if all(c.name in names for c in e.columns if c.side == side):
+            return f"All columns of {side} are constant, so the mutual information is zero."
+    return f"Constant columns carry no information: {_listed(names)}. Leave them out."
+
+
+def _duplicated_columns(e: Evidence) -> str | None:
+    names = data_checks.duplicated_columns(e.pair)
+    if not names:
+        return None
+    return f"Columns that are copies of each other: {_listed(names)}. Leave the copies out."
+
+
+def _leakage(e: Evidence) -> str | None:
+    found = e.leaks
+    if not found:
+        return None
+    said = f"x and y share a column: {_listed([leak.what for leak in found])}. "
+    limits = [leak.entropy for leak in found if leak.entropy is not None]
+    if len(limits) == len(found):
+        return (
+            f"{said}The MI of discrete columns that determine each other is their entropy, here "
+            f"{max(limits):.2f} nats at least. If one was computed from the other, leave it out; "
+            "if not, report that they determine each other."
+        )
+    return (
+        f"{said}The MI of continuous columns that determine each other is infinite, and rounding "
+        "or the number of rows decides what is shown. If one was computed from the other, leave it "
+        "out; if not, report that they determine each other, not the number."
+    )
+
+
+def _series(e: Evidence) -> str | None:
+    found = None if e.blocks else data_checks.serial(e.pair)
+    if found is None or data_checks.sorted_by(e.pair, e.columns) is not None:
+        return None
+    return (
+        f"The order of the rows is informative: {found[0]} and {found[1]} are correlated. If rows "
+        "were recorded one after another (in time, along a path), interval and p-value, which take "
+        "rows for independent, are too optimistic: use --series, or keep every k-th row only. If "
+        "the file was merely sorted or merged from parts, and rows are independent cases, the "
+        "numbers hold: shuffle the rows, and this finding goes away. Shuffling a series would only "
+        "hide the problem."
+    )
+
+
+def _sorted_rows(e: Evidence) -> str | None:
+    name = data_checks.sorted_by(e.pair, e.columns)
+    if name is None or e.blocks or data_checks.serial(e.pair) is None:
+        return None
+    return (
+        f"The rows are sorted by {name}, so a series cannot be told from a sorted file. If the "
+        "rows are independent cases, this is harmless; if they follow each other in time, use "
+        "--series."
+    )
+
+
+def _repeated(e: Evidence) -> str | None:
+    rows = data_checks.copied_rows(e.pair, e.columns)
+    if not len(rows):
+        return None
+    copied = replace(e.pair, x=e.pair.x[rows], y=e.pair.y[rows])
+    across = ""
+    if e.fold is not None:
+        count = data_checks.copies_across(copied, e.fold[rows])
+        across = f"; {count:,} rows were tested by a critic that was trained on their copy"
+    return (
+        f"{data_checks.repeated_rows(copied):,} of {len(e.pair.x):,} rows are exact copies of an "
+        f"earlier row{across}. That is more than rounding explains. If they are the same "
+        "observation (a file read twice, rows drawn with replacement), the held-out value is too "
+        "high and the interval too narrow: keep one row of each and estimate again."
+    )
+
+
+def _grouped(e: Evidence) -> str | None:
+    found = data_checks.grouped_rows(e.pair, e.columns)
+    if found is None:
+        return None
+    other = "y" if found.side == "x" else "x"
+    return (
+        f"Rows come in groups: {found.rows:,} of {len(e.pair.x):,} rows share their {found.side} "
+        f"with others ({found.count:,} groups) and differ in {other}. The folds part groups, so "
+        f"held-out rows are not new, and the interval is too narrow. Take one row of each group "
+        f"or its mean; if these values of {found.side} are all there are, code them as categories."
+    )
+
+
+def _tied(e: Evidence) -> str | None:
+    tied = data_checks.tied_columns(e.columns, e.mi)
+    if not tied:
+        return None
+    names = [f"{name} ({share:.0%} of rows)" for name, share in tied]
+    return (
+        f"Values repeat in columns of many: {_listed(names)}. They are rounded too coarsely for "
+        "this much dependence, or pile up at one value. Give unrounded values; where one value "
+        "stands for 'none', give that as a column of its own."
+    )
+
+
+def _unordered(e: Evidence) -> str | None:
+    if e.bases and set(e.bases) <= {"classwise", "table"}:
+        return None  # these take each number as a category
+    found = data_checks.unordered_columns(e.pair, e.columns)
+    if not found:
+        return None
+    named = [f"{c.name} ({c.count:,} values; see the means of {c.other})" for c in found]
+    return (
+        f"Whole numbers that look like codes: {_listed(named)}. Neighbouring numbers are hardly "
+        "more alike than others, but they were taken as quantities. If they are codes, the "
+        "estimate is too low: give them as a category (in pandas: astype('category')), which is "
+        "one-hot encoded. If they are quantities, rows of one number may share something else, "
+        "such as a subject."
+    )
+
+
+def _coded(e: Evidence) -> str | None:
+    names = data_checks.coded_columns(e.pair, e.columns)
+    if not names:
+        return None
+    return (
+        f"Few whole numbers were taken as quantities, in their order: {_listed(names)}. If they "
+        "are codes of categories, give them as text or as a category, which is one-hot encoded."
+    )
+
+
+def _extreme(e: Evidence) -> str | None:
+    found = data_checks.strays(e.columns)
+    if not found:
+        return None
+    listed = _listed([f"{name} ({what})" for name, what in found])
+    return (
+        f"Values far from all others: {listed}. They look like codes for missing values or errors "
+        "of unit. Correct them, or leave these cells empty and use --drop-missing."
+    )
+
+
+def _dominant(e: Evidence) -> str | None:
+    if e.terms is None:
+        return None
+    pulls = (e.terms - e.terms.mean()) / len(e.terms)
+    row = int(np.abs(pulls).argmax())
+    if abs(pulls[row]) < max(PULL, RELATIVE_PULL * abs(e.terms.mean())):
+        return None
+    if pulls[row] ** 2 < DOMINANT * (pulls**2).sum():
+        return None
+    # Where columns determine each other, or the critic smooths edges so that nearest neighbours
+    # find more, scores have long tails, and no single row is to blame.
+    if e.method == "ksg" or e.leaks:
+        return None
+    return (
+        f"Row {row + 1:,} alone moves the held-out value by {pulls[row]:+.2f} nats and makes most "
+        "of its standard error. Check that row: correct or remove it if it is an error. If it is "
+        "genuine, keep it, and quote the estimate with and without it."
+    )
+
+
+def _is_wide(e: Evidence) -> bool:
+    return len(e.pair.x) < 10 * len(e.columns)
+
+
+def _wide(e: Evidence) -> str | None:
+    n, width = len(e.pair.x), len(e.columns)
+    if not _is_wide(e):
+        return None
+    return (
+        f"{width} columns are many for {n:,} rows (fewer than ten rows a column): dependence that "
+        "is spread over them is easily missed, and the estimate tends to be too low. Choose "
+        "columns or reduce them (principal components of each side), or collect "
+        f"{10 * width:,} rows or more."
+    )
+
+
+def _second_opinion(e: Evidence) -> str | None:
+    if e.ksg is None or e.held_out is None:
+        return None
+    if e.method == "ksg":
+        return (
+            f"Nearest neighbours (KSG) find {e.ksg:.3f} nats, more than the critic can show on "
+            f"held-out rows ({e.held_out:.3f}): the dependence has edges or folds that the critic "
+            "smooths. The estimate is theirs; quote the held-out value as 'at least'."
+        )
+    if abs(e.ksg - e.mi) < max(0.05, 0.2 * abs(e.mi), 2 * e.half_width):
+        return None
+    return (
+        f"A second opinion disagrees: nearest neighbours (KSG) find {e.ksg:.3f} nats, the estimate "
+        f"is {e.mi:.3f}. Strong tails or clusters do this; look at a scatter plot, and quote the "
+        "held-out value as 'at least'."
+    )
+
+
+def _impossible(e: Evidence) -> str | None:
+    if e.limit is None:
+        return None
+    side, limit = e.limit
+    if e.mi - limit <= max(e.half_width, EXCESS, 0.02 * limit):
+        return None
+    return (
+        f"The estimate, {e.mi:.3f} nats, and its whole interval are above the entropy of {side}, "
+        f"{limit:.3f} nats, which no mutual information exceeds. Do not quote it: the truth is at "
+        f"most {limit:.2f} nats."
+    )
+
+
+class Check(NamedTuple):
+    """A check's severity, its headline, and what gives the sentence or None."""
+
+    severity: str
+    headline: str
+    sentence: Callable[[Evidence], str | None]
+
+
+# The order is that of precedence: what makes the number meaningless, what makes it or its error
+# wrong, what limits it; then what it is and how the rows were treated.
+CHECKS: dict[str, Check] = {
+    "leakage": Check("warning", "x and y share a column", _leakage),
+    "impossible": Check("warning", "more than an entropy allows", _impossible),
+    "extreme_values": Check("warning", "codes or errors among the values", _extreme),
+    "series": Check("warning", "the order of the rows is informative", _series),
+    "repeated_rows": Check("warning", "rows are copies of each other", _repeated),
+    "grouped_rows": Check("warning", "rows come in groups", _grouped),
+    "overfit": Check("warning", "the critic has memorised its training rows", _overfit),
+    "dominant_row": Check("warning", "one row decides the held-out value", _dominant),
+    "not_a_bound": Check("warning", "held_out is no lower bound", _no_bound),
+    "unordered_codes": Check("warning", "codes were taken as quantities", _unordered),
+    "capped": Check("warning", "the estimate is probably too low", _capped),
+    "not_converged": Check("warning", "more iterations would find more", _not_converged),
+    "unmeasured": Check("note", "evidence of dependence, too little to measure it", _unmeasured),
+    "zero": Check("note", "the held-out value does not differ from zero", _zero),
+    "saturated": Check("note", "the held-out bound cannot show more", _saturated),
+    "second_opinion": Check("note", "nearest neighbours disagree", _second_opinion),
+    "few_rows": Check("note", "too few rows for a sure number", _few_rows),
+    "wide": Check("note", "many columns for so few rows", _wide),
+    "sorted_rows": Check("note", "the file is sorted, or a series", _sorted_rows),
+    "tied_values": Check("remark", "many values repeat", _tied),
+    "coded_columns": Check("remark", "whole numbers taken as quantities", _coded),
+    "constant_columns": Check("remark", "columns without information", _constant),
+    "duplicated_columns": Check("remark", "columns given twice", _duplicated_columns),
+}
+
+
+def findings(evidence: Evidence) -> tuple[Finding, ...]:
+    """What the checks say, in the order of `CHECKS`.
+
+    Example:
+        >>> list(CHECKS)[:2]
+        ['leakage', 'impossible']
+    """
+    said = ((code, check.severity, check.sentence(evidence)) for code, check in CHECKS.items())
+    return tuple(Finding(code, severity, text) for code, severity, text in said if text)
+
+
+def worst(found: Sequence[Finding]) -> Finding | None:
+    """The first warning, or the first note where there is none; remarks do not count.
+
+    Example:
+        >>> worst([Finding("zero", "note", "..."), Finding("series", "warning", "...")]).code
+        'series'
+    """
+    for severity in ("warning", "note"):
+        for finding in found:
+            if finding.severity == severity:
+                return finding
+    return None

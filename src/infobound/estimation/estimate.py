@@ -1,0 +1,339 @@
+"""`estimate`: from a pair of samples to an `Estimate`.
+
+The estimator of `estimators` makes the numbers, `diagnostics` says what speaks against them, and
+the run directory, if there is one, gets both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from infobound import data
+from infobound._system import arguments, locks, torch_state, units
+from infobound.bounds.variational import Bound
+from infobound.config import Config, configured
+from infobound.critics import networks
+from infobound.diagnostics.findings import Evidence, findings
+from infobound.errors import InputError
+from infobound.estimation.crossfit import Fold
+from infobound.estimation.estimators import ESTIMATORS
+from infobound.estimation.point import PointEstimate, inspected
+from infobound.estimation.result import Estimate
+from infobound.estimation.selection import bind, candidates
+from infobound.plotting import figures
+from infobound.training import loop, run_directory
+
+__all__ = ["estimate", "resume"]
+
+
+@torch_state.defaults()
+def estimate(
+    x: Any,
+    y: Any = None,
+    *,
+    config: Config | None = None,
+    module: nn.Module | None = None,
+    run: str | Path | None = None,
+    overwrite: bool = False,
+    watch: Callable[[loop.Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    unit: str = "nats",
+    **settings: Any,
+) -> Estimate:
+    """The mutual information I(X;Y) of paired rows, in nats.
+
+    Args:
+        x: (n, p) or (n,) NumPy, torch or pandas values; row i belongs to row i of y. Or a
+            `Pair`, such as `readers.read` gives, without y.
+        y: (n, q) or (n,).
+        config: settings; `Config()` if not given.
+        module: your own critic, an `nn.Module` that takes x (n, p) and y (m, q), float32, and
+            gives scores (n, m); each fold trains a copy of it. If it is float64, so are the rows.
+        run: a directory that gets the configuration, checkpoints, metrics and the result.
+        overwrite: replace an existing run in that directory.
+        watch: called with a `loop.Progress` after each evaluation.
+        stop: asked between iterations; True saves the run and raises `Interrupted`.
+        unit: of `result.json` and the pictures in `run`, nats or bits; what is returned is in nats.
+        **settings: any field of `Config`, by name.
+
+    Raises:
+        InputError: x or y cannot be used (missing values, unequal lengths, too few rows), an
+            unknown setting or a value outside its range.
+
+    Source: InfoNCE, https://arxiv.org/abs/1807.03748; cross-fitting,
+    https://arxiv.org/abs/1608.00060; the correction is the argument behind AIC,
+    https://doi.org/10.1109/TAC.1974.1100705.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=1000)
+        >>> y = 0.8 * x + 0.6 * rng.normal(size=1000)  # exact: 0.511 nats
+        >>> estimate(x, y, critic="none").mi > 0.4
+        True
+    """
+    pair, config = data.as_pair(x, y), configured(config, settings)
+    # Whatever can be refused is refused before a folder is made.
+    hooks = _hooks(module, watch, stop)
+    if module is not None and config.estimator != "default":
+        raise InputError(
+            f"Expected estimator 'default' with a module of your own; got {config.estimator!r}, "
+            "which trains no network. Leave one of the two out."
+        )
+    if module is None and config.estimator == "default":
+        networks.expect_room(pair.x.shape[1], pair.y.shape[1], config)
+    units.scale(unit), arguments.boolean("overwrite", overwrite)
+    if run is None:
+        return _estimate(pair, config, module, hooks)
+    run = arguments.directory("run", run)
+    bind(config), candidates(config, module), loop.device(config)
+    data.split(len(pair.x), config.folds, seed=config.seed)
+    record = {"kind": "estimate", "config": config.as_dict(), "own_module": module is not None}
+    record |= {"unit": unit, "x_names": pair.x_names, "y_names": pair.y_names, "notes": pair.notes}
+    rows = {"x": pair.x, "y": pair.y}
+    with locks.held(run):
+        here = run_directory.Run.create(run, record=record, rows=rows, overwrite=overwrite)
+        return _estimate(pair, config, module, replace(hooks, run=here))
+
+
+estimate.__signature__ = inspect.signature(estimate).replace(  # type: ignore[attr-defined]
+    parameters=[
+        *(p for p in inspect.signature(estimate).parameters.values() if p.name != "settings"),
+        *(
+            inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default)
+            for f in dataclasses.fields(Config)
+        ),
+    ]
+)
+
+
+@torch_state.defaults()
+def resume(
+    run: run_directory.Run,
+    *,
+    module: nn.Module | None = None,
+    watch: Callable[[loop.Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Estimate:
+    """Continue an estimate from its run directory; equal to the uninterrupted one, bit for bit.
+
+    The caller holds the directory (`locks`).
+
+    Raises:
+        InputError: a damaged file, or a run of your own module without that module.
+    """
+    record = run.settings(_Record)
+    hooks = _hooks(module, watch, stop)
+    if record.own_module and module is None:
+        raise InputError(
+            f"Expected the module that {run.path} was started with; got none. Resume it from "
+            "Python: infobound.resume(run, module=...)."
+        )
+    rows, names = run.load_rows("rows"), {"x": record.x_names, "y": record.y_names}
+    n = len(next(iter(rows.values()), ()))
+    expected = {side: (n, len(columns)) for side, columns in names.items()}
+    found = {side: values.shape for side, values in rows.items()}
+    if found != expected:
+        raise InputError(
+            f"Expected rows of shapes {expected} in {run.path / 'rows.safetensors'}, as run.json "
+            f"has columns; got {found}. Restore both from a copy, or start the run again in "
+            "another directory."
+        )
+    pair = data.pair_arrays(
+        *(rows["x"], rows["y"]),
+        names=(record.x_names, record.y_names),
+        notes=record.notes,
+        source=str(run.path),
+    )
+    return _estimate(pair, run.config(record.config), module, replace(hooks, run=run))
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What `run.json` holds of an estimate."""
+
+    config: dict[str, Any]
+    own_module: bool
+    x_names: tuple[str, ...]
+    y_names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def _estimate(
+    pair: data.Pair, config: Config, module: nn.Module | None, hooks: loop.Hooks
+) -> Estimate:
+    """The estimator's numbers, what speaks against them, and both as a result in the run."""
+    start = time.perf_counter()
+    found = ESTIMATORS[config.estimator](pair, config, hooks, module)
+    result = _result(pair, config, module, found, _evidence(pair, config, found), start)
+    if hooks.run is not None:
+        unit = hooks.run.record.get("unit", "nats")
+        hooks.run.write_json("result.json", result.as_dict(unit))
+        if found.folds:  # the result is on disk: what happens to a picture costs no more than that
+            _pictures(hooks.run, result, found.folds[0].fit, bind(config), unit)
+    return result
+
+
+def _evidence(pair: data.Pair, config: Config, found: PointEstimate) -> Evidence:
+    """What the checks look at."""
+    folds, bound = found.folds, bind(config)
+    block, late, capped = None, 0.0, False
+    if folds:
+        block = min(len(f.rows) // -(-len(f.rows) // config.eval_rows) for f in folds)
+        late = float(np.mean([_is_late(fold, config) for fold in folds]))
+        capped = any(fold.capped() for fold in folds) and found.method != "ksg"
+    rows, seen = inspected(pair)
+    fold_of = _in_order(folds, [np.full(len(f.rows), k) for k, f in enumerate(folds)])
+    mi, half_width = found.unlimited
+    return Evidence(
+        pair=seen,
+        mi=mi,
+        half_width=half_width,
+        train=found.training,
+        held_out=found.held_out,
+        error=found.held_out_error,
+        block=block,
+        ceiling=None if bound.ceiling is None or block is None else float(bound.ceiling(block)),
+        is_lower_bound=bound.is_lower_bound,
+        bound=config.bound,
+        late=late,
+        capped=capped,
+        ksg=found.ksg,
+        method=found.method,
+        fold=None if fold_of is None else fold_of[rows],
+        terms=_in_order(folds, [f.terms() for f in folds]),
+        blocks=config.series,
+        p_value=found.p_value,
+        alpha=1 - config.level,
+        bases=tuple(fold.base or "none" for fold in folds),
+    )
+
+
+def _result(
+    pair: data.Pair,
+    config: Config,
+    module: nn.Module | None,
+    found: PointEstimate,
+    evidence: Evidence,
+    start: float,
+) -> Estimate:
+    """The numbers with their findings and where they come from."""
+    return Estimate(
+        mi=found.mi,
+        interval=found.interval,
+        held_out=found.held_out,
+        held_out_error=found.held_out_error,
+        training=found.training,
+        ceiling=evidence.ceiling,
+        certified=found.certified,
+        p_value=found.p_value,
+        ksg=found.ksg,
+        method=found.method,
+        bases=evidence.bases,
+        findings=findings(evidence),
+        notes=pair.notes,
+        n=len(pair.x),
+        dim_x=pair.x.shape[1],
+        dim_y=pair.y.shape[1],
+        bound=config.bound,
+        critic=_describe(found.folds, config, module),
+        kept=sum(fold.kept for fold in found.folds),
+        config=config.as_dict(),
+        seed=config.seed,
+        versions=run_directory.versions(),
+        seconds=time.perf_counter() - start,
+        pointwise=tuple(found.pointwise.tolist()) if config.pointwise else None,
+    )
+
+
+def _hooks(
+    module: nn.Module | None,
+    watch: Callable[[loop.Progress], None] | None,
+    stop: Callable[[], bool] | None,
+) -> loop.Hooks:
+    """Hooks without a run; what cannot be called is refused before anything is computed."""
+    if module is not None:
+        own = isinstance(module, type)
+        remedy = f"Write module={module.__name__}(...)." if own else ""  # type: ignore[union-attr]
+        arguments.instance("module", module, nn.Module, remedy)
+        arguments.function("module", module.forward, 2)
+        weights = [*module.parameters(), *module.buffers()]
+        if any(nn.parameter.is_lazy(value) or value.is_meta for value in weights):
+            raise InputError(
+                "Expected a module whose weights have values; got one that is lazy or on the meta "
+                "device. Call a lazy one once on some rows; initialise or load the other's on a "
+                "device that has memory."
+            )
+    arguments.function("watch", watch, 1)
+    arguments.function("stop", stop, 0)
+    return loop.Hooks(on_progress=watch, should_stop=stop)
+
+
+def _in_order(folds: Sequence[Fold], values: list[np.ndarray]) -> np.ndarray | None:
+    """Each fold's values of its test rows as one array (n,) in the rows' order."""
+    if not folds:
+        return None
+    rows = np.concatenate([fold.rows for fold in folds])
+    return np.asarray(np.concatenate(values)[np.argsort(rows)])
+
+
+def _pictures(
+    run: run_directory.Run, result: Estimate, fit: loop.Fit | None, bound: Bound, unit: str
+) -> None:
+    """The estimate, and how the first fold was trained."""
+    x, y = (figures.listed(run.record[side]) for side in ("x_names", "y_names"))
+
+    def estimated() -> Any:
+        return figures.estimate_figure(
+            title=f"I({x}; {y}), {result.n:,} rows",
+            mi=result.mi,
+            interval=result.interval,
+            held_out=float(result.held_out or 0),
+            held_out_error=float(result.held_out_error or 0),
+            training=float(result.training or 0),
+            certified=result.certified,
+            ceiling=result.ceiling,
+            level=result.config["level"],
+            unit=unit,
+        )
+
+    def trained(fit: loop.Fit) -> Any:
+        return figures.training_curve(
+            fit.history,
+            title=f"{bound.title}, fold 1 of {result.config['folds']}",
+            rate=result.config["smoothing"],
+            chosen=fit.chosen,
+            ceiling=fit.ceiling,
+            count=fit.count,
+            held_name="validation",
+            unit=unit,
+        )
+
+    figures.draw("estimate", estimated, run.write_bytes)
+    if fit is not None:
+        figures.draw("curve", lambda: trained(fit), run.write_bytes)
+
+
+def _describe(folds: Sequence[Fold], config: Config, module: nn.Module | None) -> str:
+    """The critic in words: bases + network."""
+    if config.estimator != "default":
+        return config.estimator
+    network = config.critic if module is None else type(module).__name__
+    bases = sorted({fold.base for fold in folds if fold.base is not None})
+    return " + ".join(part for part in ("/".join(bases), network) if part not in ("", "none"))
+
+
+def _is_late(fold: Fold, config: Config) -> bool:
+    """Whether the best validation value came with the last iterations."""
+    if fold.fit is None or not fold.kept or config.patience == 0:
+        return False
+    return not fold.fit.stopped_early and fold.fit.chosen > 0.95 * config.n_iters

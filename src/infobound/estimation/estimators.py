@@ -1,0 +1,83 @@
+"""The estimators that `Config.estimator` names, in one table.
+
+Cross-fitting scores every row exactly once, by a critic whose transform, closed form, weights and
+selection never saw it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Protocol
+
+from torch import nn
+
+from infobound import data
+from infobound.config import Config
+from infobound.estimation import combine, ksg
+from infobound.estimation.crossfit import Fold, fit_fold
+from infobound.estimation.guarantees import guarantees
+from infobound.estimation.point import PointEstimate, entropy_limit, inspected
+from infobound.estimation.selection import Job, bind
+from infobound.training import loop
+
+__all__ = ["ESTIMATORS", "Estimator", "cross_fitted", "nearest_neighbours"]
+
+
+class Estimator(Protocol):
+    """From rows and settings to numbers, in nats; `hooks` connect it to a run and its caller."""
+
+    def __call__(
+        self, pair: data.Pair, config: Config, hooks: loop.Hooks, module: nn.Module | None = None
+    ) -> PointEstimate:
+        """The numbers.
+
+        Raises:
+            InputError: rows that it cannot use.
+        """
+
+
+def cross_fitted(
+    pair: data.Pair, config: Config, hooks: loop.Hooks, module: nn.Module | None = None
+) -> PointEstimate:
+    """Critics from the folds' training rows, their report on the test rows, and what they prove."""
+    job = Job(pair, config, bind(config), module, hooks)
+    parts = data.split(len(pair.x), config.folds, seed=config.seed, series=config.series)
+    folds: list[Fold] = []
+    for k, (training, test) in enumerate(parts):
+        fold, last = fit_fold(job, k, training, test, parts[(k + 1) % len(parts)][1])
+        folds.append(fold)
+        if hooks.run is not None:
+            hooks.run.write_metrics(_metrics(folds))
+    certified, p_value = None, None
+    if config.certify:
+        certified, p_value = guarantees(job, [test for _, test in parts], last)
+    believed = combine.downgrade_implausible_copulas(folds)
+    limit = entropy_limit(inspected(pair)[1])
+    found = combine.combine_folds(pair, believed, config, limit)
+    return replace(found, certified=certified, p_value=p_value)
+
+
+def nearest_neighbours(
+    pair: data.Pair, config: Config, hooks: loop.Hooks, module: nn.Module | None = None
+) -> PointEstimate:
+    """Kraskov's estimate alone; nothing is trained, and no held-out rows speak for it."""
+    return ksg.estimate_ksg(pair, config)
+
+
+# "gaussian" and "student" cross-fit these closed forms alone: `selection.candidates`.
+ESTIMATORS: dict[str, Estimator] = {
+    "default": cross_fitted,
+    "ksg": nearest_neighbours,
+    "gaussian": cross_fitted,
+    "student": cross_fitted,
+}
+
+
+def _metrics(folds: list[Fold]) -> list[dict[str, Any]]:
+    """The training histories as rows of a table."""
+    rows = []
+    for k, fold in enumerate(folds, start=1):
+        if fold.fit is not None:
+            for record in zip(*(fold.fit.history[c] for c in loop.COLUMNS), strict=True):
+                rows.append({"fold": k, **dict(zip(loop.COLUMNS, record, strict=True))})
+    return rows

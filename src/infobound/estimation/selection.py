@@ -1,0 +1,518 @@
+"""A critic from training rows: transforms, the best base, a network on it, the choice between them.
+
+The way: `data` (transform) -> `bases` (closed forms) -> `train` (network on the base). Nothing here
+sees a test row; who is tested on what is decided in `folds` and `guarantees`.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from infobound import data
+from infobound._system.memory import some, take
+from infobound.bounds import tiled
+from infobound.bounds.variational import BOUNDS, Bound, lookup
+from infobound.config import Config
+from infobound.critics import networks
+from infobound.critics.closed_forms import BASES, BROAD, MIXED, Shape
+from infobound.critics.copulas import canonical_directions
+from infobound.errors import InputError
+from infobound.training import loop
+
+__all__ = [
+    "Ensemble",
+    "Fitted",
+    "Job",
+    "Scored",
+    "bind",
+    "candidates",
+    "fit_critic",
+    "most_rows",
+    "ramp",
+    "score",
+]
+
+FEW = 1500  # training rows; with fewer, bases are compared on several splits
+MANY = 3000  # training rows, from which on a network may do without a base
+FITTED = 256_000  # training rows that are fitted at most, unless the settings draw more
+VALIDATED = 25_000  # rows that a network is chosen on at most
+VALUES = 10_000_000  # that rows to be scored have together, at most, while they are in memory
+ALONE = {"gaussian": ("gaussian", "gaussian_shrunk"), "student": ("student",)}  # of estimators
+CONVINCED = 1.645  # standard errors by which a critic should beat its rival: one chance in twenty
+HESITANT = 1.0  # standard errors up to which it has no say; from there its weight rises to one
+
+
+def bind(config: Config) -> Bound:
+    """The bound that the configuration names, with the settings that it reads."""
+    bound = lookup(config.bound)
+    known = config.as_dict()
+    return bound.bind(**{name: known[name] for name in bound.settings if name in known})
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all fits of one estimate have in common."""
+
+    pair: data.Pair
+    config: Config
+    bound: Bound
+    module: nn.Module | None = None
+    hooks: loop.Hooks = field(default_factory=loop.Hooks)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Per-row contributions (n,): to the bound, to Donsker-Varadhan, and the positives' scores."""
+
+    terms: np.ndarray
+    dv: np.ndarray
+    positives: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: Sequence[Scored]) -> Scored:
+        """Contributions of several groups of rows, one after the other."""
+        columns = ([getattr(part, name) for part in parts] for name in ("terms", "dv", "positives"))
+        return cls(*map(np.concatenate, columns))
+
+    def normaliser(self) -> tuple[float, float]:
+        """log mean e^f over the negatives, and its standard error."""
+        terms = self.positives - self.dv
+        return float(terms.mean()), float(terms.std() / math.sqrt(len(terms)))
+
+
+def ramp(value: float, low: float, high: float) -> float:
+    """0 up to `low`, 1 from `high` on, linear between.
+
+    Choices are made with it where rounding could decide otherwise: near a tie both sides count.
+
+    Example:
+        >>> ramp(0.5, 1, 2), ramp(1.5, 1, 2), ramp(9, 1, 2)
+        (0.0, 0.5, 1.0)
+    """
+    return min(max((value - low) / (high - low), 0.0), 1.0)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A critic and the rows that it was fitted to; `weight` is its share in an `Ensemble`.
+
+    `rival` is what a base was while it was compared with networks: fitted without validation rows.
+    """
+
+    critic: networks.Composite
+    inputs: _Inputs
+    rows: np.ndarray
+    validation: np.ndarray
+    fit: loop.Fit | None
+    base: str | None
+    kept: bool
+    job: Job
+    weight: float = 1.0
+    rival: networks.Composite | None = None
+
+    def scored(self, rows: np.ndarray) -> Scored:
+        """Per-row contributions of other rows, in blocks."""
+        blocks = np.array_split(rows, -(-len(rows) // self.job.config.eval_rows))
+        together = max(1, VALUES // (self.inputs.width * len(blocks[0])))
+        parts = []
+        for start in range(0, len(blocks), together):
+            group = np.concatenate(blocks[start : start + together])
+            here = self.inputs.rows(group)
+            parts.append(score(self.critic, self.job.bound, here, len(blocks[start])))
+        return Scored.joined(parts)
+
+    def matrix(self, rows: np.ndarray) -> np.ndarray:
+        """Scores (n, n) of n rows."""
+        self.critic.eval()
+        found: np.ndarray = tiled.scores(self.critic, *self.inputs.rows(rows)).cpu().numpy()
+        return found
+
+    def rehearsal(self, seed: int) -> np.ndarray:
+        """Scores (k, k) of fitted rows by a critic like this one that did not see those.
+
+        A network has its validation rows; a base alone is fitted again to two thirds of its rows.
+        """
+        if self.kept:
+            return self.matrix(self.validation[: self.job.config.eval_rows])
+        seen, held = data.hold_out(self.rows, 1 / 3, seed=seed, series=self.job.config.series)
+        again = self.inputs.critic(self.base, seen, None, self.job.config)
+        return replace(self, critic=again).matrix(some(held, self.job.config.eval_rows, seed=seed))
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Critics whose scores are averaged by weight; what is missing to one scores all pairs 0.
+
+    Mostly one critic of weight 1. There are two where a network's gain over its base is neither
+    clear nor negligible, and none where nothing did better than scoring all pairs alike.
+    """
+
+    parts: tuple[Fitted, ...]
+
+    @property
+    def main(self) -> Fitted | None:
+        """The critic of the largest weight, if that is the largest part of the ensemble."""
+        first = max(self.parts, key=lambda part: part.weight, default=None)
+        rest = 1 - sum(part.weight for part in self.parts)
+        return first if first is not None and first.weight >= rest else None
+
+    @property
+    def fit(self) -> loop.Fit | None:
+        """The training of the main critic, or else the first that there was."""
+        fits = [part.fit for part in self.parts if part.fit is not None]
+        main = self.main
+        return main.fit if main is not None and main.fit is not None else next(iter(fits), None)
+
+    def matrix(self, rows: np.ndarray) -> np.ndarray:
+        """Scores (n, n) of n rows."""
+        return self._averaged([part.matrix(rows) for part in self.parts], len(rows))
+
+    def rehearsal(self, seed: int) -> np.ndarray:
+        """Scores (k, k) of known rows by critics that did not see those."""
+        if len(self.parts) == 1:
+            return self._averaged([self.parts[0].rehearsal(seed)], 0)
+        rows = self.parts[0].validation[: self.parts[0].job.config.eval_rows]
+        shown = [p if p.rival is None else replace(p, critic=p.rival) for p in self.parts]
+        return self._averaged([part.matrix(rows) for part in shown], len(rows))
+
+    def _averaged(self, scores: list[np.ndarray], n: int) -> np.ndarray:
+        if len(scores) == 1 and self.parts[0].weight == 1:
+            return scores[0]
+        total = np.zeros((n, n), dtype=np.float32) if not scores else np.zeros_like(scores[0])
+        for part, each in zip(self.parts, scores, strict=True):
+            total += np.float32(part.weight) * each
+        return total
+
+
+def fit_critic(
+    job: Job, training: np.ndarray, *, name: str, seeds: Sequence[int], tries: int | None = None
+) -> Ensemble | None:
+    """Train on `training`, and weigh on a part of it; at most `tries` networks have a try.
+
+    None where the settings leave neither a base nor a network for so few rows. Of more rows than
+    training would draw, some are drawn beforehand, and the rest is not looked at. A network's
+    weight rises with its gain on validation rows over what it is compared with; what it leaves is
+    for the next network, and in the end for the base. Where columns are many for the rows and no
+    base does better than scoring all pairs alike, that is what is left, and what to gain over.
+
+    `name` is that of its checkpoints and its bar; the three `seeds` are of the rows held out, of
+    the starting weights and of the batches.
+    """
+    config, module = job.config, job.module
+    training = some(training, most_rows(config), seed=seeds[0])
+    share = min(config.validation, VALIDATED / len(training))
+    fit_rows, validation_rows = data.hold_out(training, share, seed=seeds[0], series=config.series)
+    if len(validation_rows) > config.eval_rows:  # training looks at the first: they may be any
+        shuffle = np.random.default_rng(seeds[0]).permutation
+        fit_rows, validation_rows = shuffle(fit_rows), shuffle(validation_rows)
+    inputs = _Inputs.make(job.pair, training, config, module)
+    validation = inputs.rows(validation_rows)
+    best = _best_bases(inputs, training, fit_rows, validation_rows, config, module, seeds[0])
+    rival = None if best.alone is None else inputs.critic(best.alone, fit_rows, None, config)
+    parts: list[Fitted] = []
+    rest, tried = 1.0, None
+    for start, reads in _starts(inputs, best, fit_rows, config)[:tries]:
+        network = _network(inputs, fit_rows, reads, config, module, seeds[1])
+        if network is None:
+            continue
+        trained = inputs.critic(start, fit_rows, network, config, reads)
+        fit = loop.fit(
+            trained,
+            job.bound,
+            inputs.rows(fit_rows),
+            validation,
+            config,
+            seed=seeds[2],
+            name=name + _suffix(start, best.start, reads),
+            run=job.hooks.run,
+            watch=job.hooks.on_progress,
+            stop=job.hooks.should_stop,
+        )
+        tried = tried or fit
+        weight = 1.0
+        if rival is not None or best.rejected:
+            weight = _weight(trained, rival, job.bound, validation, config)
+        if weight > 0:
+            part = Fitted(trained, inputs, fit_rows, validation_rows, fit, start, True, job)
+            parts.append(replace(part, weight=rest * weight))
+        rest *= 1 - weight
+        if rest == 0:
+            break
+    if rest > 0 and best.alone is not None:
+        # The base needs no validation rows: it is fitted to those as well.
+        critic = inputs.critic(best.alone, training, None, config)
+        rows = inputs.fitted_to(best.alone, training)
+        base = Fitted(critic, inputs, rows, validation_rows, tried, best.alone, False, job)
+        parts.append(replace(base, weight=rest, rival=rival))
+    return Ensemble(tuple(parts)) if parts or best.rejected else None
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """Rows as the critics see them, and which columns are which: a `Reads` for each kind.
+
+    Rows that were given to `make` are held; others are transformed when they are asked for.
+    """
+
+    pair: data.Pair
+    transforms: list[data.Transform]
+    raw: bool  # the network reads columns as they are, and no radii stand beside them
+    device: torch.device
+    held: np.ndarray
+    x: Tensor
+    y: Tensor
+    reads: dict[str, networks.Reads]
+    levels: tuple[int, int]  # different training rows of x and of y
+    fitted: dict[
+        tuple[str, bytes], nn.Module
+    ]  # bases by name and rows, so that none is fitted twice
+
+    @classmethod
+    def make(
+        cls, pair: data.Pair, training: np.ndarray, config: Config, module: nn.Module | None
+    ) -> _Inputs:
+        """Transforms are fitted on the fold's training rows alone."""
+        kind = config.transform
+        kind = ("both" if module is None else "raw") if kind == "auto" else kind
+        held, where = np.sort(training), loop.device(config)
+        sides: list[Tensor] = []
+        transforms: list[data.Transform] = []
+        levels: list[int] = []
+        slices: dict[str, list[slice]] = {}
+        for values in (pair.x, pair.y):
+            rows, d = take(values, held), values.shape[1]
+            transforms.append(data.Transform.fit(rows))
+            levels.append(data.levels(rows))
+            sides.append(_seen(transforms[-1], rows, kind == "raw", where))
+            slices.setdefault("scores", []).append(slice(0, d))
+            slices.setdefault("robust", []).append(slice(d, 2 * d))
+            slices.setdefault("raw", []).append(slice(2 * d, 3 * d))
+            slices.setdefault("both", []).append(slice(0, 2 * d + 4))
+        reads = {name: networks.Reads(*both) for name, both in slices.items()}
+        reads["network"] = reads[kind]
+        known = (held, sides[0], sides[1], reads, (levels[0], levels[1]))
+        return cls(pair, transforms, kind == "raw", where, *known, {})
+
+    @property
+    def width(self) -> int:
+        """Columns of a row as the critics see it, x and y together."""
+        return self.x.shape[1] + self.y.shape[1]
+
+    def shape(self, rows: int) -> Shape:
+        """What so many of the training rows look like."""
+        columns = self.reads["scores"].x.stop + self.reads["scores"].y.stop
+        return Shape(rows, columns, *self.levels)
+
+    def rows(self, index: np.ndarray) -> loop.Rows:
+        """The rows with these numbers."""
+        place = np.searchsorted(self.held, index).clip(max=len(self.held) - 1)
+        if (self.held[place] == index).all():
+            at = torch.from_numpy(place).to(self.device)
+            return self.x[at], self.y[at]
+        x, y = (
+            _seen(transform, take(values, index), self.raw, self.device)
+            for transform, values in zip(self.transforms, (self.pair.x, self.pair.y), strict=True)
+        )
+        return x, y
+
+    def fitted_to(self, name: str, index: np.ndarray) -> np.ndarray:
+        """The rows among these that a base is fitted to: some, where it is fitted by iterations."""
+        most = BASES[name].most
+        return index if most is None else some(index, most, seed=0)
+
+    def critic(
+        self,
+        name: str | None,
+        index: np.ndarray,
+        network: nn.Module | None,
+        config: Config,
+        network_reads: str = "network",
+    ) -> networks.Composite:
+        """The base of that name, fitted to these rows, and the network on top."""
+        base, reads = None, networks.Reads()
+        if name is not None:
+            reads = self.reads[BASES[name].inputs]
+            if (name, index.tobytes()) not in self.fitted:
+                x, y = self.rows(self.fitted_to(name, index))
+                model = BASES[name].fit(x[:, reads.x], y[:, reads.y])
+                self.fitted[name, index.tobytes()] = model
+            base = self.fitted[name, index.tobytes()]
+        critic = networks.Composite(
+            base,
+            network,
+            base_reads=reads,
+            network_reads=self.reads[network_reads],
+            gamma=config.gamma,
+        )
+        return critic.to(self.device)
+
+
+def _seen(transform: data.Transform, rows: np.ndarray, raw: bool, where: torch.device) -> Tensor:
+    """Rows (n, d) as the critics see them, float32."""
+    seen = transform.every(rows)
+    if raw:
+        seen = np.concatenate([seen[:, : 2 * rows.shape[1]], rows], axis=1)
+    return torch.from_numpy(seen).float().to(where)
+
+
+def most_rows(config: Config) -> int:
+    """How many rows a fold's critic is fitted to at most: as many as training would draw."""
+    return max(FITTED, config.n_iters * config.batch_size)
+
+
+def candidates(config: Config, module: nn.Module | None) -> list[str]:
+    """The closed-form models that the settings allow.
+
+    Raises:
+        InputError: an unknown name.
+
+    Example:
+        >>> candidates(Config(base="gaussian,mixture"), None)
+        ['gaussian', 'mixture']
+    """
+    if config.estimator in ALONE:
+        return list(ALONE[config.estimator])
+    if config.base == "none" or (config.base == "auto" and module is not None):
+        return []
+    if config.base == "auto":
+        return list(BASES)
+    names = [name.strip() for name in config.base.split(",")]
+    for name in names:
+        if name not in BASES:
+            known = ", ".join(["auto", "none", *BASES])
+            raise InputError(f"Expected base to be among {known}; got {name!r}.")
+    return names
+
+
+class _Best(NamedTuple):
+    """The best base, the best that a network can start from, and whether none beat no base."""
+
+    alone: str | None
+    start: str | None
+    rejected: bool
+
+
+def _best_bases(
+    inputs: _Inputs,
+    training: np.ndarray,
+    fit_rows: np.ndarray,
+    validation_rows: np.ndarray,
+    config: Config,
+    module: nn.Module | None,
+    seed: int,
+) -> _Best:
+    """The best closed-form model, and the best that a network can start from.
+
+    Best is the highest InfoNCE on rows held out of the training rows. The negatives of a held-out
+    row are all held-out rows and rows of the fit, so that few held-out rows are no low ceiling.
+    Where columns are many for the rows, a model that does worse than none is left out.
+    """
+    names = candidates(config, module)
+    shape = inputs.shape(len(fit_rows))
+    possible = [name for name in names if BASES[name].possible(shape)]
+    splits = [(fit_rows, validation_rows)]
+    if len(training) < FEW and not config.series:
+        splits = [data.hold_out(training, 0.2, seed=seed + extra) for extra in range(3)]
+    totals = dict.fromkeys(possible, 0.0)
+    for fit, held in splits if len(possible) > 1 or shape.is_wide else []:
+        x, _ = inputs.rows(held[: config.eval_rows])
+        _, y = inputs.rows(np.concatenate([held, fit])[: max(len(x), config.eval_rows)])
+        for name in possible:
+            with torch.no_grad():
+                critic = inputs.critic(name, fit, None, config)
+                totals[name] += float(tiled.value(critic, BOUNDS["infonce_over_y"], x, y))
+    better = [name for name in possible if totals[name] > 0 or not shape.is_wide]
+    ranked = sorted(better, key=lambda name: -totals[name])
+    starts = [name for name in ranked if BASES[name].can_start]
+    return _Best(next(iter(ranked), None), next(iter(starts), None), bool(possible) and not ranked)
+
+
+def _starts(
+    inputs: _Inputs, best: _Best, rows: np.ndarray, config: Config
+) -> list[tuple[str | None, str]]:
+    """What to train a network on, one after the other until one is kept: a base, and what it reads.
+
+    Where rows are many and nothing is gained on a base, a network without one has a try: what the
+    base explains would have led it to the coordinates that matter. Where columns are many, one that
+    reads only the directions that go together comes first: it has less to overfit.
+    """
+    shape = inputs.shape(len(rows))
+    if best.alone is not None and not BASES[best.alone].leaves(shape):
+        return []
+    starts: list[tuple[str | None, str]] = [(best.start, "network")]
+    if shape.columns >= BROAD and config.transform == "auto":
+        starts = [(None, "robust"), *starts]
+    if best.start is not None and shape.rows >= MANY and shape.columns > MIXED:
+        starts = [*starts, (None, "network")]
+    return starts
+
+
+def _suffix(start: str | None, base: str | None, reads: str) -> str:
+    """What the checkpoint of a fold's further networks is called."""
+    if reads != "network":
+        return "-canonical"
+    return "-alone" if start != base else ""
+
+
+def _network(
+    inputs: _Inputs,
+    rows: np.ndarray,
+    reads: str,
+    config: Config,
+    module: nn.Module | None,
+    seed: int,
+) -> nn.Module | None:
+    """A fresh network for one fold: a copy of the user's, or the one that is configured.
+
+    Where it reads anything but its own columns, it reads their canonical directions.
+    """
+    if config.estimator != "default":
+        return None
+    if module is not None:
+        return copy.deepcopy(module) if reads == "network" else None
+    x, y = (side[:, at] for side, at in zip(inputs.rows(rows), inputs.reads[reads], strict=True))
+    generator = torch.Generator().manual_seed(seed)
+    if reads == "network":
+        return networks.build(x.shape[1], y.shape[1], config, generator)
+    left, right = canonical_directions(x, y)
+    network = (
+        networks.build(left.shape[1], right.shape[1], config, generator) if left.numel() else None
+    )
+    return None if network is None else networks.Projected(left, right, network)
+
+
+def _weight(
+    critic: nn.Module, rival: nn.Module | None, bound: Bound, rows: loop.Rows, config: Config
+) -> float:
+    """A critic's weight by its gain over its rival on validation rows; no rival scores all alike.
+
+    It is 1/2 where the gain is `CONVINCED` standard errors.
+    """
+    gain = score(critic, bound, rows, config.eval_rows).terms
+    if rival is not None:
+        gain = gain - score(rival, bound, rows, config.eval_rows).terms
+    error = float(gain.std()) / math.sqrt(len(gain))
+    if error == 0:
+        return float(gain.mean() > 0)
+    return ramp(float(gain.mean()) / error, HESITANT, 2 * CONVINCED - HESITANT)
+
+
+def score(critic: nn.Module, bound: Bound, rows: loop.Rows, size: int) -> Scored:
+    """Every row against the rows of its block; blocks have at most `size` rows."""
+    blocks = -(-len(rows[0]) // size)
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    critic.eval()
+    with torch.no_grad():
+        for x, y in zip(*(side.tensor_split(blocks) for side in rows), strict=True):
+            positives, (terms, dv) = tiled.terms(critic, [bound, BOUNDS["dv"]], x, y)
+            parts.append((terms, dv, positives))
+    columns = (torch.cat(column).double().cpu().numpy() for column in zip(*parts, strict=True))
+    return Scored(*columns)

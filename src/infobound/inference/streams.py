@@ -1,0 +1,164 @@
+"""Independence tested while rows arrive: look at any time, stop when you like.
+
+The bets are in `independence`, the critic that they believe in `witnesses`; here it is decided
+which rows are learnt from and which are bet on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from infobound._system import arguments, torch_state
+from infobound.critics.cosine import Witness
+from infobound.data import as_pair
+from infobound.data.containers import as_array, as_rows
+from infobound.errors import InputError
+from infobound.inference.permutation import Wealth, log_e_values
+
+__all__ = ["IndependenceStream", "StreamState"]
+
+Critic = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+GROUP = 5  # rows that are bet on together
+START = 20  # rows before the first bet
+BATCH = 20  # groups scored at once
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """What a stream has shown so far.
+
+    `rows` have arrived, of which `bet` were bet on; `log_wealth` (nats) is what one unit has become
+    and `e_value` is its exponential; `p_value` holds whenever one looks; `decided` says whether
+    dependence was found at the stream's level, now or earlier.
+    """
+
+    rows: int
+    bet: int
+    log_wealth: float
+    e_value: float
+    p_value: float
+    decided: bool
+
+
+class IndependenceStream:
+    """Bets against independence, row by row, with a critic learnt from the rows before.
+
+    Rows are bet on in groups of five, in the order in which they come. The critic is fitted anew
+    each time the rows have grown by half, on all of them. If x and y are independent and rows are
+    exchangeable, `decided` ever becomes true with a chance of at most `level`. All rows are kept,
+    for the fits.
+
+    Args:
+        level: the chance of a false alarm over the whole stream, however long.
+        fit: rows x (n, p) and y (n, q) -> critic, which takes x and y to scores (n, m); it must
+            not have seen other rows of the stream.
+
+    Raises:
+        InputError: a level outside (0, 1).
+
+    Source: Podkopaev et al. 2023, https://arxiv.org/abs/2212.07383.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> stream = IndependenceStream(level=0.01)
+        >>> while not (state := stream.state()).decided:
+        ...     x = rng.normal(size=10)
+        ...     state = stream.update(x, x + rng.normal(size=10))
+        >>> state.rows < 100
+        True
+    """
+
+    def __init__(
+        self,
+        *,
+        level: float = 0.05,
+        fit: Callable[[np.ndarray, np.ndarray], Critic] = Witness.fit,
+    ) -> None:
+        arguments.expect(callable(fit), "fit", "a function of x and y", fit)
+        self.level = arguments.real("level", level, "(0, 1)")
+        self._fit = fit
+        self._x: list[np.ndarray] = []
+        self._y: list[np.ndarray] = []
+        self._rows = 0
+        self._used = 0  # rows learnt from or bet on
+        self._next_fit = START
+        self._critic: Critic | None = None
+        self._wealth = Wealth()
+
+    def update(self, x: Any, y: Any) -> StreamState:
+        """The state after these rows: x (n, p) and y (n, q), or (n,) for one column; n >= 0.
+
+        Any container of numbers is read, as by `estimate`.
+
+        Raises:
+            InputError: unequal lengths, other columns than before, text, missing or infinite
+                values. The rows are then not taken.
+        """
+        (new_x, _), (new_y, _) = as_rows("x", x), as_rows("y", y)
+        for side, rows, before in (("x", new_x, self._x), ("y", new_y, self._y)):
+            if before and rows.shape[1] != before[0].shape[1]:
+                raise InputError(
+                    f"Expected {before[0].shape[1]} columns in {side}, as before; got "
+                    f"{rows.shape[1]}. Start another stream for other columns; a single row has "
+                    "shape (1, columns)."
+                )
+        if len(new_x) or len(new_y):
+            pair = as_pair(new_x, new_y, part=True)
+            self._x.append(pair.x)
+            self._y.append(pair.y)
+            self._rows += len(pair.x)
+            self._go_on()
+        return self.state()
+
+    def state(self) -> StreamState:
+        """What has been shown so far."""
+        wealth = self._wealth
+        return StreamState(
+            rows=self._rows,
+            bet=max(0, self._used - START),
+            log_wealth=wealth.log_wealth,
+            e_value=math.exp(min(wealth.log_wealth, 700.0)),
+            p_value=wealth.p_value,
+            decided=wealth.p_value <= self.level,
+        )
+
+    @torch_state.defaults()
+    def _go_on(self) -> None:
+        """Bet on the rows that have come, and fit whenever they have grown by half."""
+        if self._rows < min(self._next_fit, self._used + GROUP):
+            return
+        x, y = self._joined()
+        while True:
+            stop = min(self._rows, self._next_fit)
+            self._bet(x, y, stop)
+            if self._rows < self._next_fit:
+                return
+            self._critic = self._fit(x[:stop], y[:stop])
+            self._wealth = self._wealth.share()
+            self._used, self._next_fit = stop, GROUP * round(1.5 * stop / GROUP)
+
+    def _joined(self) -> tuple[np.ndarray, np.ndarray]:
+        self._x, self._y = [np.concatenate(self._x)], [np.concatenate(self._y)]
+        return self._x[0], self._y[0]
+
+    def _bet(self, x: np.ndarray, y: np.ndarray, stop: int) -> None:
+        """On all whole groups of the unused rows before `stop`."""
+        while self._critic is not None and self._used + GROUP <= stop:
+            count = min(BATCH, (stop - self._used) // GROUP)
+            end = self._used + count * GROUP
+            scores = as_array("scores", self._critic(x[self._used : end], y[self._used : end]))
+            if scores.shape != (count * GROUP, count * GROUP):
+                raise InputError(
+                    f"Expected {count * GROUP} x {count * GROUP} scores from the critic; got shape "
+                    f"{scores.shape}. It must score every x against every y."
+                )
+            blocks = scores.reshape(count, GROUP, count, GROUP)
+            groups = np.arange(count)
+            self._wealth = self._wealth.bet(log_e_values(blocks[groups, :, groups]))
+            self._used = end

@@ -1,0 +1,1 @@
+"""Figures from plain arrays and numbers; no other package's types are used here."""

@@ -1,0 +1,332 @@
+"""Pictures of a study or a rehearsal: estimate against truth, and error against rows.
+
+Plain records in, a matplotlib `Figure` out, in the manner of `plots`; `plots.render` turns it into
+bytes. Nothing here estimates or writes a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from infobound._system.units import scale
+from infobound.plotting import figures
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["error_figure", "rehearsal_figure", "truth_figure"]
+
+# One look for each estimator: a colour that every colour vision tells from its neighbours, and a
+# mark, so that black and white will do too.
+LOOKS = (
+    (figures.BLUE, "o"),
+    (figures.ORANGE, "s"),
+    (figures.GREEN, "D"),
+    ("#A3467F", "^"),
+    ("#3D9BD1", "v"),
+    ("#8A6D00", "P"),
+    (figures.GREY, "X"),
+    (figures.RED, "*"),
+)
+DECADES = 1e4  # errors that are smaller than the largest by more than this leave the frame
+FAR = 1.0  # an estimate off by more than this multiple of the largest truth is drawn on the edge
+PANELS = 4  # so many sizes side by side at most: the smallest, the largest, and those between
+
+
+def truth_figure(records: Iterable[Mapping[str, Any]], *, title: str, unit: str = "nats") -> Figure:
+    """Estimate against truth: a panel for each n, a mark for each task, a look for each estimator.
+
+    Args:
+        records: with `task`, `n`, `estimator`, and in nats `truth`, `mi`, `low`, `high`; the last
+            two are None where there is no interval.
+        title: printed above.
+        unit: of the picture, nats or bits.
+
+    Example:
+        >>> record = dict(task="a", n=100, estimator="e", truth=0.5, mi=0.4, low=0.3, high=0.6)
+        >>> figure = truth_figure([record], title="One task")
+        >>> figure.axes[0].get_xlabel()
+        'exact mutual information (nats)'
+    """
+    records = _in_unit(records, ("truth", "mi", "low", "high"), unit)
+    sizes = _thinned(sorted({r["n"] for r in records}))
+    names = list(dict.fromkeys(r["estimator"] for r in records))
+    figure, axes = figures.canvas(4.4 * max(len(sizes), 1) + 1.6, 5.6, title)
+    panels = _panels(figure, axes, len(sizes))
+    low, high = _frame(records)
+    left, right = _padded([0.0, 0.1, *(r["truth"] for r in records)])
+    # Estimators of one task stand side by side, but too near to mistake the place on the diagonal.
+    step = 0.02 * (right - left) / max(len(names) - 1, 2)
+    for axes, n in zip(panels, sizes, strict=False):
+        equal = "estimate = truth"
+        axes.plot(
+            [left, right], [left, right], color=figures.INK, linewidth=1, zorder=1, label=equal
+        )
+        for index, name in enumerate(names):
+            shift = step * (index - (len(names) - 1) / 2)
+            mine = [r for r in records if r["estimator"] == name]
+            far = any(not low <= r["mi"] <= high for r in mine)
+            here = [{**r, "mi": min(max(r["mi"], low), high)} for r in mine if r["n"] == n]
+            label = f"{name}, some beyond the frame" if far else name
+            _marks(axes, here, shift, *LOOKS[index % len(LOOKS)], label)
+        axes.set_xlim(left, right)
+        axes.set_ylim(low, high)
+        axes.set_xlabel(f"exact mutual information ({unit})", color=figures.INK)
+        axes.grid(color=figures.MIST, linewidth=0.5, alpha=0.7)
+        if len(sizes) > 1:
+            axes.text(0.04, 0.94, f"N = {n:,}", transform=axes.transAxes, fontsize=12, va="top")
+    panels[0].set_ylabel(f"estimate ({unit})", color=figures.INK)
+    figures.finish(figure, panels[0], ncols=2 * min(len(panels), 2))
+    return figure
+
+
+def error_figure(records: Iterable[Mapping[str, Any]], *, title: str, unit: str = "nats") -> Figure:
+    """Mean absolute error against N, both axes logarithmic; a line for each estimator.
+
+    Args:
+        records: with `suite`, `group`, `n`, `estimator`, and in nats `mae` and `mae_error`, which
+            may be None, and `tasks`, the number of tasks; those of the group "all" are drawn,
+            several suites as lines of their own.
+        title: printed above.
+        unit: of the picture, nats or bits.
+
+    Example:
+        >>> common = dict(suite="s", group="all", estimator="e", tasks=1, mae_error=None)
+        >>> records = [dict(n=n, mae=1 / n, **common) for n in (100, 1000)]
+        >>> error_figure(records, title="One estimator").axes[0].get_xscale()
+        'log'
+    """
+    records = _in_unit(records, ("mae", "mae_error"), unit)
+    records = [r for r in records if r["group"] == "all" and r["mae"] is not None and r["mae"] > 0]
+    several = len({r["suite"] for r in records}) > 1
+    lines: dict[str, list[Mapping[str, Any]]] = {}
+    full = {r["suite"]: 0 for r in records}
+    for r in records:
+        full[r["suite"]] = max(full[r["suite"]], r["tasks"])
+    for r in sorted(records, key=lambda r: r["n"]):
+        name = f"{r['estimator']}, {r['suite']}" if several else r["estimator"]
+        lines.setdefault(name, []).append(r)
+    figure, axes = figures.canvas(8.0, 5.4, title)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    sizes = sorted({r["n"] for r in records})
+    top = max((r["mae"] for r in records), default=1.0)
+    wide = max(sizes[-1] / sizes[0], 4) if sizes else 4
+    for index, (name, here) in enumerate(lines.items()):
+        colour, mark = LOOKS[index % len(LOOKS)]
+        shift = wide ** (0.008 * (index - (len(lines) - 1) / 2))
+        x, y = [r["n"] * shift for r in here], [r["mae"] for r in here]
+        below, above = ([abs(_ends(r)[end]) for r in here] for end in (0, 1))
+        axes.errorbar(
+            x,
+            y,
+            yerr=[below, above],
+            color=colour,
+            marker=mark,
+            markersize=7,
+            linewidth=1.8,
+            elinewidth=1.1,
+            label=_said(name, here, full[here[0]["suite"]], max(y) * DECADES < top),
+        )
+    _plain_ticks(axes, sizes, [r["mae"] + e for r in records for e in _ends(r)])
+    axes.set_xlabel("N, rows", color=figures.INK)
+    axes.set_ylabel(f"mean absolute error ± standard error ({unit})", color=figures.INK)
+    axes.grid(color=figures.MIST, linewidth=0.5, alpha=0.7)
+    figures.finish(figure, axes)
+    return figure
+
+
+def _in_unit(
+    records: Iterable[Mapping[str, Any]], names: Sequence[str], unit: str
+) -> list[Mapping[str, Any]]:
+    """Records with the values of these names, which are in nats or None, in the unit."""
+    divisor = scale(unit)
+    return [
+        {**r, **{name: r[name] / divisor for name in names if r[name] is not None}} for r in records
+    ]
+
+
+def _ends(record: Mapping[str, Any]) -> tuple[float, float]:
+    """From the mean error to its ends; the lower one short of 0, which a log axis has not."""
+    error = record["mae_error"] or 0.0
+    return -min(error, 0.7 * record["mae"]), error
+
+
+def _said(name: str, records: list[Mapping[str, Any]], full: int, below: bool) -> str:
+    """A line's name, with what a reader must know to compare it with the others."""
+    tasks = min(r["tasks"] for r in records)
+    few = f", {tasks} of {full} tasks" if tasks < full else ""
+    return f"{name}{few}{', below the frame' if below else ''}"
+
+
+def _frame(records: list[Mapping[str, Any]]) -> tuple[float, float]:
+    """The ends of the upright axis: all truths, and estimates and intervals that are not far off.
+
+    One estimate that went astray must not squash all others; it is drawn on the edge.
+    """
+    top = max([0.1, *(r["truth"] for r in records)])
+    values = [0.0, top]
+    values += [min(max(r["mi"], -FAR * top), (1 + FAR) * top) for r in records]
+    low, high = min(values), max(values)
+    room = (high - low) / 4
+    ends = [x for r in records for x in (r["low"], r["high"]) if x is not None]
+    return _padded([*values, *(min(max(x, low - room), high + room) for x in ends)])
+
+
+def _padded(values: list[float]) -> tuple[float, float]:
+    """The ends of an axis that shows these values and a little more."""
+    low, high = min(values), max(values)
+    return low - 0.05 * (high - low), high + 0.05 * (high - low)
+
+
+def _marks(
+    axes: Axes,
+    records: Sequence[Mapping[str, Any]],
+    shift: float,
+    colour: str,
+    mark: str,
+    name: str,
+) -> None:
+    """One estimator's tasks in one panel, with their intervals."""
+    x = [r["truth"] + shift for r in records]
+    spans = [(a, r) for a, r in zip(x, records, strict=True) if r["low"] is not None]
+    axes.vlines(
+        [a for a, _ in spans],
+        [r["low"] for _, r in spans],
+        [r["high"] for _, r in spans],
+        color=colour,
+        linewidth=1.3,
+        alpha=0.6,
+        zorder=2,
+    )
+    style: dict[str, Any] = {"color": colour, "markersize": 6}
+    style |= {"markeredgecolor": "white", "markeredgewidth": 0.6}
+    style |= {"label": name, "zorder": 3, "clip_on": False}
+    axes.plot(x, [r["mi"] for r in records], mark, **style)
+
+
+def _panels(figure: Figure, first: Axes, count: int) -> list[Axes]:
+    """The first axes and others of the same manner to its right; the title stays with the first."""
+    if count < 2:
+        return [first]
+    grid = figure.add_gridspec(1, count)
+    first.set_subplotspec(grid[0])
+    panels = [first]
+    for index in range(1, count):
+        axes = figure.add_subplot(grid[index], sharey=first)
+        figures.quiet(axes)
+        axes.tick_params(labelleft=False)
+        panels.append(axes)
+    return panels
+
+
+def _thinned(sizes: list[int]) -> list[int]:
+    """At most `PANELS` sizes, the ends among them."""
+    if len(sizes) <= PANELS:
+        return sizes
+    last = len(sizes) - 1
+    return [sizes[round(k * last / (PANELS - 1))] for k in range(PANELS)]
+
+
+def _plain_ticks(axes: Axes, sizes: list[int], errors: list[float]) -> None:
+    """Every size by its number, and errors as decimals: 0.05, not 5 x 10^-2."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator
+
+    axes.xaxis.set_major_locator(FixedLocator(sizes))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_minor_locator(FixedLocator([]))
+    top = max(errors, default=1.0)
+    low = max(min(errors, default=0.1), top / DECADES)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if top / low < 2000 else (1,)))
+    axes.yaxis.set_minor_locator(FixedLocator([]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    if sizes:
+        axes.set_xlim(sizes[0] / 1.35, sizes[-1] * 1.35)
+    axes.set_ylim(low / 1.4, top * 1.4)
+
+
+def rehearsal_figure(
+    records: Iterable[Mapping[str, Any]],
+    *,
+    own: float,
+    interval: tuple[float, float],
+    title: str,
+    unit: str = "nats",
+) -> Figure:
+    """Estimates against planted truth, a panel for each kind; the user's own as a band across.
+
+    Both axes are linear up to 0.05 and logarithmic from there.
+
+    Args:
+        records: one a run, with `group` (the kind, or independent), and in nats `truth`, `mi`,
+            `low` and `high`.
+        own: the user's own estimate, nats.
+        interval: its interval, nats.
+        title: printed above.
+        unit: of the picture, nats or bits.
+
+    Example:
+        >>> run = dict(group="monotone", truth=0.5, mi=0.4, low=0.3, high=0.6)
+        >>> figure = rehearsal_figure([run], own=0.3, interval=(0.2, 0.4), title="One run")
+        >>> figure.axes[0].get_xscale()
+        'symlog'
+    """
+    records = _in_unit(records, ("truth", "mi", "low", "high"), unit)
+    divisor = scale(unit)
+    own, interval = own / divisor, (interval[0] / divisor, interval[1] / divisor)
+    kinds = [k for k in dict.fromkeys(r["group"] for r in records) if k != "independent"]
+    kinds = kinds or ["independent"]
+    figure, first = figures.canvas(4.2 * len(kinds) + 1.4, 5.4, title)
+    ends = [x for r in records for x in (r["truth"], r["low"], r["high"])] + [*interval, 0.1]
+    high, low = 1.3 * max(ends), min(1.1 * min(ends), -0.01)
+    for axes, kind in zip(_panels(figure, first, len(kinds)), kinds, strict=True):
+        mine = [r for r in records if r["group"] in (kind, "independent")]
+        axes.axhspan(*interval, color=figures.ORANGE, alpha=0.15, linewidth=0, zorder=0.5)
+        axes.axhline(own, color=figures.ORANGE, linewidth=1.6, zorder=1, label="your own estimate")
+        line = [0.0, *np.geomspace(0.01, high, 60)]
+        axes.plot(line, line, color=figures.INK, linewidth=1, zorder=1, label="estimate = truth")
+        place = _beside([r["truth"] for r in mine])
+        bounds = [r["low"] for r in mine], [r["high"] for r in mine]
+        axes.vlines(place, *bounds, color=figures.BLUE, linewidth=1.1, alpha=0.5, zorder=2)
+        style: dict[str, Any] = {"color": figures.BLUE, "markersize": 5.5, "zorder": 3}
+        style |= {"markeredgecolor": "white", "markeredgewidth": 0.6, "clip_on": False}
+        name = "one run, with its interval"
+        axes.plot(place, [r["mi"] for r in mine], "o", **style, label=name)
+        for set_scale in (axes.set_xscale, axes.set_yscale):
+            set_scale("symlog", linthresh=0.05, linscale=0.6)
+        _decimals(axes, sorted({r["truth"] for r in mine}))
+        axes.set_xlim(-0.012, high)
+        axes.set_ylim(low, high)
+        axes.set_xlabel(f"planted mutual information ({unit})", color=figures.INK)
+        axes.grid(color=figures.MIST, linewidth=0.5, alpha=0.7)
+        axes.text(0.04, 0.94, kind, transform=axes.transAxes, fontsize=12, va="top")
+    first.set_ylabel(f"estimate ({unit})", color=figures.INK)
+    figures.finish(figure, first, ncols=3)
+    return figure
+
+
+def _beside(truths: Sequence[float]) -> list[float]:
+    """Places of runs of one rung side by side, so that their bars do not hide each other."""
+    seen: dict[float, int] = {}
+    places = []
+    for truth in truths:
+        k = seen[truth] = seen.get(truth, -1) + 1
+        many = truths.count(truth)
+        places.append(truth + (k - (many - 1) / 2) * 0.025 * max(truth, 0.06))
+    return places
+
+
+def _decimals(axes: Axes, truths: Sequence[float]) -> None:
+    """The rungs as ticks below, plain decimals on the left."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    plain = FuncFormatter(lambda value, _: f"{value:.2g}".replace("-", "−"))
+    sides = (axes.xaxis, truths), (axes.yaxis, [-0.05, 0, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5])
+    for axis, ticks in sides:
+        axis.set_major_locator(FixedLocator(list(ticks)))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(plain)

@@ -1,0 +1,268 @@
+"""What a person sees in the terminal: the results in words. (Bars are in `bars`.)
+
+Besides this only `session` and `cli` print. Results go to standard output; the bar and messages go
+to standard error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from infobound.analyses.compare import Comparison
+from infobound.analyses.invariance import Check
+from infobound.benchmark.notebook import Demo, Reproduction
+from infobound.diagnostics.findings import CHECKS, Finding, worst
+from infobound.estimation.result import Estimate
+
+__all__ = ["maybe", "number", "show_checks", "show_comparison", "show_demo", "show_estimate"]
+__all__ += ["show_next", "show_reproduction", "signed"]
+
+
+def number(nats: float, units: str, digits: int = 3) -> str:
+    """A number in the unit asked for; never -0.000.
+
+    Example:
+        >>> number(-1e-9, "nats"), number(math.log(2), "bits")
+        ('0.000', '1.000')
+    """
+    value = nats / math.log(2) if units == "bits" else nats
+    text = f"{value:.{digits}f}"
+    return text[1:] if text.startswith("-") and float(text) == 0 else text
+
+
+def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
+    """The estimate, the held-out bound, and the findings with their remedies."""
+    console = Console(highlight=False)
+    n = f"{result.n:,} rows, x has {_columns(result.dim_x)}, y has {_columns(result.dim_y)}"
+    low, high = (number(end, units) for end in result.interval)
+    level = f"{100 * result.config['level']:.4g} %"
+    table = Table.grid(padding=(0, 2))
+    table.add_row(
+        "Estimate I(X;Y)",
+        f"[bold]{number(result.mi, units)}[/] {units}",
+        f"{level}: {low} to {high}",
+    )
+    table.add_row("", "", f"[dim]{_made_of(result)}[/]")
+    what = "held-out lower bound" if not _warned(result, "not_a_bound") else "held-out value"
+    if result.held_out is not None:
+        error = maybe(result.held_out_error, units)
+        table.add_row(
+            what.capitalize(),
+            f"{number(result.held_out, units)} {units}",
+            f"+- {error} (standard error), rows that no critic had seen",
+        )
+    if result.certified is not None:
+        table.add_row(
+            "Certified",
+            f"{number(result.certified, units)} {units}",
+            f"at least this, at {level}, for any distribution of independent rows",
+        )
+    if result.p_value is not None:
+        table.add_row(
+            "Dependence", _p_value(result.p_value), "how often permuted rows score as high"
+        )
+    if result.training is not None:
+        table.add_row(
+            "Training rows",
+            f"{number(result.training, units)} {units}",
+            "[dim]too high by nature; not to be quoted[/]",
+        )
+    if result.ksg is not None and result.method != "ksg":
+        table.add_row(
+            "Second opinion",
+            f"{number(result.ksg, units)} {units}",
+            "[dim]nearest neighbours (KSG)[/]",
+        )
+    if result.ceiling is not None:
+        table.add_row(
+            "Ceiling log K",
+            f"{number(result.ceiling, units)} {units}",
+            "[dim]the bound's limit[/]",
+        )
+    heading = escape(title or "Mutual information")
+    console.print(Panel(table, title=heading, subtitle=f"[dim]{n}[/]", title_align="left"))
+    for note in result.notes:
+        console.print(Text.assemble(("note  ", "dim"), note))
+    for finding in result.findings:
+        label = f"{finding.severity}: {finding.code}".replace("_", " ")
+        console.print(Text.assemble((label, _style(finding)), "  ", finding.message))
+    console.print(_verdict(result))
+
+
+def _p_value(value: float) -> str:
+    return f"p = {value:.2g}" if value >= 0.001 else "p < 0.001"
+
+
+def _style(finding: Finding) -> str:
+    return {"warning": "bold yellow", "note": "bold cyan"}.get(finding.severity, "dim")
+
+
+def _verdict(result: Estimate) -> Text:
+    """One line: whether something speaks against the number, and what most."""
+    finding = worst(result.findings)
+    if finding is None:
+        return Text("verdict: ok - nothing speaks against the number", "green")
+    code = result.verdict.replace("_", " ")
+    headline = CHECKS[finding.code].headline
+    return Text.assemble((f"verdict: {code}", _style(finding)), f" - {headline}")
+
+
+def _made_of(result: Estimate) -> str:
+    """What made the estimate, in words."""
+    if result.method == "ksg":
+        return "from nearest neighbours (KSG)"
+    folds, bases = len(result.bases), ", ".join(dict.fromkeys(result.bases))
+    if result.method == "base":
+        network = result.config["estimator"] == "default" and result.config["critic"] != "none"
+        rest = "; no network gained on it" if network else ""
+        return f"from a closed-form model ({bases.replace('_', ' ')}){rest}"
+    return f"from a critic; its network was kept in {result.kept} of {folds} folds"
+
+
+def _columns(count: int) -> str:
+    return f"{count} column" + ("" if count == 1 else "s")
+
+
+def _warned(result: Estimate, code: str) -> bool:
+    return any(finding.code == code for finding in result.findings)
+
+
+def show_demo(result: Demo, *, units: str) -> None:
+    """Truth, the notebook's way, the held-out value and the estimate, and why they differ."""
+    console = Console(highlight=False)
+    ours = result.estimate
+    low, high = (number(end, units) for end in ours.interval)
+    table = Table(
+        title=f"{result.n} rows of the notebook's pair: d = 6, rho = 0.9", title_justify="left"
+    )
+    table.add_column("")
+    table.add_column(units, justify="right")
+    table.add_column("what it is", overflow="fold")
+    table.add_row("truth", number(result.truth, units), "-3 log(1 - 0.81), exact")
+    table.add_row(
+        "notebook, training rows",
+        f"[red]{number(result.notebook_training, units)}[/]",
+        f"its critic scored on the rows that it learnt from, after {result.notebook_iterations:,} "
+        f"iterations at lr {result.notebook_lr:g}",
+    )
+    table.add_row(
+        "notebook, fresh rows",
+        f"[red]{number(result.notebook_fresh, units)}[/]",
+        "the same critic on rows that it has never seen",
+    )
+    table.add_row(
+        "held-out lower bound",
+        maybe(ours.held_out, units),
+        f"+- {maybe(ours.held_out_error, units)}; cross-fitted, every row tested once; its "
+        f"ceiling is log K = {number(ours.ceiling or math.nan, units, 2)}",
+    )
+    table.add_row(
+        "[bold]estimate[/]", f"[bold green]{number(ours.mi, units)}[/]", f"95 %: {low} to {high}"
+    )
+    console.print(table)
+    console.print(
+        "Why they differ: the notebook evaluates on its own training rows, so its critic memorises "
+        f"them and climbs to log {result.n} = {number(math.log(result.n), units, 2)} {units} "
+        "whatever the truth; on fresh rows the same critic falls apart. The held-out bound uses "
+        "rows that the critic never saw, so it is honest, but it errs low (few negatives, few "
+        "training rows). The estimate starts from a closed-form model, adds a network only where "
+        "that gains on held-out rows, and removes the first-order bias.",
+    )
+    console.print(
+        "[dim]Next:[/] infobound estimate FILE --x COLUMNS --y COLUMNS   "
+        "[dim]and the long way round:[/] infobound reproduce"
+    )
+
+
+def show_reproduction(result: Reproduction, *, units: str) -> None:
+    """The notebook's number beside the held-out one."""
+    console = Console(highlight=False)
+    table = Table.grid(padding=(0, 2))
+    table.add_row("Truth", f"{number(result.truth, units)} {units}", result.task)
+    limit = ""
+    if result.ceiling is not None:
+        limit = f"; ceiling log {result.n:,} = {number(result.ceiling, units)}"
+    table.add_row(
+        "Training rows",
+        f"{number(result.training, units)} {units}",
+        f"the notebook's number, {result.iterations:,} iterations{limit}",
+    )
+    table.add_row(
+        "Held-out",
+        f"[bold]{number(result.held_out, units)}[/] {units}",
+        f"the same critic on {result.n:,} fresh rows",
+    )
+    table.add_row(
+        "Held-out, best",
+        f"{number(result.peak, units)} {units}",
+        f"at iteration {result.peak_iteration:,}; everything after it was memorising",
+    )
+    reached = "never" if result.reached is None else f"iteration {result.reached:,}"
+    table.add_row("80 % of the truth", reached, "first reached by the smoothed training-row curve")
+    console.print(Panel(table, title="The notebook's experiment, reproduced", title_align="left"))
+
+
+def show_next(commands: Mapping[str, str]) -> None:
+    """What to type next, and what for."""
+    console = Console(highlight=False)
+    for k, (command, what) in enumerate(commands.items()):
+        head = ("Next: " if k == 0 else "      ", "dim")
+        console.print(Text.assemble(head, command, (f"   {what}", "dim")), soft_wrap=True)
+
+
+def show_comparison(result: Comparison, *, units: str, names: str, y: str) -> None:
+    """Both estimates and their difference."""
+    table = Table.grid(padding=(0, 2))
+    for name, one in zip(names.split(","), (result.first, result.second), strict=True):
+        low, high = (number(end, units) for end in one.interval)
+        table.add_row(name, f"{number(one.mi, units)} {units}", f"{low} to {high}", one.verdict)
+    low, high = (number(end, units) for end in result.interval)
+    difference = f"[bold]{signed(result.difference, units)}[/] {units}"
+    table.add_row("difference", difference, f"{low} to {high}", _p_value(result.p_value))
+    level = f"{100 * result.first.config['level']:.4g} %"
+    below = f"[dim]intervals at {level}, {result.first.n:,} rows, the same for both[/]"
+    title = f"What they tell about {escape(y)}"
+    Console(highlight=False).print(Panel(table, title=title, subtitle=below, title_align="left"))
+
+
+def show_checks(checks: Sequence[Check], *, units: str) -> None:
+    """What must hold of any estimate, and whether it does."""
+    console = Console(highlight=False)
+    table = Table(title=f"Checks on these rows, {units}", title_justify="left", box=SIMPLE_HEAD)
+    for name in ("", "estimate", "before", "change", "allowed", ""):
+        numeric = name != ""
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for each in checks:
+        sign = "±" if each.relation == "same" else "+"
+        before = "0" if each.relation == "zero" else number(each.own, units)
+        table.add_row(
+            each.title,
+            number(each.value, units),
+            before,
+            signed(each.difference, units),
+            sign + number(each.allowed, units),
+            "[green]pass[/]" if each.passed else "[bold red]FAIL[/]",
+        )
+    console.print(table)
+    for each in checks:
+        if not each.passed:
+            console.print(Text.assemble((f"{each.name}  ", "bold red"), each.message))
+
+
+def signed(nats: float, units: str) -> str:
+    """A number with its sign."""
+    text = number(nats, units)
+    return text if text.startswith("-") or float(text) == 0 else f"+{text}"
+
+
+def maybe(nats: float | None, units: str) -> str:
+    """A number, or a dash for none."""
+    return "–" if nats is None else number(nats, units)

@@ -1,0 +1,174 @@
+"""Many numbers in the terminal: listings, studies, rehearsals. (One estimate is in `terminal`.)"""
+
+from __future__ import annotations
+
+import itertools
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from infobound.analyses.accuracy import skipped
+from infobound.analyses.calibration import Limit, Rehearsal, Width
+from infobound.analyses.grid import Study
+from infobound.report.console import maybe, number, signed
+
+__all__ = ["show_rehearsal", "show_study", "show_suites", "show_table"]
+
+
+def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """A plain table; `infobound bounds`."""
+    table = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, no_wrap=index == 0, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def show_suites(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """A table for each value of the first column, without the columns that say nothing there.
+
+    The last column is left empty where it repeats the row above.
+    """
+    for suite, group in itertools.groupby(rows, lambda row: row[0]):
+        lines = list(group)
+        used = [i for i in range(1, len(columns)) if any(line[i] for line in lines)]
+        above = [""] + [line[-1] for line in lines]
+        for line, before in zip(lines, above, strict=False):
+            line[-1] = "" if line[-1] == before else line[-1]
+        show_table(
+            f"{suite}: {len(lines)} tasks, {title}",
+            [columns[i] for i in used],
+            [[line[i] for i in used] for line in lines],
+        )
+
+
+def show_study(result: Study, *, units: str) -> None:
+    """The summary over all tasks, what failed, and where the files are."""
+    console = Console(highlight=False)
+    columns = ("N", "tasks", "error", "± s.e.", "bias", "spread", "coverage", "± s.e.", "s")
+    for suite in dict.fromkeys(s.suite for s in result.summary):
+        title = f"{suite}: mean absolute error and bias, {units}; median seconds"
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0)
+        table.add_column("estimator", no_wrap=True)
+        for name in columns:
+            table.add_column(name, justify="right")
+        for s in result.summary:
+            if (s.suite, s.group) == (suite, "all"):
+                values = (maybe(value, units) for value in (s.mae, s.mae_error, s.bias, s.spread))
+                shares = (maybe(value, "nats") for value in (s.coverage, s.coverage_error))
+                counts = f"{s.n:,}", str(s.tasks)
+                seconds = "–" if s.seconds is None else f"{s.seconds:.3g}"
+                table.add_row(escape(s.estimator), *counts, *values, *shares, seconds)
+        console.print(table)
+    reasons = {(row.estimator, row.error): row for row in reversed(result.failures)}
+    if reasons:
+        console.print(Text(f"{len(result.failures)} cells failed:", "bold red"))
+    for row in list(reasons.values())[-5:]:
+        cell = f"{row.task}, {row.estimator}, N = {row.n:,}, seed {row.seed}"
+        console.print(Text.assemble((cell, "bold"), f"  {row.error}"))
+    passed = sum(map(skipped, result.rows))
+    if passed:
+        console.print(f"{passed} cells skipped: peers that are not made for the task.")
+    console.print(f"{len(result.rows):,} cells in {escape(str(result.path))}:", soft_wrap=True)
+    console.print(
+        "  summary.md (by group and task), study.csv, study.parquet, truth.png, error.png"
+    )
+
+
+def show_rehearsal(result: Rehearsal, *, units: str, title: str) -> None:
+    """The ladder, and what follows from it for the user's own estimate."""
+    console = Console(highlight=False)
+    console.print(Text(f"Rehearsal on your rows, {units}: {title}", "italic"))
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("planted", no_wrap=True)
+    for name in ("truth", "estimate", "bias", "± s.e.", "spread", "covers", "found", "held-out"):
+        table.add_column(name, justify="right", no_wrap=True)
+    kind = ""
+    for line in result.lines:
+        bias = signed(line.bias, units)
+        numbers = (maybe(value, units) for value in (line.bias_error, line.spread))
+        counts = (
+            f"{round(share * line.runs)}/{line.runs}" for share in (line.coverage, line.found)
+        )
+        table.add_row(
+            "" if line.kind == kind else line.kind,
+            number(line.truth, units),
+            number(line.mean, units),
+            bias,
+            *numbers,
+            *counts,
+            maybe(line.held_out, units),
+        )
+        kind = line.kind
+    console.print(table)
+    console.print("[dim]covers: intervals that hold the truth; found: not consistent with zero[/]")
+    sentences = Table.grid(padding=(0, 1))
+    for sentence in _rehearsed(result, units):
+        sentences.add_row("-", sentence)
+    console.print(sentences)
+    if result.path is not None:
+        files = "rehearsal.png, rehearse.json, study.csv, study.parquet"
+        console.print(f"[dim]In {escape(str(result.path))}:[/] {files}", soft_wrap=True)
+
+
+def _rehearsed(result: Rehearsal, units: str) -> list[str]:
+    """What the ladder says, in sentences."""
+    own, low, high = (number(v, units) for v in (result.own.mi, *result.own.interval))
+    said = [f"Your own estimate: [bold]{own}[/] {units}, {low} to {high}."]
+    for limit in result.limits:
+        said.append(
+            f"{limit.kind.capitalize()}: {_found(limit, units)} {_behind(limit, own, units)}"
+        )
+    if result.false_alarms is not None:
+        said.append(
+            f"Where nothing was planted, {100 * result.false_alarms:.0f} % found something."
+        )
+    if result.width is not None:
+        said.append(_rows_wanted(result.width, result.own.n, units))
+    for kind, rungs in result.left_out.items():
+        rest = ", ".join(number(rung, units, 2) for rung in rungs)
+        said.append(
+            f"{kind.capitalize()}: left out {rest} {units}, more than these rows can carry."
+        )
+    said += [f"[red]Runs went wrong:[/] {escape(reason)}" for reason in result.failures[:3]]
+    return said
+
+
+def _found(limit: Limit, units: str) -> str:
+    """How small a dependence is found."""
+    if limit.detectable is None:
+        most = number(limit.below, units)
+        return f"no rung is found in 80 % of the runs, up to {most} {units}."
+    value, below = (number(v, units) for v in (limit.detectable, limit.below))
+    if limit.detectable == limit.above:
+        return f"even {value} {units}, the lowest rung, is found in 80 % of the runs."
+    return (
+        f"from about {value} {units} on it is found in 80 % of the runs (tried: {below} and "
+        f"{number(limit.above or 0.0, units)})."
+    )
+
+
+def _behind(limit: Limit, own: str, units: str) -> str:
+    """What truth an estimate like the user's stands for."""
+    if limit.behind is None:
+        return "Estimates like yours are beyond the ladder."
+    return f"Estimates like yours ({own}) came out where {number(limit.behind, units)} was planted."
+
+
+def _rows_wanted(width: Width, n: int, units: str) -> str:
+    """How many rows a narrower interval needs, and how well the rule held where it was tried."""
+    wished, now = number(width.wished, units), number(width.now, units)
+    said = (
+        f"For +- {wished} {units} instead of +- {now}: about {width.rows:,} rows (you have {n:,})"
+    )
+    if width.tried_n is None or width.expected is None or width.measured is None:
+        return f"{said}; the rule, 1 / sqrt(rows), could not be tried on fewer."
+    expected, measured = (number(v, units) for v in (width.expected, width.measured))
+    return (
+        f"{said}, by 1 / sqrt(rows); tried on {width.tried_n:,} rows: +- {measured}, by the rule "
+        f"{expected}."
+    )

@@ -1,0 +1,352 @@
+"""One training loop: critic, bound, training rows, validation rows, config -> critic and history.
+
+The loop knows nothing of folds, transforms or files: rows come in as tensors, and what is written
+goes through a `runs.Run`. Its whole state (weights, best weights, optimiser, batch generator,
+step, moving average, history) is in one checkpoint, so a resumed fit equals the uninterrupted one
+to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from infobound._system import distributed
+from infobound.bounds import tiled
+from infobound.bounds.variational import Bound, moving_log_average
+from infobound.config import Config
+from infobound.errors import InputError
+from infobound.training import checkpoints
+from infobound.training.checkpoints import State
+from infobound.training.optimisers import AdamW
+from infobound.training.run_directory import Run
+
+__all__ = ["COLUMNS", "Fit", "Hooks", "Interrupted", "Progress", "Rows", "device", "fit", "value"]
+
+Rows = tuple[Tensor, Tensor]
+MASKS = 1_000_003  # between ranks' seeds; of a seed only the lower 32 bits count
+ASKED = 10  # iterations between two times that ranks ask each other whether to stop
+COLUMNS = ("iteration", "loss", "train", "validation")
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was asked to stop; what a run directory can keep is in its checkpoint."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a progress bar shows after an evaluation, in nats."""
+
+    name: str
+    iteration: int
+    n_iters: int
+    train: float
+    validation: float
+    ceiling: float | None
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What an estimate is connected to while it is made; each may be absent.
+
+    `run` gets checkpoints and metrics, `on_progress` is called after each evaluation, and
+    `should_stop` is asked between iterations.
+    """
+
+    run: Run | None = None
+    on_progress: Callable[[Progress], None] | None = None
+    should_stop: Callable[[], bool] | None = None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted critic and how it came about.
+
+    `history` maps each of `COLUMNS` to an array (T,), values in nats, nan where there was nothing
+    to evaluate. `chosen` is the iteration whose weights the critic holds.
+    """
+
+    critic: nn.Module
+    history: Mapping[str, np.ndarray]
+    chosen: int
+    stopped_early: bool
+    count: int  # rows scored together in an evaluation
+    ceiling: float | None  # of the history's values, nats
+
+
+def device(config: Config) -> torch.device:
+    """The device that `config.device` names.
+
+    Raises:
+        InputError: CUDA asked for where there is none.
+
+    Example:
+        >>> device(Config(device="cpu"))
+        device(type='cpu')
+    """
+    found = torch.cuda.is_available()
+    if config.device == "cuda" and not found:
+        raise InputError(
+            "Expected a CUDA device; PyTorch finds none. Use --device cpu, or auto, or install "
+            "PyTorch with CUDA."
+        )
+    return torch.device("cuda" if found and config.device != "cpu" else "cpu")
+
+
+def value(
+    critic: nn.Module,
+    bound: Bound,
+    rows: Rows,
+    limit: int,
+    weights: Mapping[str, Tensor] | None = None,
+) -> float:
+    """The bound over all pairs of the first `limit` rows, nats; with other `weights` if given."""
+    critic.eval()
+    tensors = {f"critic.{name}": tensor for name, tensor in (weights or {}).items()}
+    with torch.no_grad():
+        pair = (rows[0][:limit], rows[1][:limit])
+        return float(functional_call(_Value(critic, bound), tensors, pair))
+
+
+class _Value(nn.Module):
+    """The bound over all pairs as a module of its critic's weights."""
+
+    def __init__(self, critic: nn.Module, bound: Bound) -> None:
+        super().__init__()
+        self.critic, self.bound = critic, bound
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return tiled.value(self.critic, self.bound, x, y)
+
+
+def fit(
+    critic: nn.Module,
+    bound: Bound,
+    train: Rows,
+    validation: Rows | None,
+    config: Config,
+    *,
+    seed: int,
+    name: str = "fit",
+    run: Run | None = None,
+    watch: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Fit:
+    """Maximise the bound's objective over the critic's parameters, in place.
+
+    Iteration t of the history is the state after t steps. With `config.patience` the weights with
+    the best validation value are restored at the end, by copy; without, the last ones stay.
+
+    Args:
+        critic: scores (n, m); its parameters that require gradients are trained.
+        bound: what is trained and evaluated, with its settings bound.
+        train: x (n, p) and y (n, q), on the critic's device.
+        validation: rows that no gradient sees; they stop the training and choose the weights.
+        config: the settings.
+        seed: seed of the batches.
+        name: the checkpoint's name in the run.
+        run: where checkpoints and TensorBoard events go; an existing checkpoint is continued.
+        watch: called after each evaluation.
+        stop: asked between iterations; True saves and raises.
+
+    Raises:
+        InputError: scores that are not finite, or of a wrong shape.
+        Interrupted: `stop` said so.
+
+    Example:
+        >>> from infobound.bounds import variational as bounds
+        >>> from infobound.critics import networks as critics
+        >>> x = torch.randn(200, 1, generator=torch.Generator().manual_seed(0))
+        >>> settings = Config(n_iters=5, eval_every=5)
+        >>> done = fit(critics.Bilinear(1, 1), bounds.BOUNDS["infonce"], (x, x), None, settings,
+        ...            seed=0)
+        >>> done.history["iteration"].tolist()
+        [0.0, 5.0]
+    """
+    if config.patience and validation is None:
+        config = config.with_(patience=0)
+    parameters: list[Tensor] = [p for p in critic.parameters() if p.requires_grad]
+    if not parameters:
+        raise InputError(
+            "Expected a critic with parameters that require gradients; got one without any. "
+            "Unfreeze some, or evaluate it: BOUNDS['infonce'].estimate(critic(x, y))."
+        )
+    optimiser = AdamW(
+        parameters, lr=config.lr, betas=(config.b1, config.b2), weight_decay=config.weight_decay
+    )
+    generator = torch.Generator().manual_seed(seed)
+    state = State(log_average=math.log(config.ma_ef))
+    if config.ema:
+        named = critic.named_parameters()
+        state.average = {k: v.detach().clone() for k, v in named if v.requires_grad}
+    writer = None
+    if run is not None:
+        checkpoints.load(run, name, critic, optimiser, generator, state, config)
+        writer = run.tensorboard(name, purge_step=state.step)
+        if state.step == 0 and writer is not None:
+            critic.eval()
+            writer.graph(critic, (train[0][:2], train[1][:2]))
+    checkpoints.agree(critic, state, run)
+    count = _size(train, validation, config)
+    ceiling = None if bound.ceiling is None else float(bound.ceiling(count))
+
+    while not state.finished:
+        if state.step % config.eval_every == 0 or state.step == config.n_iters:
+            _evaluate(critic, bound, train, validation, config, state)
+            _announce(state, config, name, ceiling, watch, writer)
+            state.finished = state.step >= config.n_iters or (
+                config.patience > 0 and state.evaluations_since_best() >= config.patience
+            )
+        asked = state.step % ASKED == 0 or distributed.ranks()[1] == 1
+        halt = asked and distributed.any_says(stop is not None and stop())
+        due = state.step % config.checkpoint_every == 0 and state.step > 0
+        if run is not None and (state.finished or halt or due):
+            if writer is not None:  # what lies before a checkpoint is not written again
+                writer.flush()
+            checkpoints.save(run, name, critic, optimiser, generator, state)
+        if state.finished or halt:
+            break
+        _step(critic, bound, train, config, parameters, optimiser, generator, state)
+    if writer is not None:
+        writer.close()
+    if not state.finished:
+        raise Interrupted
+    critic.load_state_dict(state.best_weights if config.patience else _weights(critic, state))
+    history = np.array(state.history, dtype=np.float64).reshape(-1, len(COLUMNS))
+    return Fit(
+        critic=critic,
+        history={column: history[:, k].copy() for k, column in enumerate(COLUMNS)},
+        chosen=state.chosen if config.patience else state.step,
+        stopped_early=state.step < config.n_iters,
+        count=count,
+        ceiling=ceiling,
+    )
+
+
+def _step(
+    critic: nn.Module,
+    bound: Bound,
+    train: Rows,
+    config: Config,
+    parameters: list[Tensor],
+    optimiser: AdamW,
+    generator: torch.Generator,
+    state: State,
+) -> None:
+    """One batch, one step of the optimiser."""
+    place = train[0].device
+    rows = _batch(len(train[0]), config, generator).to(place)
+    for group in optimiser.param_groups:
+        group["lr"] = config.lr * _rate(state.step, config)
+    critic.train()
+    shared = tiled.is_shared(critic, len(rows), len(rows))
+    # Where ranks have other rows, dropout has other masks.
+    other = MASKS * distributed.ranks()[0] if shared else 0
+    with tiled.seeded(critic, generator.initial_seed() + state.step + other):
+        found = tiled.all_pairs(critic, train[0][rows], train[1][rows], bound.aim_reads)
+    average = None
+    if bound.average is not None:
+        with torch.no_grad():
+            previous = found.rows.new_tensor(state.log_average)
+            average = moving_log_average(previous, bound.average(found), config.ma_rate)
+        state.log_average = float(average)
+    objective = bound.aim(found, average)
+    optimiser.zero_grad()
+    with tiled.undrawn(critic):
+        (-objective).backward()
+    if shared:
+        distributed.add_gradients(parameters)
+    optimiser.step()
+    state.step += 1
+    if config.ema:  # a rate that begins at 1 forgets the start, as Adam's correction does
+        rate = max(1 - config.ema, 1 / (state.step + 1))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(state.average.values()), parameters, rate)
+    state.loss = -float(objective.detach())
+
+
+def _batch(n: int, config: Config, generator: torch.Generator) -> Tensor:
+    """Numbers of the rows of a batch, of n.
+
+    All orders are equally likely. Where repeats are rare, rows are drawn until there are none: n
+    rows need not be shuffled for a few.
+    """
+    size = min(config.batch_size, n)
+    if not config.replace and size**2 > n:
+        return torch.randperm(n, generator=generator)[:size]
+    while True:
+        rows = torch.randint(n, (size,), generator=generator)
+        if config.replace or len(rows.unique()) == size:
+            return rows
+
+
+def _weights(critic: nn.Module, state: State) -> dict[str, Tensor]:
+    """What is evaluated and kept: the critic's tensors, averaged where there is an average."""
+    return {**critic.state_dict(), **state.average}
+
+
+def _rate(step: int, config: Config) -> float:
+    """The learning rate's factor: 1, or half a cosine from 1 to 0 over n_iters."""
+    if config.schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * step / config.n_iters))
+
+
+def _size(train: Rows, validation: Rows | None, config: Config) -> int:
+    """Rows per evaluation: as many of both kinds, so that both values have one ceiling."""
+    return min(config.eval_rows, *(len(rows[0]) for rows in (train, validation) if rows))
+
+
+def _evaluate(
+    critic: nn.Module,
+    bound: Bound,
+    train: Rows,
+    validation: Rows | None,
+    config: Config,
+    state: State,
+) -> None:
+    """Append a record to the history and keep a copy of the best weights."""
+    if state.history and state.history[-1][0] == state.step:  # resumed just here
+        return
+    size = _size(train, validation, config)
+    distributed.same_as_first(critic.buffers())  # running averages are each rank's own
+    weights = _weights(critic, state)
+    values = [
+        math.nan if rows is None else value(critic, bound, rows, size, weights)
+        for rows in (train, validation)
+    ]
+    agreed = torch.tensor(values, dtype=torch.float64)
+    distributed.same_as_first([agreed])  # what stops one must stop all
+    on_train, on_validation = agreed.tolist()
+    if not math.isfinite(on_train):
+        raise InputError(
+            f"Expected finite scores; the {bound.title} bound became {on_train} at iteration "
+            f"{state.step:,}. Lower --lr, clip the scores with --gamma 20, or choose another bound."
+        )
+    state.history.append((float(state.step), state.loss, on_train, on_validation))
+    if config.patience and on_validation > state.best:
+        state.best, state.chosen = on_validation, state.step
+        state.best_weights = {k: v.detach().clone() for k, v in weights.items()}
+
+
+def _announce(
+    state: State,
+    config: Config,
+    name: str,
+    ceiling: float | None,
+    watch: Callable[[Progress], None] | None,
+    writer: Any,
+) -> None:
+    step, loss, train, validation = state.history[-1]
+    if writer is not None:
+        values = {"mi_list": train, "loss": loss, "mi_held_out": validation}
+        writer.scalars(int(step), **{k: v for k, v in values.items() if not math.isnan(v)})
+    if watch is not None:
+        watch(Progress(name, int(step), config.n_iters, train, validation, ceiling))

@@ -1,0 +1,194 @@
+"""Several ranks equal one; a rank that dies ends the others, and the run goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import on_ranks
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from infobound._system import distributed, files
+from infobound.bounds import tiled
+from infobound.cli.session import Output, Session
+from infobound.errors import InputError, LostRank
+from infobound.training.run_directory import Run
+
+pytestmark = pytest.mark.distributed
+
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone")
+SETTINGS = ("--critic", "joint", "--base", "none", "--folds", "2", "--n-iters", "60")
+SETTINGS += ("--eval-every", "20", "--checkpoint-every", "10", "--batch-size", "97", "--json")
+
+
+@pytest.fixture
+def torchrun(tmp_path):
+    """Starts ranks; none of them is left behind."""
+    started = []
+
+    def start(count, *words, restarts=0):
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        command = [*TORCHRUN, "--nproc-per-node", str(count), "--max-restarts", str(restarts)]
+        process = subprocess.Popen(
+            [*command, *map(str, words)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    """An npz file of 301 pairs."""
+    rng = np.random.default_rng(0)
+    x, noise = rng.normal(size=(2, 301, 3))
+    path = tmp_path_factory.mktemp("sample") / "pairs.npz"
+    np.savez(path, x=x, y=0.8 * x + 0.6 * noise)
+    return path
+
+
+def estimate(sample, *more):
+    return ("-m", "--", "infobound", "estimate", sample, "--x", "x", "--y", "y", *SETTINGS, *more)
+
+
+def done(process):
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return json.loads(out)
+
+
+def test_values_gradients_terms_and_training_are_those_of_one_process(torchrun, tmp_path):
+    processes = {}
+    for count in (2, 3):
+        processes[count] = torchrun(count, Path(on_ranks.__file__), tmp_path / str(count))
+    alone = on_ranks.everything()
+    for count, process in processes.items():
+        assert process.wait(timeout=120) == 0, process.stderr.read()
+        found = load_file(tmp_path / str(count))
+        assert found.keys() == alone.keys()
+        for name, tensor in alone.items():
+            torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-9, msg=name)
+
+
+def test_an_estimate_is_that_of_one_process(torchrun, sample):
+    alone, both = (done(torchrun(count, *estimate(sample))) for count in (1, 2))
+    for name in ("mi", "held_out", "training", "certified", "p_value"):
+        assert abs(both[name] - alone[name]) < 1e-5, name
+    assert both["kept"] == alone["kept"] > 0
+    assert both["findings"] == alone["findings"]
+
+
+def rank(process, number):
+    """The process of a rank, once there is one."""
+    for _ in range(600):
+        for folder in Path("/proc").iterdir():
+            try:
+                parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+                words = (folder / "environ").read_bytes().split(b"\0")
+            except (OSError, IndexError):
+                continue
+            if int(parent) == process.pid and f"RANK={number}".encode() in words:
+                return int(folder.name)
+        time.sleep(0.1)
+    raise AssertionError("no such rank")
+
+
+def once_it_trains(run, process):
+    """Wait until a checkpoint is on disk."""
+    for _ in range(1200):
+        if list(run.glob("checkpoint-*")):
+            return
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    raise AssertionError("no checkpoint was written")
+
+
+LINUX = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds ranks in /proc")
+
+
+@LINUX
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_dead_rank_ends_the_others_with_a_sentence(torchrun, sample, tmp_path, number):
+    process = torchrun(2, *estimate(sample, "--run", tmp_path / "run", "--n-iters", "5000"))
+    once_it_trains(tmp_path / "run", process)
+    os.kill(rank(process, number), signal.SIGKILL)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Expected an answer from all 2 ranks" in err
+    assert "--max-restarts" in err
+    assert not out
+    assert Run.open(tmp_path / "run").load_checkpoint("fold-1") is not None
+
+
+@LINUX
+def test_after_a_restart_the_run_goes_on_to_the_same_bits(torchrun, sample, tmp_path):
+    plain = torchrun(2, *estimate(sample))
+    process = torchrun(2, *estimate(sample, "--run", tmp_path / "run"), restarts=1)
+    once_it_trains(tmp_path / "run", process)
+    begun = (tmp_path / "run" / "run.json").stat().st_mtime_ns
+    os.kill(rank(process, 1), signal.SIGKILL)
+    found, expected = done(process), done(plain)
+    assert (tmp_path / "run" / "run.json").stat().st_mtime_ns == begun
+    assert {**found, "seconds": 0} == {**expected, "seconds": 0}
+
+
+def test_a_restart_does_not_continue_another_command(tmp_path, monkeypatch):
+    rows = {"x": np.ones((3, 1)), "y": np.arange(3.0)[:, None]}
+    Run.create(tmp_path / "run", record={"seed": 0}, rows=rows)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    Run.create(tmp_path / "run", record={"seed": 0}, rows=rows)
+    for record, other in (({"seed": 1}, rows), ({"seed": 0}, {**rows, "x": np.zeros((3, 1))})):
+        with pytest.raises(InputError, match="holds one already"):
+            Run.create(tmp_path / "run", record=record, rows=other)
+    assert files.same_arrays(tmp_path / "run" / "rows.safetensors", rows)
+
+
+def test_a_process_group_of_yours_is_left_alone(monkeypatch):
+    """Somebody trains with several ranks and estimates on one of them: nobody is waited for."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert distributed.ranks() == (0, 1)
+    with distributed.world():  # a scheduler has set it, and nobody says where the others are
+        assert distributed.ranks() == (0, 1)
+    assert not tiled.is_shared(torch.nn.Linear(9, 9), 10_000, 10_000)
+
+
+def test_silence_of_the_engine_is_a_sentence(monkeypatch):
+    class Engine:
+        @staticmethod
+        def all_reduce(tensor):
+            raise RuntimeError("Connection closed by peer [127.0.0.1]:1")
+
+    monkeypatch.setattr(distributed, "_engine", Engine)
+    with pytest.raises(LostRank, match="closed by peer"):
+        distributed.add(torch.ones(1))
+
+
+def test_what_a_user_can_mend_is_said_once(torchrun, tmp_path):
+    out, err = torchrun(2, *estimate(tmp_path / "nothing.npz")).communicate(timeout=60)
+    assert not out
+    assert err.count("infobound: Expected") == 1
+
+
+def test_many_estimates_are_not_for_ranks(monkeypatch):
+    monkeypatch.setattr(distributed, "ranks", lambda: (0, 2))
+    with (
+        pytest.raises(InputError, match="Leave torchrun out"),
+        Session(Output()).counting(None),
+    ):
+        pass

@@ -1,0 +1,372 @@
+"""The commands as a stranger types them, in processes of their own."""
+
+import dataclasses
+import errno
+import json
+import os
+import random
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from infobound import __version__
+from infobound.benchmark import notebook, tasks
+from infobound.cli.commands import COMMANDS
+from infobound.cli.main import main
+from infobound.config import Config
+from infobound.estimation.result import Estimate
+
+PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+FAST = ["--n-iters", "100", "--hidden-dim", "16", "--embedding-dim", "4", "--batch-size", "64"]
+
+
+def start(*words, **options):
+    words = [sys.executable, "-m", "infobound", *map(str, words)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, **options)
+
+
+def call(*words):
+    process = start(*words)
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The same 300 rows as CSV, Parquet and npz."""
+    folder = tmp_path_factory.mktemp("files")
+    import torch
+
+    x, y = tasks.make("gaussian", d=2, rho=0.7).sample(300, torch.Generator().manual_seed(0))
+    names = ["a1", "a2", "b1", "b2"]
+    frame = pd.DataFrame(np.concatenate([x, y], axis=1), columns=names)
+    frame.to_csv(folder / "rows.csv", index=False)
+    frame.to_parquet(folder / "rows.parquet")
+    np.savez(folder / "rows.npz", x=x.numpy(), y=y.numpy())
+    return folder
+
+
+@pytest.mark.parametrize("name", [*COMMANDS])
+def test_every_command_has_help_and_is_documented(name):
+    code, out, _ = call(name, "--help")
+    assert code == 0
+    assert "--debug" in out
+    assert f"infobound {name}" in PAGE
+    assert COMMANDS[name].__doc__
+
+
+def test_the_flags_are_the_fields_of_config():
+    out = call("estimate", "--help")[1]
+    for field in dataclasses.fields(Config):
+        assert f"--{field.name.replace('_', '-')}" in out
+
+
+def test_version_and_no_arguments():
+    assert call("--version")[1] == f"infobound {__version__}\n"
+    code, out, _ = call()
+    assert code == 0
+    assert "estimate" in out
+
+
+@pytest.mark.parametrize("command", ["estimate", "study"])
+def test_help_imports_no_torch(command):
+    probe = (
+        "import sys\nfrom infobound.cli import main as cli\n"
+        "try:\n    cli.main(['COMMAND', '--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'pandas', 'matplotlib', 'numpy', 'joblib'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    ).replace("COMMAND", command)
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_csv_parquet_and_npz_give_the_same_estimate_and_json_stands_alone(files):
+    results = []
+    for name, x, y in [
+        ("rows.csv", "a*", "b1:b2"),
+        ("rows.csv", "a1,a2", "b*"),
+        ("rows.parquet", "a1:a2", "b*"),
+        ("rows.npz", "x", "y"),
+    ]:
+        code, out, err = call("estimate", files / name, "--x", x, "--y", y, "--json", *FAST)
+        assert (code, err) == (0, "")
+        result = json.loads(out)
+        result.pop("seconds")
+        results.append(result)
+    assert results[0]["unit"] == "nats"
+    assert all(result == results[0] for result in results)
+
+
+def test_units_are_converted_and_printed(files):
+    words = ["estimate", files / "rows.csv", "--x", "a*", "--y", "b*", "--critic", "none"]
+    nats, bits = (call(*words, "--units", unit)[1] for unit in ("nats", "bits"))
+    number = {
+        u: float(re.search(rf"([\d.]+) {u}", t)[1]) for u, t in (("nats", nats), ("bits", bits))
+    }
+    assert number["bits"] == pytest.approx(number["nats"] / np.log(2), abs=2e-3)
+    assert "held-out lower bound" in nats.lower()
+
+
+def test_the_last_line_is_the_verdict(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=300)
+    frame = pd.DataFrame({"x": x, "y": x + rng.normal(size=300), "copy": 1 - x})
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    for column, line in (
+        ("y", "verdict: ok - nothing speaks against the number"),
+        ("copy", "verdict: leakage - x and y share a column"),
+    ):
+        words = ["estimate", tmp_path / "rows.csv", "--x", "x", "--y", column, "--critic", "none"]
+        code, out, _ = call(*words)
+        assert code == 0
+        assert line in out.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["estimate", "absent.csv", "--x", "a", "--y", "b"], "absent.csv"),
+        (["estimate", "rows.csv", "--x", "a3", "--y", "b1"], "a1"),
+        (["estimate", "rows.csv", "--x", "a*", "--y", "a1"], "a1"),
+        (["estimate", "rows.csv", "--x", "a*", "--y", "b*", "--bound", "infonse"], "infonce"),
+        (["estimate", "rows.csv", "--x", "a*", "--y", "b*", "--lr", "-1"], "lr"),
+        (["estimate", "rows.csv", "--x", "a*", "--y", "b*", "--run", "rows.csv/run"], "rows.csv"),
+        (["estimate", "rows.csv", "--x", "a*"], "--y"),
+        (["resume", "nowhere"], "nowhere"),
+        (["estimate", "rows.csv", "--x", "a*", "--y", "b*", "--device", "cuda"], "cpu"),
+        (["dance"], "demo"),
+    ],
+)
+def test_errors_exit_with_2_and_show_no_traceback(files, words, message, monkeypatch):
+    import torch
+
+    if "cuda" in words and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    monkeypatch.chdir(files)
+    code, out, err = call(*words)
+    assert code == 2
+    assert message in err + out
+    assert "Traceback" not in err
+    assert out == "" or words == ["dance"]
+
+
+def test_debug_shows_the_traceback():
+    code, _, err = call("estimate", "absent.csv", "--x", "a", "--y", "b", "--debug")
+    assert code != 0
+    assert "Traceback" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["--folds", "1"], "folds to be 2 or more; got 1"), (["--level", "95"], "level to be in")],
+)
+def test_a_setting_out_of_range_is_one_sentence(files, words, message):
+    code, out, err = call("estimate", files / "rows.csv", "--x", "a1", "--y", "b1", *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("infobound: Expected ")
+    assert message in err
+
+
+@pytest.mark.parametrize("words", [["bounds"], ["tasks", "--json"], ["estimate", "--help"]])
+def test_a_reader_that_leaves_early_is_no_error(words):
+    process = start(*words)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(60) == 1
+
+
+@pytest.mark.parametrize("name", ["tasks", "bounds"])
+def test_listings_name_every_entry(name):
+    from infobound.bounds import variational
+
+    table = {"tasks": tasks.TASKS, "bounds": variational.BOUNDS}[name]
+    code, out, _ = call(name)
+    assert code == 0
+    assert all(entry in out for entry in table)
+    records = json.loads(call(name, "--json")[1])
+    assert {record[name[:-1]] for record in records} == {*table}
+    lines = sum(map(len, tasks.SUITES.values())) if name == "tasks" else len(table)
+    assert len(records) == lines
+    number = {"tasks": "mi", "bounds": "ceiling_at_1000"}[name]
+    assert isinstance(records[0][number], float)
+
+
+def test_addresses_of_papers_are_whole_in_a_narrow_terminal(monkeypatch):
+    from infobound.bounds import variational
+
+    monkeypatch.setenv("COLUMNS", "80")
+    out = call("bounds")[1]
+    assert all(bound.url in out for bound in variational.BOUNDS.values())
+
+
+def wait_for(path, seconds=60):
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.02)
+
+
+SLOW = ["--n-iters", "1500", "--eval-every", "50", "--checkpoint-every", "20", "--hidden-dim", "16"]
+SLOW += ["--batch-size", "64", "--d", "2", "--sample-size", "100"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    run = tmp_path_factory.mktemp("whole") / "run"
+    code, out, _ = call("reproduce", *SLOW, "--run", run, "--json")
+    assert code == 0
+    return run, json.loads(out)
+
+
+def same(left, right):
+    return {k: v for k, v in left.items() if k != "seconds"} == {
+        k: v for k, v in right.items() if k != "seconds"
+    }
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_killed_at_a_random_moment_a_run_resumes_to_the_same_bits(tmp_path, whole, attempt):
+    run = tmp_path / "run"
+    process = start("reproduce", *SLOW, "--run", run)
+    wait_for(run / "checkpoint-notebook.safetensors")
+    time.sleep(random.Random(attempt).uniform(0, 1))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    code, out, err = call("resume", run, "--json")
+    assert code == 0, err
+    assert same(json.loads(out), whole[1])
+    assert (run / "metrics.csv").read_bytes() == (whole[0] / "metrics.csv").read_bytes()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_save_say_where_and_exit_as_signals_do(tmp_path, whole, number, code):
+    run = tmp_path / "run"
+    process = start("reproduce", *SLOW, "--run", run)
+    wait_for(run / "checkpoint-notebook.safetensors")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert f"infobound resume {run}" in err
+    assert "Traceback" not in err
+    assert same(json.loads(call("resume", run, "--json")[1]), whole[1])
+
+
+def test_an_existing_run_is_not_overwritten(whole):
+    code, _, err = call("reproduce", *SLOW, "--run", whole[0])
+    assert code == 2
+    assert "--overwrite" in err
+
+
+def test_demo_prints_the_four_numbers(monkeypatch, capsys):
+    """A tenth of it; the whole runs as the README's line does."""
+    whole = notebook.reproduce
+    short = {"n_iters": 150, "eval_every": 50}
+    monkeypatch.setattr(notebook, "reproduce", lambda c, **k: whole(c.with_(**short), **k))
+    main(["demo", "--quiet"])
+    out = capsys.readouterr().out
+    for words in (
+        "4.982",
+        "notebook, training rows",
+        "held-out lower bound",
+        "estimate",
+        "Why they",
+    ):
+        assert words in out
+
+
+BASE = ["--critic", "none", "--base", "gaussian", "--no-certify"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a full device")
+@pytest.mark.parametrize(
+    ("words", "redirected", "code", "message"),
+    [
+        (["bounds"], ">&-", 2, "Expected to print on standard output; .*Bad file descriptor"),
+        (["bounds"], ">/dev/full", 2, "Expected to print on standard output; .*No space left"),
+        (["--help"], ">/dev/full", 2, "Expected to print on standard output; .*No space left"),
+        (["--version"], ">&-", 2, "Expected to print on standard output; .*Bad file descriptor"),
+        (["estimate", "absent.csv", "--x", "a", "--y", "b"], "2>&-", 2, ""),
+        (["estimate", "absent.csv", "--x", "a", "--y", "b"], "2>/dev/full", 2, ""),
+        (["bounds"], "<&- >&- 2>&-", 2, ""),
+        (["bounds", "--json"], "2>&- <&-", 0, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full_end_in_a_sentence(words, redirected, code, message):
+    line = shlex.join([sys.executable, "-m", "infobound", *words])
+    done = subprocess.run(f"{line} {redirected}", shell=True, capture_output=True, text=True)
+    assert done.returncode == code
+    assert done.stderr.count("\n") == bool(message)
+    assert re.search(message, done.stderr)
+    assert bool(done.stdout) == (code == 0)  # a message never goes to standard output
+
+
+def test_a_result_that_cannot_be_printed_is_saved(files, tmp_path, monkeypatch, capsys):
+    def full(text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("infobound.cli.session.silence", lambda number: None)
+    monkeypatch.setattr(sys.stdout, "write", full)
+    words = ["estimate", files / "rows.csv", "--x", "a1", "--y", "b1", "--run", tmp_path / "run"]
+    with pytest.raises(SystemExit) as stopped:
+        main([*map(str, words), *BASE, "--quiet"])
+    assert stopped.value.code == 2
+    assert f"The result is saved in {tmp_path / 'run'}." in capsys.readouterr().err
+    assert (tmp_path / "run" / "result.json").is_file()
+
+
+def test_letters_that_a_terminal_has_not_are_written_in_ascii(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"größe": rng.normal(size=60), "度": rng.normal(size=60)})
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    words = ["estimate", tmp_path / "rows.csv", "--x", "größe", "--y", "度", *BASE, "--check"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    out, err = start(*words, env=environment).communicate(timeout=240)
+    assert out.isascii()
+    assert r"gr\xf6\xdfe and \u5ea6" in out
+    assert "+----" in out
+    assert "+-0." in out  # the plus-minus sign
+    assert err == ""
+
+
+def test_units_are_those_of_the_files_too(files, tmp_path, capsys):
+    run = tmp_path / "run"
+    words = ["estimate", files / "rows.csv", "--x", "a*", "--y", "b*", "--run", run, "--check"]
+    words += ["--units", "bits", "--json", "--critic", "none", "--base", "gaussian"]
+    main([*map(str, words)])
+    printed = json.loads(capsys.readouterr().out)
+    stored = json.loads((run / "result.json").read_text())
+    assert stored == {k: v for k, v in printed.items() if k != "checks"}
+    assert stored["unit"] == "bits"
+    assert json.loads((run / "checks.json").read_text()) == printed["checks"]
+    picture = (run / "estimate.svg").read_text()
+    assert "mutual information (bits)" in picture
+    assert f"{stored['mi']:.3f}" in picture
+    assert f"≥ {stored['certified']:.3f}" in picture
+    assert "I(a1, a2; b1, b2), 300 rows" in picture
+    main(["resume", str(run), "--json", "--quiet"])  # in the run's unit
+    assert same(json.loads(capsys.readouterr().out), stored)
+    main(["resume", str(run), "--json", "--quiet", "--units", "nats"])
+    nats = json.loads(capsys.readouterr().out)
+    assert nats["mi"] == pytest.approx(stored["mi"] * np.log(2))
+    first, again = Estimate.from_dict(nats), Estimate.from_dict(stored)
+    assert first.mi == pytest.approx(again.mi)
+    assert first.interval == pytest.approx(again.interval)
+    assert first.findings == again.findings
+
+
+@pytest.mark.parametrize("columns", ["1", "3"])
+def test_help_ends_in_a_terminal_without_room(columns):
+    command = [sys.executable, "-m", "infobound", "estimate", "-h"]
+    environment = {**os.environ, "COLUMNS": columns}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=100)
+    assert done.returncode == 0
+    assert "--folds" in done.stdout

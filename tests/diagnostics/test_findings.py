@@ -1,0 +1,219 @@
+"""Findings: each fires on its evidence, is silent without it, and has its line in the docs."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infobound.data import as_pair
+from infobound.diagnostics.findings import CHECKS, Evidence, Finding, findings, worst
+
+N = 400
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(N, 2))
+Y = 0.6 * X[:, :1] + RNG.normal(size=(N, 1))
+TERMS = RNG.normal(size=N)
+CLEAN = Evidence(
+    pair=as_pair(X, Y),
+    mi=0.15,
+    half_width=0.05,
+    train=0.16,
+    held_out=0.14,
+    error=0.02,
+    block=100,
+    ceiling=4.6,
+    is_lower_bound=True,
+    bound="infonce",
+    late=0.0,
+    capped=False,
+    ksg=0.16,
+    method="base",
+    fold=np.arange(N) % 4,
+    terms=TERMS,
+)
+WALK = RNG.normal(size=(N, 2)).cumsum(axis=0)
+STRAY, ROW = X.copy(), TERMS.copy()
+STRAY[:4, 0], ROW[6] = -999, -200
+ORDER = np.argsort(Y[:, 0])
+CODES = RNG.integers(30, size=N)
+EFFECT = RNG.normal(size=30)[CODES] + 0.3 * RNG.normal(size=N)
+SUBJECTS = np.repeat(X[:100], 4, axis=0)
+
+# code -> what differs from CLEAN, and words of the sentence
+PLANTED = {
+    "leakage": ({"pair": as_pair(X, np.c_[Y, -2 * X[:, 1]])}, "x[1] and y[1] are in the same"),
+    "impossible": (
+        {"mi": 1.2, "pair": as_pair(X, np.arange(N) % 3)},
+        "above the entropy of y, 1.099",
+    ),
+    "extreme_values": ({"pair": as_pair(STRAY, Y)}, "x[0] (-999 in 4 rows)"),
+    "series": ({"pair": as_pair(WALK[:, 0], WALK[:, 1])}, "ranks 1 rows before"),
+    "repeated_rows": (
+        {
+            "pair": as_pair(np.r_[X, X[:40]], np.r_[Y, Y[:40]]),
+            "fold": np.r_[np.arange(N) % 4, np.zeros(40, dtype=int)],
+            "terms": None,
+        },
+        "40 of 440 rows are exact copies of an earlier row; 60 rows were tested",
+    ),
+    "grouped_rows": ({"pair": as_pair(SUBJECTS, Y)}, "share their x with others (100 groups)"),
+    "overfit": ({"train": 3.0, "method": "critic"}, "memorised its training rows"),
+    "dominant_row": ({"terms": ROW}, "Row 7 alone moves the held-out value by -0.50"),
+    "not_a_bound": ({"is_lower_bound": False, "bound": "smile"}, "'smile'"),
+    "unordered_codes": (
+        {"pair": as_pair(CODES, EFFECT)},
+        "x[0] (30 values; see the",
+    ),
+    "capped": ({"capped": True, "mi": 4.0}, "probably too low"),
+    "not_converged": ({"late": 0.5}, "--n-iters"),
+    "unmeasured": (
+        {"held_out": 0.03, "train": 0.1, "p_value": 0.01},
+        "speaks for dependence of x and y, but there are too few rows",
+    ),
+    "zero": ({"held_out": 0.03, "train": 0.1, "p_value": 0.4}, "'no dependence found', not"),
+    "saturated": ({"held_out": 4.0}, "log K = log 100"),
+    "second_opinion": ({"ksg": 0.4}, "disagrees"),
+    "few_rows": ({"half_width": 0.2}, "collect about"),
+    "wide": ({"pair": as_pair(RNG.normal(size=(N, 40)), Y)}, "41 columns are many for 400 rows"),
+    "sorted_rows": ({"pair": as_pair(X[ORDER], Y[ORDER])}, "sorted by y[0]"),
+    "tied_values": ({"pair": as_pair(np.maximum(X, 0), Y)}, "x[0] (5"),
+    "coded_columns": ({"pair": as_pair(X, np.arange(N) % 5)}, "y[0]"),
+    "constant_columns": ({"pair": as_pair(np.c_[X, X[:, 0] * 0], Y)}, "x[2]"),
+    "duplicated_columns": ({"pair": as_pair(np.c_[X, X[:, 0]], Y)}, "x[0] = x[2]"),
+}
+
+
+def said(evidence):
+    return {finding.code: finding.message for finding in findings(evidence)}
+
+
+def test_clean_evidence_raises_nothing():
+    assert said(CLEAN) == {}
+    assert worst(()) is None
+
+
+@pytest.mark.parametrize("code", CHECKS)
+def test_each_check_fires_on_what_it_is_for(code):
+    changes, words = PLANTED[code]
+    messages = said(dataclasses.replace(CLEAN, **changes))
+    assert words in messages[code]
+    allowed = {"series": {"sorted_rows"}, "impossible": {"coded_columns", "second_opinion"}}
+    allowed |= {"capped": {"saturated", "second_opinion"}}
+    assert set(messages) <= {code} | allowed.get(code, set())
+
+
+def test_what_is_not_wrong_is_not_said():
+    assert said(dataclasses.replace(CLEAN, train=3.0)) == {}  # a closed form
+    blocks = dataclasses.replace(CLEAN, pair=PLANTED["series"][0]["pair"], blocks=True)
+    assert said(blocks) == {}
+    labels = as_pair(np.arange(N) % 3, np.arange(N) % 4)  # copies are their nature
+    assert "repeated_rows" not in said(dataclasses.replace(CLEAN, pair=labels))
+    alone = dict.fromkeys(("train", "held_out", "error", "block", "ceiling", "fold", "terms"))
+    assert said(dataclasses.replace(CLEAN, **alone, method="ksg")) == {}
+
+
+def at(**changes):
+    return said(dataclasses.replace(CLEAN, **changes))
+
+
+def test_an_estimate_at_its_entropy_is_neither_impossible_nor_too_low():
+    thirds = as_pair(X, np.arange(N) % 3)
+    for mi, half_width, expected in (
+        (1.103, 0.0, False),  # an excess that does not matter
+        (1.15, 0.06, False),  # inside the interval
+        (1.15, 0.04, True),
+        (1e9, 0.04, True),
+    ):
+        assert ("impossible" in at(pair=thirds, mi=mi, half_width=half_width)) is expected
+    assert "impossible" not in at(pair=as_pair(X, np.ones(N)), mi=0.001, half_width=1e-4)
+    near = {"pair": thirds, "capped": True, "mi": 1.09, "held_out": 1.08, "ceiling": 1.5}
+    assert {"capped", "saturated"}.isdisjoint(at(**near))
+    assert {"capped", "saturated"} <= set(at(**near | {"mi": 0.7, "held_out": 0.65}))
+
+
+def test_what_determines_each_other_is_infinite_only_where_it_is_continuous():
+    codes = np.arange(N) % 3
+    message = at(pair=as_pair(codes, 7 * codes % 5))["leakage"]
+    assert "each value of x[0] goes with one value of y[0]" in message
+    assert "entropy, here 1.10 nats" in message
+    assert "infinite" not in message
+    assert "infinite" in at(pair=as_pair(np.c_[X[:, 0], codes], np.c_[X[:, 0], codes]))["leakage"]
+
+
+@pytest.mark.parametrize(
+    ("p_value", "width", "code", "words", "never"),
+    [
+        (0.004, 2, "unmeasured", "speaks for dependence", "weak"),
+        (0.034, 2, "unmeasured", "weak evidence", "speaks for"),
+        (0.2, 2, "zero", "does not reject (p = 0.2)", "do not report"),
+        (None, 2, "zero", "Independence was not tested", "no dependence found"),
+        (None, 60, "zero", "Do not report that there is none", "no dependence found"),
+    ],
+)
+def test_no_dependence_is_claimed_as_far_as_it_was_tested(p_value, width, code, words, never):
+    pair = as_pair(np.random.default_rng(1).normal(size=(N, width)), Y)
+    found = at(pair=pair, held_out=-0.01, p_value=p_value)
+    assert words in found[code]
+    assert never not in found[code]
+    assert "no dependence" not in CHECKS[code].headline
+
+
+@pytest.mark.parametrize(
+    ("half_width", "words"),
+    [
+        (0.2, "For +-0.05 collect about 6,000 rows"),
+        (0.6, "out of reach by collecting rows (it would take more than 40,000)"),
+        (652.0, "the estimate says nothing"),
+    ],
+)
+def test_no_impossible_number_of_rows_is_asked_for(half_width, words):
+    assert words in at(half_width=half_width, mi=0.1)["few_rows"]
+
+
+def test_a_sharp_interval_of_few_rows_is_not_asked_to_become_wider():
+    found = at(pair=as_pair(X[:60], Y[:60]), mi=0.0, half_width=0.03, fold=None, terms=None)
+    assert "Collect 200 rows or more" in found["few_rows"]
+
+
+def test_no_row_is_blamed_for_a_relation_without_noise():
+    terms = np.full(N, 5.0) + 0.01 * TERMS
+    terms[6] = -250.0  # the one that a smooth critic misses
+    assert "dominant_row" in at(terms=terms)
+    assert "dominant_row" not in at(terms=terms, pair=as_pair(X, X[:, 0]))
+    assert "dominant_row" not in at(terms=terms, method="ksg")
+    terms[6] = -50.0
+    assert "dominant_row" not in at(terms=terms)  # 0.14 of 5 nats
+
+
+def test_constant_sides_have_no_information_and_that_is_said():
+    assert "All columns of y are constant" in at(pair=as_pair(X, np.ones(N)))["constant_columns"]
+
+
+def test_the_order_of_a_file_is_not_called_a_series():
+    message = at(**PLANTED["series"][0])["series"]
+    assert "the file was merely sorted or merged" in message
+    assert "look like a series" not in message
+
+
+def test_heavy_tailed_terms_are_not_one_row():
+    draws = (2 * np.random.default_rng(seed).standard_t(4, size=N) for seed in range(200))
+    counts = sum("dominant_row" in said(dataclasses.replace(CLEAN, terms=t)) for t in draws)
+    assert counts <= 2
+
+
+def test_the_verdict_is_the_gravest_finding():
+    zero, series = Finding("zero", "note", ""), Finding("series", "warning", "")
+    remark = Finding("tied_values", "remark", "")
+    assert worst([zero, remark, series]) is series
+    assert worst([remark, zero]) is zero
+    assert worst([remark]) is None
+    severities = [check.severity for check in CHECKS.values()]
+    assert severities == sorted(severities, key=["warning", "note", "remark"].index)
+
+
+def test_every_finding_is_documented_in_its_order():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "findings.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| ([a-z]+) \|", page, re.MULTILINE)
+    assert rows == [(code, check.severity) for code, check in CHECKS.items()]

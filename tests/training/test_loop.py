@@ -1,0 +1,164 @@
+"""The loop: what it maximises, when it stops, and that resuming changes nothing."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from infobound.benchmark import tasks
+from infobound.bounds import variational
+from infobound.config import Config
+from infobound.critics import networks
+from infobound.errors import InputError
+from infobound.training import loop
+from infobound.training.run_directory import Run
+
+SMALL = Config(hidden_dim=16, embedding_dim=4, batch_size=50, n_iters=60, eval_every=10, patience=0)
+
+
+def sample(n, seed, rho=0.8):
+    x, y = tasks.make("gaussian", d=1, rho=rho).sample(n, torch.Generator().manual_seed(seed))
+    return x.float(), y.float()
+
+
+def fitted(config=SMALL, bound="infonce", n=200, **options):
+    critic = networks.build(1, 1, config, torch.Generator().manual_seed(0))
+    return loop.fit(
+        critic, variational.BOUNDS[bound], sample(n, 1), sample(n, 2), config, seed=5, **options
+    )
+
+
+@pytest.mark.parametrize("bound", variational.BOUNDS)
+def test_every_bound_trains(bound):
+    history = fitted(SMALL.with_(n_iters=200, lr=5e-3, schedule="constant"), bound).history
+    assert np.isfinite(history["train"]).all()
+    rows = sample(2000, 3)
+    critic = fitted(SMALL.with_(n_iters=200, lr=5e-3, schedule="constant"), bound).critic
+    value = loop.value(critic, variational.BOUNDS[bound], rows, 2000)
+    assert 0.2 < value < 0.8  # the truth is 0.511
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not():
+    one, two = fitted(), fitted()
+    for column in ("train", "validation"):
+        assert np.array_equal(one.history[column], two.history[column])
+    critic = networks.build(1, 1, SMALL, torch.Generator().manual_seed(0))
+    other = loop.fit(
+        critic, variational.BOUNDS["infonce"], sample(200, 1), sample(200, 2), SMALL, seed=6
+    )
+    assert not np.array_equal(one.history["train"], other.history["train"])
+
+
+def test_early_stopping_restores_the_best_weights_by_copy():
+    config = SMALL.with_(patience=3, n_iters=2000, lr=3e-2, schedule="constant", hidden_dim=64)
+    done = fitted(config, n=60)
+    best = int(np.nanargmax(done.history["validation"]))
+    assert done.stopped_early
+    assert done.chosen == done.history["iteration"][best] < done.history["iteration"][-1]
+    again = loop.value(done.critic, variational.BOUNDS["infonce"], sample(60, 2), 2500)
+    assert again == done.history["validation"][best]
+
+
+def test_what_is_not_trained_stays_as_it_is():
+    critic = networks.build(1, 1, SMALL, torch.Generator().manual_seed(0))
+    critic.x.requires_grad_(False)
+    before = [p.clone() for p in critic.x.parameters()]
+    loop.fit(critic, variational.BOUNDS["infonce"], sample(100, 1), None, SMALL, seed=5)
+    assert all(map(torch.equal, before, critic.x.parameters()))
+    assert critic.y[-1].bias[-1] != 0
+
+
+def test_without_patience_the_last_weights_stay():
+    done = fitted(SMALL)
+    assert done.chosen == 60
+    assert not done.stopped_early
+    again = loop.value(done.critic, variational.BOUNDS["infonce"], sample(200, 2), 2500)
+    assert again == done.history["validation"][-1]
+
+
+@pytest.mark.parametrize("bound", ["infonce", "mine"])
+@pytest.mark.parametrize("halt", [1, 7, 10, 25, 59])
+def test_resuming_gives_the_same_bits(tmp_path, bound, halt):
+    config = SMALL.with_(checkpoint_every=7, patience=4)
+    whole = fitted(config, bound)
+    run = Run.create(tmp_path / "run", record={"kind": "test"})
+    ticks = itertools.count()
+    with pytest.raises(loop.Interrupted):
+        fitted(config, bound, run=run, stop=lambda: next(ticks) >= halt)
+    resumed = fitted(config, bound, run=Run.open(tmp_path / "run"))
+    for column in loop.COLUMNS:
+        assert np.array_equal(whole.history[column], resumed.history[column], equal_nan=True), (
+            column
+        )
+    assert whole.chosen == resumed.chosen
+    ours, theirs = whole.critic.state_dict(), resumed.critic.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_checkpoint_of_another_critic_is_refused(tmp_path):
+    run = Run.create(tmp_path / "run", record={"kind": "test"})
+    fitted(SMALL, run=run)
+    with pytest.raises(InputError, match="checkpoint of this critic"):
+        fitted(SMALL.with_(hidden_dim=8), run=run)
+
+
+def test_scores_of_a_wrong_shape_are_refused():
+    class Wrong(torch.nn.Linear):
+        def forward(self, x, y):
+            return super().forward(x) + y
+
+    with pytest.raises(InputError, match=r"2-D|scores"):
+        loop.fit(Wrong(1, 1), variational.BOUNDS["infonce"], sample(50, 1), None, SMALL, seed=0)
+
+
+def test_cuda_is_refused_where_there_is_none():
+    if torch.cuda.is_available():
+        assert loop.device(Config()).type == "cuda"
+    else:
+        with pytest.raises(InputError, match="--device cpu"):
+            loop.device(Config(device="cuda"))
+
+
+@pytest.mark.parametrize("activation", networks.ACTIVATIONS)
+@pytest.mark.parametrize("critic", networks.CRITICS)
+def test_a_run_holds_the_graph_of_every_critic(tmp_path, critic, activation):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = Run.create(tmp_path / "run", record={})
+    fitted(SMALL.with_(critic=critic, activation=activation, n_iters=10), run=run)
+    found = EventAccumulator(str(run.path / "tensorboard" / "fit")).Reload()
+    operations = {node.op for node in found.Graph().node}
+    assert critic == "bilinear" or f"aten::{activation}" in operations
+    assert set(found.Tags()["scalars"]) == {"mi_list", "loss", "mi_held_out"}
+
+
+@pytest.mark.parametrize("n", [10, 16])  # shuffled; drawn until no row is twice in the batch
+def test_every_order_of_a_batch_is_as_likely(n):
+    generator = torch.Generator().manual_seed(0)
+    config, draws = SMALL.with_(batch_size=4), 12_000
+    rows = torch.stack([loop._batch(n, config, generator) for _ in range(draws)])
+    counts = torch.bincount(rows[:, 0] * n + rows[:, 3], minlength=n * n).view(n, n)
+    assert (counts.diagonal() == 0).all()
+    expected = draws / (n * (n - 1))
+    chi = float(((counts - expected) ** 2 / expected).sum() - n * expected)
+    degrees = n * (n - 1) - 1
+    assert abs(chi - degrees) < 4 * (2 * degrees) ** 0.5
+
+
+def test_training_leaves_no_trace_in_the_global_random_state():
+    network = torch.nn.Sequential(
+        torch.nn.Linear(1, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 8)
+    )
+
+    class Noisy(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = network
+
+        def forward(self, x, y):
+            return self.network(x) @ y.expand(-1, 8).T
+
+    before = torch.get_rng_state()
+    loop.fit(Noisy(), variational.BOUNDS["infonce"], sample(50, 1), None, SMALL, seed=0)
+    assert torch.equal(before, torch.get_rng_state())
