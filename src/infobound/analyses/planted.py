@@ -95,7 +95,8 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Planted:
-    """A task (`joints.Task`): the rows of x and of y, coupled with `strength` nats between places.
+    """A task (`distributions.joint`): the rows of x and of y, coupled with `strength` nats between
+    places.
 
     Places (u, v) in the unit square follow a Gaussian copula, or one folded in u, of exactly
     `strength` nats. The row with the r-th smallest u stands at the r-th place of its side, so both

@@ -295,8 +295,8 @@ def resume(
     Args:
         path: the directory that was `run`.
         module: your own critic, if the run was started with one.
-        watch: called with a `train.Progress` after each evaluation.
-        stop: asked between iterations; True saves the run and raises `train.Interrupted`.
+        watch: called with a `loop.Progress` after each evaluation.
+        stop: asked between iterations; True saves the run and raises `loop.Interrupted`.
         unit: of the result and the pictures in the directory, nats or bits; that of the run if not
             given. What is returned is in nats.
 

@@ -2,7 +2,7 @@
 
 The way: plan (every cell, checked before anything runs) -> cells in parallel, each on disk as soon
 as it is done -> one table, a summary and two figures. The same command again goes on where it was.
-`VARIANTS` names the estimators; other people's are in `peers`.
+`VARIANTS` names the estimators; external ones are in `external`.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def study(
         estimators: names in `VARIANTS`.
         tasks: patterns; a task takes part if its label matches one of them.
         files: a directory of npz files with x, y and mi to take rows from, instead of drawing.
-        peers: names in `peers.PEERS`.
+        peers: names in `external.PEERS`.
         where: where peers are that have an environment of their own.
         jobs: cells at once; one for each core if not given.
         dask: the address of a Dask scheduler, "tcp://host:8786": its workers compute, not `jobs`.

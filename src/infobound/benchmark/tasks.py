@@ -1,8 +1,8 @@
 """The tables of tasks: every joint distribution by name, and the suites they are run in.
 
 `TASKS` maps a name to what makes the task, `make` calls it, `SUITES` lists what belongs together.
-The distributions themselves live in the rooms below: `gaussians`, `elliptical`, `mixtures`,
-`warps`, `channels`, `images`; the benchmark's in `bmi`. Every task draws pairs, knows its `mi` in
+The distributions are in `distributions` (`gaussian`, `elliptical`, `mixtures`, `transforms`,
+`channels`, `images`); the benchmark's in `bmi`. Every task draws pairs, knows its `mi` in
 nats with the standard error `mi_error` (0.0: closed form or quadrature), and has an exact
 `log_ratio`, the optimal critic. `CONSISTENCY` has the pairs of which only ratios are known: they
 have neither `mi` nor `log_ratio`.

@@ -1,9 +1,9 @@
 """A critic over all pairs of rows, in tiles: no (n, m) matrix is ever in memory.
 
 A tile's pairs fit the cache; of its scores only log sums over rows and columns are kept, in both
-directions at once (`sums`). With gradients, each tile is scored again in the backward pass, so that
-a batch of any size can be trained. Rows are encoded once (`pairs`). The order of tiles is fixed:
-same rows, same threads, same bits.
+directions at once (`log_sums`). With gradients, each tile is scored again in the backward pass, so
+that a batch of any size can be trained. Rows are encoded once (`critics.contract`). The order of
+tiles is fixed: same rows, same threads, same bits.
 """
 
 from __future__ import annotations

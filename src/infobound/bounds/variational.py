@@ -1,7 +1,7 @@
 """Bounds on mutual information: what is read of all pairs' scores -> nats.
 
-The contract of scores is in `sums`: (n, m), positives on the diagonal. `BOUNDS` lists the bounds;
-where scores come from and what is done with the values is not known here.
+The contract of scores is in `log_sums`: (n, m), positives on the diagonal. `BOUNDS` lists the
+bounds; where scores come from and what is done with the values is not known here.
 
 A bound is a function of the `Sums`, hence the same of a matrix and of tiles. It gives `terms` (n,),
 nats: their mean is the estimate, and std / sqrt(n) its standard error. Negatives are shared, so a

@@ -49,7 +49,7 @@ class _Shown:
 class Bar(_Shown):
     """A progress bar on standard error; silent when that is no terminal, or when `quiet`.
 
-    Call it with each `train.Progress`: rate, time left, the bound on training rows, the
+    Call it with each `loop.Progress`: rate, time left, the bound on training rows, the
     validation value and the ceiling log K.
     """
 

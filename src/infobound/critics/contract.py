@@ -1,7 +1,7 @@
 """The contract of a critic that scores all pairs: what is done once a row, and what once a pair.
 
 Any module that gives scores (n, m) of x (n, p) and y (m, q) is a critic. One that is a `Critic`
-says besides what it can do row by row, so that all pairs can be scored in tiles (`scoring`)
+says besides what it can do row by row, so that all pairs can be scored in tiles (`bounds.tiled`)
 without doing that again in every tile.
 """
 

@@ -3,7 +3,7 @@
 The contract, stated once: `critic(x, y)` takes x (n, p) and y (m, q) with n <= m and gives
 `scores` (n, m), `scores[i, j] = f(x_i, y_j)`; row i of x and row i of y belong together, so the
 positives are on the diagonal and every other entry is a negative. Any `nn.Module` that keeps the
-contract can be trained and evaluated; those here do it in two steps (`pairs`), so that all pairs
+contract can be trained and evaluated; those here do it in two steps (`contract`), so that all pairs
 can be scored in tiles. What is maximised over the scores is in `bounds`.
 """
 

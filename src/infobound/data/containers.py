@@ -2,7 +2,7 @@
 
 A container is told by its class, never by its attributes; everything else goes through NumPy's own
 conversion. Packages that are not imported have no objects, so none is imported to look for one.
-Values are judged elsewhere: their types in `encoding`, missing and infinite ones in `data`.
+Values are judged elsewhere: their types in `encoding`, missing and infinite ones in `pair`.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def _typed(name: str, values: pd.Series) -> np.ndarray | None:
     if types.is_complex_dtype(kind):
         raise _complex(name)
     if types.is_numeric_dtype(kind):  # bool counts as a number here
-        with np.errstate(over="ignore"):  # wider floats: `data` says that they are infinite
+        with np.errstate(over="ignore"):  # wider floats: `pair` says that they are infinite
             found = values.to_numpy(dtype=np.float64)
         if np.abs(found).max(initial=0) >= EXACT and are_merged(values.tolist(), found):
             raise _merged(name)

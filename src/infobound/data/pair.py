@@ -1,6 +1,6 @@
 """Validated pairs of rows, their folds and their transforms.
 
-What values can have wrong is said here, once, at the boundary; files are in `tables`. A transform
+What values can have wrong is said here, once, at the boundary; files are in `readers`. A transform
 is fitted on training rows only. Nothing here imports torch, and pandas comes late.
 """
 
@@ -45,7 +45,8 @@ KNOTS = 10_000  # of a column's interpolated ranks: some 0.002 standard deviatio
 class Pair:
     """Validated rows: x (n, p) and y (n, q), finite; `notes` says what was done to them.
 
-    They are float64 in memory, or memory-mapped, of any real type: `storage` takes rows from both.
+    They are float64 in memory, or memory-mapped, of any real type: `memory.take` takes rows from
+    both.
 
     Example:
         >>> as_pair([1, 2, 3], [3, 2, 1]).x.shape

@@ -1,7 +1,7 @@
 """Columns of a file as a validated pair: readers by file ending, and selectors.
 
 To add a format: one function and one line in `READERS`. Whatever is wrong with a file or a selector
-is said here in one sentence; what is wrong with the values, in `data`.
+is said here in one sentence; what is wrong with the values, in `pair`.
 """
 
 from __future__ import annotations

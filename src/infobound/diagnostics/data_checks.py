@@ -1,7 +1,7 @@
 """What rows look like before anything is estimated: series, leaks, copies, ties, strays.
 
 Each function reads a `Pair` or its `Column`s and says what it found as names and numbers;
-`diagnostics` turns that into sentences. Nothing here changes a row.
+`findings` turns that into sentences. Nothing here changes a row.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Each check reads the `Evidence` and gives a sentence or None; the table `CHECKS` names them with
 their severity, the gravest first. To add a check: one function and one line. What the rows look
-like is found in `screening`; nothing here computes an estimate. All of them: docs/findings.md.
+like is found in `data_checks`; nothing here computes an estimate. All of them: docs/findings.md.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ def fit_fold(
 
     The training value is taken on the rows of `again` as far as they were fitted: another fold's
     test rows, so that over all folds it is made of the same rows as the held-out value. Where rows
-    are so many that only some are fitted, it is taken on some of those, and `points` compares it
+    are so many that only some are fitted, it is taken on some of those, and `combine` compares it
     with the held-out values of the same rows.
 
     A base alone that does clearly worse on the test rows than scoring all pairs alike is left out.

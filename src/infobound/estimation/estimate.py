@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from infobound import data
 from infobound._system import arguments, locks, torch_state, units
 from infobound.bounds.variational import Bound
 from infobound.config import Config, configured
 from infobound.critics import networks
+from infobound.data.pair import Pair, as_pair, pair_arrays, split
 from infobound.diagnostics.findings import Evidence, findings
 from infobound.errors import InputError
 from infobound.estimation.crossfit import Fold
@@ -81,7 +81,7 @@ def estimate(
         >>> estimate(x, y, critic="none").mi > 0.4
         True
     """
-    pair, config = data.as_pair(x, y), configured(config, settings)
+    pair, config = as_pair(x, y), configured(config, settings)
     # Whatever can be refused is refused before a folder is made.
     hooks = _hooks(module, watch, stop)
     if module is not None and config.estimator != "default":
@@ -96,7 +96,7 @@ def estimate(
         return _estimate(pair, config, module, hooks)
     run = arguments.directory("run", run)
     bind(config), candidates(config, module), loop.device(config)
-    data.split(len(pair.x), config.folds, seed=config.seed)
+    split(len(pair.x), config.folds, seed=config.seed)
     record = {"kind": "estimate", "config": config.as_dict(), "own_module": module is not None}
     record |= {"unit": unit, "x_names": pair.x_names, "y_names": pair.y_names, "notes": pair.notes}
     rows = {"x": pair.x, "y": pair.y}
@@ -148,7 +148,7 @@ def resume(
             f"has columns; got {found}. Restore both from a copy, or start the run again in "
             "another directory."
         )
-    pair = data.pair_arrays(
+    pair = pair_arrays(
         *(rows["x"], rows["y"]),
         names=(record.x_names, record.y_names),
         notes=record.notes,
@@ -168,9 +168,7 @@ class _Record:
     notes: tuple[str, ...]
 
 
-def _estimate(
-    pair: data.Pair, config: Config, module: nn.Module | None, hooks: loop.Hooks
-) -> Estimate:
+def _estimate(pair: Pair, config: Config, module: nn.Module | None, hooks: loop.Hooks) -> Estimate:
     """The estimator's numbers, what speaks against them, and both as a result in the run."""
     start = time.perf_counter()
     found = ESTIMATORS[config.estimator](pair, config, hooks, module)
@@ -183,7 +181,7 @@ def _estimate(
     return result
 
 
-def _evidence(pair: data.Pair, config: Config, found: PointEstimate) -> Evidence:
+def _evidence(pair: Pair, config: Config, found: PointEstimate) -> Evidence:
     """What the checks look at."""
     folds, bound = found.folds, bind(config)
     block, late, capped = None, 0.0, False
@@ -219,7 +217,7 @@ def _evidence(pair: data.Pair, config: Config, found: PointEstimate) -> Evidence
 
 
 def _result(
-    pair: data.Pair,
+    pair: Pair,
     config: Config,
     module: nn.Module | None,
     found: PointEstimate,

@@ -1,7 +1,7 @@
 """A critic from training rows: transforms, the best base, a network on it, the choice between them.
 
-The way: `data` (transform) -> `bases` (closed forms) -> `train` (network on the base). Nothing here
-sees a test row; who is tested on what is decided in `folds` and `guarantees`.
+The order: transform -> closed forms -> network on the best of them (`training.loop`). Nothing here
+sees a test row; who is tested on what is decided in `crossfit` and `guarantees`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Independence tested while rows arrive: look at any time, stop when you like.
 
-The bets are in `independence`, the critic that they believe in `witnesses`; here it is decided
+The bets are in `permutation`, the critic that they use in `critics.cosine`; here it is decided
 which rows are learnt from and which are bet on.
 """
 

@@ -1,6 +1,6 @@
 """Pictures of a study or a rehearsal: estimate against truth, and error against rows.
 
-Plain records in, a matplotlib `Figure` out, in the manner of `plots`; `plots.render` turns it into
+Plain records in, a matplotlib `Figure` out, as in `figures`; `figures.render` turns it into
 bytes. Nothing here estimates or writes a file.
 """
 

@@ -1,7 +1,7 @@
-"""What a person sees in the terminal: the results in words. (Bars are in `bars`.)
+"""What a person sees in the terminal: the results in words. (Progress bars are in `cli.progress`.)
 
-Besides this only `session` and `cli` print. Results go to standard output; the bar and messages go
-to standard error.
+Besides this only `cli.session`, `cli.main` and `listings` print. Results go to standard output; the
+bar and messages go to standard error.
 """
 
 from __future__ import annotations

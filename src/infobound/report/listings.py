@@ -1,4 +1,4 @@
-"""Many numbers in the terminal: listings, studies, rehearsals. (One estimate is in `terminal`.)"""
+"""Many numbers in the terminal: listings, studies, rehearsals. (One estimate is in `console`.)"""
 
 from __future__ import annotations
 

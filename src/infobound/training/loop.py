@@ -1,9 +1,9 @@
 """One training loop: critic, bound, training rows, validation rows, config -> critic and history.
 
 The loop knows nothing of folds, transforms or files: rows come in as tensors, and what is written
-goes through a `runs.Run`. Its whole state (weights, best weights, optimiser, batch generator,
-step, moving average, history) is in one checkpoint, so a resumed fit equals the uninterrupted one
-to the last bit.
+goes through a `run_directory.Run`. Its whole state (weights, best weights, optimiser, batch
+generator, step, moving average, history) is in one checkpoint, so a resumed fit equals the
+uninterrupted one to the last bit.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The run directory: what a run leaves on disk, and how it is read back.
 
 Every file is written whole or not at all (`files`). Arrays and checkpoints are safetensors, the
-rest is JSON and CSV; nothing that is read can execute code. What is in a checkpoint is `train`'s
+rest is JSON and CSV; nothing that is read can execute code. What is in a checkpoint is `loop`'s
 affair.
 """
 
@@ -499,7 +499,7 @@ def _is_checks(file: Path) -> bool:
 
 @dataclass(frozen=True)
 class _Check:
-    """What tells a check of `sanity` from other JSON."""
+    """What tells a check of `analyses.invariance` from other JSON."""
 
     name: str
     relation: str

@@ -2,7 +2,7 @@
 
 What every task offers (`Task`), what an invertible map of one side offers (`Map`), and the two
 things that follow from the contract alone: the log ratio of given pairs and the Monte Carlo check
-of `mi`. The distributions themselves live in the rooms above.
+of `mi`. The distributions are in the other modules of this package.
 """
 
 from __future__ import annotations
