@@ -66,7 +66,7 @@ class Limit(Result):
 
     `detectable` is the smallest MI that is found in 80 % of the runs, interpolated between the
     rungs `below` and `above`; None where no rung is. `behind` is the truth behind estimates like
-    the user's own, interpolated likewise; None where that is beyond the ladder.
+    the user's own, interpolated in the same way; None where that is beyond the ladder.
     """
 
     kind: str
@@ -156,7 +156,7 @@ def rehearse(
         out: a directory for table, picture and finished runs; the same call goes on there.
         jobs: estimates at once, each on one thread; one for each core if not given.
         dask: the address of a Dask scheduler, "tcp://host:8786": its workers compute, not `jobs`.
-        overwrite: forget what `out` holds.
+        overwrite: delete what `out` holds of earlier runs.
         config: settings; `Config()` if not given.
         watch: called with a `Progress` after each run.
         unit: of `rehearse.json` and of the picture in `out`; what is returned is in nats.

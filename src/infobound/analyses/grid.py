@@ -170,7 +170,7 @@ def run_grid(
         jobs: cells at once, each in a process; one for each core if not given, and never more than
             there are cells or four for each core.
         dask: the address of a Dask scheduler whose workers compute, instead of `jobs`.
-        overwrite: forget what `out` holds.
+        overwrite: delete what `out` holds of an earlier table.
         pages: names of files that the caller will write in `out`, among `PAGES` and `CALIBRATION`.
         watch: called with a `Progress` after each cell.
 

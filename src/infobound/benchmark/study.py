@@ -82,7 +82,7 @@ def study(
         jobs: cells at once; one for each core if not given.
         dask: the address of a Dask scheduler, "tcp://host:8786": its workers compute, not `jobs`.
         config: settings of all estimators, under those of their variant.
-        overwrite: forget what `out` holds.
+        overwrite: delete what `out` holds of an earlier study.
         watch: called with a `Progress` after each cell.
         unit: of the pictures in `out`, nats or bits; the tables there, which a later study
             extends, and what is returned are in nats.

@@ -111,7 +111,8 @@ class _Pairs:
 
     def diagonal(self, tile: Tile) -> int:
         """Where the positives are, as in `torch.diagonal`."""
-        return self.own.start + tile.top - tile.left
+        found: int = self.own.start + tile.top - tile.left
+        return found
 
     def sums(self, reads: Reads | None, size: tuple[int, int] | None) -> Sums:
         """Of all tiles together, without gradients; nothing of a tile is kept."""
@@ -249,7 +250,7 @@ def all_pairs(
         return every.together(every.part(Tile(0, 0, every.a, every.b), reads))
     weights = [p for p in critic.parameters() if p.requires_grad]
     tensors = [*contract.leaves(every.a), *contract.leaves(every.b), *weights]
-    return every.together(Sums.made(_Recomputed.apply(every, reads, tile, *tensors)))
+    return every.together(Sums.made(_Recomputed.apply(every, reads, tile, *tensors)))  # type: ignore[no-untyped-call]
 
 
 def value(critic: nn.Module, bound: Bound, x: Tensor, y: Tensor) -> Tensor:

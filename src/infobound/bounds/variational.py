@@ -29,7 +29,7 @@ from infobound.errors import InputError
 
 __all__ = ["BOUNDS", "Bound", "lookup", "moving_log_average"]
 
-CAP = 30.0  # above it e^z goes on as its tangent, so that float32 keeps a value and a gradient
+CAP = 30.0  # above it e^z is continued by its tangent, so that float32 keeps a value and a gradient
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class EstimateCommand:
     """Columns of x: names, patterns such as 'a*', ranges first:last, separated by spaces or commas;
     in an npz file, array names."""
     y: tuple[str, ...] = ()
-    """Columns of y, likewise. Without --x and --y: the file's columns are listed."""
+    """Columns of y, chosen as those of x. Without --x and --y: the file's columns are listed."""
     drop_missing: Annotated[bool, FlagCreatePairsOff] = False
     """Leave out rows with missing values instead of stopping."""
     run: Path | None = None
@@ -173,7 +173,7 @@ class RehearseCommand:
     x: tuple[str, ...] = ()
     """Columns of x, as for `infobound estimate`."""
     y: tuple[str, ...] = ()
-    """Columns of y, likewise."""
+    """Columns of y, chosen as those of x."""
     drop_missing: Annotated[bool, FlagCreatePairsOff] = False
     """Leave out rows with missing values instead of stopping."""
     ladder: tuple[float, ...] | None = None
@@ -195,7 +195,7 @@ class RehearseCommand:
     """Let the workers of a Dask cluster make the estimates, instead of --jobs: its scheduler's
     address, such as tcp://10.0.0.5:8786."""
     overwrite: Annotated[bool, FlagCreatePairsOff] = False
-    """Forget what the directory holds of an earlier rehearsal."""
+    """Delete what the directory holds of an earlier rehearsal."""
     config: OmitArgPrefixes[Config] = field(default_factory=Config)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 
@@ -328,7 +328,7 @@ class StudyCommand:
     """Let the workers of a Dask cluster make the estimates, instead of --jobs: its scheduler's
     address, such as tcp://10.0.0.5:8786."""
     overwrite: Annotated[bool, FlagCreatePairsOff] = False
-    """Forget what the directory holds of an earlier study."""
+    """Delete what the directory holds of an earlier study."""
     config: OmitArgPrefixes[Config] = field(default_factory=Config)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 

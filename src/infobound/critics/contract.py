@@ -68,7 +68,8 @@ class Product(Critic):
 
     def pair(self, a: Rows, b: Rows) -> Tensor:
         """One matrix product for all pairs."""
-        return a[0] @ b[0].T
+        found: Tensor = a[0] @ b[0].T
+        return found
 
 
 def product(g: Tensor, h: Tensor, own_x: Tensor, own_y: Tensor) -> tuple[Rows, Rows]:
@@ -166,7 +167,8 @@ def split(rows: Rows, size: int) -> Sequence[Rows]:
         [3, 2]
     """
     if isinstance(rows, Tensor):
-        return rows.split(size)
+        found: Sequence[Any] = rows.split(size)
+        return found
     return list(zip(*(split(part, size) for part in rows), strict=True))
 
 

@@ -278,7 +278,8 @@ class StudentCopula(Critic):
         joint = a[0] @ b[0].T
         both = 0.5 * (self.degrees + len(self.precision))
         joint.clamp_min_(0).div_(self.degrees).log1p_().mul_(-both)
-        return joint.add_(a[1][:, None]).add_(b[1])
+        found: Tensor = joint.add_(a[1][:, None]).add_(b[1])
+        return found
 
 
 def _gaussian_mi(correlations: Tensor) -> float:

@@ -38,7 +38,8 @@ class Cosines:
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """(n, d) -> (n, 6 d), order by order."""
-        return (_raw_cosines(rows, self.transform) - self.mean) / self.scale
+        found: np.ndarray = (_raw_cosines(rows, self.transform) - self.mean) / self.scale
+        return found
 
 
 def _raw_cosines(rows: np.ndarray, transform: Transform) -> np.ndarray:

@@ -70,7 +70,8 @@ class ContingencyTable(Critic):
 
     def pair(self, a: Rows, b: Rows) -> Tensor:
         """Log ratios (n, m), nats."""
-        return a[0][:, b[0]]
+        found: Tensor = a[0][:, b[0]]
+        return found
 
 
 def _places(rows: Tensor, values: Tensor) -> Tensor:
@@ -149,7 +150,8 @@ class ClasswiseGaussian(Critic):
 
     def pair(self, a: Rows, b: Rows) -> Tensor:
         """Log ratios (n, m), nats."""
-        return b[0].T[a[0]] if self.of_x else a[0][:, b[0]]
+        found: Tensor = b[0].T[a[0]] if self.of_x else a[0][:, b[0]]
+        return found
 
 
 class MixtureModel(Critic):
@@ -205,7 +207,8 @@ class MixtureModel(Critic):
         log_det = factor.diagonal(dim1=1, dim2=2).log().sum(1)
         dim = stop - start
         log_norm = self.weights.log() - log_det - 0.5 * dim * math.log(2 * math.pi)
-        return log_norm - 0.5 * (solved**2).sum(1).T
+        found: Tensor = log_norm - 0.5 * (solved**2).sum(1).T
+        return found
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
         """For each component one product's vectors, (n, components, k) and (m, components, k).
@@ -240,7 +243,8 @@ class MixtureModel(Critic):
         for left, right in zip(a[0].unbind(1), b[0].unbind(1), strict=True):
             log_part = left @ right.T
             total += log_part.clamp_(LOWEST, -LOWEST).exp_()  # no denormal numbers: they are slow
-        return total.clamp_min_(math.exp(LOWEST)).log_()
+        found: Tensor = total.clamp_min_(math.exp(LOWEST)).log_()
+        return found
 
 
 def components(n: int, dim: int, size: tuple[int, int]) -> int:

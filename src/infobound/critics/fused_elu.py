@@ -1,6 +1,7 @@
-"""A joint network with ELU over all pairs of encoded rows, near the machine's limit.
+"""Fused forward and backward pass of the joint ELU critic over all pairs of encoded rows.
 
-No exponential is taken twice, nothing kept that is made again sooner, no memory fetched anew.
+Each exponential is computed once, cheap activations are recomputed instead of stored, and blocks of
+pairs stay in the cache.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ class Joint(Critic):
         layers = [layer for layer in self.rest if isinstance(layer, nn.Linear)]
         weights = [tensor for layer in layers for tensor in (layer.weight, layer.bias)]
         if torch.is_grad_enabled():
-            scores = EluPairs.apply(self.precision, a, b, *weights)
+            scores = EluPairs.apply(self.precision, a, b, *weights)  # type: ignore[no-untyped-call]
             return scores
         return elu_pairs(self.precision, a, b, weights)
 
@@ -156,8 +156,8 @@ class Separable(Product):
         with torch.no_grad():
             for parameter in self.x[-1].parameters():
                 parameter.zero_()
-            self.y[-1].weight[-1].zero_()  # type: ignore[index, operator, union-attr]
-            self.y[-1].bias[-1].zero_()  # type: ignore[index, operator, union-attr]
+            self.y[-1].weight[-1].zero_()  # type: ignore[index]
+            self.y[-1].bias[-1].zero_()  # type: ignore[index]
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
         """Both towers' outputs."""
@@ -279,7 +279,8 @@ class Composite(Critic):
         else:
             parts = zip(self._parts(), a, b, strict=True)
             scores = sum(contract.pair(part, left, right) for (part, _), left, right in parts)
-        return scores.clamp(-self.gamma, self.gamma) if self.gamma else scores
+        found: Tensor = scores.clamp(-self.gamma, self.gamma) if self.gamma else scores
+        return found
 
 
 def _joint(dim_x: int, dim_y: int, config: Config, generator: torch.Generator) -> nn.Module:

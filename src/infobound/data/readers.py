@@ -50,7 +50,7 @@ def read(
         x: selectors: names, patterns `name*`, ranges `first:last`, or several joined by commas; in
             an npz file the name of an array stands for all of its columns; in a directory the keys
             of its paths (year=2024) are columns too.
-        y: likewise.
+        y: selectors of the columns of y.
         drop_missing: leave out rows with missing values in the selected columns.
 
     Raises:

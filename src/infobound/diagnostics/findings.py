@@ -1,7 +1,7 @@
 """Findings: sentences that say what is wrong with an estimate and what to do about it.
 
 Each check reads the `Evidence` and gives a sentence or None; the table `CHECKS` names them with
-their severity, the gravest first. To add a check: one function and one line. What the rows look
+their severity, the most severe first. To add a check: one function and one line. What the rows look
 like is found in `data_checks`; nothing here computes an estimate. All of them: docs/findings.md.
 """
 
@@ -28,7 +28,7 @@ RELATIVE_PULL = 0.1  # share of the held-out value by which one row may move it
 STRONG = 0.01  # p-value up to which evidence is not called weak
 EXCESS = 0.02  # nats above an entropy that are no matter
 REACH = 100  # times as many rows, beyond which nobody is asked to collect them
-MILLION = 1_000_000  # rows, likewise, unless there are many already
+MILLION = 1_000_000  # rows that few_rows asks for, unless there are many already
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _capped(e: Evidence) -> str | None:
 def _overfit(e: Evidence) -> str | None:
     if e.train is None or e.held_out is None or e.error is None:
         return None
-    if e.method == "base":  # a closed form learns no row by heart, and its gap is corrected
+    if e.method == "base":  # a closed form memorises no row, and its gap is corrected
         return None
     gap = e.train - e.held_out
     if gap < max(0.1, 0.5 * abs(e.mi), 4 * e.error):

@@ -261,7 +261,7 @@ def _hooks(
     """Hooks without a run; what cannot be called is refused before anything is computed."""
     if module is not None:
         own = isinstance(module, type)
-        remedy = f"Write module={module.__name__}(...)." if own else ""  # type: ignore[union-attr]
+        remedy = f"Write module={module.__name__}(...)." if own else ""
         arguments.instance("module", module, nn.Module, remedy)
         arguments.function("module", module.forward, 2)
         weights = [*module.parameters(), *module.buffers()]

@@ -68,7 +68,7 @@ class Estimate(Result):
 
     @property
     def verdict(self) -> str:
-        """The code of the gravest finding, or "ok"; docs/findings.md has their order."""
+        """The code of the most severe finding, or "ok"; docs/findings.md has their order."""
         finding = worst(self.findings)
         return OK if finding is None else finding.code
 

@@ -221,7 +221,7 @@ class _Rehearsal:
         values = self.values(bet)
 
         def reached(mi: float) -> bool:
-            return self.growth(bet, values, mi) >= np.interp(mi, self.grid, self.needs)
+            return bool(self.growth(bet, values, mi) >= np.interp(mi, self.grid, self.needs))
 
         return _last(reached, self.grid[-1])
 

@@ -1,8 +1,8 @@
 """The run directory: what a run leaves on disk, and how it is read back.
 
 Every file is written whole or not at all (`files`). Arrays and checkpoints are safetensors, the
-rest is JSON and CSV; nothing that is read can execute code. What is in a checkpoint is `loop`'s
-affair.
+rest is JSON and CSV; nothing that is read can execute code. What is in a checkpoint, `loop`
+decides.
 """
 
 from __future__ import annotations
