@@ -90,8 +90,8 @@ def test_each_check_fails_where_its_law_is_broken(name, monkeypatch):
     _, sound = check(pair, config=BASE)
     assert [c.passed for c in sound] == [True]
     faulty = changed(estimator)
-    own, (found,) = check(pair, config=BASE, estimator=faulty)
-    assert check(pair, config=BASE, result=own, estimator=faulty) == (own, (found,))
+    own, (found,) = check(pair, config=BASE, by=faulty)
+    assert check(pair, config=BASE, result=own, by=faulty) == (own, (found,))
     assert not found.passed
     assert found.message
     assert abs(found.difference) > found.allowed > 0

@@ -153,7 +153,7 @@ def check(
     run: str | Path | None = None,
     watch: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
-    estimator: Callable[..., Estimate] = estimate,
+    by: Callable[..., Estimate] = estimate,
     **settings: Any,
 ) -> tuple[Estimate, tuple[Check, ...]]:
     """The estimate of I(X;Y) in nats, and what became of it under changes of known effect.
@@ -167,7 +167,7 @@ def check(
         run: the directory of the estimate's run; it gets the checks as `checks.json`, in its unit.
         watch: called with a `loop.Progress` after each evaluation.
         stop: asked between iterations; True raises `Interrupted`.
-        estimator: what is checked: `estimate`, or something that is called like it.
+        by: what is checked: `estimate`, or something that is called like it.
         **settings: any field of `Config`, by name.
 
     Raises:
@@ -186,7 +186,7 @@ def check(
     """
     pair, config = data.as_pair(x, y), configured(config, settings)
     if result is None:
-        result = estimator(pair, config=config, watch=watch, stop=stop)
+        result = by(pair, config=config, watch=watch, stop=stop)
     found, config = [], config.with_(certify=False)
     for k, (name, rule) in enumerate(CHECKS.items()):
         rng = np.random.default_rng([config.seed, k])
@@ -194,7 +194,7 @@ def check(
         changed = rule.change(pair, rng)
         if stop is not None and stop():
             raise Interrupted
-        again = estimator(changed, config=config, watch=named, stop=stop)
+        again = by(changed, config=config, watch=named, stop=stop)
         found.append(_judged(name, rule, again, result))
     if run is not None:
         here = run_directory.Run.open(run)
