@@ -64,7 +64,7 @@ def no_work(monkeypatch):
     monkeypatch.setattr(notebook, "_reproduce", begin)
     monkeypatch.setattr(grid, "ready", begin)
     monkeypatch.setattr(grid, "run_grid", begin)
-    monkeypatch.setattr("infobound.estimation.guarantees.certificate", begin)
+    monkeypatch.setattr("infobound.inference.certify.certificate", begin)
 
 
 def score(x, y):
@@ -73,7 +73,7 @@ def score(x, y):
 
 CALLS = {
     "estimate": (lambda **k: infobound.estimate(X, Y, **k), infobound.estimate, ("x", "y")),
-    "check": (lambda **k: infobound.check(X, Y, **k), infobound.check, ("x", "y", "settings")),
+    "check": (lambda **k: infobound.check(X, Y, **k), infobound.check, ("x", "y", "by", "settings")),
     "compare": (
         lambda **k: infobound.compare(X, X, Y, **k),
         infobound.compare,
@@ -163,6 +163,7 @@ WRONG = {
     "permutations": [0, 1.5, "9", 10**12],
     "seed": [-1, 1.5, "0", 10**40, None],
     "seen": [None, 5, X, (X,), (X, Y, X)],
+    "result": [5, "estimate", Config()],
     "critic": [None, nn.Linear, 5, lambda x: x, nn.Linear(1, 1)],
     "sample_size": [5, 2.5, "100", 10**15],
     "d": [0, "6", 2.5, 10**9],
@@ -194,7 +195,7 @@ def test_what_cannot_be_is_refused(name, argument, no_work, tmp_path, monkeypatc
 def test_an_unknown_setting_and_the_unit_are_named():
     for call in (infobound.estimate, infobound.check, infobound.rehearse):
         for name in ("unit", "units"):
-            with pytest.raises(InputError, match=rf"got {name}\. .* result\.as_dict\(\"bits\"\)"):
+            with pytest.raises(InputError, match=rf"got {name}\b.* result\.as_dict\(\"bits\"\)"):
                 call(X, Y, **{name: "bits"})
     with pytest.raises(InputError, match=r"config to be of type Config; got \{.*Config\(\*\*sett"):
         infobound.estimate(X, Y, config={"seed": 1})

@@ -13,8 +13,7 @@ from infobound._system import files, memory
 from infobound.config import Config
 from infobound.data import parquet, readers
 from infobound.errors import InputError
-from infobound.estimation import crossfit, selection
-from infobound.estimation import estimate as estimates
+from infobound.estimation import crossfit, point, selection
 from infobound.estimation.estimate import estimate
 from infobound.training.run_directory import Run
 
@@ -205,7 +204,7 @@ def test_no_step_holds_all_rows_in_memory(tmp_path, monkeypatch, no_memory):
         (selection, "FITTED", 500),
         (selection, "VALUES", 100_000),
         (crossfit, "TRAINED", 500),
-        (estimates, "LOOKED", 50_000),
+        (point, "LOOKED", 50_000),
         (memory, "PIECE", 50_000),
     ):
         monkeypatch.setattr(module, name, limit)

@@ -312,7 +312,7 @@ def without_dtype(source):
     ]
 
 
-@pytest.mark.parametrize("module", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("module", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.stem)
 def test_every_call_that_makes_a_tensor_names_its_dtype(module):
     assert without_dtype(module.read_text(encoding="utf-8")) == []
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from infobound import data
+from infobound._system import arguments
 from infobound._system.units import Nats, Result
 from infobound.config import Config, configured
 from infobound.estimation.estimate import estimate
@@ -185,7 +186,12 @@ def check(
         ['shuffled', 'reordered', 'swapped', 'bent', 'noise', 'coarse']
     """
     pair, config = data.as_pair(x, y), configured(config, settings)
-    if result is None:
+    arguments.function("watch", watch, 1), arguments.function("stop", stop, 0)
+    arguments.expect(callable(by), "by", "a function", by)
+    run = None if run is None else arguments.directory("run", run)
+    if result is not None:
+        arguments.instance("result", result, Estimate)
+    else:
         result = by(pair, config=config, watch=watch, stop=stop)
     found, config = [], config.with_(certify=False)
     for k, (name, rule) in enumerate(CHECKS.items()):

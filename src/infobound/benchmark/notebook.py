@@ -257,6 +257,7 @@ def demo(
     steps show is seen in a minute; `reproduce` takes the long way. `unit` is that of the result
     and the pictures in `run`; what is returned is in nats.
     """
+    units.scale(unit)  # refused before anything is computed
     task = tasks.make("gaussian", d=6, rho=0.9)
     short = Config.notebook().with_(seed=seed, device=device, lr=3e-3, n_iters=1500, eval_every=50)
     x, y = sample(task, 400, seed)
@@ -267,7 +268,7 @@ def demo(
         overwrite=overwrite,
         watch=watch,
         stop=stop,
-        unit=unit,
+        unit="nats" if run is None else unit,
     )
     notebook = reproduce(short, watch=watch, stop=stop)
     return Demo(

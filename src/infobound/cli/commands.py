@@ -95,7 +95,7 @@ class EstimateCommand:
                 config=self.config,
                 run=self.run,
                 overwrite=self.overwrite,
-                unit=session.units,
+                unit=session.units if self.run else "nats",
                 **hooks,
             )
             if self.check:
@@ -220,7 +220,7 @@ class RehearseCommand:
                 dask=self.dask,
                 overwrite=self.overwrite,
                 watch=session.forecasting(bar),
-                unit=session.units,
+                unit=session.units if self.out else "nats",
             )
         title = f"{locations.name(self.file)}: {' '.join(self.x)} and {' '.join(self.y)}"
         session.show(result, listings.show_rehearsal, title=title)
