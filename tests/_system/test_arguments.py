@@ -73,7 +73,11 @@ def score(x, y):
 
 CALLS = {
     "estimate": (lambda **k: infobound.estimate(X, Y, **k), infobound.estimate, ("x", "y")),
-    "check": (lambda **k: infobound.check(X, Y, **k), infobound.check, ("x", "y", "by", "settings")),
+    "check": (
+        lambda **k: infobound.check(X, Y, **k),
+        infobound.check,
+        ("x", "y", "by", "settings"),
+    ),
     "compare": (
         lambda **k: infobound.compare(X, X, Y, **k),
         infobound.compare,
