@@ -89,7 +89,10 @@ class Limits:
     bytes: int = 1024 * MIB
 
 
-IMPORTED = [f"infobound.{name}" for name in ("cli", "cluster", "study", "tables", "terminal")]
+IMPORTED = [
+    *("infobound.cli.main", "infobound.runner.dask_cluster", "infobound.benchmark.study"),
+    *("infobound.data.readers", "infobound.report.console"),
+]
 IMPORTED += ["matplotlib.figure", "pyarrow.parquet", "sklearn.mixture", "torch.utils.tensorboard"]
 
 
