@@ -15,8 +15,9 @@ from typing import Annotated, Any, get_args, get_type_hints
 import numpy as np
 
 from infobound._system import arguments
+from infobound.errors import InputError
 
-__all__ = ["UNITS", "Nats", "Result", "convert", "scale"]
+__all__ = ["UNITS", "Nats", "Result", "convert", "expect_files", "scale"]
 
 Nats = Annotated[float, "nats"]
 UNITS = {"nats": 1.0, "bits": math.log(2)}  # a value in nats, divided by this, is in the unit
@@ -33,6 +34,19 @@ def scale(unit: str) -> float:
         True
     """
     return UNITS[arguments.choice("unit", unit, UNITS)]
+
+
+def expect_files(name: str, place: object, unit: str) -> None:
+    """A unit of files, only where there is a place for them: what is returned is in nats.
+
+    Raises:
+        InputError: a unit other than nats and bits, or bits without a place.
+    """
+    if scale(unit) != 1 and place is None:
+        raise InputError(
+            f"Expected {name}, whose files unit={unit!r} is for; got unit without it. What is "
+            'returned is in nats; result.as_dict("bits") converts it.'
+        )
 
 
 @dataclass(frozen=True)

@@ -188,12 +188,8 @@ def rehearse(
     dask = None if dask is None else arguments.text("dask", dask)
     out = None if out is None else arguments.directory("out", out)
     arguments.function("watch", watch, 1)
-    units.scale(unit), arguments.boolean("overwrite", overwrite)
-    if out is None and unit != "nats":
-        raise InputError(
-            f"Expected out, whose files unit={unit!r} is for; got unit without it. What is "
-            'returned is in nats; result.as_dict("bits") converts it.'
-        )
+    units.expect_files("out", out, unit)
+    arguments.boolean("overwrite", overwrite)
     config = config.with_(certify=False)
     own_way = {"own": grid.Own(config)}
     grid.ready(own_way, jobs=jobs, dask=dask)

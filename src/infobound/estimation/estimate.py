@@ -91,12 +91,8 @@ def estimate(
         )
     if module is None and config.estimator == "default":
         networks.expect_room(pair.x.shape[1], pair.y.shape[1], config)
-    units.scale(unit), arguments.boolean("overwrite", overwrite)
-    if run is None and unit != "nats":
-        raise InputError(
-            f"Expected a run, whose files unit={unit!r} is for; got unit without one. What is "
-            'returned is in nats; result.as_dict("bits") converts it.'
-        )
+    units.expect_files("run", run, unit)
+    arguments.boolean("overwrite", overwrite)
     if run is None:
         return _estimate(pair, config, module, hooks)
     run = arguments.directory("run", run)

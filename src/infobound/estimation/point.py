@@ -87,6 +87,6 @@ def standard_error(values: np.ndarray, rows: np.ndarray, config: Config) -> floa
     Of a series it is that of the means of sqrt(n) stretches, which are nearly independent.
     """
     if config.series:
-        stretches = np.array_split(values[np.argsort(rows)], round(math.sqrt(len(values))))
-        values = np.array([stretch.mean() for stretch in stretches])
+        parts = np.array_split(values[np.argsort(rows)], round(math.sqrt(len(values))))
+        values = np.array([part.mean() for part in parts])
     return float(values.std()) / math.sqrt(len(values))
