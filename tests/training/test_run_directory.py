@@ -1,6 +1,7 @@
 """The run directory: whole or not at all, and nothing that is read can run."""
 
 import hashlib
+import itertools
 import math
 import os
 import pickle
@@ -217,9 +218,14 @@ def test_metrics_are_exact(run):
     )
 
 
-def test_tensorboard_scalars_graph_and_purge(run):
+def read_scalars(folder):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+    found = EventAccumulator(str(folder)).Reload()
+    return found, [(event.step, event.value) for event in found.Scalars("mi_list")]
+
+
+def test_tensorboard_scalars_graph_and_purge(run):
     events = run.tensorboard("fit", purge_step=0)
     for step in range(5):
         events.scalars(step, mi_list=float(step))
@@ -228,11 +234,22 @@ def test_tensorboard_scalars_graph_and_purge(run):
     events = run.tensorboard("fit", purge_step=3)
     events.scalars(3, mi_list=30.0)
     events.close()
-    found = EventAccumulator(str(run.path / "tensorboard" / "fit")).Reload()
-    assert [(e.step, e.value) for e in found.Scalars("mi_list")] == [
-        (0, 0.0), (1, 1.0), (2, 2.0), (3, 30.0),
-    ]  # fmt: skip
+    found, scalars = read_scalars(run.path / "tensorboard" / "fit")
+    assert scalars == [(0, 0.0), (1, 1.0), (2, 2.0), (3, 30.0)]
     assert found.Graph()
+
+
+def test_tensorboard_reads_the_files_of_one_second_in_order(run, monkeypatch):
+    from tensorboard.summary.writer import event_file_writer
+
+    numbers = itertools.count(8)  # what ends a file's name: "10" sorts before "9"
+    monkeypatch.setattr(event_file_writer._global_uid, "get", lambda: next(numbers))
+    for step in range(3):
+        events = run.tensorboard("fit", purge_step=step)
+        events.scalars(step, mi_list=float(step))
+        events.close()
+    _, scalars = read_scalars(run.path / "tensorboard" / "fit")
+    assert scalars == [(0, 0.0), (1, 1.0), (2, 2.0)]
 
 
 def test_a_critic_that_cannot_be_traced_is_said_once_a_run(run, capsys, recwarn):

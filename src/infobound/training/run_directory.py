@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import platform
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -388,6 +389,17 @@ class Run:
         )
 
 
+def _await_next_second(folder: Path) -> None:
+    """Wait until a new events file sorts after those that `folder` has.
+
+    TensorBoard reads files in the order of their names, which hold the second of their creation and
+    then numbers without leading zeros: within one second, the tenth would come before the ninth.
+    """
+    seconds = {path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*")}
+    while f"{int(time.time()):010d}" in seconds:
+        time.sleep(0.05)
+
+
 class Events:
     """TensorBoard events of one fit; `said` holds the warnings that the run has given already."""
 
@@ -397,6 +409,7 @@ class Events:
 
         self.folder, self.said = folder, said
         with self._writing():
+            _await_next_second(folder)
             self.writer = SummaryWriter(
                 str(folder), purge_step=purge_step or None, filename_suffix=EVENTS
             )
