@@ -1,11 +1,12 @@
 """One dataclass holds every default, and says no to what it does not know."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from infobound.config import Config
+from infobound.config import GROUPS, Config
 from infobound.errors import InputError
 
 
@@ -45,3 +46,8 @@ def test_errors_say_what_was_expected_and_found(settings, message):
 def test_numpys_numbers_become_pythons():
     config = Config(seed=np.int64(3), lr=np.float32(0.5), clip=2)
     assert json.dumps([config.seed, config.lr, config.clip]) == "[3, 0.5, 2.0]"
+
+
+def test_each_setting_is_in_one_group():
+    grouped = [name for _, names in GROUPS.values() for name in names]
+    assert sorted(grouped) == sorted(field.name for field in dataclasses.fields(Config))

@@ -15,7 +15,39 @@ from typing import Any, Literal
 from infobound._system import arguments
 from infobound.errors import InputError
 
-__all__ = ["Config", "configured"]
+__all__ = ["GROUPS", "Config", "configured"]
+
+GROUPS = {  # of the settings, as `--help` and the documentation show them
+    "main": (
+        "The settings that are changed most often.",
+        (
+            *("seed", "level", "estimator", "base", "critic"),
+            *("folds", "series", "certify", "pointwise", "device"),
+        ),
+    ),
+    "evaluation": (
+        "The bound and the permutation test on held-out rows.",
+        (
+            *("bound", "eval_rows", "permutations"),
+            *("gamma", "clip", "alpha", "ma_rate", "ma_ef"),
+        ),
+    ),
+    "network": (
+        "The critic's network and the columns that it reads.",
+        (
+            *("transform", "hidden_dim", "hidden_layers", "embedding_dim"),
+            *("activation", "init_std", "precision"),
+        ),
+    ),
+    "training": (
+        "How the network is trained.",
+        (
+            *("validation", "n_iters", "batch_size", "replace", "lr", "b1", "b2", "ema"),
+            *("weight_decay", "schedule", "eval_every", "patience"),
+            *("smoothing", "checkpoint_every"),
+        ),
+    ),
+}
 
 LEAST = {"folds": 2, "batch_size": 2, "eval_rows": 10, "patience": 0}  # of whole numbers; others 1
 MOST = {"permutations": 1_000_000, "hidden_layers": 1000}
@@ -34,7 +66,7 @@ NO_SETTINGS = {"unit": BITS, "units": BITS}  # what is looked for among the sett
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of an estimate. `Config.notebook()` gives the notebook's.
+    """Settings of an estimate. `Config.notebook()` returns those of the InfoNCE notebook.
 
     Raises:
         InputError: a value outside its range.
@@ -49,95 +81,103 @@ class Config:
     """
 
     seed: int = 0
-    """Seed of every random choice: folds, starting weights, batches. Same seed, same result."""
+    """Seed of all random choices: folds, initial weights, batches. The same seed gives the same
+    result."""
     folds: int = 4
-    """Folds of the cross-fitting: every row is tested once, by a critic that never saw it."""
+    """Number of cross-fitting folds. Each row is tested once, by a critic fitted to other folds."""
     validation: float = 0.15
-    """Share of a fold's training rows that stops the training and chooses the critic."""
+    """Fraction of a fold's training rows that is held out for early stopping and model
+    selection."""
     level: float = 0.95
-    """Level of the interval around the estimate, and of the certificate."""
+    """Confidence level of the interval and of the certificate."""
     certify: bool = True
-    """Give a certificate and a p-value too: critics fitted to the first quarter and half of the
-    rows bet on the rest."""
+    """Also compute a certified lower bound and a p-value, from critics fitted to the first quarter
+    and the first half of the rows and evaluated on the others."""
     permutations: int = 999
-    """Permutations of y against which the p-value is counted."""
+    """Number of permutations of y for the p-value."""
     series: bool = False
-    """Rows follow each other in time: folds are stretches of time, the p-value comes from moving
-    y against x, and the interval allows for rows that depend on those before them. Nothing is
-    certified then."""
+    """Rows are a time series. Folds are then contiguous, the p-value comes from shifting y against
+    x in time, the interval allows for autocorrelation, and nothing is certified."""
     pointwise: bool = False
-    """Keep each row's part of the estimate in the result."""
+    """Store the contribution of each row to the estimate in the result."""
     bound: str = "infonce"
-    """The bound that is trained and reported on held-out rows; `infobound bounds` lists them."""
+    """Bound that is maximised in training and evaluated on held-out rows. `infobound bounds` lists
+    them."""
     estimator: Literal["default", "gaussian", "student", "ksg"] = "default"
-    """default: all of what follows; or a second opinion: the Gaussian or the Student copula alone,
-    or Kraskov's nearest neighbours (no held-out value)."""
+    """default: cross-fitted critics. Others, for comparison: gaussian or student (one copula), ksg
+    (nearest neighbours; no held-out value)."""
     base: str = "auto"
-    """Closed-form models that the critic may start from, the best on held-out rows is taken:
-    gaussian, gaussian_raw, gaussian_shrunk (columns near the number of rows), student,
-    contaminated, mixture, fine_mixture, classwise (a side of few values), table, several with
-    commas, none; auto: all, and none for your own module."""
+    """Closed-form models that the critic may start from; the best on held-out rows is used:
+    gaussian, gaussian_raw, gaussian_shrunk (columns close to the number of rows), student,
+    contaminated, mixture, fine_mixture, classwise (x or y has few distinct values), table. Separate
+    several by commas. auto: all of them, or none if the critic is your own module."""
     critic: str = "separable"
-    """The network: separable, joint (the notebook's), bilinear, or none (the base alone)."""
+    """Network: separable, joint (as in the InfoNCE notebook), bilinear, or none (the closed-form
+    model alone)."""
     transform: Literal["auto", "both", "scores", "robust", "raw"] = "auto"
-    """Columns as the network sees them: normal scores, robustly scaled, both with their radii, or
-    raw. auto: both, and raw for your own module."""
+    """Input of the network: normal scores, robustly scaled values, both (with their norms), or raw
+    values. auto: both, or raw if the critic is your own module."""
     hidden_dim: int = 128
     """Width of the hidden layers."""
     hidden_layers: int = 2
     """Number of hidden layers."""
     embedding_dim: int = 64
-    """Length of the two vectors whose product is a separable critic's score."""
+    """Dimension of the two embeddings whose inner product is a separable critic's score."""
     activation: Literal["silu", "elu", "relu", "gelu", "tanh"] = "silu"
-    """Activation of the hidden layers."""
+    """Activation function of the hidden layers."""
     init_std: float = 0.0
-    """Weights drawn from N(0, init_std^2), biases 0, as the notebook does; 0: scaled by fan-in."""
+    """Initial weights are drawn from N(0, init_std^2) and biases are 0, as in the notebook. 0:
+    scaled by fan-in."""
     n_iters: int = 1000
-    """Training iterations at most (per fold)."""
+    """Maximum number of training iterations per fold."""
     batch_size: int = 256
-    """Rows per batch; each row's negatives are the other rows of its batch."""
+    """Rows per batch. The other rows of a batch are the negatives of each row."""
     replace: bool = False
     """Draw the rows of a batch with replacement."""
     lr: float = 2e-3
-    """Adam's learning rate."""
+    """Learning rate of Adam."""
     b1: float = 0.9
-    """Adam's decay of the first moment."""
+    """Decay rate of Adam's first moment."""
     b2: float = 0.99
-    """Adam's decay of the second moment."""
+    """Decay rate of Adam's second moment."""
     ema: float = 0.98
-    """Decay of the moving average of the weights, which is what is evaluated and kept; 0: none."""
+    """Decay rate of the moving average of the weights. The averaged weights are evaluated and kept.
+    0: no averaging."""
     weight_decay: float = 1e-2
-    """Decoupled weight decay (AdamW); 0 gives Adam."""
+    """Decoupled weight decay (AdamW). 0 gives Adam."""
     schedule: Literal["cosine", "constant"] = "constant"
-    """How the learning rate falls over n_iters."""
+    """Schedule of the learning rate over n_iters."""
     eval_every: int = 25
-    """Iterations between two evaluations, on training and on validation rows."""
+    """Iterations between evaluations on training and validation rows."""
     patience: int = 6
-    """Stop after so many evaluations without a better validation value and keep the best weights;
-    0: train to the end and keep the last ones, as the notebook does."""
+    """Stop after this many evaluations without improvement on validation rows and keep the best
+    weights. 0: train to the end and keep the last weights, as the notebook does."""
     eval_rows: int = 2500
-    """Rows scored against each other in one evaluation block, hence the ceiling log K."""
+    """Number K of rows scored against each other in one evaluation block. InfoNCE cannot exceed
+    log K."""
     gamma: float = 0.0
-    """Scores clipped to [-gamma, gamma]; 0: not clipped (the notebook declares it and never reads
-    it)."""
+    """Clip scores to [-gamma, gamma]. 0: no clipping. (The notebook declares it but never reads
+    it.)"""
     clip: float = 5.0
-    """SMILE: the normaliser's scores are clipped to [-clip, clip]."""
+    """SMILE: clip the scores in the normaliser to [-clip, clip]."""
     alpha: float = 0.5
-    """Alpha-interpolated bound: the weight of the batch's own normaliser."""
+    """Alpha-interpolated bound: weight of the normaliser estimated from the batch."""
     ma_rate: float = 0.1
-    """MINE: rate of the moving average in its gradient (declared, never read in the notebook)."""
+    """MINE: rate of the moving average in its gradient. (The notebook declares it but never reads
+    it.)"""
     ma_ef: float = 1.0
-    """MINE: where the moving average of E[e^f] starts (declared, never read in the notebook)."""
+    """MINE: initial value of the moving average of E[e^f]. (The notebook declares it but never
+    reads it.)"""
     smoothing: float = 0.01
-    """Moving-average rate per iteration of the plotted curve; the notebook's second ma_rate."""
+    """Moving-average rate, per iteration, of the plotted curve (the notebook's second ma_rate)."""
     checkpoint_every: int = 500
-    """Iterations between two checkpoints, where there is a run directory."""
+    """Iterations between checkpoints, if there is a run directory."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the joint critic's hidden layers, which score pair by pair; bfloat16 is faster,
-    errs by about a thousandth of the scores' range in single scores, and by some thousandths of a
-    nat in the bound (docs/performance.md)."""
+    """Precision of the joint critic's hidden layers. bfloat16 is faster; its error is about 0.1 %
+    of the range of the scores, and a few thousandths of a nat in the bound
+    (docs/performance.md)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the critic is trained; auto: CUDA where there is any."""
+    """Device that trains the critic. auto: CUDA if available."""
 
     def __post_init__(self) -> None:
         """Check every value's type and range; NumPy's numbers become Python's."""

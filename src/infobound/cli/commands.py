@@ -1,7 +1,7 @@
-"""The commands: their arguments, and the calls that they stand for.
+"""The commands: one dataclass per command, whose fields are its arguments.
 
-The flags come from `Config` by tyro; torch and the rest are imported by the command that needs
-them, so that `--help` answers at once. No mathematics and no defaults of its own.
+Settings come from `Config`. Each command imports what it needs when it runs, so that `--help` does
+not import torch. No mathematics and no defaults here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
 from infobound.cli.session import Output, Session
 from infobound.config import Config
@@ -20,16 +20,20 @@ from infobound.data import locations
 
 __all__ = ["COMMANDS"]
 
+Columns = Annotated[tuple[str, ...], arg(metavar="COLUMN ...", help_behavior_hint="")]
+Directory = Annotated[Path | None, arg(metavar="PATH")]
+Settings = OmitArgPrefixes[Annotated[Config, arg(name="")]]  # flags without a prefix, in groups
+
 
 @dataclass(frozen=True, kw_only=True)
 class DemoCommand:
-    """The notebook's experiment done right, in under a minute."""
+    """Estimate the MI of the InfoNCE notebook's sample, in under a minute."""
 
     seed: int = 0
     """Seed of the sample and of the training."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the critics are trained."""
-    run: Path | None = None
+    """Device that trains the critics. auto: CUDA if available."""
+    run: Directory = None
     """Directory for the estimate's run: settings, checkpoints, metrics, result, plot."""
     overwrite: Annotated[bool, FlagCreatePairsOff] = False
     """Replace an existing run in that directory."""
@@ -54,29 +58,31 @@ class DemoCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class EstimateCommand:
-    """The mutual information between columns of your file.
+    """Estimate the mutual information between columns of a file.
 
     Example: infobound estimate data.csv --x 'a*' --y b
     """
 
-    file: Positional[str]
-    """CSV, TSV, Parquet, npz or npy file, or directory of Parquet files: a path, or an address such
-    as s3://, gs://, https://; each row is one observation."""
-    x: tuple[str, ...] = ()
-    """Columns of x: names, patterns such as 'a*', ranges first:last, separated by spaces or commas;
-    in an npz file, array names."""
-    y: tuple[str, ...] = ()
-    """Columns of y, chosen as those of x. Without --x and --y: the file's columns are listed."""
+    file: Annotated[Positional[str], arg(metavar="FILE")]
+    """Path or URL (s3://, gs://, https://, ...) of a CSV, TSV, Parquet, npz or npy file, or of a
+    directory of Parquet files. Each row is one observation."""
+    x: Columns = ()
+    """Columns of x: names, patterns such as 'a*' and ranges first:last, separated by spaces or
+    commas. In an npz file: names of arrays."""
+    y: Columns = ()
+    """Columns of y, in the same notation. Without --x and --y, the columns of the file are
+    listed."""
     drop_missing: Annotated[bool, FlagCreatePairsOff] = False
-    """Leave out rows with missing values instead of stopping."""
-    run: Path | None = None
-    """Directory for the run: settings, checkpoints, metrics, result, plot; can be resumed."""
+    """Drop rows with missing values. Without this flag they are an error."""
+    run: Directory = None
+    """Save settings, checkpoints, metrics, result and plot in this directory. The run can be
+    resumed."""
     overwrite: Annotated[bool, FlagCreatePairsOff] = False
     """Replace an existing run in that directory."""
     check: Annotated[bool, FlagCreatePairsOff] = False
-    """Try on these rows what must hold of any estimate: nothing left when y is shuffled, the same
-    with x and y swapped, ... Six further estimates, so seven times as long."""
-    config: OmitArgPrefixes[Config] = field(default_factory=Config)
+    """Also test properties that every MI estimate should have, such as zero when y is shuffled and
+    symmetry in x and y. This makes six more estimates and takes seven times as long."""
+    config: Settings = field(default_factory=Config)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def __call__(self, session: Session) -> None:
@@ -126,21 +132,21 @@ def _columns(command: EstimateCommand) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class CompareCommand:
-    """Which tells more about y: I(X1;Y) - I(X2;Y) on the same rows.
+    """Estimate I(X1;Y) - I(X2;Y) on the same rows: which x carries more information about y?
 
     Example: infobound compare data.csv --x1 sensor_a --x2 sensor_b --y target
     """
 
-    file: Positional[str]
-    """CSV, TSV, Parquet, npz or npy file, or directory of Parquet files: a path, or an address such
-    as s3://, gs://, https://; each row is one observation."""
-    x1: tuple[str, ...] = ()
-    """Columns of the first x, as for `infobound estimate`."""
-    x2: tuple[str, ...] = ()
+    file: Annotated[Positional[str], arg(metavar="FILE")]
+    """Path or URL (s3://, gs://, https://, ...) of a CSV, TSV, Parquet, npz or npy file, or of a
+    directory of Parquet files. Each row is one observation."""
+    x1: Columns = ()
+    """Columns of the first x: names, patterns such as 'a*' and ranges first:last."""
+    x2: Columns = ()
     """Columns of the second x."""
-    y: tuple[str, ...] = ()
+    y: Columns = ()
     """Columns of y."""
-    config: OmitArgPrefixes[Config] = field(default_factory=Config)
+    config: Settings = field(default_factory=Config)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def __call__(self, session: Session) -> None:
@@ -159,44 +165,43 @@ class CompareCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class RehearseCommand:
-    """Can the number be trusted on your rows? The same estimate where the answer is known.
+    """Test the estimator on your own rows, with known MI.
 
-    Known MI is planted in your own rows, a ladder of it, and estimated with the same settings.
-    Some 45 estimates with the default ladder; after the first it says how long they will take.
+    Several known values of MI are planted in your rows and estimated with the same settings. The
+    default ladder takes about 45 estimates; the remaining time is shown after the first.
 
     Example: infobound rehearse data.csv --x 'a*' --y b --width 0.05
     """
 
-    file: Positional[str]
-    """CSV, TSV, Parquet, npz or npy file, or directory of Parquet files: a path, or an address such
-    as s3://, gs://, https://; each row is one observation."""
-    x: tuple[str, ...] = ()
-    """Columns of x, as for `infobound estimate`."""
-    y: tuple[str, ...] = ()
-    """Columns of y, chosen as those of x."""
+    file: Annotated[Positional[str], arg(metavar="FILE")]
+    """Path or URL (s3://, gs://, https://, ...) of a CSV, TSV, Parquet, npz or npy file, or of a
+    directory of Parquet files. Each row is one observation."""
+    x: Columns = ()
+    """Columns of x: names, patterns such as 'a*' and ranges first:last."""
+    y: Columns = ()
+    """Columns of y, in the same notation."""
     drop_missing: Annotated[bool, FlagCreatePairsOff] = False
-    """Leave out rows with missing values instead of stopping."""
-    ladder: tuple[float, ...] | None = None
-    """The MI to plant, nats. If not given: 0 0.02 0.05 0.15 0.5 1.5, and your own estimate where
-    that is more."""
+    """Drop rows with missing values. Without this flag they are an error."""
+    ladder: Annotated[tuple[float, ...] | None, arg(metavar="FLOAT ...")] = None
+    """Values of MI to plant, in nats. Default: 0 0.02 0.05 0.15 0.5 1.5, and the estimate on your
+    rows if it is larger."""
     seeds: int = 4
-    """Runs on each rung; their seeds count up from --seed."""
+    """Number of runs per planted value. Their seeds count up from --seed."""
     kinds: tuple[str, ...] = ("monotone", "folded")
-    """How y depends on x where MI is planted: monotone, rising with x; folded, rising with how far
-    x is from its middle, without correlation."""
-    width: float | None = None
-    """Say how many rows an interval of +- so many nats would need."""
-    out: Path | None = None
-    """Directory for the table, the picture and the finished runs. The same command again
-    continues."""
-    jobs: int | None = None
-    """Estimates at once, each on one thread; one for each core if not given."""
-    dask: str | None = None
-    """Let the workers of a Dask cluster make the estimates, instead of --jobs: its scheduler's
-    address, such as tcp://10.0.0.5:8786."""
+    """Planted dependence: monotone (y increases with x), folded (y increases with the distance of x
+    from its median, without correlation)."""
+    width: Annotated[float | None, arg(metavar="FLOAT")] = None
+    """Report how many rows an interval of +- this many nats would need."""
+    out: Directory = None
+    """Directory for the table, the figure and the finished runs. The same command continues it."""
+    jobs: Annotated[int | None, arg(metavar="INT")] = None
+    """Number of parallel estimates, each on one thread. Default: the number of cores."""
+    dask: Annotated[str | None, arg(metavar="ADDRESS")] = None
+    """Address of a Dask scheduler, such as tcp://10.0.0.5:8786, whose workers make the estimates
+    instead of local processes."""
     overwrite: Annotated[bool, FlagCreatePairsOff] = False
-    """Delete what the directory holds of an earlier rehearsal."""
-    config: OmitArgPrefixes[Config] = field(default_factory=Config)
+    """Delete the files of an earlier rehearsal in that directory."""
+    config: Settings = field(default_factory=Config)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def __call__(self, session: Session) -> None:
@@ -228,21 +233,21 @@ class RehearseCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class ReproduceCommand:
-    """The notebook's experiment as printed, beside its held-out value (some 15 minutes)."""
+    """Run the InfoNCE notebook's experiment as printed, with held-out values (about 15 minutes)."""
 
     density: Literal["gaussian", "mixed_gaussian", "mixed_gaussian_joint"] = "gaussian"
-    """The notebook's two densities, the mixture in either reading."""
+    """Density of (x, y): the notebook's Gaussian, or its mixture in one of two readings."""
     d: int = 6
     """Dimension of x and of y."""
     rho: float = 0.9
-    """Correlation in each dimension."""
+    """Correlation of x and y in each dimension."""
     sample_size: int = 400
-    """Rows trained on, and fresh rows beside them."""
+    """Number of training rows, and of fresh rows for evaluation."""
     run: Path = Path("runs/reproduce")
     """Directory for checkpoints, metrics, TensorBoard events, plot and result."""
     overwrite: Annotated[bool, FlagCreatePairsOff] = False
     """Replace an existing run in that directory."""
-    config: OmitArgPrefixes[Config] = field(default_factory=Config.notebook)
+    config: Settings = field(default_factory=Config.notebook)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def __call__(self, session: Session) -> None:
@@ -268,10 +273,10 @@ class ReproduceCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class ResumeCommand:
-    """Continue a run that was stopped, killed or interrupted."""
+    """Resume a run that was interrupted."""
 
-    run: Positional[Path]
-    """The run's directory."""
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """Directory of the run."""
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def __call__(self, session: Session) -> None:
@@ -291,45 +296,46 @@ class ResumeCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyCommand:
-    """How wrong are the estimates where the truth is known: tasks x estimators x sizes x seeds.
+    """Measure the error of estimators on tasks with known MI: tasks x estimators x sizes x seeds.
 
     Example: infobound study staircase --sizes 1000 10000 --estimators default base_only --seeds 5
     """
 
-    suite: Positional[str]
-    """A suite of tasks; with --files a name for the table."""
+    suite: Annotated[Positional[str], arg(metavar="SUITE")]
+    """Name of a suite of tasks
+    (`infobound tasks` lists them). With --files: a name for the table."""
     sizes: tuple[int, ...] = (1000,)
     """Numbers of rows."""
     seeds: int = 3
-    """Samples for each task and size; their seeds count up from --seed."""
+    """Number of samples per task and size. Their seeds count up from --seed."""
     estimators: tuple[str, ...] = ("default",)
-    """default, base_only, no_base, no_elliptical, only_gaussian, no_mixture, no_average, scores,
-    robust, joint, nwj, ksg, gaussian, student: the settings below, but for what that changes."""
+    """Variants of the settings below: default, base_only, no_base, no_elliptical, only_gaussian,
+    no_mixture, no_average, scores, robust, joint, nwj, ksg, gaussian, student."""
     tasks: tuple[str, ...] = ("*",)
     """Only tasks whose label matches one of these patterns, such as 'multinormal*'."""
-    files: Path | None = None
-    """Take rows from the npz files of this directory (x, y, mi in nats) instead of drawing."""
+    files: Directory = None
+    """Directory of npz files (x, y, mi in nats) to use instead of drawing samples."""
     peers: tuple[str, ...] = ()
-    """Other people's estimators on the same samples: sklearn, ennemi (one column each), bmi-ksg,
+    """External estimators to run on the same samples: sklearn, ennemi (one column each), bmi-ksg,
     bmi-infonce, bmi-cca (with --bmi-python), neuralmi (with --neuralmi), torch-mist-infonce,
     torch-mist-smile (with --torch-mist-python)."""
-    bmi_python: Path | None = None
-    """The Python of an environment with benchmark-mi."""
-    neuralmi: Path | None = None
-    """A checkout of NeuralMI."""
-    torch_mist_python: Path | None = None
-    """The Python of an environment with torch-mist."""
+    bmi_python: Directory = None
+    """Python executable of an environment with benchmark-mi."""
+    neuralmi: Directory = None
+    """Directory of a checkout of NeuralMI."""
+    torch_mist_python: Directory = None
+    """Python executable of an environment with torch-mist."""
     out: Path = Path("runs/study")
-    """Directory for the table, the summary and the figures. The same command again continues, a
-    larger one extends."""
-    jobs: int | None = None
-    """Estimates at once, each on one thread; one for each core if not given."""
-    dask: str | None = None
-    """Let the workers of a Dask cluster make the estimates, instead of --jobs: its scheduler's
-    address, such as tcp://10.0.0.5:8786."""
+    """Directory for the table, the summary and the figures. The same command continues a study; a
+    larger one extends it."""
+    jobs: Annotated[int | None, arg(metavar="INT")] = None
+    """Number of parallel estimates, each on one thread. Default: the number of cores."""
+    dask: Annotated[str | None, arg(metavar="ADDRESS")] = None
+    """Address of a Dask scheduler, such as tcp://10.0.0.5:8786, whose workers make the estimates
+    instead of local processes."""
     overwrite: Annotated[bool, FlagCreatePairsOff] = False
-    """Delete what the directory holds of an earlier study."""
-    config: OmitArgPrefixes[Config] = field(default_factory=Config)
+    """Delete the files of an earlier study in that directory."""
+    config: Settings = field(default_factory=Config)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def __call__(self, session: Session) -> None:
@@ -395,7 +401,7 @@ class TasksCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class BoundsCommand:
-    """List the bounds: which are lower bounds, their ceilings, their papers."""
+    """List the bounds, with their ceilings and papers."""
 
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 

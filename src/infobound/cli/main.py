@@ -10,10 +10,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-import tyro
-
 from infobound import __version__
 from infobound.cli.commands import COMMANDS
+from infobound.cli.flags import parse
 from infobound.cli.session import Session, complain, open_streams, printing, silence
 from infobound.errors import InputError, LostRank
 
@@ -109,12 +108,7 @@ def _parse(arguments: list[str]) -> Any:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said), _wide_enough():
-            return tyro.extras.subcommand_cli_from_dict(
-                COMMANDS,
-                prog="infobound",
-                args=arguments or ["--help"],
-                description="Mutual information, and how far to trust it. Start: infobound demo",
-            )
+            return parse(COMMANDS, args=arguments or ["--help"])
     except SystemExit as stop:
         cause: BaseException | None = stop
         while cause is not None and not isinstance(cause, InputError):

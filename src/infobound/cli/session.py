@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from tyro.conf import FlagCreatePairsOff
+from tyro.conf import FlagCreatePairsOff, arg
 
 from infobound.errors import InputError
 
@@ -37,15 +37,15 @@ PLAIN |= dict.fromkeys("─━═╌╍┄┅╴╶╸╺╼╾", "-") | dict.fr
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """How results are printed."""
+    """Format of the results."""
 
-    units: Literal["nats", "bits"] | None = None
-    """Unit of printed numbers, of pictures, and of the results that are saved as JSON. If not
-    given: nats, and for a run that is resumed the run's own."""
+    units: Annotated[Literal["nats", "bits"] | None, arg(metavar="{nats,bits}")] = None
+    """Unit of printed and saved results and of figures. Default: nats; for a resumed run, the unit
+    that it was started with."""
     json: Annotated[bool, FlagCreatePairsOff] = False
-    """Print the result as JSON, and nothing else, on standard output."""
+    """Print only JSON on standard output."""
     quiet: Annotated[bool, FlagCreatePairsOff] = False
-    """No progress bar."""
+    """Hide the progress bar."""
     debug: Annotated[bool, FlagCreatePairsOff] = False
     """Show the traceback of an error."""
 
