@@ -122,7 +122,7 @@ def test_the_last_line_is_the_verdict(tmp_path):
     frame = pd.DataFrame({"x": x, "y": x + rng.normal(size=300), "copy": 1 - x})
     frame.to_csv(tmp_path / "rows.csv", index=False)
     for column, line in (
-        ("y", "verdict: ok - nothing speaks against the number"),
+        ("y", "verdict: ok - no problems found"),
         ("copy", "verdict: leakage - x and y share a column"),
     ):
         words = ["estimate", tmp_path / "rows.csv", "--x", "x", "--y", column, "--critic", "none"]

@@ -118,9 +118,9 @@ class EstimateCommand:
             session.present(console.show_checks, checks, units=session.units)
         session.next(
             {
-                f"infobound rehearse {shlex.join(_columns(self))}": "is it right on such rows?",
-                "--check": "" if self.check else "does it hold under changes?",
-                "--run DIR": "" if self.run else "keep settings, curves and result",
+                f"infobound rehearse {shlex.join(_columns(self))}": "test it on your rows",
+                "--check": "" if self.check else "test properties of the estimate",
+                "--run DIR": "" if self.run else "save settings, curves and result",
             }
         )
 

@@ -1,7 +1,7 @@
-"""What a person sees in the terminal: the results in words. (Progress bars are in `cli.progress`.)
+"""Results in the terminal. (Progress bars are in `cli.progress`.)
 
-Besides this only `cli.session`, `cli.main` and `listings` print. Results go to standard output; the
-bar and messages go to standard error.
+Only this module, `listings`, `cli.session` and `cli.main` print. Results go to standard output;
+progress and messages go to standard error.
 """
 
 from __future__ import annotations
@@ -57,23 +57,21 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
         table.add_row(
             what.capitalize(),
             f"{number(result.held_out, units)} {units}",
-            f"+- {error} (standard error), rows that no critic had seen",
+            f"+- {error} (standard error); each row scored by a critic not fitted to it",
         )
     if result.certified is not None:
         table.add_row(
             "Certified",
             f"{number(result.certified, units)} {units}",
-            f"at least this, at {level}, for any distribution of independent rows",
+            f"lower confidence bound at {level}, valid for any distribution of i.i.d. rows",
         )
     if result.p_value is not None:
-        table.add_row(
-            "Dependence", _p_value(result.p_value), "how often permuted rows score as high"
-        )
+        table.add_row("Independence", _p_value(result.p_value), _tested(result))
     if result.training is not None:
         table.add_row(
             "Training rows",
             f"{number(result.training, units)} {units}",
-            "[dim]too high by nature; not to be quoted[/]",
+            "[dim]biased upwards; do not report[/]",
         )
     if result.ksg is not None and result.method != "ksg":
         table.add_row(
@@ -85,7 +83,7 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
         table.add_row(
             "Ceiling log K",
             f"{number(result.ceiling, units)} {units}",
-            "[dim]the bound's limit[/]",
+            f"[dim]upper limit of the bound, K = {math.exp(result.ceiling):,.0f} rows[/]",
         )
     heading = escape(title or "Mutual information")
     console.print(Panel(table, title=heading, subtitle=f"[dim]{n}[/]", title_align="left"))
@@ -97,6 +95,12 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
     console.print(_verdict(result))
 
 
+def _tested(result: Estimate) -> str:
+    """How the p-value was computed."""
+    way = "shifting y in time" if result.config["series"] else "permuting y"
+    return f"test of independence by {way}"
+
+
 def _p_value(value: float) -> str:
     return f"p = {value:.2g}" if value >= 0.001 else "p < 0.001"
 
@@ -106,10 +110,10 @@ def _style(finding: Finding) -> str:
 
 
 def _verdict(result: Estimate) -> Text:
-    """One line: whether something speaks against the number, and what most."""
+    """One line: the most severe finding, or that there is none."""
     finding = worst(result.findings)
     if finding is None:
-        return Text("verdict: ok - nothing speaks against the number", "green")
+        return Text("verdict: ok - no problems found", "green")
     code = result.verdict.replace("_", " ")
     headline = CHECKS[finding.code].headline
     return Text.assemble((f"verdict: {code}", _style(finding)), f" - {headline}")
@@ -122,9 +126,9 @@ def _made_of(result: Estimate) -> str:
     folds, bases = len(result.bases), ", ".join(dict.fromkeys(result.bases))
     if result.method == "base":
         network = result.config["estimator"] == "default" and result.config["critic"] != "none"
-        rest = "; no network gained on it" if network else ""
-        return f"from a closed-form model ({bases.replace('_', ' ')}){rest}"
-    return f"from a critic; its network was kept in {result.kept} of {folds} folds"
+        rest = "; a network did not improve on it" if network else ""
+        return f"from a closed-form model ({bases}){rest}"
+    return f"from a critic whose network was kept in {result.kept} of {folds} folds"
 
 
 def _columns(count: int) -> str:
@@ -136,7 +140,7 @@ def _warned(result: Estimate, code: str) -> bool:
 
 
 def show_demo(result: Demo, *, units: str) -> None:
-    """Truth, the notebook's way, the held-out value and the estimate, and why they differ."""
+    """The true MI, the notebook's value, the held-out value and the estimate."""
     console = Console(highlight=False)
     ours = result.estimate
     low, high = (number(end, units) for end in ours.interval)
@@ -150,18 +154,18 @@ def show_demo(result: Demo, *, units: str) -> None:
     table.add_row(
         "notebook, training rows",
         f"[red]{number(result.notebook_training, units)}[/]",
-        f"its critic scored on the rows that it learnt from, after {result.notebook_iterations:,} "
+        f"its critic on its own training rows, after {result.notebook_iterations:,} "
         f"iterations at lr {result.notebook_lr:g}",
     )
     table.add_row(
         "notebook, fresh rows",
         f"[red]{number(result.notebook_fresh, units)}[/]",
-        "the same critic on rows that it has never seen",
+        "the same critic on rows that it was not trained on",
     )
     table.add_row(
         "held-out lower bound",
         maybe(ours.held_out, units),
-        f"+- {maybe(ours.held_out_error, units)}; cross-fitted, every row tested once; its "
+        f"+- {maybe(ours.held_out_error, units)}; cross-fitted, each row tested once; its "
         f"ceiling is log K = {number(ours.ceiling or math.nan, units, 2)}",
     )
     table.add_row(
@@ -169,16 +173,16 @@ def show_demo(result: Demo, *, units: str) -> None:
     )
     console.print(table)
     console.print(
-        "Why they differ: the notebook evaluates on its own training rows, so its critic memorises "
-        f"them and climbs to log {result.n} = {number(math.log(result.n), units, 2)} {units} "
-        "whatever the truth; on fresh rows the same critic falls apart. The held-out bound uses "
-        "rows that the critic never saw, so it is honest, but it errs low (few negatives, few "
-        "training rows). The estimate starts from a closed-form model, adds a network only where "
-        "that gains on held-out rows, and removes the first-order bias.",
+        "Why they differ: the notebook evaluates its critic on the training rows, which the critic "
+        f"memorises, so the value rises to log {result.n} = {number(math.log(result.n), units, 2)} "
+        f"{units} whatever the truth. On fresh rows the same critic fails. The held-out bound uses "
+        "rows that the critic was not fitted to; it is biased downwards (few negatives, few "
+        "training rows). The estimate starts from a closed-form model, adds a network only if "
+        "that improves the bound on held-out rows, and corrects the first-order bias.",
     )
     console.print(
         "[dim]Next:[/] infobound estimate FILE --x COLUMNS --y COLUMNS   "
-        "[dim]and the long way round:[/] infobound reproduce"
+        "[dim]or the notebook's experiment in full:[/] infobound reproduce"
     )
 
 
@@ -203,15 +207,15 @@ def show_reproduction(result: Reproduction, *, units: str) -> None:
     table.add_row(
         "Held-out, best",
         f"{number(result.peak, units)} {units}",
-        f"at iteration {result.peak_iteration:,}; everything after it was memorising",
+        f"at iteration {result.peak_iteration:,}; after that the critic overfitted",
     )
     reached = "never" if result.reached is None else f"iteration {result.reached:,}"
-    table.add_row("80 % of the truth", reached, "first reached by the smoothed training-row curve")
+    table.add_row("80 % of the truth", reached, "first reached by the smoothed training curve")
     console.print(Panel(table, title="The notebook's experiment, reproduced", title_align="left"))
 
 
 def show_next(commands: Mapping[str, str]) -> None:
-    """What to type next, and what for."""
+    """Suggested next commands."""
     console = Console(highlight=False)
     for k, (command, what) in enumerate(commands.items()):
         head = ("Next: " if k == 0 else "      ", "dim")
@@ -229,12 +233,12 @@ def show_comparison(result: Comparison, *, units: str, names: str, y: str) -> No
     table.add_row("difference", difference, f"{low} to {high}", _p_value(result.p_value))
     level = f"{100 * result.first.config['level']:.4g} %"
     below = f"[dim]intervals at {level}, {result.first.n:,} rows, the same for both[/]"
-    title = f"What they tell about {escape(y)}"
+    title = f"Information about {escape(y)}"
     Console(highlight=False).print(Panel(table, title=title, subtitle=below, title_align="left"))
 
 
 def show_checks(checks: Sequence[Check], *, units: str) -> None:
-    """What must hold of any estimate, and whether it does."""
+    """Properties that every MI estimate should have, and whether this one has them."""
     console = Console(highlight=False)
     table = Table(title=f"Checks on these rows, {units}", title_justify="left", box=SIMPLE_HEAD)
     for name in ("", "estimate", "before", "change", "allowed", ""):

@@ -72,7 +72,7 @@ def show_study(result: Study, *, units: str) -> None:
         console.print(Text.assemble((cell, "bold"), f"  {row.error}"))
     passed = sum(map(skipped, result.rows))
     if passed:
-        console.print(f"{passed} cells skipped: peers that are not made for the task.")
+        console.print(f"{passed} cells skipped: external estimators that do not apply to the task.")
     console.print(f"{len(result.rows):,} cells in {escape(str(result.path))}:", soft_wrap=True)
     console.print(
         "  summary.md (by group and task), study.csv, study.parquet, truth.png, error.png"
@@ -105,7 +105,9 @@ def show_rehearsal(result: Rehearsal, *, units: str, title: str) -> None:
         )
         kind = line.kind
     console.print(table)
-    console.print("[dim]covers: intervals that hold the truth; found: not consistent with zero[/]")
+    console.print(
+        "[dim]covers: intervals that contain the truth; found: estimates clearly above zero[/]"
+    )
     sentences = Table.grid(padding=(0, 1))
     for sentence in _rehearsed(result, units):
         sentences.add_row("-", sentence)
