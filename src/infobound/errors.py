@@ -1,19 +1,19 @@
-"""The one exception for what a user can mend, and the warning for what mended itself.
+"""Exceptions for errors that a user can correct, and the warning for faults that stop nothing.
 
-Its message says what was expected, what was found, and the remedy. The command line prints it
-without a traceback and exits with code 2; of a warning it prints the sentence and goes on.
+A message says what was expected, what was found, and the remedy. The command line prints an
+`InputError` without a traceback and exits with code 2; it prints a warning and continues.
 """
 
 __all__ = ["FaultWarning", "InputError", "LostRank"]
 
 
 class InputError(ValueError):
-    """Something in the caller's input, settings or files that the caller can mend."""
+    """An error in the caller's input, settings or files that the caller can correct."""
 
 
 class LostRank(InputError):
-    """A rank has not answered. All others say so, for the first of them may be the dead one."""
+    """A rank has not answered. Every other rank raises it, because rank 0 may be the dead one."""
 
 
 class FaultWarning(RuntimeWarning):
-    """What could not be done or kept, and stops nothing: a graph, a damaged checkpoint."""
+    """A fault that does not stop the run, such as a graph not written or a damaged checkpoint."""

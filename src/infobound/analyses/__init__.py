@@ -1,5 +1,5 @@
-"""Questions that are answered with several estimates; one file a question.
+"""Analyses that need several estimates; one file per question.
 
-Comparison of two samples, invariance under changes of the rows, and calibration on rows with known
-mutual information. A new question is one file here and one command in `cli.commands`.
+They are the comparison of two samples, invariance under changes of the rows, and calibration on
+rows with known mutual information. A new analysis is a file here and a command in `cli.commands`.
 """

@@ -1,6 +1,6 @@
-"""A study's rows -> its summary: error, bias, spread, coverage, seconds; all of it as Markdown.
+"""Summaries of a study: error, bias, spread, coverage and time, also as Markdown.
 
-Plain rows in, plain rows out, in nats. Nothing here estimates, draws or writes a file.
+Input and output are plain rows in nats. Nothing here estimates, draws or writes files.
 """
 
 from __future__ import annotations
@@ -16,17 +16,34 @@ from infobound._system.units import Nats, Result
 
 __all__ = ["Row", "Summary", "by_task", "failed", "group_of", "markdown", "skipped", "summarise"]
 
-SKIPPED = "skipped: "  # an error that starts so is no failure: the peer is not made for the task
+SKIPPED = "skipped: "  # prefix of an error that is no failure: the estimator does not suit the task
 ALL = "all"
 ROUNDING = 1e-6  # nats; critics compute in float32
 
 
 @dataclass(frozen=True)
 class Row:
-    """One cell of a study: one estimator on one sample; values in nats, None where there is none.
+    """One cell of a study: one estimator on one sample; in nats, missing values are None.
 
-    `error` says why a cell has no value, and is empty where it has one; `findings` are the codes of
-    the estimate's findings, separated by spaces; `kept` counts the folds that kept their network.
+    Attributes:
+        suite: the suite of tasks.
+        group: the group of the task.
+        task: the label of the task.
+        estimator: the name of the estimator.
+        n: the number of rows.
+        seed: the seed of the sample and the estimator.
+        truth: the true MI.
+        truth_error: the standard error of `truth`.
+        mi: the estimate.
+        low: the lower end of its interval.
+        high: the upper end of its interval.
+        held_out: the bound on held-out rows.
+        held_out_error: the standard error of `held_out`.
+        training: the bound on training rows.
+        kept: the number of folds that kept a network.
+        findings: the codes of the findings, separated by spaces.
+        seconds: the time of the estimate.
+        error: why there is no value; empty if there is one.
     """
 
     suite: str
@@ -51,13 +68,27 @@ class Row:
 
 @dataclass(frozen=True)
 class Summary(Result):
-    """What one estimator did at one size, over the tasks of one group; in nats and seconds.
+    """The accuracy of one estimator at one size, over the tasks of one group.
 
-    Tasks weigh the same, however many seeds they have. `mae` is the mean absolute error and
-    `mae_error` its standard error over tasks (over seeds, where there is a single task); `bias` the
-    mean error; `rmse` the root of the mean squared error; `spread` the standard deviation over
-    seeds, pooled over tasks; `coverage` the share of the intervals that hold the truth, to within
-    its own error, and `coverage_error` its binomial standard error; `seconds` the median.
+    Errors are in nats. Tasks have equal weight, however many seeds they have.
+
+    Attributes:
+        suite: the suite of tasks.
+        group: the group of tasks, or "all".
+        estimator: the name of the estimator.
+        n: the number of rows.
+        tasks: the number of tasks.
+        cells: the number of estimates.
+        mae: the mean absolute error.
+        mae_error: the standard error of `mae` over tasks; over seeds if there is a single task.
+        bias: the mean error.
+        rmse: the root of the mean squared error.
+        spread: the standard deviation over seeds, pooled over tasks.
+        coverage: the fraction of intervals that contain the truth, within its standard error.
+        coverage_error: the binomial standard error of `coverage`.
+        seconds: the median time of an estimate, in seconds.
+        failed: the number of failed cells.
+        skipped: the number of skipped cells.
     """
 
     suite: str
@@ -79,7 +110,7 @@ class Summary(Result):
 
 
 def group_of(label: str) -> str:
-    """The group of a task: its label up to the first hyphen, a shape such as 1v1 left out.
+    """Return the group of a task: its label up to the first hyphen, without a shape such as 1v1.
 
     Example:
         >>> [group_of(label) for label in ("1v1-normal-0.75", "spiral-1v1-normal-0.75", "gaussian")]
@@ -89,17 +120,17 @@ def group_of(label: str) -> str:
 
 
 def failed(row: Row) -> bool:
-    """Whether a cell went wrong; a skipped one did not."""
+    """Return whether a cell failed; a skipped one did not."""
     return bool(row.error) and not skipped(row)
 
 
 def skipped(row: Row) -> bool:
-    """Whether a peer was not made for the task."""
+    """Return whether a cell was skipped because the estimator does not suit the task."""
     return row.error.startswith(SKIPPED)
 
 
 def summarise(rows: Sequence[Row]) -> list[Summary]:
-    """The summary: for each suite, estimator and size, all tasks together and then each group.
+    """Summarise cells: for each suite, estimator and size, all tasks together and then each group.
 
     Example:
         >>> common = dict(suite="s", group="g", estimator="e", n=100, truth=1.0, truth_error=0.0)
@@ -119,7 +150,7 @@ def summarise(rows: Sequence[Row]) -> list[Summary]:
 
 
 def _summary(cells: list[Row], group: str) -> Summary:
-    """One row of the summary, from the cells of one suite, estimator and size."""
+    """Summarise the cells of one suite, estimator and size."""
     errors: dict[str, list[float]] = {}
     for row in cells:
         if row.mi is not None:
@@ -152,7 +183,7 @@ def _summary(cells: list[Row], group: str) -> Summary:
 
 
 def _holds(row: Row) -> bool | None:
-    """Whether the interval holds the truth, as far as that and the arithmetic are exact."""
+    """Return whether the interval contains the truth, within its standard error and rounding."""
     if row.low is None or row.high is None:
         return None
     slack = max(row.truth_error, ROUNDING)
@@ -160,7 +191,7 @@ def _holds(row: Row) -> bool | None:
 
 
 def by_task(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """For each task, size and estimator: the mean over seeds of estimate and interval, in nats."""
+    """Return mean estimate and interval over seeds of each task, size and estimator, in nats."""
     found = []
     for key in _keys(rows, lambda r: (r.suite, r.task, r.n, r.estimator)):
         cells = [r for r in rows if (r.suite, r.task, r.n, r.estimator) == key and not r.error]
@@ -182,7 +213,7 @@ def by_task(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def markdown(rows: Sequence[Row], title: str) -> str:
-    """The summary, the groups, the tasks and what failed, as one Markdown page; in nats."""
+    """Format summary, groups, tasks and failures as one Markdown page, in nats."""
     summary = summarise(rows)
     parts = [f"# {title}", _counts(rows)]
     parts.append(_table(SUMMARY_COLUMNS, [_summary_cells(s) for s in summary if s.group == ALL]))
@@ -217,7 +248,7 @@ READING = (
 
 
 def _counts(rows: Sequence[Row]) -> str:
-    """How many cells there are, and how many went wrong."""
+    """Describe the numbers of cells, failures and skipped cells."""
     wrong, passed = sum(map(failed, rows)), sum(map(skipped, rows))
     tasks = len(_keys(rows, lambda r: (r.suite, r.task)))
     sizes = ", ".join(f"{n:,}" for n in sorted(_keys(rows, lambda r: r.n)))
@@ -229,7 +260,7 @@ def _counts(rows: Sequence[Row]) -> str:
 
 
 def _summary_cells(s: Summary) -> list[str]:
-    """A row of the summary in words."""
+    """Format a summary as the cells of a table."""
     coverage = "–" if s.coverage is None else f"{s.coverage:.2f} ± {s.coverage_error:.2f}"
     error = "–" if s.mae is None else f"{s.mae:.3f}"
     error += "" if s.mae_error is None else f" ± {s.mae_error:.3f}"
@@ -239,7 +270,7 @@ def _summary_cells(s: Summary) -> list[str]:
 
 
 def _task_table(tasks: list[dict[str, Any]], names: Sequence[str]) -> str:
-    """One line a task, one column an estimator."""
+    """Format a table with one line per task and one column per estimator."""
     lines = []
     for label in _keys(tasks, lambda t: t["task"]):
         here = {t["estimator"]: t for t in tasks if t["task"] == label}
@@ -257,7 +288,7 @@ def _error(mi: float, truth: float) -> str:
 
 
 def _table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; numbers to the right."""
+    """Format a Markdown table with numbers aligned to the right."""
     words = ("suite", "group", "estimator", "task")
     rule = ["---" if column in words else "--:" for column in columns]
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in (columns, rule, *lines))
@@ -268,7 +299,7 @@ def _cell(text: str) -> str:
 
 
 def _said(title: str, rows: Iterable[Row], what: str) -> list[str]:
-    """A section with the cells that have no value, and why; cells with one reason together."""
+    """Format a section of cells without a value, grouped by reason."""
     reasons: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         reasons.setdefault((row.estimator, row.error.removeprefix(SKIPPED)), []).append(row)
@@ -281,7 +312,7 @@ def _said(title: str, rows: Iterable[Row], what: str) -> list[str]:
 
 
 def _said_as(value: float | None, form: str) -> str:
-    """A number in words, a dash for none, and no sign before a zero."""
+    """Format a number; None is a dash, and zero has no sign."""
     text = "–" if value is None else format(value, form)
     return re.sub(r"^[+-](?=0\.?0*$)", "", text)
 
@@ -295,5 +326,5 @@ def _mean_error(values: Sequence[float]) -> float | None:
 
 
 def _keys(rows: Iterable[Any], key: Callable[[Any], Any]) -> list[Any]:
-    """The distinct keys, in the order in which they come."""
+    """Return the distinct keys in the order of their first occurrence."""
     return list(dict.fromkeys(map(key, rows)))

@@ -1,8 +1,9 @@
-"""Can the number be trusted on rows like these? The same estimate where the answer is known.
+"""Calibration of an estimate on the user's own rows with known mutual information.
 
-Known MI is planted in the user's own rows (`planted`), a ladder of it, and estimated with the same
-settings a few times each (`grid`). What comes out says how small a dependence would be found, how
-far an estimate of that size is off, and how many rows a narrower interval needs.
+Several known values of MI, a ladder, are planted in the user's own rows (`planted`), and each is
+estimated a few times with the same settings (`grid`). The result shows how small a dependence is
+detected, how far off an estimate of the user's size is, and how many rows a narrower interval
+needs.
 """
 
 from __future__ import annotations
@@ -35,15 +36,26 @@ __all__ = ["LADDER", "Limit", "Line", "Rehearsal", "Width", "rehearse"]
 
 LADDER = (0.0, 0.02, 0.05, 0.15, 0.5, 1.5)  # nats
 NONE = "independent"  # the rung without dependence, which all kinds share
-OFTEN = 0.8  # the share of runs in which a dependence must be found to count as detectable
+OFTEN = 0.8  # fraction of runs in which a detectable dependence is found (power)
 
 
 @dataclass(frozen=True)
 class Line(Result):
-    """What came out where so much was planted, over the runs of one rung; in nats.
+    """The results of all runs at one rung of the ladder, in nats.
 
-    `spread` is the standard deviation of the estimates, `coverage` the share of intervals that hold
-    the truth, `found` the share of runs that are not consistent with zero.
+    Attributes:
+        kind: the form of the dependence.
+        n: the number of rows.
+        truth: the planted MI.
+        runs: the number of runs.
+        mean: the mean of the estimates.
+        bias: `mean` minus `truth`.
+        bias_error: the standard error of `bias`.
+        spread: the standard deviation of the estimates.
+        coverage: the fraction of intervals that contain the truth.
+        half_width: the mean half-width of the intervals.
+        found: the fraction of runs that are not consistent with zero.
+        held_out: the mean held-out bound.
     """
 
     kind: str
@@ -62,11 +74,16 @@ class Line(Result):
 
 @dataclass(frozen=True)
 class Limit(Result):
-    """What one kind of dependence means for these rows; in nats.
+    """The detection limit for one kind of dependence, in nats.
 
-    `detectable` is the smallest MI that is found in 80 % of the runs, interpolated between the
-    rungs `below` and `above`; None where no rung is. `behind` is the truth behind estimates like
-    the user's own, interpolated in the same way; None where that is beyond the ladder.
+    Attributes:
+        kind: the form of the dependence.
+        detectable: the smallest MI that is found in 80 % of the runs, interpolated between the
+            rungs `below` and `above`; None if no rung is.
+        below: the largest rung that is not detectable.
+        above: the smallest rung from which on all are detectable; None if there is none.
+        behind: the truth at which the mean estimate equals the user's own, interpolated between
+            rungs; None if that is beyond the ladder.
     """
 
     kind: str
@@ -78,10 +95,17 @@ class Limit(Result):
 
 @dataclass(frozen=True)
 class Width(Result):
-    """Rows that an interval of +- `wished` nats needs, if its width falls with their root.
+    """The number of rows that an interval of a given width needs.
 
-    `now` is half the user's interval. The rule was tried on fewer rows, `tried_n`: `expected` and
-    `measured` are what it says of them and what came out; None where there are too few rows.
+    The width is assumed to be proportional to 1 / sqrt(n), which is tested on fewer rows.
+
+    Attributes:
+        wished: the requested half-width, in nats.
+        now: the half-width of the user's interval, in nats.
+        rows: the number of rows needed.
+        tried_n: the smaller number of rows of the test; None if there are too few rows for it.
+        expected: the half-width expected for `tried_n` rows, in nats.
+        measured: the half-width measured for `tried_n` rows, in nats.
     """
 
     wished: Nats
@@ -94,10 +118,17 @@ class Width(Result):
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """The user's own estimate, what the rehearsal gave, and what follows from it; in nats.
+    """The user's own estimate and its calibration, in nats.
 
-    `left_out` are rungs that the rows cannot carry, by kind; `failures` are messages of runs that
-    went wrong.
+    Attributes:
+        own: the estimate of the user's rows.
+        lines: one line per kind and rung.
+        limits: the detection limit of each kind.
+        width: the number of rows for the requested width, if one was requested.
+        false_alarms: the fraction of runs without dependence that found one.
+        left_out: the rungs that exceed the capacity of the rows, by kind.
+        failures: the messages of failed runs.
+        path: the output directory, if there is one.
     """
 
     own: Estimate
@@ -110,7 +141,7 @@ class Rehearsal:
     path: Path | None
 
     def as_dict(self, unit: str = "nats") -> dict[str, Any]:
-        """Plain values, fit for JSON; `unit` is nats or bits."""
+        """Return plain values for JSON; `unit` is "nats" or "bits"."""
         return {
             "unit": unit,
             "own": self.own.as_dict(unit),
@@ -142,29 +173,34 @@ def rehearse(
     unit: str = "nats",
     **settings: Any,
 ) -> Rehearsal:
-    """The estimate of I(X;Y), and how the same estimate does on these rows where MI is known.
+    """Estimate I(X;Y), and calibrate the estimate on the same rows with known MI.
 
     Args:
-        x: (n, p) or (n,) NumPy, torch or pandas values; row i belongs to row i of y. Or a `Pair`,
-            such as `readers.read` gives, without y.
+        x: (n, p) or (n,), NumPy, torch or pandas values; row i belongs to row i of y. Or a `Pair`,
+            as returned by `readers.read`, without y.
         y: (n, q) or (n,).
-        ladder: the MI to plant, nats; `LADDER` if not given, and the user's own estimate where that
-            is beyond it.
-        seeds: runs on each rung; their seeds count up from `config.seed`.
-        kinds: names in `planted.KINDS`.
-        width: half the width that an interval should have, nats; says how many rows it needs.
-        out: a directory for table, picture and finished runs; the same call goes on there.
-        jobs: estimates at once, each on one thread; one for each core if not given.
-        dask: the address of a Dask scheduler, "tcp://host:8786": its workers compute, not `jobs`.
-        overwrite: delete what `out` holds of earlier runs.
-        config: settings; `Config()` if not given.
+        ladder: the values of MI to plant, in nats; by default `LADDER`, plus the user's own
+            estimate if that is larger.
+        seeds: the number of runs per rung; their seeds count up from `config.seed`.
+        kinds: keys of `planted.KINDS`.
+        width: a half-width in nats; the result says how many rows such an interval needs.
+        out: a directory for the table, the figure and finished runs; the same call resumes there.
+        jobs: the number of parallel estimates, each on one thread; one per core by default.
+        dask: the address of a Dask scheduler, for example "tcp://host:8786", whose workers compute
+            instead of `jobs`.
+        overwrite: whether to delete earlier runs in `out`.
+        config: the settings; `Config()` by default.
         watch: called with a `Progress` after each run.
-        unit: of `rehearse.json` and of the picture in `out`; what is returned is in nats.
+        unit: "nats" or "bits", the unit of `rehearse.json` and of the figure in `out`. The returned
+            values are always in nats.
         **settings: any field of `Config`, by name.
 
+    Returns:
+        The estimate and its calibration, in nats.
+
     Raises:
-        InputError: x or y cannot be used, a rung, kind or setting is out of range, another
-            process is writing in `out`, or a cluster cannot be used.
+        InputError: If x or y cannot be used, a rung, kind or setting is out of range, another
+            process writes to `out`, or a cluster cannot be used.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -221,7 +257,7 @@ def rehearse(
                 watch=watch,
             )
         planned = {(label, n) for label, _, _, n in plan}
-        rows = [r for r in found.rows if (r.task, r.n) in planned]  # not those of an earlier ladder
+        rows = [r for r in found.rows if (r.task, r.n) in planned]  # without an earlier ladder's
         wrong = tuple(dict.fromkeys(row.error for row in rows if failed(row)))
         everything = _lines([row for row in rows if row.mi is not None])
         lines = tuple(line for line in everything if line.n == len(pair.x))
@@ -247,7 +283,7 @@ def _plan(
     limits: Mapping[str, float],
     own: float | None,
 ) -> list[grid.Planned]:
-    """What is sampled; near `own` also with half of the rows, where its intervals are wanted."""
+    """Plan the samples; with `own`, the nearest rung is also sampled with half of the rows."""
     n = len(pair.x)
     plan: list[grid.Planned] = []
     for kind, most in limits.items():
@@ -264,7 +300,7 @@ def _plan(
 
 
 def _lines(rows: Sequence[Row]) -> list[Line]:
-    """One line for each kind, rung and size, in the order of the ladder."""
+    """Summarise the runs of each kind, rung and size, in the order of the ladder."""
     groups: dict[tuple[str, float, int], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.group, row.truth, row.n), []).append(row)
@@ -295,7 +331,7 @@ def _line(kind: str, truth: float, n: int, rows: list[Row]) -> Line:
 
 
 def _consistent_with_zero(row: Row) -> bool:
-    """As the finding says; by the interval where no held-out rows speak."""
+    """Return whether a run has the finding "zero"; without held-out rows, by its interval."""
     if row.held_out is None:
         return row.low is not None and row.low <= 0
     return "zero" in row.findings.split()
@@ -315,7 +351,7 @@ def _limit(kind: str, lines: Sequence[Line], own: Estimate) -> Limit:
 
 
 def _crossing(lines: Sequence[Line]) -> tuple[float | None, float, float | None]:
-    """The truth from which on enough runs find it, and the rungs on either side; nats."""
+    """Return the MI from which on enough runs find it, and the rungs on either side, in nats."""
     missed = [k for k, line in enumerate(lines) if line.found < OFTEN]
     last = missed[-1] if missed else -1
     low = lines[last] if missed else None
@@ -341,7 +377,7 @@ def _width(wished: float, own: Estimate, lines: Sequence[Line]) -> Width:
 
 
 def _write(result: Rehearsal, rows: Sequence[Row], unit: str) -> None:
-    """The result and its picture, beside the table of all runs."""
+    """Write the result and its figure to the directory of the table."""
     folder = result.path
     assert folder is not None
     text = json.dumps(result.as_dict(unit), indent=2) + "\n"

@@ -1,7 +1,7 @@
-"""Which of two tells more: I(X1;Y) - I(X2;Y) from the same rows.
+"""Comparison of two variables: the difference I(X1;Y) - I(X2;Y), estimated from the same rows.
 
-Both estimates have the same folds, so what makes one row of y easy or hard to tell is in both and
-leaves their difference: the interval is narrower than those of the two estimates would give.
+Both estimates use the same folds, so their errors are correlated and partly cancel in the
+difference: its interval is narrower than the intervals of the two estimates imply.
 """
 
 from __future__ import annotations
@@ -29,7 +29,14 @@ __all__ = ["Comparison", "compare"]
 
 @dataclass(frozen=True)
 class Comparison(Result):
-    """`difference` is I(X1;Y) - I(X2;Y) in nats with its interval; `p_value` is two-sided.
+    """The difference of two mutual informations, in nats.
+
+    Attributes:
+        difference: I(X1;Y) - I(X2;Y), in nats.
+        interval: its confidence interval, in nats.
+        p_value: the two-sided p-value of no difference.
+        first: the estimate of I(X1;Y).
+        second: the estimate of I(X2;Y).
 
     Example:
         >>> x = np.random.default_rng(0).normal(size=(300, 2))
@@ -45,7 +52,7 @@ class Comparison(Result):
     second: Estimate
 
     def __str__(self) -> str:
-        """One line, with the unit."""
+        """Format the difference as one line with its unit."""
         low, high = self.interval
         return (
             f"I(X1;Y) - I(X2;Y) = {self.difference:.3f} nats [{low:.3f}, {high:.3f}], "
@@ -63,20 +70,24 @@ def compare(
     stop: Callable[[], bool] | None = None,
     **settings: Any,
 ) -> Comparison:
-    """I(X1;Y) - I(X2;Y) in nats: does x1 tell more about y than x2 does?
+    """Estimate I(X1;Y) - I(X2;Y): whether x1 is more informative about y than x2.
 
     Args:
-        x1: (n, p) or (n,), such as one sensor; row i belongs to row i of y. Or two pairs of the
-            same y as `x1` and `x2`, such as `readers.read` gives, without y.
-        x2: (n, q) or (n,), such as another one.
+        x1: (n, p) or (n,), for example one sensor; row i belongs to row i of y. Or, without y, two
+            pairs with the same y as `x1` and `x2`, as returned by `readers.read`.
+        x2: (n, q) or (n,), for example another sensor.
         y: (n, r) or (n,).
-        config: settings; `Config()` if not given.
+        config: the settings; `Config()` by default.
         watch: called with a `loop.Progress` after each evaluation.
-        stop: asked between iterations; True raises `Interrupted`.
+        stop: called between iterations; if it returns True, `Interrupted` is raised.
         **settings: any field of `Config`, by name.
 
+    Returns:
+        The difference with its interval and p-value, and both estimates; in nats.
+
     Raises:
-        InputError: rows that cannot be used, or an unknown setting.
+        InputError: If rows cannot be used, the pairs differ in y, or a setting is unknown.
+        Interrupted: If `stop` returned True.
 
     Source: paired differences, Bland and Altman 1986,
     https://doi.org/10.1016/S0140-6736(86)90837-8.
@@ -111,6 +122,6 @@ def _error(values: np.ndarray, config: Config) -> float:
 
 
 def _doubt(result: Estimate, values: np.ndarray, config: Config) -> float:
-    """What the interval of an estimate allows for besides the sampling error, nats."""
+    """Return the uncertainty in an estimate's interval besides the sampling error, in nats."""
     whole = result.half_width / z_quantile(config.level)
     return math.sqrt(max(0.0, whole**2 - _error(values, config) ** 2))

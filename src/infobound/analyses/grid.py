@@ -1,7 +1,7 @@
-"""Estimates whose truth is known: tasks x estimators x sizes x seeds, as one table on disk.
+"""Grids of estimates with known truth: tasks x estimators x sizes x seeds, as one table on disk.
 
-Studies of the benchmark and the calibration of `rehearse` are such tables. How cells are computed
-in parallel and resumed is in `runner`; this module says what a cell is.
+Studies of the benchmark and the calibration of `rehearse` are such tables. This module defines a
+cell; `runner` computes cells in parallel and resumes them.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ __all__ = [
     "stable_hash",
 ]
 
-TABLE = ("study.csv", "study.parquet")  # what `run_grid` writes beside cells and `study.json`
-PAGES = ("summary.md", "truth.png", "truth.svg", "error.png", "error.svg")  # by `study`
-CALIBRATION = ("rehearse.json", "rehearsal.png", "rehearsal.svg")  # by `rehearse`
+TABLE = ("study.csv", "study.parquet")  # written by `run_grid` besides cells and `study.json`
+PAGES = ("summary.md", "truth.png", "truth.svg", "error.png", "error.svg")  # written by `study`
+CALIBRATION = ("rehearse.json", "rehearsal.png", "rehearsal.svg")  # written by `rehearse`
 FILES = (*TABLE, *PAGES, *CALIBRATION)
 
-# What is sampled: a label, a task, its MI with its standard error in nats, and the number of rows.
+# A planned sample: label, task, its MI with its standard error in nats, and the number of rows.
 Planned = tuple[str, Any, tuple[float, float], int]
 
 
 class Unsuitable(Exception):
-    """An estimator is not made for these rows; the message says why. The cell is skipped."""
+    """An estimator does not suit these rows, for the reason in the message; the cell is skipped."""
 
 
 class EstimatorError(Exception):
@@ -68,16 +68,16 @@ class EstimatorError(Exception):
 
 
 class Estimator(Protocol):
-    """What estimates in a cell. It goes to other processes by value."""
+    """An estimator of a grid. It must be picklable, since it is sent to other processes."""
 
     def settings(self) -> Mapping[str, Any]:
-        """What must not have changed where an estimate is taken from disk."""
+        """Return the settings that must be unchanged for an estimate on disk to be reused."""
 
     def requirement(self) -> Callable[[], Mapping[str, str]]:
-        """Says what a machine needs for it, by name and version; hashable."""
+        """Return a hashable function that lists what a machine needs, by name and version."""
 
     def columns(self, name: str, x: np.ndarray, y: np.ndarray, seed: int) -> Mapping[str, Any]:
-        """The fields of a `Row` that it gives for x (n, p) and y (n, q)."""
+        """Estimate from x (n, p) and y (n, q), and return the fields of a `Row`, in nats."""
 
 
 @dataclass(frozen=True)
@@ -91,20 +91,20 @@ class _Device:
 
 @dataclass(frozen=True)
 class Own:
-    """The estimate of this package with the settings of a `Config`; the seed is the cell's."""
+    """The estimator of this package with the settings of a `Config`; the seed is the cell's."""
 
     config: Config
 
     def settings(self) -> Mapping[str, Any]:
-        """The configuration without its seed."""
+        """Return the configuration without its seed."""
         return {k: v for k, v in self.config.as_dict().items() if k != "seed"}
 
     def requirement(self) -> Callable[[], Mapping[str, str]]:
-        """The device."""
+        """Return a function that names the device."""
         return _Device(self.config.device)
 
     def columns(self, name: str, x: np.ndarray, y: np.ndarray, seed: int) -> Mapping[str, Any]:
-        """The estimate, its interval and its findings."""
+        """Estimate from x (n, p) and y (n, q), with interval and findings, in nats."""
         result = estimate.estimate(x, y, config=self.config.with_(seed=seed))
         names = ("mi", "held_out", "held_out_error", "training", "kept", "seconds")
         low, high = result.interval
@@ -115,7 +115,13 @@ class Own:
 
 @dataclass(frozen=True)
 class Study:
-    """A study's table and its summary; `path` holds them as files."""
+    """The table of a study and its summary.
+
+    Attributes:
+        path: the directory of the files.
+        rows: the cells.
+        summary: the summary of the cells.
+    """
 
     path: Path
     rows: tuple[Row, ...]
@@ -123,17 +129,17 @@ class Study:
 
     @property
     def failures(self) -> tuple[Row, ...]:
-        """The cells that went wrong; running the study again tries them again."""
+        """The failed cells; running the study again computes them again."""
         return tuple(filter(accuracy.failed, self.rows))
 
     def as_rows(self, unit: str = "nats") -> list[dict[str, Any]]:
-        """The summary as plain rows, fit for JSON; `unit` is nats or bits."""
+        """Return the summary as plain rows for JSON; `unit` is "nats" or "bits"."""
         return [each.as_dict(unit) for each in self.summary]
 
 
 @dataclass(frozen=True)
 class _Cell:
-    """One estimate that is to be made: the row without its outcome, the task, the estimator."""
+    """An estimate to compute: the row without its outcome, the task, and the estimator."""
 
     row: Row
     task: Any
@@ -155,28 +161,31 @@ def run_grid(
     pages: Sequence[str] = (),
     watch: Callable[[Progress], None] | None = None,
 ) -> Study:
-    """Every estimator on samples of everything planned, as a table in `out`.
+    """Run every estimator on every planned sample, and write the results as a table to `out`.
 
-    The caller holds the lock of `out` (`locks`).
+    The caller must hold the lock of `out` (`locks`).
 
     Args:
         suite: a name for the table.
-        plan: what is sampled; the sample depends on the label, the number of rows and the seed.
-        estimators: by the name that the table has.
-        out: the directory; what is done there already is not done again.
-        seeds: samples of each; their seeds count up from `first_seed`.
-        first_seed: the first of them.
-        order: estimators in the order in which the table has them; others follow by name.
-        jobs: cells at once, each in a process; one for each core if not given, and never more than
-            there are cells or four for each core.
-        dask: the address of a Dask scheduler whose workers compute, instead of `jobs`.
-        overwrite: delete what `out` holds of an earlier table.
-        pages: names of files that the caller will write in `out`, among `PAGES` and `CALIBRATION`.
+        plan: the samples; a sample depends on the label, the number of rows and the seed.
+        estimators: the estimators by their name in the table.
+        out: the directory; cells that are there already are not computed again.
+        seeds: the number of samples of each task; their seeds count up from `first_seed`.
+        first_seed: the first seed.
+        order: names of estimators in the order of the table; others follow by name.
+        jobs: the number of parallel cells, each in its own process; by default one per core, and
+            never more than there are cells or four per core.
+        dask: the address of a Dask scheduler whose workers compute instead of `jobs`.
+        overwrite: whether to delete an earlier table in `out`.
+        pages: names of files that the caller will write to `out`, among `PAGES` and `CALIBRATION`.
         watch: called with a `Progress` after each cell.
 
+    Returns:
+        The table and its summary.
+
     Raises:
-        InputError: no seed, no job, or cells in `out` of other settings, rows or versions; a
-            cluster that cannot be used.
+        InputError: If there is no seed or no job, cells in `out` have other settings, rows or
+            versions, or a cluster cannot be used.
     """
     if seeds < 1:
         raise InputError(f"Expected seeds of one or more; got {seeds}.")
@@ -186,7 +195,7 @@ def run_grid(
     path = Path(out)
     cells = [
         _Cell(Row(suite, accuracy.group_of(label), label, name, n, seed, *truth), task, by)
-        # Seeds outermost: an early look sees every task.
+        # Seeds are the outermost loop, so that a partial table has every task.
         for seed in range(first_seed, first_seed + seeds)
         for label, task, truth, n in plan
         for name, by in estimators.items()
@@ -203,28 +212,35 @@ def run_grid(
 
 
 def ready(estimators: Mapping[str, Estimator], *, jobs: int | None, dask: str | None) -> None:
-    """See that `run_grid` could compute, before what takes time.
+    """Check that `run_grid` can compute, before anything that takes time.
 
     Raises:
-        InputError: no job, or a cluster that cannot be used.
+        InputError: If there is no job, or a cluster cannot be used.
     """
     with compute.executor(jobs=jobs, dask=dask, needs=_needs(estimators)):
         pass
 
 
 def _needs(estimators: Mapping[str, Estimator]) -> Callable[[], Mapping[str, str]]:
-    """What every worker of a cluster must have, as this process has it."""
+    """Return a function that lists what every worker must have in common with this process."""
     asked = dict.fromkeys(one.requirement() for one in estimators.values())
     return functools.partial(dask_cluster.about, tuple(sorted(asked, key=repr)))
 
 
 def sample(label: str, task: Any, *, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """n rows of a task: x (n, p) and y (n, q); by label, n and seed alone.
+    """Draw n rows of a task; the sample depends on label, n and seed alone.
 
-    A task draws with `sample(n, generator)`, or with `draw(n, rng)` where it holds rows itself.
+    Args:
+        label: the label of the task.
+        task: an object with `sample(n, generator)`, or with `draw(n, rng)` if it has its own rows.
+        n: the number of rows.
+        seed: the seed.
+
+    Returns:
+        x (n, p) and y (n, q).
 
     Raises:
-        InputError: more rows than a task holds.
+        InputError: If n exceeds the number of rows of the task.
 
     Example:
         >>> class Pair:
@@ -245,18 +261,18 @@ def sample(label: str, task: Any, *, n: int, seed: int) -> tuple[np.ndarray, np.
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """One sample of a task, for a process that lacks the task's file: x (n, p) and y (n, q)."""
+    """A sample x (n, p) and y (n, q) of a task, for a process without access to the task's file."""
 
     x: np.ndarray
     y: np.ndarray
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """The sample."""
+        """Return the sample; the arguments are ignored."""
         return self.x, self.y
 
 
 def stable_hash(key: Sequence[str | int]) -> str:
-    """SHA-256 of words and numbers, in hexadecimal: the same everywhere, unlike Python's own.
+    """Return the SHA-256 of words and numbers in hexadecimal, equal in all processes.
 
     Example:
         >>> stable_hash(["gaussian", 100, 0])[:8]
@@ -266,13 +282,13 @@ def stable_hash(key: Sequence[str | int]) -> str:
 
 
 def _identity(cell: _Cell) -> dict[str, Any]:
-    """What must not have changed where an outcome is taken from disk."""
+    """Return the settings that must be unchanged for an outcome on disk to be reused."""
     rows, truth = getattr(cell.task, "digest", "drawn"), cell.row.truth
     return {"infobound": __version__, "rows": rows, "truth": truth, **cell.estimator.settings()}
 
 
 def _problem(identity: Mapping[str, Any], row: Row) -> str:
-    """What no cell that was computed here holds."""
+    """Describe a value that no cell computed here can have; empty if there is none."""
     if not isinstance(identity.get("infobound"), str):
         return "identity.infobound is missing"
     if row.n < 1 or row.seed < 0 or not math.isfinite(row.truth):
@@ -283,7 +299,7 @@ def _problem(identity: Mapping[str, Any], row: Row) -> str:
 
 
 def _file_name(row: Row) -> str:
-    """The file of a cell; told apart by a hash, since labels may hold anything."""
+    """Return the file name of a cell, with a hash because labels may contain any characters."""
     key: list[str | int] = [row.suite, row.task, row.estimator, row.n, row.seed]
     words = re.sub(r"[^\w.+-]+", "_", "_".join(map(str, key)))[:120]
     return f"{words}_{stable_hash(key)[:8]}.json"
@@ -292,12 +308,16 @@ def _file_name(row: Row) -> str:
 def _check_compatible(
     cells: Sequence[_Cell], stored: Mapping[str, tuple[dict[str, Any], Row]]
 ) -> None:
-    """Refuse to mix cells of other settings, versions or rows into one table."""
+    """Check that stored cells have the settings, versions and rows of this table.
+
+    Raises:
+        InputError: If they differ.
+    """
     ours = {cell.row.estimator: _identity(cell) for cell in cells}
     exact = {_file_name(cell.row): _identity(cell) for cell in cells}
     for name, (theirs, row) in stored.items():
         about = exact.get(name)
-        if about is None:  # not planned now: its rows may differ, the way of estimating may not
+        if about is None:  # not planned now: rows may differ, but settings must agree
             about = {**ours.get(row.estimator, {"infobound": __version__})}
             about |= {k: theirs.get(k) for k in ("rows", "truth")}
             theirs = theirs if row.estimator in ours else {k: theirs.get(k) for k in about}
@@ -313,7 +333,7 @@ def _check_compatible(
 
 @torch_state.defaults()
 def _row(cell: _Cell) -> Row:
-    """One cell; what goes wrong in it is its `error`."""
+    """Compute a cell; a failure becomes its `error`."""
     start, row = time.perf_counter(), cell.row
     try:
         x, y = sample(row.task, cell.task, n=row.n, seed=row.seed)
@@ -324,7 +344,7 @@ def _row(cell: _Cell) -> Row:
         found = {"error": f"{accuracy.SKIPPED}{reason}."}
     except (InputError, EstimatorError) as error:
         found = {"error": str(error)}
-    except Exception as error:  # whatever a task or a peer does, the study goes on and says it
+    except Exception as error:  # a task or an external estimator may raise anything
         found = {"error": f"{type(error).__name__}: {error}"}
     return dataclasses.replace(row, **{"seconds": time.perf_counter() - start, **found})
 
@@ -334,13 +354,13 @@ def _lost(cell: _Cell, why: str) -> Row:
 
 
 def _portable(cell: _Cell) -> _Cell:
-    """A cell as a worker needs it that has none of our files."""
+    """Return a cell with its rows, for a worker without access to local files."""
     if not hasattr(cell.task, "draw"):
         return cell
     row = cell.row
     try:
         task = Drawn(*sample(row.task, cell.task, n=row.n, seed=row.seed))
-    except (InputError, OSError):  # too few rows, or no file: the worker says it as we would
+    except (InputError, OSError):  # too few rows, or no file: the worker reports the same error
         return cell
     return dataclasses.replace(cell, task=task)
 
@@ -349,7 +369,7 @@ WORK: Work[_Cell, Row] = Work(_row, _identity, accuracy.failed, _lost, _portable
 
 
 def _tabled(store: Store[Row], order: Sequence[str]) -> Study:
-    """Everything on disk as a table."""
+    """Write all cells on disk as a table."""
     import pandas as pd
 
     place = {name: k for k, name in enumerate(order)}

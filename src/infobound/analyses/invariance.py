@@ -1,8 +1,8 @@
-"""What must hold of any estimate of MI, tried on the user's own rows with the user's settings.
+"""Invariance checks: properties of any MI estimate, tested on the user's own rows and settings.
 
-Each check of `CHECKS` changes the rows in a way whose effect on the MI is known (none, or at most a
-loss, or all of it gone), estimates again, and compares. What a difference may be comes from the
-two intervals.
+Each check of `CHECKS` changes the rows in a way whose effect on the MI is known (none, at most a
+loss, or a loss of all of it), estimates again, and compares. The allowed difference follows from
+the two intervals.
 """
 
 from __future__ import annotations
@@ -28,15 +28,20 @@ from infobound.training.loop import Interrupted, Progress
 
 __all__ = ["CHECKS", "Check", "Rule", "check"]
 
-SURE = 0.99  # the level at which a difference counts
-ROUNDING = 0.002  # nats: what another order of the same sums may change
+SURE = 0.99  # the confidence level at which a difference is significant
+ROUNDING = 0.002  # allowed difference from another order of summation, in nats
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A change of the rows, and what it may do: `relation` of the new value to the old.
+    """A change of the rows and its allowed effect on the MI.
 
-    "same": as before; "no more": as before or less; "zero": nothing left, so 0 or less.
+    Attributes:
+        change: returns the changed rows.
+        relation: "same" if the MI must not change, "no more" if it must not increase, "zero" if the
+            estimate must be 0 or less.
+        title: a description of the change.
+        remedy: what to do if the check fails.
     """
 
     change: Callable[[data.Pair, np.random.Generator], data.Pair]
@@ -47,11 +52,19 @@ class Rule:
 
 @dataclass(frozen=True)
 class Check(Result):
-    """One check's outcome; values in nats.
+    """The outcome of one check, in nats.
 
-    `value` is the estimate after the change and `own` the one before it (0 where nothing may be
-    left); `difference` is the first less the second, and `allowed` the most it may be: in either
-    direction, or upwards alone where a loss is right. `message` says what to do where it failed.
+    Attributes:
+        name: a key of `CHECKS`.
+        title: a description of the change.
+        relation: the relation of `Rule`.
+        passed: whether the check passed.
+        value: the estimate after the change.
+        own: the estimate before the change; 0 for the relation "zero".
+        difference: `value` minus `own`.
+        allowed: the largest allowed difference, in both directions for "same" and upwards for the
+            other relations.
+        message: what to do if the check failed; otherwise empty.
     """
 
     name: str
@@ -66,36 +79,36 @@ class Check(Result):
 
 
 def _shuffled(pair: data.Pair, rng: np.random.Generator) -> data.Pair:
-    """y in another order: nothing is left."""
+    """Permute y, which makes x and y independent."""
     return dataclasses.replace(pair, y=pair.y[rng.permutation(len(pair.y))])
 
 
 def _swapped(pair: data.Pair, rng: np.random.Generator) -> data.Pair:
-    """x and y in each other's place."""
+    """Exchange x and y."""
     return data.Pair(pair.y, pair.x, pair.y_names, pair.x_names, pair.notes)
 
 
 def _reordered(pair: data.Pair, rng: np.random.Generator) -> data.Pair:
-    """The rows in another order: other folds."""
+    """Permute the rows, which changes the folds."""
     order = rng.permutation(len(pair.x))
     return dataclasses.replace(pair, x=pair.x[order], y=pair.y[order])
 
 
 def _bent(pair: data.Pair, rng: np.random.Generator) -> data.Pair:
-    """Each column of x cubed and each of y exponentiated, both after normal scores."""
+    """Cube the normal scores of the columns of x, and exponentiate those of y."""
     x, y = (data.Transform.fit(side).normal_scores(side) for side in (pair.x, pair.y))
     return dataclasses.replace(pair, x=x**3, y=np.exp(y))
 
 
 def _widened(pair: data.Pair, rng: np.random.Generator) -> data.Pair:
-    """Two columns of noise beside x."""
+    """Add two columns of noise to x."""
     noise = rng.normal(size=(len(pair.x), 2))
     names = (*pair.x_names, "noise 1", "noise 2")
     return dataclasses.replace(pair, x=np.concatenate([pair.x, noise], axis=1), x_names=names)
 
 
 def _coarsened(pair: data.Pair, rng: np.random.Generator) -> data.Pair:
-    """The first half of the columns of x; eight classes of equal size where there is one."""
+    """Keep the first half of the columns of x; a single column becomes eight equal classes."""
     width = pair.x.shape[1] // 2
     if width:
         return dataclasses.replace(pair, x=pair.x[:, :width], x_names=pair.x_names[:width])
@@ -157,26 +170,31 @@ def check(
     by: Callable[..., Estimate] = estimate,
     **settings: Any,
 ) -> tuple[Estimate, tuple[Check, ...]]:
-    """The estimate of I(X;Y) in nats, and what became of it under changes of known effect.
+    """Estimate I(X;Y), and check the estimate under changes of the rows with known effect.
 
     Args:
-        x: (n, p) or (n,) NumPy, torch or pandas values; row i belongs to row i of y. Or a `Pair`,
-            such as `readers.read` gives, without y.
+        x: (n, p) or (n,), NumPy, torch or pandas values; row i belongs to row i of y. Or a `Pair`,
+            as returned by `readers.read`, without y.
         y: (n, q) or (n,).
-        config: settings; `Config()` if not given.
-        result: the estimate, if it has been made already. Each check costs another one.
-        run: the directory of the estimate's run; it gets the checks as `checks.json`, in its unit.
+        config: the settings; `Config()` by default.
+        result: the estimate, if it has been computed already. Each check needs another one.
+        run: the run directory of the estimate, to which the checks are written as `checks.json`, in
+            the unit of the run.
         watch: called with a `loop.Progress` after each evaluation.
-        stop: asked between iterations; True raises `Interrupted`.
-        by: what is checked: `estimate`, or something that is called like it.
+        stop: called between iterations; if it returns True, `Interrupted` is raised.
+        by: the estimator to check, a function with the arguments of `estimate`.
         **settings: any field of `Config`, by name.
 
+    Returns:
+        The estimate and the outcomes of the checks, in nats.
+
     Raises:
-        InputError: x or y cannot be used, or a setting is out of range.
+        InputError: If x or y cannot be used, or a setting is out of range.
+        Interrupted: If `stop` returned True.
 
     Source: self-consistency of MI estimates, Song and Ermon 2020,
-    https://arxiv.org/abs/1910.06222 (independence, data processing); the rest are properties of
-    MI itself, Cover and Thomas, https://doi.org/10.1002/047174882X.
+    https://arxiv.org/abs/1910.06222 (independence, data processing); the other checks are
+    properties of MI itself, Cover and Thomas, https://doi.org/10.1002/047174882X.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -210,12 +228,12 @@ def check(
 
 
 def _renamed(watch: Callable[[Progress], None], title: str) -> Callable[[Progress], None]:
-    """The bar's words with the check's in front."""
+    """Prefix the name of a fit with the title of the check."""
     return lambda step: watch(dataclasses.replace(step, name=f"check: {title}, {step.name}"))
 
 
 def _judged(name: str, rule: Rule, changed: Estimate, result: Estimate) -> Check:
-    """What a change did, against what it may do."""
+    """Compare the effect of a change with its allowed effect."""
     own = 0.0 if rule.relation == "zero" else result.mi
     errors = [_error(changed)] + ([] if rule.relation == "zero" else [_error(result)])
     allowed = z_quantile(SURE) * math.hypot(*errors) + ROUNDING
@@ -236,5 +254,5 @@ def _judged(name: str, rule: Rule, changed: Estimate, result: Estimate) -> Check
 
 
 def _error(result: Estimate) -> float:
-    """What the interval takes for the standard error of the estimate, nats."""
+    """Return the standard error that the interval of an estimate implies, in nats."""
     return result.half_width / z_quantile(result.config["level"])

@@ -1,8 +1,8 @@
-"""Known dependence planted in the user's own rows: each row of x and of y is kept, only who stands
-beside whom is drawn.
+"""Semi-synthetic samples: the user's own rows of x and y, paired with known mutual information.
 
-A side's rows are put in one order (`Side`), places in the order are coupled by a copula whose MI is
-known (`KINDS`), and the rows follow their places (`Planted`). Nothing here estimates anything.
+The rows of each side are ordered (`Side`), positions in the two orders are coupled by a copula of
+known MI (`KINDS`), and rows are paired by their positions (`Planted`). The margins stay those of
+the user's rows. Nothing is estimated here.
 """
 
 from __future__ import annotations
@@ -28,16 +28,22 @@ KINDS = {
     "monotone": "y rises with x",
     "folded": "y rises with how far x is from its middle, on either side: no correlation",
 }
-STRONGEST = 6.0  # nats that a coupling may carry; near that, places hardly differ
-COARSE = 20  # times e^(2 mi) rows at least: with fewer, their order blurs the coupling by over 5 %
+STRONGEST = 6.0  # largest MI of a copula in nats; near it, positions of x and y hardly differ
+COARSE = 20  # smallest n / e^(2 mi); below it the order of rows changes the MI by over 5 %
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """The distinct rows (k, d) of one side in an order, and the shares of [0, 1] they take, (k+1,).
+    """The ordered distinct rows of one side, each with an interval of [0, 1].
 
-    The order is that of the first principal component of the columns' normal scores, the direction
-    in which the rows differ most; ties in it are ordered by the columns.
+    Rows are ordered by the first principal component of the columns' normal scores; ties are
+    ordered by the columns.
+
+    Attributes:
+        rows: (k, d), the distinct rows in order.
+        counts: (k,), how often each row occurs.
+        edges: (k + 1,), the ends of the rows' intervals, whose lengths are the relative
+            frequencies.
 
     Example:
         >>> Side.of(np.array([[3.0], [1.0], [3.0], [2.0]])).edges.tolist()
@@ -50,7 +56,7 @@ class Side:
 
     @classmethod
     def of(cls, values: np.ndarray) -> Side:
-        """The side of rows (n, d)."""
+        """Build the side of rows (n, d)."""
         rows, counts = np.unique(values, axis=0, return_counts=True)
         fitted = Transform.fit(values)
         scores = fitted.normal_scores(rows)
@@ -62,19 +68,19 @@ class Side:
 
     @cached_property
     def at(self) -> dict[bytes, int]:
-        """Which row stands where."""
+        """The index of each distinct row by its bytes."""
         return {row.tobytes(): k for k, row in enumerate(self.rows)}
 
     @property
     def n(self) -> int:
-        """Rows, copies counted."""
+        """The number of rows, including copies."""
         return int(self.counts.sum())
 
     def places(self, rows: np.ndarray) -> np.ndarray:
-        """The middle of the share of each of these rows (m, d), (m,).
+        """Return the midpoints (m,) of the intervals of rows (m, d).
 
         Raises:
-            InputError: a row that is none of the side's.
+            InputError: If a row does not belong to this side.
         """
         found = [self.at.get(row.tobytes()) for row in np.ascontiguousarray(rows)]
         if None in found:
@@ -83,29 +89,35 @@ class Side:
         return (self.edges[index] + self.edges[index + 1]) / 2
 
     def share(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Ends of the share that holds each place, and whether it is a single row's."""
+        """Return both ends of the interval around each position, and whether its row is unique."""
         index = np.searchsorted(self.edges, u, side="right").clip(1, len(self.rows)) - 1
         return self.edges[index], self.edges[index + 1], self.counts[index] == 1
 
     def drawn(self, ranks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The rows with these ranks (m,) among m of the n rows, each taken at most once."""
+        """Draw m of the n rows without replacement, ordered so that they have the ranks (m,)."""
         taken = np.sort(rng.choice(self.n, len(ranks), replace=False))
         return self.rows[np.repeat(np.arange(len(self.rows)), self.counts)[taken[ranks]]]
 
 
 @dataclass(frozen=True, eq=False)
 class Planted:
-    """A task (`distributions.joint`): the rows of x and of y, coupled with `strength` nats between
-    places.
+    """A task (`distributions.joint`) that pairs rows of x and of y by a copula of known MI.
 
-    Places (u, v) in the unit square follow a Gaussian copula, or one folded in u, of exactly
-    `strength` nats. The row with the r-th smallest u stands at the r-th place of its side, so both
-    margins are the user's rows, each used once where as many are drawn. Each place is its row's, so
-    `mi` is `strength` where no row repeats; where rows repeat (few values), it is what their shares
-    of the square still tell, an integral computed by quasi-Monte Carlo.
+    Positions (u, v) in the unit square follow a Gaussian copula, or one folded in u, with an MI of
+    exactly `strength` nats. The r-th smallest u gets the r-th row of its side, so both margins are
+    the user's rows, and each is used once if as many are drawn. If no row repeats, positions
+    determine rows and `mi` is `strength`. If rows repeat (few values), it is the MI of the rows'
+    intervals, an integral that is computed by quasi-Monte Carlo.
 
-    Source: ranks of a sample have the same law whatever the margins, Sklar 1959; the mutual
-    information is the copula's, Ma and Sun 2011, https://doi.org/10.1016/S1007-0214(11)70008-6.
+    Attributes:
+        kind: a key of `KINDS`.
+        strength: the MI of the copula, in nats.
+        x: the rows of x.
+        y: the rows of y.
+
+    Source: the distribution of ranks does not depend on the margins, Sklar 1959; the mutual
+    information is that of the copula, Ma and Sun 2011,
+    https://doi.org/10.1016/S1007-0214(11)70008-6.
     """
 
     kind: str
@@ -115,54 +127,54 @@ class Planted:
 
     @property
     def name(self) -> str:
-        """What the tables call it."""
+        """The name in tables."""
         return self.kind
 
     @property
     def dim_x(self) -> int:
-        """Columns of x."""
+        """The number of columns of x."""
         return self.x.rows.shape[1]
 
     @property
     def dim_y(self) -> int:
-        """Columns of y."""
+        """The number of columns of y."""
         return self.y.rows.shape[1]
 
     @property
     def mi(self) -> float:
-        """The mutual information, nats."""
+        """The mutual information, in nats."""
         return self._mi[0]
 
     @property
     def mi_error(self) -> float:
-        """Its standard error, nats; 0.0 where no row repeats."""
+        """The standard error of `mi`, in nats; 0.0 if no row repeats."""
         return self._mi[1]
 
     @property
     def digest(self) -> str:
-        """A hash of the rows and of how they are coupled."""
+        """A hash of the rows and of their coupling."""
         parts = (self.x.rows, self.x.counts, self.y.rows, self.y.counts)
         data = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
         return hashlib.sha256(data + f"{self.kind} {self.strength!r}".encode()).hexdigest()
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """n pairs, at most as many as there are rows: x (n, dim_x) and y (n, dim_y), float64.
+        """Draw n pairs: x (n, dim_x) and y (n, dim_y), float64.
 
         Raises:
-            InputError: more pairs than rows.
+            InputError: If n exceeds the number of rows.
         """
         if n > self.x.n:
             raise InputError(f"Expected at most {self.x.n:,} rows, all that there are; got {n:,}.")
         seed = torch.randint(2**62, (1,), generator=generator)
         rng = np.random.default_rng(int(seed))
-        # As many places below the middle as above it: the fold stands where the rows have theirs.
+        # Equally many positions on either side, so that the fold is at the median of the rows.
         uniform = np.column_stack([rng.random((n, 2)), rng.permutation(n) / n])
         ranks = (np.argsort(np.argsort(places)) for places in self._couple(uniform))
         x, y = (side.drawn(r, rng) for side, r in zip((self.x, self.y), ranks, strict=True))
         return torch.from_numpy(x), torch.from_numpy(y)
 
     def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """log p(x_i, y_j) / (p(x_i) p(y_j)), (n, m), for x (n, dim_x) and y (m, dim_y)."""
+        """Return log p(x_i, y_j) / (p(x_i) p(y_j)), (n, m), for x (n, dim_x) and y (m, dim_y)."""
         u, v = self.x.places(x.numpy()), self.y.places(y.numpy())
         return torch.from_numpy(self._log_ratio(u[:, None], v[None, :]))
 
@@ -178,7 +190,7 @@ class Planted:
         return bool((self.x.counts > 1).any() or (self.y.counts > 1).any())
 
     def _mean(self, power: int, seed: int) -> float:
-        """The mean log ratio over 2^power places of a scrambled Sobol sequence, nats."""
+        """Return the mean log ratio over 2^power points of a scrambled Sobol sequence, in nats."""
         uniform = qmc.Sobol(3, seed=seed).random_base2(power)
         return float(self._log_ratio(*self._couple(uniform)).mean())
 
@@ -187,7 +199,7 @@ class Planted:
         return math.sqrt(-math.expm1(-2 * self.strength))
 
     def _couple(self, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Places (n,) of x and of y from independent uniform numbers (n, 3)."""
+        """Map independent uniform numbers (n, 3) to positions (n,) of x and of y."""
         uniform = uniform.clip(1e-15, 1 - 1e-15)
         z, noise = ndtri(uniform[:, 0]), ndtri(uniform[:, 1])
         v = ndtr(self._rho * z + math.sqrt(1 - self._rho**2) * noise)
@@ -196,7 +208,10 @@ class Planted:
         return (1 + np.where(uniform[:, 2] < 0.5, -1, 1) * uniform[:, 0]) / 2, v
 
     def _log_ratio(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """The log ratio of the rows at places u and v, nats: of points, or of whole shares."""
+        """Return the log ratio of the rows at positions u and v, in nats.
+
+        It is the log density for unique rows, and otherwise averaged over the rows' intervals.
+        """
         (a, b, alone_x), (c, d, alone_y) = self.x.share(u), self.y.share(v)
         u, v, a, b, c, d, alone_x, alone_y = np.broadcast_arrays(u, v, a, b, c, d, alone_x, alone_y)
         found = np.empty(u.shape)
@@ -211,19 +226,19 @@ class Planted:
         return found
 
     def _shares(self, ends: np.ndarray) -> np.ndarray:
-        """The log ratio of shares of both sides with these ends (4, m), each kind computed once."""
+        """Return log ratios (m,) of intervals with ends (4, m), each distinct one computed once."""
         (a, b, c, d), back = np.unique(ends, axis=1, return_inverse=True)
         inside = self._corner(b, d) - self._corner(a, d) - self._corner(b, c) + self._corner(a, c)
         return np.log(np.maximum(inside / ((b - a) * (d - c)), 1e-300))[back.ravel()]
 
     def _corner(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """The copula's distribution function."""
+        """Return the distribution function of the copula."""
         if self.kind == "monotone":
             return self._normal(u, v)
         return (v + np.sign(2 * u - 1) * self._normal(np.abs(2 * u - 1), v)) / 2
 
     def _normal(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """The Gaussian copula's distribution function, by Owen's T."""
+        """Return the distribution function of the Gaussian copula, by Owen's T function."""
         h, k = (ndtri(side).clip(-38, 38) for side in (u, v))
         h, k = (np.where(np.abs(z) < 1e-9, 1e-9, z) for z in (h, k))
         rest = math.sqrt(1 - self._rho**2)
@@ -231,17 +246,17 @@ class Planted:
         return (ndtr(h) + ndtr(k)) / 2 - tails - np.where(h * k < 0, 0.5, 0)
 
     def _log_density(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """The log density of the copula."""
+        """Return the log density of the copula."""
         r, z, w = self._rho, ndtri(self._spread(u)), ndtri(v)
         return self.strength + (r * z * w - r**2 * (z**2 + w**2) / 2) / (1 - r**2)
 
     def _y_between(self, c: np.ndarray, d: np.ndarray, u: np.ndarray) -> np.ndarray:
-        """P(c < v < d) given u."""
+        """Return P(c < v < d) given u."""
         z = ndtri(self._spread(u))
         return np.maximum(self._below(d, z) - self._below(c, z), 1e-300)
 
     def _x_between(self, a: np.ndarray, b: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """P(a < u < b) given v."""
+        """Return P(a < u < b) given v."""
         z = ndtri(v)
         if self.kind == "monotone":
             return np.maximum(self._below(b, z) - self._below(a, z), 1e-300)
@@ -251,21 +266,29 @@ class Planted:
         return np.maximum(high - low, 1e-300)
 
     def _below(self, end: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """P(place < end) given the other place's normal score."""
+        """Return P(position < end) given the normal score of the other position."""
         return ndtr((ndtri(end) - self._rho * z) / math.sqrt(1 - self._rho**2))
 
     def _spread(self, u: np.ndarray) -> np.ndarray:
-        """The place that v is coupled with."""
+        """Return the position that v is coupled with by the Gaussian copula."""
         return u if self.kind == "monotone" else np.abs(2 * u - 1).clip(1e-300, None)
 
 
 def plant(pair: Pair, *, kind: str = "monotone", mi: float) -> Planted:
-    """The pair's rows with `mi` nats planted between them, coupled in the manner of `KINDS`.
+    """Pair the rows of a sample anew, with known mutual information.
 
-    Where rows repeat, the coupling is made so much stronger that its shares carry `mi`.
+    If rows repeat, the copula is made stronger so that the MI of the rows is `mi`.
+
+    Args:
+        pair: the rows.
+        kind: the form of the dependence, a key of `KINDS`.
+        mi: the mutual information, in nats.
+
+    Returns:
+        A task to sample from.
 
     Raises:
-        InputError: an unknown kind, or more nats than the rows can carry (`capacity`).
+        InputError: If the kind is unknown, or `mi` exceeds the `capacity` of the rows.
 
     Example:
         >>> from infobound.data import as_pair
@@ -295,9 +318,17 @@ def plant(pair: Pair, *, kind: str = "monotone", mi: float) -> Planted:
 
 
 def capacity(pair: Pair, *, kind: str = "monotone") -> float:
-    """The most that may be planted, nats: log(n / 20) / 2, and what repeated rows leave over.
+    """Return the largest MI that `plant` accepts for these rows.
 
-    With more than that the order of n rows is too coarse for the coupling (docs/rehearse.md).
+    It is log(n / 20) / 2 nats, because with a larger MI the order of n rows is too coarse for the
+    copula (docs/rehearse.md), or less if rows repeat.
+
+    Args:
+        pair: the rows.
+        kind: the form of the dependence, a key of `KINDS`.
+
+    Returns:
+        The MI in nats.
 
     Example:
         >>> from infobound.data import as_pair

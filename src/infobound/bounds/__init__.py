@@ -1,5 +1,6 @@
 """Variational bounds on mutual information, as functions of log sums of scores.
 
-InfoNCE and the others are in `variational`; `log_sums` has what they are functions of, and `tiled`
-computes it for all pairs without holding the whole score matrix. No critic and no training is here.
+InfoNCE and the other bounds are in `variational`. `log_sums` defines the log sums that they are
+functions of, and `tiled` computes these for all pairs without holding the whole score matrix. This
+package contains no critics and no training.
 """

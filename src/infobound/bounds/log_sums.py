@@ -1,8 +1,8 @@
-"""What bounds read of all pairs: log sums of e^f over the negatives of rows and of columns.
+"""Log sums of e^f over the negatives of rows and columns: the sufficient statistics of all bounds.
 
 The contract of scores: `scores[i, j] = f(x_i, y_j)`, (n, m) with n <= m, positives on the diagonal,
-every other entry a negative (columns j >= n are further draws of y). The scores may be at hand as
-one matrix (`of`) or come in tiles (`of_tile`), whose log sums are put together by `add`.
+every other entry a negative (columns j >= n are further draws of y). The scores may be given as one
+matrix (`of`) or in tiles (`of_tile`), whose log sums are merged by `add`.
 """
 
 from __future__ import annotations
@@ -21,40 +21,47 @@ __all__ = [
     *("add", "cut", "empty", "influence", "nothing", "of", "of_tile", "stacked"),
 ]
 
-SPAN = 40.0  # nats by which peaks of rows and columns may differ and still share one exponential
+SPAN = 40.0  # maxima of rows and columns may differ by this many nats and still share one peak
 
 LOG_2 = math.log(2)
 
-LOWEST = -85.0  # below it e^f is not taken at its word: 1e-37
+LOWEST = -85.0  # exponents are clamped here (e^-85 = 1e-37), above float32's denormal numbers
 
 Reads = Callable[[Tensor, Tensor], Sequence[Tensor]]
-"""(scores, distance) -> what else is summed over the negatives of each row: as many tensors like
-the scores; distance[i, j] = (j - i) mod m is zero for positives."""
+"""Maps (scores, distance) to further tensors shaped like the scores, whose exponentials are summed
+over each row. distance[i, j] = (j - i) mod m is zero for positives."""
 
 
 class Sums(NamedTuple):
-    """All that a bound needs to know of scores (n, m), nats."""
+    """The statistics of scores (n, m) that a bound is a function of, in nats."""
 
-    positives: Tensor  # (n,) their scores
+    positives: Tensor  # (n,) scores of the positives
     rows: Tensor  # (n,) log of the sum of e^f over a row's negatives
     columns: Tensor  # (m,) log of the sum of e^f over a column's negatives
-    others: tuple[Tensor, ...] = ()  # (n,) log of the sum of e^r over a row, for each of the reads
+    others: tuple[Tensor, ...] = ()  # (n,) each: log of the sum over a row of e^r, r from `Reads`
 
     @classmethod
     def made(cls, parts: Sequence[Tensor]) -> Sums:
-        """From positives, rows, columns and the others, one after the other."""
+        """Build sums from a flat sequence: positives, rows, columns, then the others."""
         return cls(parts[0], parts[1], parts[2], tuple(parts[3:]))
 
     def parts(self) -> list[Tensor]:
-        """The inverse of `made`."""
+        """Return the tensors as a flat list, the inverse of `made`."""
         return [*self[:3], *self.others]
 
 
 def of(scores: Tensor, reads: Reads | None = None) -> Sums:
-    """The sums of scores (n, m), differentiable.
+    """Compute the sums of a score matrix; differentiable.
+
+    Args:
+        scores: (n, m), n <= m, positives on the diagonal, in nats.
+        reads: what is summed besides e^f.
+
+    Returns:
+        The sums, in nats.
 
     Raises:
-        InputError: scores that do not keep the contract.
+        InputError: If the scores violate the contract.
 
     Example:
         >>> of(torch.zeros(2, 3)).rows  # log 2 each
@@ -73,10 +80,16 @@ def of(scores: Tensor, reads: Reads | None = None) -> Sums:
 def of_tile(
     tile: Tensor, diagonal: int, m: int, reads: Reads | None = None
 ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-    """Log sums over rows (a,), columns (b,), and others (a,) of a tile (a, b), differentiable.
+    """Compute the log sums of a tile of the score matrix; differentiable.
 
-    `diagonal` says where the positives are, as in `torch.diagonal`: at tile[i, i + diagonal]; m is
-    the number of columns of the whole matrix.
+    Args:
+        tile: (a, b), scores in nats.
+        diagonal: the offset of the positives, tile[i, i + diagonal], as in `torch.diagonal`.
+        m: the number of columns of the whole matrix.
+        reads: what is summed besides e^f.
+
+    Returns:
+        Log sums over rows (a,), over columns (b,), and the others (a,), in nats.
     """
     negatives = _left_out(tile, diagonal)
     shared = _exponentials(negatives)
@@ -90,16 +103,16 @@ def of_tile(
 
 
 def empty(n: int, m: int, like: Sums) -> Sums:
-    """Sums over nothing, for scores (n, m); of the kind and with as many others as `like`."""
+    """Return empty sums for scores (n, m), with the dtype and the number of others of `like`."""
     lengths = [n, n, m, *(n for _ in like.others)]
     nil = nothing(like.rows)
     return Sums.made([p.new_full((k,), nil) for p, k in zip(like.parts(), lengths, strict=True)])
 
 
 def add(total: Sums, part: Sums, top: int, left: int, diagonal: int) -> None:
-    """Add in place the sums of a tile that begins at row `top` and column `left`.
+    """Merge in place the sums of a tile that begins at row `top` and column `left`.
 
-    `diagonal` says where in the tile the positives are, as for `of_tile`.
+    `diagonal` is the offset of the positives in the tile, as for `of_tile`.
 
     Example:
         >>> part = of(torch.zeros(1, 2))
@@ -116,13 +129,13 @@ def add(total: Sums, part: Sums, top: int, left: int, diagonal: int) -> None:
 
 
 def cut(sums: Sums, rows: slice, columns: slice) -> Sums:
-    """What belongs to some rows and columns; a leading dimension is kept."""
+    """Slice sums to some rows and columns; a leading dimension is kept."""
     places = [rows, rows, columns, *(rows for _ in sums.others)]
     return Sums.made([part[..., p] for part, p in zip(sums.parts(), places, strict=True)])
 
 
 def stacked(several: Sequence[Sums]) -> Sums:
-    """k sums as one, with a leading dimension k."""
+    """Stack k sums along a new leading dimension."""
     together = zip(*(sums.parts() for sums in several), strict=True)
     return Sums.made([torch.stack(parts) for parts in together])
 
@@ -131,12 +144,21 @@ def stacked(several: Sequence[Sums]) -> Sums:
 def influence(
     tile: Tensor, diagonal: int, m: int, reads: Reads | None, sums: Sums, weights: Sums
 ) -> tuple[Tensor, Tensor]:
-    """What the tile's rows (k, a) and columns (k, b) do as negatives, given how sums matter.
+    """Compute the influence of a tile's rows and columns, as negatives, on functions of the sums.
 
-    `sums` are those of the whole matrix at the tile's rows and columns; `weights` hold in the same
-    places the derivatives of k values by them, (k, a) or (k, b), or of one value, without the k.
-    Returned are the derivatives by the log of a weight that all negatives of a row, or of a column,
-    are given; of a row's only what goes by way of the columns.
+    Args:
+        tile: (a, b), scores in nats.
+        diagonal: the offset of the positives, as for `of_tile`.
+        m: the number of columns of the whole matrix.
+        reads: what is summed besides e^f.
+        sums: the sums of the whole matrix, at the tile's rows and columns.
+        weights: the derivatives of k values with respect to these sums, (k, a) or (k, b); of one
+            value without the dimension k.
+
+    Returns:
+        The derivatives (k, a) and (k, b) of the values with respect to the log of a weight given to
+        all negatives of a row, and of a column. That of a row includes only its effect through the
+        sums of columns.
     """
     negatives = _left_out(tile, diagonal)
     shared = _exponentials(negatives)
@@ -154,7 +176,7 @@ def influence(
 
 
 def _left_out(tile: Tensor, diagonal: int) -> Tensor:
-    """The tile with as good as nothing, e^-huge, in place of the positives."""
+    """Mask the positives of a tile, so that they add zero to the sums."""
     a, b = tile.shape
     if not -a < diagonal < b:
         return tile
@@ -163,7 +185,7 @@ def _left_out(tile: Tensor, diagonal: int) -> Tensor:
 
 
 def nothing(tile: Tensor) -> float:
-    """A score whose e^f is zero next to any other; finite, so that its gradient is zero too."""
+    """Return a score whose e^f is numerically zero; finite, so that its gradient is zero too."""
     return torch.finfo(tile.dtype).min / 4
 
 
@@ -175,21 +197,21 @@ def _read(tile: Tensor, diagonal: int, m: int, reads: Reads | None) -> Sequence[
 
 
 def _exponentials(negatives: Tensor) -> tuple[Tensor, Tensor] | None:
-    """e^(f - peak) and the peak, where rows and columns can share them without loss."""
+    """Return e^(f - peak) and the peak, or None if one peak for all would underflow."""
     with torch.no_grad():
         of_rows, of_columns = negatives.amax(1), negatives.amax(0)
         peak = of_rows.max()
-        # Here the processor waits for the device: which of two ways to go depends on the scores.
+        # This synchronises with the device: the branch depends on the scores.
         if not bool(torch.minimum(of_rows.min(), of_columns.min()) > peak - SPAN):
             return None
     return _exp(negatives - peak), peak
 
 
 def _exp(shifted: Tensor) -> Tensor:
-    """e^shifted, in place; as good as zero for what is too far below.
+    """Compute e^shifted in place, with exponents clamped to `LOWEST`.
 
-    Processors take ten times as long for numbers that float32 can hardly hold, and three times as
-    long for e^z as for 2^z.
+    CPUs take ten times as long for denormal numbers of float32, and three times as long for e^z as
+    for 2^z.
     """
     with torch.no_grad():
         shifted.clamp_(min=LOWEST)

@@ -1,9 +1,9 @@
-"""A critic over all pairs of rows, in tiles: no (n, m) matrix is ever in memory.
+"""Tiled evaluation of a critic over all pairs of rows, without an (n, m) matrix in memory.
 
-A tile's pairs fit the cache; of its scores only log sums over rows and columns are kept, in both
-directions at once (`log_sums`). With gradients, each tile is scored again in the backward pass, so
-that a batch of any size can be trained. Rows are encoded once (`critics.contract`). The order of
-tiles is fixed: same rows, same threads, same bits.
+The pairs of a tile fit the cache; only the log sums of its scores over rows and columns are kept
+(`log_sums`). With gradients, each tile is scored again in the backward pass, so that batches of any
+size can be trained. Rows are encoded once (`critics.contract`). The order of tiles is fixed: the
+same rows and the same number of threads give bitwise identical results.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ from infobound.errors import InputError
 
 __all__ = ["all_pairs", "is_shared", "scores", "seeded", "terms", "undrawn", "value"]
 
-WORTH = 1 << 25  # multiplications that take longer than the messages between ranks
-EVALUATED = 0  # seed of what a critic draws where it is evaluated
-DENSE = 1 << 24  # numbers that pairs may take with gradients before they are scored in tiles
+WORTH = 1 << 25  # multiplications above which sharing the work outweighs communication
+EVALUATED = 0  # seed of a random critic in evaluation
+DENSE = 1 << 24  # numbers above which pairs with gradients are scored in tiles
 
 
 def is_shared(critic: nn.Module, n: int, m: int) -> bool:
-    """Whether so many pairs are shared out among ranks: if they are worth the messages.
+    """Return whether n x m pairs are divided among ranks, which is so if it saves time.
 
-    Then each rank's gradients are its own pairs' part, to be added up (`distributed`).
+    Each rank then has the gradients of its own pairs only, and they must be summed over ranks
+    (`distributed`).
     """
     if distributed.ranks()[1] == 1:
         return False
@@ -46,7 +47,7 @@ def is_shared(critic: nn.Module, n: int, m: int) -> bool:
 
 
 class Tile(NamedTuple):
-    """Encoded rows of x from the rank's row `top` on, and of y from row `left` on."""
+    """Encoded rows of x starting at the rank's row `top`, and of y starting at row `left`."""
 
     top: int
     left: int
@@ -56,7 +57,7 @@ class Tile(NamedTuple):
 
 @dataclass(frozen=True)
 class _Pairs:
-    """The pairs of this rank: its `own` of n encoded rows of x with all m of y."""
+    """The pairs of this rank: its slice `own` of the n encoded rows of x with all m of y."""
 
     critic: nn.Module
     a: Rows
@@ -81,7 +82,7 @@ class _Pairs:
         return cls(critic, a, contract.like(b, every), n, m, own)
 
     def together(self, part: Sums) -> Sums:
-        """The sums of all ranks from those of this one."""
+        """Combine the sums of this rank with those of all others."""
         if self.own == slice(0, self.n):
             return part
         rows = torch.stack([part.positives, part.rows, *part.others], 1)
@@ -91,7 +92,7 @@ class _Pairs:
         return Sums(positives, rows, by_ranks.logsumexp(0), tuple(others))
 
     def tiles(self, size: tuple[int, int] | None) -> Iterator[Tile]:
-        """One line of tiles after the other; squares that fit the cache if no size is given."""
+        """Iterate over tiles row by row; squares that fit the cache if no size is given."""
         side = math.isqrt(contract.TILE // contract.width(self.critic)) or 1
         height, breadth = size or (side, side)
         for i, a in enumerate(contract.split(self.a, height)):
@@ -104,18 +105,18 @@ class _Pairs:
         return contract.checked(scores, n, m)
 
     def part(self, tile: Tile, reads: Reads | None) -> Sums:
-        """Of a tile: the positives in it, and its rows' and columns' log sums."""
+        """Return the scores of the positives in a tile and its log sums over rows and columns."""
         scores, diagonal = self.scores(tile), self.diagonal(tile)
         positives = scores.diagonal(diagonal).clone()  # a view would keep the tile in memory
         return Sums(positives, *sums.of_tile(scores, diagonal, self.m, reads))
 
     def diagonal(self, tile: Tile) -> int:
-        """Where the positives are, as in `torch.diagonal`."""
+        """Return the offset of the positives in a tile, as in `torch.diagonal`."""
         found: int = self.own.start + tile.top - tile.left
         return found
 
     def sums(self, reads: Reads | None, size: tuple[int, int] | None) -> Sums:
-        """Of all tiles together, without gradients; nothing of a tile is kept."""
+        """Merge the sums of all tiles, without gradients; the scores of a tile are discarded."""
         totals: Sums | None = None
         for tile in self.tiles(size):
             part = self.part(tile, reads)
@@ -127,7 +128,7 @@ class _Pairs:
 
 
 class _Recomputed(torch.autograd.Function):
-    """The sums of all tiles; in the backward pass each tile is scored again, with its gradient."""
+    """The sums of all tiles; the backward pass scores each tile again, with gradients."""
 
     @staticmethod
     def forward(
@@ -135,7 +136,7 @@ class _Recomputed(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.every, ctx.reads, ctx.size = every, reads, size
         ctx.seed = 0
-        if contract.is_random(every.critic):  # dropout must be the same the second time
+        if contract.is_random(every.critic):  # the backward pass needs the same dropout masks
             ctx.seed = int(torch.randint(1 << 62, ()))
         with seeded(every.critic, ctx.seed):
             found = every.sums(reads, size)
@@ -169,9 +170,9 @@ def _gradients(
     slope: Sums,
     weights: Sequence[Tensor],
 ) -> Iterator[tuple[slice, Tensor | None]]:
-    """What one tile adds to the gradients of encoded rows and of weights, and in which places.
+    """Yield where and what one tile adds to the gradients of encoded rows and of weights.
 
-    By the chain rule of the merged log sums: `slope` are the slopes by the sums `whole`.
+    This is the chain rule through the merged log sums `whole`, whose gradients are `slope`.
     """
     own = [
         [leaf.detach().requires_grad_() for leaf in contract.leaves(s)] for s in (tile.a, tile.b)
@@ -193,7 +194,9 @@ def _gradients(
 
 
 def seeded(critic: nn.Module, seed: int = EVALUATED) -> contextlib.AbstractContextManager[Any]:
-    """Where a critic draws random numbers, those of this seed; see `torch_state.seeded`.
+    """Context in which a random critic draws from this seed; see `torch_state.seeded`.
+
+    It does nothing for a critic that draws no random numbers.
 
     Example:
         >>> layer = nn.Dropout(0.5)
@@ -209,7 +212,7 @@ def seeded(critic: nn.Module, seed: int = EVALUATED) -> contextlib.AbstractConte
 
 
 def undrawn(critic: nn.Module) -> contextlib.AbstractContextManager[Any]:
-    """Where a critic may draw random numbers, refuse it; see `torch_state.nothing_drawn`."""
+    """Context in which a critic may draw no random numbers; see `torch_state.nothing_drawn`."""
     return torch_state.nothing_drawn() if contract.is_random(critic) else contextlib.nullcontext()
 
 
@@ -221,18 +224,21 @@ def all_pairs(
     *,
     tile: tuple[int, int] | None = None,
 ) -> Sums:
-    """What bounds read of the scores of all pairs; differentiable.
+    """Compute the sums of the scores of all pairs; differentiable.
 
     Args:
-        critic: scores (n, m) of x (n, p) and y (m, q).
+        critic: maps x (n, p) and y (m, q) to scores (n, m).
         x: (n, p).
         y: (m, q), n <= m; row i of y belongs to row i of x.
         reads: what is summed besides e^f: `Bound.reads` or `Bound.goal_reads`.
-        tile: rows and columns scored at once; as many as fit the cache if not given. Few pairs with
-            gradients are scored at once.
+        tile: rows and columns scored at once. By default as many as fit the cache or, with
+            gradients and few pairs, all of them.
+
+    Returns:
+        The sums, in nats.
 
     Raises:
-        InputError: scores of another shape than (n, m), or n > m.
+        InputError: If the scores have another shape than (n, m), or n > m.
 
     Source: Chen et al. 2016, https://arxiv.org/abs/1604.06174 (recomputation); the log sums are
     merged as in Milakov and Gimelshein 2018, https://arxiv.org/abs/1805.02867.
@@ -254,7 +260,16 @@ def all_pairs(
 
 
 def value(critic: nn.Module, bound: Bound, x: Tensor, y: Tensor) -> Tensor:
-    """The bound over all pairs, a scalar, nats; differentiable.
+    """Evaluate a bound over all pairs; differentiable.
+
+    Args:
+        critic: maps x (n, p) and y (m, q) to scores (n, m).
+        bound: the bound.
+        x: (n, p).
+        y: (m, q), n <= m; row i of y belongs to row i of x.
+
+    Returns:
+        A scalar, in nats.
 
     Example:
         >>> from infobound.bounds.variational import BOUNDS
@@ -269,7 +284,7 @@ def value(critic: nn.Module, bound: Bound, x: Tensor, y: Tensor) -> Tensor:
 
 @torch.no_grad()
 def scores(critic: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """The scores (n, m) themselves, without gradients.
+    """Compute the score matrix (n, m) of x (n, p) and y (m, q), without gradients.
 
     Example:
         >>> from infobound.critics.networks import Bilinear
@@ -288,10 +303,19 @@ def scores(critic: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 def terms(
     critic: nn.Module, bounds: Sequence[Bound], x: Tensor, y: Tensor
 ) -> tuple[Tensor, list[Tensor]]:
-    """The positives' scores (n,) and each bound's terms (n,), nats, as of `Bound.terms`.
+    """Compute the terms of several bounds over all pairs, as `Bound.terms` does.
 
-    All pairs are scored twice: what a row does as a negative is known when all sums are. At most
-    one of the bounds may read more than e^f.
+    All pairs are scored twice, because the influence of a row as a negative depends on the sums of
+    all pairs. At most one of the bounds may read more than e^f.
+
+    Args:
+        critic: maps x (n, p) and y (m, q) to scores (n, m).
+        bounds: the bounds.
+        x: (n, p).
+        y: (m, q), n <= m; row i of y belongs to row i of x.
+
+    Returns:
+        The scores of the positives (n,), and the terms (n,) of each bound, in nats.
 
     Example:
         >>> from infobound.bounds.variational import BOUNDS
@@ -310,7 +334,7 @@ def terms(
     mine = sums.cut(found, every.own, slice(None))
     slopes = sums.cut(sums.stacked(weights), every.own, slice(None))
     rows, columns = torch.zeros_like(slopes.rows), torch.zeros_like(slopes.columns)
-    with seeded(critic):  # what it drew the first time
+    with seeded(critic):  # the same random numbers as in the first pass
         for tile in every.tiles(None):
             scores = every.scores(tile)
             i = slice(tile.top, tile.top + scores.shape[0])

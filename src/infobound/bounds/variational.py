@@ -1,12 +1,13 @@
-"""Bounds on mutual information: what is read of all pairs' scores -> nats.
+"""Variational bounds on mutual information, in nats; `BOUNDS` lists them.
 
-The contract of scores is in `log_sums`: (n, m), positives on the diagonal. `BOUNDS` lists the
-bounds; where scores come from and what is done with the values is not known here.
+The contract of scores is in `log_sums`: (n, m), positives on the diagonal. This module does not
+depend on critics or on what is done with the values.
 
-A bound is a function of the `Sums`, hence the same of a matrix and of tiles. It gives `terms` (n,),
-nats: their mean is the estimate, and std / sqrt(n) its standard error. Negatives are shared, so a
-term holds, besides its own row, what pair i does to the other rows as a negative (the infinitesimal
-jackknife). That part has mean zero and no gradient: it moves the error, never the estimate.
+A bound is a function of the `Sums`, so it is the same for a matrix and for tiles. It gives `terms`
+(n,) in nats: their mean is the estimate, and std / sqrt(n) is its standard error. Negatives are
+shared between rows, so besides its own row a term includes the influence of pair i, as a negative,
+on the other rows (the infinitesimal jackknife). That part has mean zero and no gradient: it changes
+the standard error, never the estimate.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from infobound.errors import InputError
 
 __all__ = ["BOUNDS", "Bound", "lookup", "moving_log_average"]
 
-CAP = 30.0  # above it e^z is continued by its tangent, so that float32 keeps a value and a gradient
+CAP = 30.0  # e^z is continued linearly above it, so that value and gradient stay finite in float32
 
 
 @dataclass(frozen=True)
 class Bound:
-    """What is reported, what is trained, and what the number may be taken for.
+    """A bound: the estimate it reports, the objective it trains, and its properties.
 
     Example:
         >>> BOUNDS["infonce"].estimate(9 * torch.eye(4))
@@ -44,48 +45,59 @@ class Bound:
     """
 
     title: str
-    of: Callable[..., Tensor]  # Sums -> terms (n,) without the part that is shared, nats
-    is_lower_bound: bool  # at every n, the mean over samples for a critic fixed beforehand
-    note: str  # what it is, or why it is not a lower bound
+    of: Callable[..., Tensor]  # Sums -> terms (n,) without the influence on other rows, nats
+    is_lower_bound: bool  # for every n, in expectation over samples, with a critic fixed beforehand
+    note: str  # a description, or why it is not a lower bound
     cite: str
     url: str
-    goal: Callable[..., Tensor] | None = None  # Sums -> what training maximises, a scalar; None:
-    # the estimate. Where there is `average`: (Sums, its moving average) -> a scalar
+    goal: Callable[..., Tensor] | None = None  # Sums -> the training objective, a scalar; None
+    # means the estimate. With `average`: (Sums, its moving average) -> a scalar
     ceiling: Callable[..., float] | None = None  # m -> the largest estimate, nats; None: no limit
-    settings: tuple[str, ...] = ()  # keyword arguments of the functions here: see `bind`
+    settings: tuple[str, ...] = ()  # keyword arguments of the functions above: see `bind`
     average: Callable[[Sums], Tensor] | None = None  # MINE: Sums -> log of the batch's mean e^f
     reads: Reads | None = None  # what `of` sums besides e^f
     goal_reads: Reads | None = None  # what `goal` sums besides e^f
-    pooled: bool = False  # whether all terms have one normaliser, so that rows share it too
+    pooled: bool = False  # whether all terms share one normaliser
 
     def estimate(self, scores: Tensor) -> Tensor:
-        """The mean of the terms: scores (n, m) -> a scalar, nats."""
+        """Return the bound, the mean of its terms, for scores (n, m): a scalar, in nats."""
         return self.of(sums.of(scores, self.reads)).mean()
 
     def terms(self, scores: Tensor) -> Tensor:
-        """Terms whose spread is right: scores (n, m) -> (n,), nats."""
+        """Return the terms (n,) of scores (n, m), including the influence on other rows, in nats.
+
+        Their mean is the estimate, and std / sqrt(n) its standard error.
+        """
         found = sums.of(scores, self.reads)
         weights = self.weights(found)
         both = sums.influence(scores, 0, scores.shape[1], self.reads, found, weights)
         return self.of(found) + self.shared(weights, *both)
 
     def objective(self, scores: Tensor, log_average: Tensor | None = None) -> Tensor:
-        """What training maximises: scores (n, m) and MINE's moving average -> a scalar, nats."""
+        """Return the objective that training maximises.
+
+        Args:
+            scores: (n, m), in nats.
+            log_average: MINE's moving average, the log of a mean e^f.
+
+        Returns:
+            A scalar, in nats.
+        """
         return self.aim(sums.of(scores, self.aim_reads), log_average)
 
     @property
     def aim_reads(self) -> Reads | None:
-        """What `aim` sums besides e^f."""
+        """What the objective sums besides e^f."""
         return self.reads if self.goal is None else self.goal_reads
 
     def aim(self, found: Sums, log_average: Tensor | None = None) -> Tensor:
-        """`objective` of the sums, those with `aim_reads`."""
+        """Return the objective as a function of sums that were computed with `aim_reads`."""
         if self.goal is None:
             return self.of(found).mean()
         return self.goal(found) if log_average is None else self.goal(found, log_average)
 
     def weights(self, found: Sums) -> Sums:
-        """The derivatives of the terms' sum by the sums, in the same places."""
+        """Return the derivatives of the total of the terms with respect to each of the sums."""
         with torch.inference_mode(False), torch.enable_grad():
             leaves = [part.detach().clone().requires_grad_() for part in found.parts()]
             total = self.of(Sums.made(leaves)).sum()
@@ -93,10 +105,15 @@ class Bound:
         return Sums.made(slopes)
 
     def shared(self, weights: Sums, on_rows: Tensor, on_columns: Tensor) -> Tensor:
-        """What pairs do to other pairs' terms as negatives, (n,), mean zero.
+        """Return the influence (n,) of pairs, as negatives, on the terms of other pairs; mean zero.
 
-        Column j belongs to term j modulo n: the columns beyond n are independent draws, so that the
-        terms' variance counts them all.
+        Column j is assigned to term j modulo n. Columns beyond n are independent draws, so the
+        variance of the terms includes all of them.
+
+        Args:
+            weights: the derivatives by the sums, from `weights`.
+            on_rows: (n,), the influence of rows, from `log_sums.influence`.
+            on_columns: (m,), the influence of columns, from `log_sums.influence`.
         """
         n, m = len(on_rows), len(on_columns)
         if self.pooled:
@@ -105,7 +122,10 @@ class Bound:
         return on_rows - on_rows.mean() + on_columns
 
     def bind(self, **settings: Any) -> Bound:
-        """This bound with some settings fixed; an `InputError` for one that it does not have.
+        """Return this bound with some of its settings fixed.
+
+        Raises:
+            InputError: If the bound does not have a setting.
 
         Example:
             >>> round(BOUNDS["alpha"].bind(alpha=0.01).ceiling(101), 4)
@@ -131,11 +151,13 @@ class Bound:
 
 
 def infonce(s: Sums, *, over: Literal["y", "x", "both"] = "both") -> Tensor:
-    """InfoNCE: terms (n,), nats.
+    """Return the terms (n,) of InfoNCE, in nats.
 
     Over y: f_ii - log mean_j e^f_ij, with a mean of at most log m. Over x: f_ii - log mean_k e^f_ki
-    over the n rows, at most log n; columns j >= n have no positive and are not read. Both: the
-    mean of the two. van den Oord et al. 2018, https://arxiv.org/abs/1807.03748.
+    over the n rows, at most log n; columns j >= n have no positive and are ignored. Both: the mean
+    of the two.
+
+    Source: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748.
 
     Example:
         >>> infonce(sums.of(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]])), over="y").mean()
@@ -149,7 +171,7 @@ def infonce(s: Sums, *, over: Literal["y", "x", "both"] = "both") -> Tensor:
 
 
 def log_mean_exp(s: Sums) -> Tensor:
-    """The log of the mean of e^f over the negatives, a scalar, nats: the log Z of `dv`.
+    """Return the log of the mean of e^f over all negatives, the log Z of `dv`: a scalar, in nats.
 
     Example:
         >>> log_mean_exp(sums.of(torch.eye(3)))
@@ -159,11 +181,13 @@ def log_mean_exp(s: Sums) -> Tensor:
 
 
 def dv(s: Sums) -> Tensor:
-    """f_ii - log Z, Z the mean of e^f over all negatives: terms (n,), nats.
+    """Return the terms (n,) of the Donsker-Varadhan bound, in nats.
 
-    With what is shared they are f_ii - log Z - (r_i + c_i) / Z + 2 where n = m, r_i and c_i the
-    means of e^f over the negatives of row i and of column i.
-    Donsker and Varadhan 1983, https://doi.org/10.1002/cpa.3160360204.
+    A term is f_ii - log Z, Z the mean of e^f over all negatives. With the influence on other rows
+    and n = m it is f_ii - log Z - (r_i + c_i) / Z + 2, where r_i and c_i are the means of e^f over
+    the negatives of row i and of column i.
+
+    Source: Donsker and Varadhan 1983, https://doi.org/10.1002/cpa.3160360204.
 
     Example:
         >>> dv(sums.of(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]]))).mean()
@@ -173,11 +197,17 @@ def dv(s: Sums) -> Tensor:
 
 
 def tuba(s: Sums, *, log_baseline: Tensor | float = 0.0) -> Tensor:
-    """f_ii - a_i + 1 - the negatives' mean of e^(f_ij - a_i): terms (n,), nats.
+    """Return the terms (n,) of TUBA, in nats.
 
-    Largest at a = log Z, where it is `dv`; an a fixed beforehand keeps it a lower bound: a number,
-    or a tensor (n,), the log of a positive function of x.
-    Poole et al. 2019, https://arxiv.org/abs/1905.06922, with a function of x for their a(y).
+    A term is f_ii - a_i + 1 - mean e^(f_ij - a_i), with the mean over all negatives. It is largest
+    at a = log Z, where it equals `dv`; with an a fixed beforehand it is a lower bound.
+
+    Args:
+        s: the sums of the scores.
+        log_baseline: a, a number or a tensor (n,), the log of a positive function of x.
+
+    Source: Poole et al. 2019, https://arxiv.org/abs/1905.06922, with a function of x for their
+    a(y).
 
     Example:
         >>> tuba(sums.of(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]])), log_baseline=0.5).mean()
@@ -188,10 +218,12 @@ def tuba(s: Sums, *, log_baseline: Tensor | float = 0.0) -> Tensor:
 
 
 def nwj(s: Sums) -> Tensor:
-    """f_ii - the negatives' mean of e^(f - 1): terms (n,), nats.
+    """Return the terms (n,) of the Nguyen-Wainwright-Jordan bound, in nats.
 
-    It is `tuba` at baseline 1, and the best critic is 1 + the log ratio.
-    Nguyen, Wainwright and Jordan 2010, https://arxiv.org/abs/0809.0853.
+    A term is f_ii - mean e^(f - 1), with the mean over all negatives. This is `tuba` at log
+    baseline 1, and the optimal critic is 1 + the log ratio.
+
+    Source: Nguyen, Wainwright and Jordan 2010, https://arxiv.org/abs/0809.0853.
 
     Example:
         >>> nwj(sums.of(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]]))).mean()
@@ -201,20 +233,23 @@ def nwj(s: Sums) -> Tensor:
 
 
 def without_next(scores: Tensor, distance: Tensor) -> list[Tensor]:
-    """Reads: all negatives of a row but one, the next column."""
+    """Reads of `interpolated`: all negatives of a row except the one in the next column."""
     return [scores.masked_fill(distance <= 1, sums.nothing(scores))]
 
 
 def interpolated(s: Sums, *, alpha: float = 0.5) -> Tensor:
-    """Between `tuba` (alpha -> 0) and InfoNCE (alpha = 1): terms (n,), nats.
+    """Return the terms (n,) of the interpolation of `tuba` (alpha -> 0) and InfoNCE (alpha = 1).
 
-    1 + log(e^f_ii / (alpha M + 1 - alpha)) - N / (alpha N + 1 - alpha), M and N means of e^f over
-    m - 1 entries of row i: M with the positive (one negative is left out, so that the two have
-    one size, without which it is no bound), N the negatives. The best critic is the log ratio. A
-    baseline other than 1 is a function of x added to the critic.
+    A term, in nats, is 1 + log(e^f_ii / (alpha M + 1 - alpha)) - N / (alpha N + 1 - alpha), where M
+    and N are means of e^f over m - 1 entries of row i: N over the negatives, M over the positive
+    and all negatives but one. Both means must have the same number of entries for this to be a
+    bound. The optimal critic is the log ratio. A baseline other than 1 is a function of x added to
+    the critic.
 
-    The mean is at most 1 + log((m - 1) / alpha): M >= e^f_ii / (m - 1), the last part is >= 0.
-    Poole et al. 2019, https://arxiv.org/abs/1905.06922, with x and y exchanged.
+    The mean is at most 1 + log((m - 1) / alpha), since M >= e^f_ii / (m - 1) and the last part is
+    >= 0.
+
+    Source: Poole et al. 2019, https://arxiv.org/abs/1905.06922, with x and y exchanged.
 
     Example:
         >>> scores = torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]])
@@ -229,17 +264,18 @@ def interpolated(s: Sums, *, alpha: float = 0.5) -> Tensor:
 
 
 def clipped(scores: Tensor, distance: Tensor, *, clip: float = 5.0) -> list[Tensor]:
-    """Reads: the negatives' scores clipped to [-clip, clip]."""
+    """Reads of `smile`: the scores of the negatives, clipped to [-clip, clip]."""
     if not clip > 0:
         raise InputError(f"Expected clip to be positive; got {clip}. The usual values are 1 to 10.")
     return [scores.clamp(-clip, clip).masked_fill(distance == 0, sums.nothing(scores))]
 
 
 def smile(s: Sums) -> Tensor:
-    """`dv` with the scores clipped to [-clip, clip] in the normaliser only: terms (n,).
+    """Return the terms (n,) of SMILE, in nats: `dv` with scores clipped in the normaliser only.
 
-    In nats. Not a lower bound: clipping may push the normaliser under its value.
-    Song and Ermon 2020, https://arxiv.org/abs/1910.06222; clip is their tau.
+    It is not a lower bound, since clipping may lower the normaliser.
+
+    Source: Song and Ermon 2020, https://arxiv.org/abs/1910.06222; clip is their tau.
 
     Example:
         >>> scores = torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]])
@@ -250,19 +286,28 @@ def smile(s: Sums) -> Tensor:
 
 
 def halves(scores: Tensor, distance: Tensor) -> list[Tensor]:
-    """Reads: each second negative of a row, and the others."""
+    """Reads of `flo`: every second negative of a row, and the other negatives."""
     even, nothing = distance % 2 == 0, sums.nothing(scores)
     return [scores.masked_fill(even, nothing), scores.masked_fill(~even | (distance == 0), nothing)]
 
 
 def flo(s: Sums, *, u: Tensor | float | None = None) -> Tensor:
-    """1 - u_i - e^-u_i mean_j e^(f_ij - f_ii) over the negatives: terms (n,), nats.
+    """Return the terms (n,) of FLO, in nats.
 
-    The best u_i is the log of that mean, and any u that has not seen these negatives keeps it a
-    lower bound. Without u (a number or (n,)) one half of a row's negatives gives u, the other the
-    mean, and the other way round: with the halves' log means A and B of e^f_ij, the average is
-    f_ii + 1 - (A + B) / 2 - cosh(A - B).
-    Guo et al. 2021, https://arxiv.org/abs/2107.01131.
+    A term is 1 - u_i - e^-u_i mean_j e^(f_ij - f_ii), with the mean over the negatives of row i.
+    The optimal u_i is the log of that mean, and with any u that does not depend on these negatives
+    it is a lower bound. Without u, one half of the negatives of a row gives u and the other half
+    gives the mean, and vice versa: with the log means A and B of e^f_ij over the two halves, the
+    average is f_ii + 1 - (A + B) / 2 - cosh(A - B).
+
+    Args:
+        s: the sums of the scores; without u, those with the reads `halves`.
+        u: a number or a tensor (n,), optional.
+
+    Raises:
+        InputError: If u is not given and there are fewer than three columns.
+
+    Source: Guo et al. 2021, https://arxiv.org/abs/2107.01131.
 
     Example:
         >>> flo(sums.of(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]]), halves)).mean()
@@ -279,17 +324,19 @@ def flo(s: Sums, *, u: Tensor | float | None = None) -> Tensor:
 
 
 def log_softplus(scores: Tensor, distance: Tensor) -> list[Tensor]:
-    """Reads: log softplus(f) of the negatives; far below zero it is f."""
+    """Reads of `jensen_shannon`: log softplus(f) of the negatives, which tends to f at -inf."""
     low = -30.0
     logs = torch.where(scores < low, scores, F.softplus(scores.clamp_min(low)).log())
     return [logs.masked_fill(distance == 0, sums.nothing(scores))]
 
 
 def jensen_shannon(s: Sums) -> Tensor:
-    """An objective: -mean softplus(-f) over positives - mean softplus(f) over negatives.
+    """Return the Jensen-Shannon objective, a scalar.
 
-    A scalar, 2 (JSD - log 2) nats at its best critic, the log ratio; not on the scale of MI.
-    Hjelm et al. 2019, https://arxiv.org/abs/1808.06670.
+    It is -mean softplus(-f) over positives - mean softplus(f) over negatives. At the optimal
+    critic, the log ratio, it is 2 (JSD - log 2) nats; it is not on the scale of MI.
+
+    Source: Hjelm et al. 2019, https://arxiv.org/abs/1808.06670.
 
     Example:
         >>> scores = torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]])
@@ -300,11 +347,16 @@ def jensen_shannon(s: Sums) -> Tensor:
 
 
 def mine_objective(s: Sums, log_average: Tensor) -> Tensor:
-    """An objective: `tuba` with the moving average of the negatives' mean e^f as its baseline.
+    """Return the objective of MINE, a scalar in nats.
 
-    Its gradient is that of E_p f - E_q e^f / average, the correction of MINE. A scalar, nats;
-    log_average, a scalar, is taken as a constant.
-    Belghazi et al. 2018, section 3.2, https://arxiv.org/abs/1801.04062.
+    It is `tuba` with the moving average of the negatives' mean e^f as baseline. Its gradient is
+    that of E_p f - E_q e^f / average, the bias correction of MINE.
+
+    Args:
+        s: the sums of the scores.
+        log_average: a scalar, the log of the moving average; treated as a constant.
+
+    Source: Belghazi et al. 2018, section 3.2, https://arxiv.org/abs/1801.04062.
 
     Example:
         >>> mine_objective(sums.of(torch.eye(3)), torch.tensor(0.0))
@@ -314,10 +366,20 @@ def mine_objective(s: Sums, log_average: Tensor) -> Tensor:
 
 
 def moving_log_average(previous: Tensor, current: Tensor, rate: float) -> Tensor:
-    """log((1 - rate) e^previous + rate e^current): the moving average of MINE, safe in log space.
+    """Update the log of MINE's moving average: log((1 - rate) e^previous + rate e^current).
 
-    Scalars, nats; rate, in (0, 1], is the share of `current`, the log of the batch's mean.
-    Belghazi et al. 2018, section 3.2, https://arxiv.org/abs/1801.04062.
+    Args:
+        previous: a scalar, the log of the average so far.
+        current: a scalar, the log of the batch's mean e^f.
+        rate: the weight of `current`, in (0, 1].
+
+    Returns:
+        A scalar, the log of the new average, computed without overflow.
+
+    Raises:
+        InputError: If the rate is outside (0, 1].
+
+    Source: Belghazi et al. 2018, section 3.2, https://arxiv.org/abs/1801.04062.
 
     Example:
         >>> moving_log_average(torch.tensor(0.0), torch.tensor(2.0).log(), 0.5).exp()
@@ -327,7 +389,10 @@ def moving_log_average(previous: Tensor, current: Tensor, rate: float) -> Tensor
 
 
 def lookup(name: str) -> Bound:
-    """The bound of that name, or an `InputError` that names the nearest.
+    """Look up a bound by its name in `BOUNDS`.
+
+    Raises:
+        InputError: If there is no such bound; the message lists similar names.
 
     Example:
         >>> lookup("js").title
@@ -340,7 +405,7 @@ def lookup(name: str) -> Bound:
 
 
 def _rowwise(setting: Tensor | float, s: Sums) -> Tensor:
-    """A number or one for each row, as a tensor (n,) like the scores."""
+    """Expand a number, or check one value per row, as a tensor (n,) like the scores."""
     n = len(s.positives)
     values = torch.as_tensor(setting, dtype=s.positives.dtype, device=s.positives.device)
     if values.shape not in ((), (n,)):
@@ -351,7 +416,7 @@ def _rowwise(setting: Tensor | float, s: Sums) -> Tensor:
     return values.expand(n)
 
 
-def _log_mean(log_sums: Tensor, s: Sums) -> Tensor:  # over all negatives, from rows' sums (n,)
+def _log_mean(log_sums: Tensor, s: Sums) -> Tensor:  # over all negatives, from log sums (n,)
     return torch.logsumexp(log_sums, dim=0) - math.log(len(s.rows) * (len(s.columns) - 1))
 
 
@@ -364,17 +429,17 @@ def _log_rest(share: float) -> float:  # log(1 - share) for 0 < share <= 1
 
 
 def _exp(z: Tensor) -> Tensor:
-    """e^z, above CAP its tangent there; >= 1 + z all the same, which is what makes NWJ <= DV."""
+    """Return e^z, above CAP its tangent; it stays >= 1 + z, which is what makes NWJ <= DV."""
     low = z.clamp(max=CAP)
     return low.exp() * (1 + z - low)
 
 
 def _alpha_ceiling(m: int, *, alpha: float = 0.5) -> float:
-    """The largest value of `interpolated`, nats."""
+    """Return the largest value of `interpolated`, in nats."""
     return 1 + math.log(m - 1) - math.log(alpha)
 
 
-# One row a bound: title, terms, is it a lower bound; note; paper and address; the rest.
+# One entry per bound: title, terms, whether it is a lower bound; note; paper and address; the rest.
 # fmt: off
 BOUNDS: dict[str, Bound] = {
     "infonce": Bound("InfoNCE, both directions", infonce, True,

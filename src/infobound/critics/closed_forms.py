@@ -1,7 +1,7 @@
 """The bank of closed-form models that a critic may start from: the table `BASES`.
 
-A model reads either normal scores or robustly scaled values; the table says which, and for which
-rows it is made.
+A model reads either normal scores or robustly scaled values. The table says which, and to which
+data the model can be fitted.
 """
 
 from __future__ import annotations
@@ -25,23 +25,28 @@ from infobound.critics.densities import (
 
 __all__ = ["BASES", "Base", "Shape"]
 
-MIXED = 4  # columns of x and y together, up to which a mixture is fitted
-RICH = 16  # components from which on a mixture can be anything in the plane
-BROAD = (
-    128  # columns, from which on iterated fits are left out and networks read canonical directions
-)
-ITERATED = 50_000  # rows that a fit by iterations sees at most
-CELL = 5  # rows a cell, from which on a contingency table is fitted
-MEMBERS = 8  # rows a value, from which on each value has a Gaussian of its own
-CLASSES = 1_000  # values at most
-LEVELS = 20  # values that both sides may take where rows are too few for a table
-WIDE = 3  # rows a column, below which covariances are shrunk and a model must do better than none
-PLAIN = 2  # rows a column, from which on a covariance may be used as it is
-SHRUNK = 4_000  # rows that covariances are shrunk on at most
+MIXED = 4  # largest number of columns of x and y together for which a mixture is fitted
+RICH = 16  # from this many components on, a mixture fits any density in the plane
+BROAD = 128  # columns from which iterative fits are skipped and networks read canonical directions
+ITERATED = 50_000  # largest number of rows for an iterative fit
+CELL = 5  # smallest number of rows per cell for a contingency table
+MEMBERS = 8  # smallest number of rows per value for a Gaussian of its own
+CLASSES = 1_000  # largest number of such values
+LEVELS = 20  # the other side must take more values than this for Gaussians by value
+WIDE = 3  # rows per column below which covariances are shrunk and a model must beat none at all
+PLAIN = 2  # rows per column above which a covariance may be used without shrinkage
+SHRUNK = 4_000  # largest number of rows for a fit with shrunk covariances
 
 
 class Shape(NamedTuple):
-    """The rows to be fitted: how many, columns of x and y together, different rows of x and y."""
+    """Size of the data to be fitted, which decides what models are possible.
+
+    Attributes:
+        rows: the number of rows.
+        columns: the number of columns of x and y together.
+        levels_x: the number of distinct rows of x.
+        levels_y: the number of distinct rows of y.
+    """
 
     rows: int
     columns: int
@@ -50,7 +55,7 @@ class Shape(NamedTuple):
 
     @property
     def is_wide(self) -> bool:
-        """Whether columns are many for the rows."""
+        """Whether there are many columns relative to rows."""
         return self.rows < WIDE * self.columns
 
     @property
@@ -62,18 +67,23 @@ class Shape(NamedTuple):
 
     @property
     def few_values(self) -> bool:
-        """Whether there are rows for every cell of a table."""
+        """Whether there are enough rows per cell of a contingency table."""
         return CELL * self.levels_x * self.levels_y <= self.rows
 
 
 @dataclass(frozen=True)
 class Base:
-    """A closed-form model.
+    """A closed-form model of the bank.
 
-    `possible` says whether it can be fitted, `can_start` whether a network can be trained on it
-    (its scores must be cheap), `leaves` whether it leaves a network anything to find, `most` how
-    many rows it is fitted to at most, where that is slow, and `normalised` whether e^f averages one
-    over the negatives as far as the model is true, so that f may stand for the log ratio.
+    Attributes:
+        fit: maps x (n, p) and y (n, q) to the fitted critic.
+        inputs: the columns it reads: normal scores ("scores") or robustly scaled values ("robust").
+        possible: whether it can be fitted to data of a shape.
+        can_start: whether a network can be trained on top of it; its scores must be cheap.
+        leaves: whether a network may find structure that it misses.
+        most: the largest number of rows it is fitted to, if the fit is slow.
+        normalised: whether e^f averages to one over the negatives if the model is correct, so that
+            f may be taken as the log ratio.
     """
 
     fit: Callable[[Tensor, Tensor], nn.Module]
@@ -86,12 +96,12 @@ class Base:
 
 
 def _determined(shape: Shape) -> bool:
-    """Whether rows are enough for a covariance of all columns."""
+    """Return whether there are enough rows for a covariance of all columns."""
     return shape.rows > PLAIN * shape.columns
 
 
 def _affordable(shape: Shape) -> bool:
-    """Whether a fit by iterations has rows enough, and ends in seconds."""
+    """Return whether there are enough rows for an iterative fit, and it ends within seconds."""
     return shape.rows > 5 * shape.columns and shape.columns < BROAD
 
 
@@ -113,7 +123,7 @@ BASES: dict[str, Base] = {
         GaussianCopula.fit_shrunk,
         "scores",
         lambda s: s.is_wide,
-        can_start=False,  # it is too sure of itself for a network to correct
+        can_start=False,  # it is too overconfident for a network to correct
         most=SHRUNK,
         normalised=False,
     ),

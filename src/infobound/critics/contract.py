@@ -1,8 +1,8 @@
-"""The contract of a critic that scores all pairs: what is done once a row, and what once a pair.
+"""The contract of critics: encode each row once, then score all pairs of encoded rows.
 
-Any module that gives scores (n, m) of x (n, p) and y (m, q) is a critic. One that is a `Critic`
-says besides what it can do row by row, so that all pairs can be scored in tiles (`bounds.tiled`)
-without doing that again in every tile.
+Any module that maps x (n, p) and y (m, q) to scores (n, m) is a critic. A `Critic` additionally
+separates the work per row from the work per pair, so that all pairs can be scored in tiles
+(`bounds.tiled`) without encoding rows again in every tile.
 """
 
 from __future__ import annotations
@@ -31,31 +31,32 @@ __all__ = [
     "width",
 ]
 
-TILE = 1 << 19  # numbers that pairs of a tile take: 2 MiB, so that they stay in cache
+TILE = 1 << 19  # numbers per tile of pairs: 2 MiB, so that a tile stays in the cache
 
-Rows: TypeAlias = Any  # what is known of each row: a tensor (n, ...), or a tuple of such
+Rows: TypeAlias = Any  # encoded rows: a tensor (n, ...), or a tuple of encoded rows
 
 
 class Critic(nn.Module):
-    """Scores in two steps, `encode` for rows and `pair` for pairs.
+    """A critic that scores in two steps: `encode` for rows and `pair` for pairs.
 
-    `width` counts the numbers that a pair takes while it is scored, so that tiles fit the cache.
-    `is_random` says whether scoring may draw random numbers, as dropout does.
+    Attributes:
+        width: how many numbers a pair takes while it is scored, so that tiles fit the cache.
+        is_random: whether scoring may draw random numbers, as dropout does.
     """
 
     width = 1
     is_random = True
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
-        """What pairs need to know of the rows of x (n, p), and of y (m, q)."""
+        """Encode the rows of x (n, p) and of y (m, q)."""
         raise NotImplementedError
 
     def pair(self, a: Rows, b: Rows) -> Tensor:
-        """Scores (n, m) of n encoded rows of x against m of y."""
+        """Score n encoded rows of x against m encoded rows of y: (n, m)."""
         raise NotImplementedError
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Scores (n, m) of x (n, p) against y (m, q); without gradients in blocks of rows."""
+        """Score x (n, p) against y (m, q): (n, m). Without gradients, works in blocks of rows."""
         a, b = self.encode(x, y)
         step = len(x) if torch.is_grad_enabled() else max(1, TILE // max(1, len(y) * self.width))
         if step >= len(x):
@@ -64,18 +65,25 @@ class Critic(nn.Module):
 
 
 class Product(Critic):
-    """A critic whose scores are inner products: `encode` gives one (n, k) and one (m, k)."""
+    """A critic whose scores are inner products: `encode` returns tensors (n, k) and (m, k)."""
 
     def pair(self, a: Rows, b: Rows) -> Tensor:
-        """One matrix product for all pairs."""
+        """Score all pairs with one matrix product: (n, m)."""
         found: Tensor = a[0] @ b[0].T
         return found
 
 
 def product(g: Tensor, h: Tensor, own_x: Tensor, own_y: Tensor) -> tuple[Rows, Rows]:
-    """What a `Product` encodes if scores are g . h + own_x + own_y: two columns more a side.
+    """Encode rows of a `Product` whose scores are g . h + own_x + own_y.
 
-    g is (n, k), h (m, k), own_x (n,) and own_y (m,).
+    Args:
+        g: (n, k), the vectors of x.
+        h: (m, k), the vectors of y.
+        own_x: (n,), a function of x alone.
+        own_y: (m,), a function of y alone.
+
+    Returns:
+        Encoded rows (n, k + 2) and (m, k + 2).
 
     Example:
         >>> (left,), (right,) = product(*torch.ones(2, 1, 2), *torch.tensor([[0.5], [0.25]]))
@@ -88,7 +96,7 @@ def product(g: Tensor, h: Tensor, own_x: Tensor, own_y: Tensor) -> tuple[Rows, R
 
 
 def encode(critic: nn.Module, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
-    """What pairs need to know of the rows: of a module that is no `Critic`, the rows themselves.
+    """Encode the rows of x (n, p) and y (m, q); a module that is no `Critic` keeps them unchanged.
 
     Example:
         >>> [len(rows) for rows in encode(nn.Identity(), torch.zeros(4, 1), torch.zeros(5, 1))]
@@ -98,7 +106,12 @@ def encode(critic: nn.Module, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
 
 
 def pair(critic: nn.Module, a: Rows, b: Rows) -> Tensor:
-    """Scores (n, m) of rows that `encode` has prepared; those of a user's module are checked."""
+    """Score rows that `encode` has encoded: (n, m).
+
+    Raises:
+        InputError: If a user's module returns something else, or scores without gradients where
+            gradients are enabled.
+    """
     if isinstance(critic, Critic):
         return critic.pair(a, b)
     scores = checked(critic(*a, *b), len(a[0]), len(b[0]))
@@ -112,10 +125,10 @@ def pair(critic: nn.Module, a: Rows, b: Rows) -> Tensor:
 
 
 def checked(scores: object, n: int, m: int) -> Tensor:
-    """What a user's critic gave, if it is a floating-point tensor (n, m).
+    """Check that a user's critic returned a floating-point tensor (n, m), and return it.
 
     Raises:
-        InputError: it is something else.
+        InputError: If it returned anything else.
 
     Example:
         >>> checked(None, 2, 3)
@@ -140,12 +153,12 @@ def checked(scores: object, n: int, m: int) -> Tensor:
 
 
 def width(critic: nn.Module) -> int:
-    """How many numbers a pair takes while it is scored; of a module that is no `Critic` unknown."""
+    """Return how many numbers a pair takes while it is scored; 1 if the module is no `Critic`."""
     return critic.width if isinstance(critic, Critic) else 1
 
 
 def is_double(critic: nn.Module) -> bool:
-    """Whether all parameters are float64, as of a module made where that is the default dtype.
+    """Return whether all parameters are float64, so that the rows must be float64 too.
 
     Example:
         >>> is_double(nn.Linear(1, 1).double())
@@ -155,12 +168,12 @@ def is_double(critic: nn.Module) -> bool:
 
 
 def is_random(critic: nn.Module) -> bool:
-    """Whether scoring may draw random numbers; a module that is no `Critic` may."""
+    """Return whether scoring may draw random numbers; true for a module that is no `Critic`."""
     return critic.is_random if isinstance(critic, Critic) else True
 
 
 def split(rows: Rows, size: int) -> Sequence[Rows]:
-    """Encoded rows in blocks of `size`, the last of which may be smaller.
+    """Split encoded rows into blocks of `size`, the last of which may be smaller.
 
     Example:
         >>> [len(block[0]) for block in split((torch.zeros(5, 2),), 3)]
@@ -173,7 +186,7 @@ def split(rows: Rows, size: int) -> Sequence[Rows]:
 
 
 def leaves(rows: Rows) -> list[Tensor]:
-    """The tensors of encoded rows, one after the other.
+    """Flatten encoded rows to a list of tensors.
 
     Example:
         >>> [len(leaf) for leaf in leaves(((torch.zeros(3), torch.zeros(3, 2)),))]
@@ -185,7 +198,7 @@ def leaves(rows: Rows) -> list[Tensor]:
 
 
 def like(rows: Rows, tensors: Iterator[Tensor]) -> Rows:
-    """Encoded rows of the same form as `rows`, of other tensors."""
+    """Build encoded rows with the structure of `rows` from tensors; the inverse of `leaves`."""
     if isinstance(rows, Tensor):
         return next(tensors)
     return tuple(like(part, tensors) for part in rows)

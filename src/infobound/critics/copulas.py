@@ -1,8 +1,8 @@
-"""Copulas in closed form; each is also a critic with an exact log ratio.
+"""Closed-form copulas; each is also a critic with an exact log ratio.
 
-Their inputs are normal scores or robustly scaled values. Every model keeps the means of the rows
-that it was fitted to and subtracts them from what it scores. Nothing here is trained by gradients.
-Densities of raw values are in `densities`.
+The inputs are normal scores or robustly scaled values. The Gaussian and the contaminated copula
+subtract the means of the rows that they were fitted to. Nothing here is trained by gradients.
+Densities of values are in `densities`.
 """
 
 from __future__ import annotations
@@ -19,22 +19,29 @@ from infobound.critics.contract import Critic, Product, Rows
 
 __all__ = ["ContaminatedCopula", "GaussianCopula", "StudentCopula", "canonical_directions"]
 
-DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)  # of freedom that a Student copula may have
+DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)  # degrees of freedom of a Student-t copula
 RIDGES = (0.1, 1.0, 10.0)  # times the mean eigenvalue of a covariance
-PARTS = 5  # folds in which a shrunk copula's correlations are measured
+PARTS = 5  # cross-validation folds for the correlations of a shrunk copula
 
 
 class GaussianCopula(Product):
-    """The Gaussian copula's log ratio, in canonical coordinates.
+    """The log ratio of the Gaussian copula, in canonical coordinates.
 
     With u = A'(x - mean x) and v = B'(y - mean y) the canonical variables and r_k their
     correlations,
     log p(x, y) / (p(x) p(y)) = sum_k (r u v - r^2 (u^2 + v^2) / 2) / (1 - r^2) - log(1 - r^2) / 2.
 
-    `mi` is its MI in nats, corrected for the optimism of fitted correlations: under normality the
-    mean of the log determinant of a sample covariance is known exactly (a sum of digamma
-    functions), so the correction of `fit` is exact at every n. The scores use correlations shrunk
-    towards zero.
+    `mi` is its MI in nats. `fit` corrects it for the optimism of fitted correlations: under
+    normality the mean of the log determinant of a sample covariance is known exactly (a sum of
+    digamma functions), so the correction is exact for every n. With more than two columns in all,
+    the scores use correlations that are shrunk towards zero.
+
+    Args:
+        left: A, (p, k), the canonical directions of x.
+        right: B, (q, k), the canonical directions of y.
+        correlations: r, (k,), the canonical correlations.
+        means: the means of x (p,) and of y (q,), subtracted from the rows; zero by default.
+        mi: the MI in nats; by default that of the correlations.
 
     Source: Kay 1992, https://doi.org/10.1109/78.142236 (MI through canonical correlations);
     Misra et al. 2005, https://doi.org/10.1016/j.jmva.2003.10.003 (the log determinant's bias).
@@ -71,7 +78,12 @@ class GaussianCopula(Product):
         self.mi = _gaussian_mi(correlations) if mi is None else mi
 
     def rehearse(self, n: int, count: int, seed: int) -> tuple[Tensor, Tensor, GaussianCopula]:
-        """`count` pairs drawn from this model, and the copula fitted to n others of its pairs."""
+        """Simulate this model: draw `count` pairs, and fit a copula to n other pairs.
+
+        Returns:
+            x (count, p) and y (count, q) in this model's canonical coordinates, and the copula
+            fitted to the n other pairs.
+        """
         generator = torch.Generator().manual_seed(seed)
         p, q, r = len(self.left), len(self.right), self.correlations.cpu()
         x = torch.randn(n + count, p, generator=generator, dtype=torch.float32)
@@ -83,14 +95,14 @@ class GaussianCopula(Product):
 
     @classmethod
     def fit(cls, x: Tensor, y: Tensor) -> GaussianCopula:
-        """Canonical correlations of x (n, dim_x) and y (n, dim_y), computed in float64.
+        """Fit canonical correlations to x (n, dim_x) and y (n, dim_y), in float64.
 
-        Made for n well above dim_x + dim_y; see `fit_shrunk` for others.
+        It needs n well above dim_x + dim_y; see `fit_shrunk` for more columns.
         """
         means = x.double().mean(0), y.double().mean(0)
         left, right, r, (p, q) = _canonical(x.double() - means[0], y.double() - means[1])
         r, n = r.clamp(0, 1 - 1e-6), len(x)
-        noise = min((p + q) / n, 0.9)  # what r^2 shows, on average, where there is nothing
+        noise = min((p + q) / n, 0.9)  # about the mean of r^2 under independence
         shrunk = ((r**2 - noise) / (1 - noise)).clamp_min(0).sqrt() if p + q > 2 else r
         mi = _gaussian_mi(r) - _optimism(p, q, n)
         parts = (part.to(x.dtype) for part in (left, right, shrunk))
@@ -98,12 +110,12 @@ class GaussianCopula(Product):
 
     @classmethod
     def fit_shrunk(cls, x: Tensor, y: Tensor) -> GaussianCopula:
-        """Of x (n, dim_x) and y (n, dim_y) with columns near or above n, computed in float64.
+        """Fit to x (n, dim_x) and y (n, dim_y) with nearly n columns or more, in float64.
 
-        Both covariances are shrunk towards a multiple of the identity (a ridge), and correlations
-        and variances of the canonical variables are those that cross-validation shows on rows left
-        out, so that columns without information add nothing. The ridge is a mean of `RIDGES`,
-        weighted by the likelihood of what they show.
+        Both covariances are shrunk towards a multiple of the identity (a ridge). Correlations and
+        variances of the canonical variables are estimated by cross-validation on left-out rows, so
+        that columns without information add nothing. The ridge is a weighted geometric mean of
+        `RIDGES`, with weights exp(n MI) of the cross-validated correlations.
 
         Source: Vinod 1976, https://doi.org/10.1016/0304-4076(76)90010-5 (the ridge); Ledoit and
         Wolf 2004, https://doi.org/10.1016/S0047-259X(03)00096-4 (shrinkage to the identity).
@@ -131,7 +143,7 @@ class GaussianCopula(Product):
         return cls(*parts, means=(means[0].to(x.dtype), means[1].to(x.dtype)))
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
-        """The canonical variables, and what each row adds alone."""
+        """Compute the canonical variables and the terms that depend on one row alone."""
         u, v = (x - self.mean_x) @ self.left, (y - self.mean_y) @ self.right
         r = self.correlations
         rest = 1 - r**2
@@ -141,10 +153,10 @@ class GaussianCopula(Product):
 
 
 class ContaminatedCopula(Critic):
-    """A Gaussian copula for a share of the rows and independence for the others.
+    """A mixture of a Gaussian copula and the independence copula, which has weight `share`.
 
-    The ratio is (1 - share) e^g + share, g the Gaussian copula's log ratio: a mixture of copulas
-    with the same margins. Fitted by expectation and maximisation.
+    The density ratio is (1 - share) e^g + share, with g the log ratio of the Gaussian copula. The
+    model is fitted by expectation-maximisation (EM).
 
     Example:
         >>> rng = torch.Generator().manual_seed(0)
@@ -161,7 +173,7 @@ class ContaminatedCopula(Critic):
 
     @classmethod
     def fit(cls, x: Tensor, y: Tensor) -> ContaminatedCopula:
-        """x (n, dim_x) and y (n, dim_y): normal scores."""
+        """Fit by EM to normal scores x (n, dim_x) and y (n, dim_y), in float64."""
         means = x.double().mean(0), y.double().mean(0)
         a, b = x.double() - means[0], y.double() - means[1]
         whiten_x, whiten_y = (_whitener(*torch.linalg.eigh(s.T @ s / len(s))) for s in (a, b))
@@ -171,7 +183,7 @@ class ContaminatedCopula(Critic):
             weighted = a * belongs[:, None]
             u, _, vt = torch.linalg.svd(weighted.T @ b / len(a), full_matrices=False)
             left, right = a @ u, b @ vt.T
-            # Correlations of the weighted rows, whose variances may drift from 1 on the way.
+            # Divide by the variances of the weighted rows, which drift from 1 over the iterations.
             cross, own_x, own_y = (
                 (belongs[:, None] * product).sum(0) for product in (left * right, left**2, right**2)
             )
@@ -189,7 +201,7 @@ class ContaminatedCopula(Critic):
         return cls(GaussianCopula(*parts, means=centres), share)
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
-        """What the Gaussian copula encodes."""
+        """Encode the rows with the Gaussian copula."""
         return self.gaussian.encode(x, y)
 
     def pair(self, a: Rows, b: Rows) -> Tensor:
@@ -199,7 +211,12 @@ class ContaminatedCopula(Critic):
 
 
 class StudentCopula(Critic):
-    """The Student-t copula's log ratio: dependence in the tails besides the correlations.
+    """The log ratio of the Student-t copula, which adds tail dependence to the correlations.
+
+    Args:
+        scatter: (p + q, p + q), the scatter matrix of the Student-t quantiles.
+        dim_x: p, the number of columns of x.
+        degrees: the degrees of freedom.
 
     Source: Demarta and McNeil 2005, https://doi.org/10.1111/j.1751-5823.2005.tb00254.x.
 
@@ -214,7 +231,7 @@ class StudentCopula(Critic):
     precision: Tensor
     precision_x: Tensor
     precision_y: Tensor
-    reach = 4.5  # normal scores beyond it are taken to be there
+    reach = 4.5  # normal scores are clipped to +-reach
 
     def __init__(self, scatter: Tensor, dim_x: int, degrees: float) -> None:
         super().__init__()
@@ -239,7 +256,7 @@ class StudentCopula(Critic):
 
     @classmethod
     def _spread(cls, scores: Tensor, table: Tensor) -> Tensor:
-        """Normal scores as Student quantiles, by linear interpolation in a table."""
+        """Map normal scores to Student-t quantiles by linear interpolation in a table."""
         step = 2 * cls.reach / (len(table) - 1)
         place = (scores.clamp(-cls.reach, cls.reach) + cls.reach) / step
         low = place.floor().clamp(max=len(table) - 2)
@@ -248,7 +265,7 @@ class StudentCopula(Critic):
 
     @classmethod
     def fit(cls, x: Tensor, y: Tensor) -> StudentCopula:
-        """x (n, dim_x) and y (n, dim_y), normal scores: the most likely of `DEGREES`."""
+        """Fit to normal scores x (n, dim_x) and y (n, dim_y); `DEGREES` by maximum likelihood."""
         scores = torch.cat([x, y], dim=1).double()
         best: tuple[float, float, Tensor] | None = None
         for degrees in DEGREES:
@@ -260,7 +277,7 @@ class StudentCopula(Critic):
         return cls(best[2], x.shape[1], best[1]).to(x.device)
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
-        """What the joint density's quadratic form needs, and each row's own density."""
+        """Compute the parts of the joint density's quadratic form, and the marginal densities."""
         a, b = (self._spread(side.double(), self.table) for side in (x, y))
         p, df, kind = self.dim_x, self.degrees, x.dtype
         own_x, own_y = ((a @ self.precision_x) * a).sum(1), ((b @ self.precision_y) * b).sum(1)
@@ -287,7 +304,7 @@ def _gaussian_mi(correlations: Tensor) -> float:
 
 
 def _optimism(p: int, q: int, n: int) -> float:
-    """How much the MI of n rows' sample correlations is too high, on average, nats."""
+    """Return the bias of the MI of sample correlations of n rows, in nats; 0 if n is too small."""
     freedom = n - 1
     if freedom <= p + q:
         return 0.0
@@ -300,13 +317,13 @@ def _optimism(p: int, q: int, n: int) -> float:
 
 
 def _student_constant(degrees: float, dim: int) -> float:
-    """The log of the multivariate Student density's constant without the determinant."""
+    """Return the log normalising constant of a multivariate Student-t without the determinant."""
     gap = special.gammaln((degrees + dim) / 2) - special.gammaln(degrees / 2)
     return float(gap) - 0.5 * dim * math.log(degrees * math.pi)
 
 
 def _student_scatter(z: Tensor, degrees: float) -> tuple[Tensor, float]:
-    """The most likely scatter matrix of rows z (n, d) and the copula's mean log likelihood."""
+    """Fit the scatter of rows z (n, d); return it and the copula's mean log likelihood."""
     n, d = z.shape
     scatter = torch.eye(d, dtype=z.dtype, device=z.device)
     for _ in range(15):
@@ -323,11 +340,20 @@ def _student_scatter(z: Tensor, degrees: float) -> tuple[Tensor, float]:
 
 
 def canonical_directions(x: Tensor, y: Tensor, *, ridge: float = 0.1) -> tuple[Tensor, Tensor]:
-    """The directions in x and in y, (dim_x, k) and (dim_y, k), that clearly go together.
+    """Find the canonical directions in which x and y are clearly correlated.
 
-    Canonical correlations of x (n, dim_x) and y (n, dim_y) with covariances whose eigenvalues are
-    raised by `ridge` of their mean, so that directions of little variance do not fit the noise;
-    k counts those beyond the largest correlation that independent rows would show.
+    The eigenvalues of both covariances are raised by `ridge` times their mean, so that directions
+    of little variance do not fit noise. Directions are kept if their correlation exceeds the
+    largest one that independent rows would show.
+
+    Args:
+        x: (n, dim_x).
+        y: (n, dim_y).
+        ridge: a multiple of the mean eigenvalue.
+
+    Returns:
+        The k directions of x, (dim_x, k), and of y, (dim_y, k); k may be 0, and is 0 if the ranks
+        of both covariances add up to n or more.
 
     Source: Vinod 1976, https://doi.org/10.1016/0304-4076(76)90010-5 (the ridge); Wachter 1980,
     https://doi.org/10.1214/aos/1176345134 (the edge of the correlations of independent rows).
@@ -348,7 +374,7 @@ def canonical_directions(x: Tensor, y: Tensor, *, ridge: float = 0.1) -> tuple[T
 
 
 class _Canonical(NamedTuple):
-    """Directions (p, k) and (q, k), their correlations (k,) and the ranks of both covariances."""
+    """Directions (p, k) and (q, k), their correlations (k,), and the ranks of both covariances."""
 
     left: Tensor
     right: Tensor
@@ -357,7 +383,7 @@ class _Canonical(NamedTuple):
 
 
 class _Moments(NamedTuple):
-    """Cross-covariance (p, q) of centred rows, and the spectra of both sides' covariances."""
+    """Cross-covariance (p, q) of centred rows, and eigendecompositions of both covariances."""
 
     cross: Tensor
     spectrum_a: tuple[Tensor, Tensor]
@@ -370,21 +396,21 @@ class _Moments(NamedTuple):
         return cls(a.T @ b / n, *(tuple(each) for each in spectra))
 
     def canonical(self, ridge: float) -> _Canonical:
-        """Canonical correlations, eigenvalues raised by `ridge` times their mean."""
+        """Compute canonical correlations with eigenvalues raised by `ridge` times their mean."""
         whiten_a, whiten_b = _whitener(*self.spectrum_a, ridge), _whitener(*self.spectrum_b, ridge)
         u, r, vt = torch.linalg.svd(whiten_a.T @ self.cross @ whiten_b, full_matrices=False)
         return _Canonical(whiten_a @ u, whiten_b @ vt.T, r, (whiten_a.shape[1], whiten_b.shape[1]))
 
 
 def _canonical(a: Tensor, b: Tensor, ridge: float = 0.0) -> _Canonical:
-    """Canonical correlations of a (n, p) and b (n, q), centred, the largest first."""
+    """Compute canonical correlations of centred a (n, p) and b (n, q), in descending order."""
     return _Moments.of(a, b).canonical(ridge)
 
 
 def _components(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Centred rows (n, d) in at most min(n, d) orthogonal coordinates, and these (d, k).
+    """Return centred rows (n, d) in k <= min(n, d) orthogonal coordinates, and their basis (d, k).
 
-    What depends on the rows by way of inner products alone is the same in these coordinates.
+    Anything that depends only on inner products of rows is unchanged in these coordinates.
     """
     _, values, vt = torch.linalg.svd(rows, full_matrices=False)
     kept = values > 1e-6 * values[:1].clamp_min(1e-12)
@@ -392,7 +418,7 @@ def _components(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _LeftOut(NamedTuple):
-    """Rows left out of a fit, the means of the others, and their moments."""
+    """A mask (n,) of the rows left out of a fit, and the means and moments of the other rows."""
 
     rows: Tensor
     mean_a: Tensor
@@ -401,7 +427,7 @@ class _LeftOut(NamedTuple):
 
 
 def _parts_left_out(a: Tensor, b: Tensor) -> list[_LeftOut]:
-    """a (n, p) and b (n, q) in `PARTS` interleaved parts, each with the moments of the others."""
+    """Split a (n, p) and b (n, q) into `PARTS` interleaved folds, with the moments of the rest."""
     parts = []
     for k in range(PARTS):
         rest = torch.arange(len(a), device=a.device) % PARTS == k
@@ -414,7 +440,7 @@ def _parts_left_out(a: Tensor, b: Tensor) -> list[_LeftOut]:
 def _left_out(
     a: Tensor, b: Tensor, parts: list[_LeftOut], ridge: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Correlations and spreads (k,) of canonical variables, on rows left out of their fit."""
+    """Return correlations and standard deviations (k,) of canonical variables on left-out rows."""
     u = a.new_zeros(len(a), min(a.shape[1], b.shape[1]))
     v = torch.zeros_like(u)
     for rows, mean_a, mean_b, moments in parts:
@@ -427,6 +453,6 @@ def _left_out(
 
 
 def _whitener(values: Tensor, vectors: Tensor, ridge: float = 0.0) -> Tensor:
-    """W with W' C W = 1 on the range of C, of its spectrum; no variance, no direction."""
+    """Return W with W' C W = 1 from the spectrum of C, without directions of no variance."""
     keep = values > 1e-6 * values.max().clamp_min(1e-12)
     return vectors[:, keep] / (values[keep] + ridge * values.mean()).sqrt()

@@ -1,8 +1,9 @@
-"""A critic cheap enough to be fitted again and again: the witness of an independence test.
+"""A critic that is cheap enough to be refitted often, for tests of independence.
 
-A Gaussian copula finds what is linear in whole rows, a series of cosines of ranks what is not,
-between single columns. Both together are fitted in a millisecond and need a few dozen rows. Their
-scores are near a log ratio but are not normalised: they tell dependence, not how much.
+A Gaussian copula captures linear dependence between whole rows; a cosine series of ranks captures
+nonlinear dependence between single columns. Both together are fitted in a millisecond and need a
+few dozen rows. The scores approximate a log ratio but are not normalised: they detect dependence
+and do not measure it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from infobound.data import Transform
 
 __all__ = ["Witness"]
 
-ORDERS = np.arange(1, 7)  # half-waves of the cosines over a column's ranks
+ORDERS = np.arange(1, 7)  # frequencies of the cosines: half-waves over the range of the ranks
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,13 +32,13 @@ class Cosines:
 
     @classmethod
     def fit(cls, rows: np.ndarray, transform: Transform) -> Cosines:
-        """The cosines' mean and spread over rows (n, d)."""
+        """Compute the mean and standard deviation of the cosines over rows (n, d)."""
         raw = _raw_cosines(rows, transform)
         spread = raw.std(axis=0)
         return cls(transform, raw.mean(axis=0), np.where(spread > 1e-9, spread, np.inf))
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """(n, d) -> (n, 6 d), order by order."""
+        """Map rows (n, d) to standardised cosines (n, 6 d), ordered by frequency."""
         found: np.ndarray = (_raw_cosines(rows, self.transform) - self.mean) / self.scale
         return found
 
@@ -49,15 +50,15 @@ def _raw_cosines(rows: np.ndarray, transform: Transform) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Witness:
-    """A Gaussian copula of robustly scaled values plus a series of cosines of ranks.
+    """A Gaussian copula of robustly scaled values plus a cosine series of ranks.
 
-    The series is sum theta_kl phi_k(x) phi_l(y), phi_k the standardised cosine of k half-waves,
-    for every column of x with every column of y. A coefficient is shrunk by
-    max(0, 1 - (k l / 2) / (n theta^2)): where there is nothing n theta^2 averages 1, and quick
-    waves must show more than slow ones.
+    The series is sum theta_kl phi_k(x) phi_l(y), with phi_k the standardised cosine of k
+    half-waves, for every column of x with every column of y. A coefficient is multiplied by
+    max(0, 1 - (k l / 2) / (n theta^2)): under independence n theta^2 averages 1, and high
+    frequencies are shrunk more than low ones.
 
     Source: Kallenberg and Ledwina 1999, https://doi.org/10.1080/01621459.1999.10473844 (orthogonal
-    series of ranks for tests of independence); the weights are our own, chosen by power.
+    series of ranks for tests of independence). The shrinkage weights are our own, chosen for power.
 
     Example:
         >>> x, noise = np.random.default_rng(0).normal(size=(2, 300, 1))
@@ -74,7 +75,7 @@ class Witness:
 
     @classmethod
     def fit(cls, x: np.ndarray, y: np.ndarray) -> Witness:
-        """x (n, p) and y (n, q), float64: everything is learnt from these rows."""
+        """Fit transforms, copula and series to x (n, p) and y (n, q), float64."""
         to_x, to_y = Transform.fit(x), Transform.fit(y)
         x_cosines, y_cosines = Cosines.fit(x, to_x), Cosines.fit(y, to_y)
         theta = x_cosines(x).T @ y_cosines(y) / len(x)
@@ -84,7 +85,7 @@ class Witness:
         return cls(x_cosines, y_cosines, theta * np.maximum(0, 1 - price / shown), copula)
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Scores (n, m) of x (n, p) against y (m, q), float32."""
+        """Score x (n, p) against y (m, q): (n, m), float32."""
         left = (self.x_cosines(x) @ self.theta).astype(np.float32)
         series = left @ self.y_cosines(y).T.astype(np.float32)
         to_x, to_y = self.x_cosines.transform, self.y_cosines.transform

@@ -1,7 +1,7 @@
-"""Densities in closed form, of values as they are; each is also a critic with an exact log ratio.
+"""Closed-form densities of values; each is also a critic with an exact log ratio.
 
-A mixture of Gaussians for a few columns of numbers, a contingency table for rows that take few
-values, and a Gaussian for each value where one side takes few. Nothing here is trained by
+A mixture of Gaussians serves a few columns of numbers, a contingency table rows that take few
+values, and a Gaussian per value data of which one side takes few values. Nothing here is trained by
 gradients.
 """
 
@@ -24,16 +24,16 @@ __all__ = [
     "components",
 ]
 
-FINE, COARSE = (64, 10), (32, 20)  # a mixture's components at most, and rows a parameter at least
-LOWEST = -80.0  # of a log ratio: what float32 can hold
+FINE, COARSE = (64, 10), (32, 20)  # largest number of components, smallest rows per parameter
+LOWEST = -80.0  # smallest log ratio whose exponential is a normal number in float32
 
 
 class ContingencyTable(Critic):
-    """How often each value of x comes with each value of y, against how often by chance.
+    """The observed frequency of each pair of values relative to independence.
 
-    Shrunk towards independence by one row's weight, which keeps the margins: the ratio is
-    (n_ij / (p_i q_j) + 1) / (n + 1), with p and q the observed shares. A value that was not seen
-    has ratio 1.
+    Frequencies are shrunk towards independence with the weight of one row, which keeps the margins:
+    the ratio is (n_ij / (p_i q_j) + 1) / (n + 1), with p and q the observed frequencies of values
+    of x and of y. A value that was not seen in the fit has ratio 1.
 
     Example:
         >>> x = torch.tensor([[0.0], [0.0], [1.0], [1.0]] * 50)
@@ -53,7 +53,7 @@ class ContingencyTable(Critic):
 
     @classmethod
     def fit(cls, x: Tensor, y: Tensor) -> ContingencyTable:
-        """x (n, dim_x) and y (n, dim_y), rows of few different values."""
+        """Fit to x (n, dim_x) and y (n, dim_y), each with few distinct rows."""
         x_values, i = torch.unique(x, dim=0, return_inverse=True)
         y_values, j = torch.unique(y, dim=0, return_inverse=True)
         n = len(x)
@@ -61,11 +61,11 @@ class ContingencyTable(Critic):
         counts.index_put_((i, j), counts.new_ones(n), accumulate=True)
         by_chance = counts.sum(1, keepdim=True) / n * counts.sum(0) / n
         log_ratios = ((counts / by_chance + 1) / (n + 1)).log()
-        padded = torch.nn.functional.pad(log_ratios, (0, 1, 0, 1))  # the last: not seen
+        padded = torch.nn.functional.pad(log_ratios, (0, 1, 0, 1))  # the last: unseen values
         return cls(padded.to(x.dtype), x_values, y_values)
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
-        """The table's lines of x, and where y is in them."""
+        """Look up the table's rows for x and the column indices of y."""
         return (self.log_ratios[_places(x, self.x_values)],), (_places(y, self.y_values),)
 
     def pair(self, a: Rows, b: Rows) -> Tensor:
@@ -75,18 +75,18 @@ class ContingencyTable(Critic):
 
 
 def _places(rows: Tensor, values: Tensor) -> Tensor:
-    """Which of the values (k, d) each row (n, d) is; k where it is none."""
+    """Return the index in values (k, d) of each row (n, d); k if there is none."""
     same = (rows[:, None] == values).all(2)
     return torch.where(same.any(1), same.int().argmax(1), len(values))
 
 
 class ClasswiseGaussian(Critic):
-    """A side of few values, and for each of them a Gaussian of the other side.
+    """A discrete side, and a Gaussian of the other side for each of its values.
 
-    The log ratio is log N(v; m_k, S) - log sum_j p_j N(v; m_j, S), k the value that the side of few
-    values takes and v the other side. S is the covariance within values, and the means are shrunk
-    towards the common one by what their spread over values shows (empirical Bayes), so values of
-    few rows do no harm. A value that was not seen has ratio 1.
+    The log ratio is log N(v; m_k, S) - log sum_j p_j N(v; m_j, S), with k the value of the discrete
+    side and v the other side. S is the pooled covariance within values. The means are shrunk
+    towards the common mean by empirical Bayes, so that values with few rows do no harm. A value
+    that was not seen in the fit has ratio 1.
 
     Source: Efron and Morris 1973, https://doi.org/10.1080/01621459.1973.10481350 (the shrinkage).
 
@@ -115,7 +115,7 @@ class ClasswiseGaussian(Critic):
 
     @classmethod
     def fit(cls, x: Tensor, y: Tensor) -> ClasswiseGaussian:
-        """x (n, dim_x) and y (n, dim_y); the side of fewer different rows has the values."""
+        """Fit to x (n, dim_x) and y (n, dim_y); the side with fewer distinct rows is discrete."""
         found = [torch.unique(side, dim=0, return_inverse=True) for side in (x, y)]
         of_x = len(found[0][0]) <= len(found[1][0])
         values, which = found[0] if of_x else found[1]
@@ -129,7 +129,7 @@ class ClasswiseGaussian(Critic):
         floor = 1e-6 * spectrum.max().clamp_min(1e-12)
         whitener = vectors / spectrum.clamp_min(floor).sqrt()
         common = other.mean(0)
-        # Whitened, a mean of n_k rows has variance 1 / n_k around its value's own.
+        # In whitened coordinates, the mean of n_k rows has sampling variance 1 / n_k.
         away = (means - common) @ whitener
         noise = 1 / count[:, None]
         weights = count[:, None] / count.sum()
@@ -139,12 +139,12 @@ class ClasswiseGaussian(Critic):
         return cls(*(part.to(x.dtype) for part in parts), of_x=of_x)
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
-        """Which value a row takes, and the log ratios of a row with each value."""
+        """Return the value index of one side's rows, and the other's log ratios with each value."""
         side, other = (x, y) if self.of_x else (y, x)
         square = torch.cdist(other @ self.whitener, self.means) ** 2
         logs = self.shares.log() - 0.5 * square
         ratios = -0.5 * square - logs.logsumexp(1, keepdim=True)
-        ratios = torch.nn.functional.pad(ratios, (0, 1))  # the last: not seen
+        ratios = torch.nn.functional.pad(ratios, (0, 1))  # the last: unseen values
         place = _places(side, self.values)
         return ((place,), (ratios,)) if self.of_x else ((ratios,), (place,))
 
@@ -155,9 +155,9 @@ class ClasswiseGaussian(Critic):
 
 
 class MixtureModel(Critic):
-    """A mixture of Gaussians on (x, y), whose margins are mixtures too: the ratio is closed form.
+    """A mixture of Gaussians on (x, y); its margins are mixtures too, so the ratio is closed form.
 
-    Fitted by scikit-learn, with as many components as the rows are enough for.
+    It is fitted by scikit-learn, with as many components as the number of rows supports.
 
     Example:
         >>> rng = torch.Generator().manual_seed(0)
@@ -180,7 +180,11 @@ class MixtureModel(Critic):
 
     @classmethod
     def fit(cls, x: Tensor, y: Tensor, size: tuple[int, int]) -> MixtureModel:
-        """x (n, dim_x) and y (n, dim_y): robustly scaled values; size: see `components`."""
+        """Fit to robustly scaled values x (n, dim_x) and y (n, dim_y).
+
+        `size` has the largest number of components and the smallest number of rows for each of
+        their parameters, as for `components`.
+        """
         import warnings
 
         from sklearn.mixture import GaussianMixture
@@ -194,13 +198,13 @@ class MixtureModel(Critic):
             random_state=0,
         )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it could have converged further is no matter
+            warnings.simplefilter("ignore")  # incomplete convergence does no harm here
             model.fit(rows)
         weights, means = torch.from_numpy(model.weights_), torch.from_numpy(model.means_)
         return cls(weights, means, torch.from_numpy(model.covariances_), x.shape[1]).to(x.device)
 
     def _log_parts(self, rows: Tensor, start: int, stop: int) -> Tensor:
-        """log w_k N_k of some columns, (n, components)."""
+        """Return log w_k N_k of the columns from start to stop, (n, components)."""
         centred = rows.double()[:, None] - self.means[:, start:stop]
         factor = torch.linalg.cholesky(self.covariances[:, start:stop, start:stop])
         solved = torch.linalg.solve_triangular(factor, centred.permute(1, 2, 0), upper=False)
@@ -211,7 +215,7 @@ class MixtureModel(Critic):
         return found
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
-        """For each component one product's vectors, (n, components, k) and (m, components, k).
+        """Compute one product's vectors per component, (n, components, k) and (m, components, k).
 
         log N(y | x, k) = constant - |L^-1 (y - m - B (x - m))|^2 / 2.
         """
@@ -242,15 +246,21 @@ class MixtureModel(Critic):
         total = a[0].new_zeros(len(a[0]), len(b[0]))
         for left, right in zip(a[0].unbind(1), b[0].unbind(1), strict=True):
             log_part = left @ right.T
-            total += log_part.clamp_(LOWEST, -LOWEST).exp_()  # no denormal numbers: they are slow
+            total += log_part.clamp_(LOWEST, -LOWEST).exp_()  # avoids slow denormal numbers
         found: Tensor = total.clamp_min_(math.exp(LOWEST)).log_()
         return found
 
 
 def components(n: int, dim: int, size: tuple[int, int]) -> int:
-    """How many components n rows of `dim` columns are enough for.
+    """Return how many mixture components n rows of `dim` columns support.
 
-    `size` is the largest number of components, and the fewest rows for each of their parameters.
+    Args:
+        n: the number of rows.
+        dim: the number of columns of x and y together.
+        size: the largest number of components, and the smallest number of rows per parameter.
+
+    Returns:
+        The number of components; 0 if there are too few rows for one.
 
     Example:
         >>> components(7500, 2, COARSE), components(750, 3, FINE), components(750, 50, FINE)

@@ -19,21 +19,21 @@ from infobound.critics import contract
 
 __all__ = ["EluPairs", "elu_pairs"]
 
-BLOCK = 1 << 18  # numbers that pairs of a block take in training: 1 MiB, so that they stay in cache
+BLOCK = 1 << 18  # numbers per block of pairs in training: 1 MiB, so that a block stays in the cache
 LOG_2 = math.log(2)
-STEEP = 40.0  # up to which e^(a + b) = e^a e^b is safe in float32, for a and b each
+STEEP = 40.0  # largest |a| and |b| for which e^a e^b cannot overflow in float32
 
 
 class EluPairs(torch.autograd.Function):
-    """`elu_pairs` with its gradient, which needs no exponential: a layer's slope is its value.
+    """`elu_pairs` with its gradient, computed in blocks of pairs that stay in the cache.
 
-    Blocks of pairs, so that what is soon forgotten stays in the cache; hidden layers are kept from
-    the second on, for the first is made again in less time than it takes to keep it.
+    The backward pass needs no exponentials: the derivative of ELU is ELU + 1, clipped at 1. Hidden
+    layers are stored from the second on; recomputing the first takes less time than storing it.
     """
 
     @staticmethod
     def forward(ctx: Any, precision: torch.dtype, a: Tensor, b: Tensor, *weights: Tensor) -> Tensor:
-        """Scores (n, m) of a (n, width) against b (m, width); hidden layers are kept."""
+        """Score a (n, width) against b (m, width): (n, m). Hidden layers are stored."""
         ctx.precision, ctx.rows = precision, max(1, BLOCK // b.numel())
         kept: list[list[Tensor]] = [[] for _ in range(0, len(a), ctx.rows)]
         blocks = zip(a.split(ctx.rows), kept, strict=True)
@@ -44,7 +44,7 @@ class EluPairs(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        """Layer by layer from the last; hidden layers are one too high, which the sums undo."""
+        """Backpropagate; layers hold ELU + 1, which is corrected in the weights' gradients."""
         count = len(ctx.needs_input_grad) - 3
         a, b, *weights = ctx.saved_tensors[: 2 + count]
         kept = iter(ctx.saved_tensors[2 + count :])
@@ -79,7 +79,7 @@ class EluPairs(torch.autograd.Function):
 
 
 class _Kept(threading.local):
-    """Memory that each thread keeps for the next tile."""
+    """Scratch memory of each thread, reused for every tile."""
 
     def __init__(self) -> None:
         self.buffers: dict[tuple[int, torch.dtype], Tensor] = {}
@@ -89,10 +89,10 @@ _KEPT = _Kept()
 
 
 def _scratch(number: int, like: Tensor, *shape: int) -> Tensor:
-    """Room for what is forgotten before the next tile; each number is another room.
+    """Return scratch memory for the current tile; each `number` has a buffer of its own.
 
-    The system takes freed memory back, and would hand out each tile's anew, page by page, which
-    takes as long as half of the computing. Devices have an allocator that knows better.
+    Freed memory goes back to the operating system, which would map it again for each tile page by
+    page; that takes half as long as the computation. Devices have a caching allocator.
     """
     size = math.prod(shape)
     if like.device.type != "cpu" or size > contract.TILE:
@@ -105,13 +105,13 @@ def _scratch(number: int, like: Tensor, *shape: int) -> Tensor:
 
 
 def _first(a: Tensor, b: Tensor, hidden: Tensor, spare: Tensor) -> Tensor:
-    """The first hidden layer of all pairs, (n m, width), one too high.
+    """Compute the first hidden layer of all pairs plus one, (n m, width).
 
-    ELU(z) + 1 = max(z + 1, min(e^z, 1)); the exponential of a sum a_i + b_j is a product of
-    exponentials, taken once a row.
+    ELU(z) + 1 = max(z + 1, min(e^z, 1)). The exponential of a sum a_i + b_j is a product of
+    exponentials that are computed once per row.
     """
     torch.add((a + 1).unsqueeze(1), b, out=hidden)
-    if bool(torch.maximum(a.abs().amax(), b.abs().amax()) < STEEP):  # waits for the device
+    if bool(torch.maximum(a.abs().amax(), b.abs().amax()) < STEEP):  # synchronises with the device
         e = torch.mul(a.exp().unsqueeze(1), b.exp(), out=spare)
     else:
         e = torch.exp(hidden - 1, out=spare)
@@ -125,11 +125,21 @@ def elu_pairs(
     weights: Sequence[Tensor],
     kept: list[Tensor] | None = None,
 ) -> Tensor:
-    """A joint ELU network's scores (n, m); hidden layers from the second on are added to `kept`.
+    """Score all pairs with a joint ELU network.
 
-    A hidden layer is ELU(z) + 1, whose slope is its own value up to 1; the ones are taken back in
-    the next layer's bias. Layers are computed over log 2: processors take a third of the time for
-    2^z that they take for e^z.
+    Hidden layers are stored as ELU(z) + 1, whose derivative is its own value clipped at 1; the
+    offset is subtracted in the bias of the next layer. Layers are divided by log 2, because CPUs
+    take a third of the time for 2^z that they take for e^z.
+
+    Args:
+        precision: dtype of the matrix products of hidden layers.
+        a: (n, width), the part of the first layer that depends on x.
+        b: (m, width), the part of the first layer that depends on y.
+        weights: weight and bias of each further layer in turn.
+        kept: a list to which hidden layers from the second on are appended, for the gradient.
+
+    Returns:
+        Scores (n, m).
     """
     n, m, width = len(a), len(b), a.shape[1]
     shape = (n, m, width)
@@ -137,7 +147,7 @@ def elu_pairs(
     spare = _scratch(1, a, *shape)
     hidden, spare = _first(a, b, hidden, spare), spare.view(-1, width)
     for weight, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
-        z, e = spare, torch.empty_like(hidden) if kept else hidden  # what is kept stays as it is
+        z, e = spare, torch.empty_like(hidden) if kept else hidden  # do not overwrite stored layers
         layer = (bias - weight.sum(1)) / LOG_2, hidden, weight.T / LOG_2
         if precision is torch.float32:  # or float64, as the rows are
             torch.addmm(*layer, out=z)

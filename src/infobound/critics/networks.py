@@ -1,10 +1,10 @@
-"""Critics: modules that score every x against every y.
+"""Neural critics: modules that score every x against every y.
 
-The contract, stated once: `critic(x, y)` takes x (n, p) and y (m, q) with n <= m and gives
-`scores` (n, m), `scores[i, j] = f(x_i, y_j)`; row i of x and row i of y belong together, so the
-positives are on the diagonal and every other entry is a negative. Any `nn.Module` that keeps the
-contract can be trained and evaluated; those here do it in two steps (`contract`), so that all pairs
-can be scored in tiles. What is maximised over the scores is in `bounds`.
+The contract: `critic(x, y)` takes x (n, p) and y (m, q) with n <= m and returns `scores` (n, m),
+`scores[i, j] = f(x_i, y_j)`. Row i of x and row i of y belong together, so the positives are on the
+diagonal and every other entry is a negative. Any `nn.Module` that satisfies the contract can be
+trained and evaluated. The critics of this module work in two steps (`contract`), so that all pairs
+can be scored in tiles. The objectives that training maximises are in `bounds`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def _linear(inputs: int, outputs: int, std: float, generator: torch.Generator | None) -> nn.Linear:
-    """A layer drawn from `generator` alone: N(0, std^2) and biases 0, or scaled by fan-in."""
+    """Initialise a layer from `generator`: N(0, std^2) with zero biases, or by fan-in if std is 0.
+
+    The global random state is neither used nor changed.
+    """
     layer = nn.Linear(inputs, outputs, device="meta")  # draws nothing; skip_init imports sympy
     layer.weight = nn.Parameter(torch.empty(outputs, inputs, dtype=torch.float32))
     layer.bias = nn.Parameter(torch.empty(outputs, dtype=torch.float32))
@@ -53,12 +56,22 @@ def _linear(inputs: int, outputs: int, std: float, generator: torch.Generator | 
 
 
 class Joint(Critic):
-    """The notebook's critic: one network on (x, y), two hidden layers of 100, ELU.
+    """The critic of the notebook: one network on (x, y), by default two hidden layers of 100, ELU.
 
-    The first layer is computed as W_x x + W_y y, once per row instead of once per pair: equal in
-    value and gradient to the layer on the concatenated pair. With ELU the exponential of a sum
-    is a product of exponentials, taken once per row, and without gradients layers work in place.
-    With `precision` bfloat16 the hidden layers' matrix products are in bfloat16.
+    The first layer is computed as W_x x + W_y y, once per row instead of once per pair, which is
+    equal in value and gradient to the layer on the concatenated pair. With ELU, the exponential of
+    a sum is a product of exponentials that are computed once per row, and layers work in place
+    where no gradients are needed.
+
+    Args:
+        dim_x: the number of columns of x.
+        dim_y: the number of columns of y.
+        hidden_dim: the width of the hidden layers.
+        hidden_layers: the number of hidden layers.
+        activation: a key of `ACTIVATIONS`.
+        init_std: standard deviation of the initial weights; 0 scales them by fan-in.
+        precision: "float32" or "bfloat16", the dtype of the hidden layers' matrix products.
+        generator: draws the initial weights.
 
     Source: `infonce` notebook, https://github.com/ccha23/miml.
 
@@ -95,13 +108,13 @@ class Joint(Critic):
         self.rest = nn.Sequential(*layers, _linear(hidden_dim, 1, init_std, generator))
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
-        """Both sides' parts of the first layer."""
+        """Compute the parts of the first layer that depend on x and on y."""
         weight_x, weight_y = self.first.weight.tensor_split([self.dim_x], dim=1)
         return F.linear(x, weight_x, self.first.bias), F.linear(y, weight_y)
 
     def pair(self, a: Rows, b: Rows) -> Tensor:
-        """Scores (n, m) from the first layer's parts."""
-        if not self.is_elu or torch.jit.is_tracing():  # a graph shows the layers
+        """Score all pairs from the parts of the first layer: (n, m)."""
+        if not self.is_elu or torch.jit.is_tracing():  # a traced graph should show the layers
             low = self.precision is not torch.float32
             with torch.autocast(a.device.type, self.precision, enabled=low):
                 scores: Tensor = self.rest(a.unsqueeze(1) + b).squeeze(-1)
@@ -115,10 +128,20 @@ class Joint(Critic):
 
 
 class Separable(Product):
-    """g(x) . h(y) + a(x) + b(y): one matrix product for all pairs.
+    """A separable critic g(x) . h(y) + a(x) + b(y): one matrix product scores all pairs.
 
-    a and b let the score move by functions of x alone and of y alone, the learned baselines of
-    TUBA-like bounds. The last layer of g, a and b starts at zero, so the critic starts at zero.
+    a and b shift the score by functions of x alone and of y alone, the learned baselines of
+    TUBA-like bounds. The last layers of g, a and b start at zero, so the critic starts at zero.
+
+    Args:
+        dim_x: the number of columns of x.
+        dim_y: the number of columns of y.
+        hidden_dim: the width of the hidden layers.
+        hidden_layers: the number of hidden layers of each tower.
+        embedding_dim: the number of outputs of g and of h.
+        activation: a key of `ACTIVATIONS`.
+        init_std: standard deviation of the initial weights; 0 scales them by fan-in.
+        generator: draws the initial weights.
 
     Source: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748; Poole et al. 2019,
     https://arxiv.org/abs/1905.06922.
@@ -160,13 +183,17 @@ class Separable(Product):
             self.y[-1].bias[-1].zero_()  # type: ignore[index]
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
-        """Both towers' outputs."""
+        """Compute the outputs of both towers."""
         g, h = self.x(x), self.y(y)
         return contract.product(g[:, :-1], h[:, :-1], g[:, -1], h[:, -1])
 
 
 class Bilinear(Product):
-    """x' W y: the smallest critic; it starts at zero.
+    """A bilinear critic x' W y, the smallest network; W starts at zero.
+
+    Args:
+        dim_x: the number of columns of x.
+        dim_y: the number of columns of y.
 
     Source: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748 (equation 3).
 
@@ -182,12 +209,17 @@ class Bilinear(Product):
         self.weight = nn.Parameter(torch.zeros(dim_x, dim_y, dtype=torch.float32))
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
-        """W'x and y."""
+        """Compute W'x and y."""
         return (x @ self.weight,), (y,)
 
 
 class Projected(Critic):
-    """A network that reads fixed directions of x and y: few of them where columns are many.
+    """A network that reads fixed linear projections of x and y, for data of many columns.
+
+    Args:
+        left: (p, k), the directions of x.
+        right: (q, l), the directions of y.
+        network: a critic of k and l columns.
 
     Example:
         >>> Projected(torch.eye(3)[:, :1], torch.eye(2), Bilinear(1, 2))(
@@ -208,26 +240,33 @@ class Projected(Critic):
         self.is_random = contract.is_random(network)
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
-        """What the network encodes of the directions."""
+        """Project the rows and encode them with the network."""
         return contract.encode(self.network, x @ self.left, y @ self.right)
 
     def pair(self, a: Rows, b: Rows) -> Tensor:
-        """The network's scores (n, m)."""
+        """Score all pairs with the network: (n, m)."""
         return contract.pair(self.network, a, b)
 
 
 class Reads(NamedTuple):
-    """Which columns of x and of y a part of a critic reads; all of them if not said."""
+    """The columns of x and of y that a part of a critic reads; by default all of them."""
 
     x: slice = slice(None)
     y: slice = slice(None)
 
 
 class Composite(Critic):
-    """base + network, clipped: what is trained and evaluated; either part may be absent.
+    """The sum of a base and a network, clipped; this is what is trained and evaluated.
 
-    The base is a closed-form log ratio and is not trained. Where all parts are products, so are
-    their sums.
+    The base is a closed-form log ratio and is not trained. Either part may be absent. If all parts
+    are products, so is their sum.
+
+    Args:
+        base: the closed form, or None.
+        network: the network, or None.
+        base_reads: the columns that the base reads.
+        network_reads: the columns that the network reads.
+        gamma: scores are clipped to [-gamma, gamma], in nats; 0 does not clip.
 
     Example:
         >>> Composite(None, Bilinear(1, 1))(torch.ones(2, 1), torch.ones(2, 1)).sum().item()
@@ -260,7 +299,7 @@ class Composite(Critic):
         return [(part, reads) for part, reads in both if part is not None]
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
-        """What each part encodes; of products one for all."""
+        """Encode the rows for each part; products share one encoding."""
         found = []
         for part, reads in self._parts():
             sides = (x[:, reads.x], y[:, reads.y])
@@ -273,7 +312,7 @@ class Composite(Critic):
         return left, right
 
     def pair(self, a: Rows, b: Rows) -> Tensor:
-        """The sum of the parts' scores (n, m), clipped."""
+        """Return the clipped sum of the parts' scores (n, m)."""
         if self.is_product:
             scores = a[0] @ b[0].T
         else:
@@ -320,14 +359,19 @@ CRITICS: dict[str, Callable[[int, int, Config, torch.Generator], nn.Module]] = {
 }
 
 
-COPIES = 8  # of the weights: gradient, two moments, their average, the best, and a checkpoint
+COPIES = 8  # of the weights: gradient, two moments, average, best weights, and a checkpoint
 
 
 def expect_room(dim_x: int, dim_y: int, config: Config) -> None:
-    """Refuse a network whose training does not fit in memory, before any of it is made.
+    """Reject a network whose training does not fit in memory, before anything is allocated.
+
+    Args:
+        dim_x: the number of columns of x.
+        dim_y: the number of columns of y.
+        config: names the critic and its sizes.
 
     Raises:
-        InputError: it does not.
+        InputError: If the training does not fit.
 
     Example:
         >>> expect_room(3, 2, Config())
@@ -353,10 +397,19 @@ def expect_room(dim_x: int, dim_y: int, config: Config) -> None:
 
 
 def build(dim_x: int, dim_y: int, config: Config, generator: torch.Generator) -> nn.Module | None:
-    """The network that `config.critic` names, drawn from `generator`; None for "none".
+    """Build the network that `config.critic` names; None for "none".
+
+    Args:
+        dim_x: the number of columns of x.
+        dim_y: the number of columns of y.
+        config: names the critic and its sizes.
+        generator: draws the initial weights.
+
+    Returns:
+        The network, or None.
 
     Raises:
-        InputError: an unknown name.
+        InputError: If the name is unknown or the network does not fit in memory.
 
     Example:
         >>> build(2, 3, Config(critic="bilinear"), torch.Generator())

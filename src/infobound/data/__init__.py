@@ -1,7 +1,7 @@
-"""Rows of x and y: how they are read, checked, encoded, split into folds and transformed.
+"""Rows of x and y: reading, validation, encoding, splitting into folds, and transforms.
 
-`as_pair` turns any container into a `Pair`; `readers` does so for files. No estimator is here, and
-nothing imports torch.
+`as_pair` turns any container into a `Pair`; `readers` does so for files. This package contains no
+estimators and does not import torch.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Whatever holds rows, as an array or a frame: the one way in for data that is not read from files.
+"""Conversion of containers to arrays or frames: the entry point for data that is not in files.
 
-A container is told by its class, never by its attributes; everything else goes through NumPy's own
-conversion. Packages that are not imported have no objects, so none is imported to look for one.
-Values are judged elsewhere: their types in `encoding`, missing and infinite ones in `pair`.
+A container is recognised by its class, never by its attributes; everything else goes through
+NumPy's conversion. An object of a package exists only if that package is imported, so none is
+imported to check. Values are validated elsewhere: their types in `encoding`, missing and infinite
+ones in `pair`.
 """
 
 from __future__ import annotations
@@ -28,20 +29,27 @@ SCALARS = frozenset({bool, bytes, complex, float, int, str, type(None)})
 
 @runtime_checkable
 class _Table(Protocol):
-    """What other table libraries offer: polars, pyarrow, xarray and more."""
+    """A table of another library that converts to pandas: polars, pyarrow, xarray and others."""
 
     def to_pandas(self) -> Any:
-        """The same table as an object of pandas."""
+        """Convert to an object of pandas."""
 
 
 def as_rows(side: str, values: Any) -> tuple[pd.DataFrame | np.ndarray, tuple[str, ...]]:
-    """Any container as a frame or an array (n, d), and notes on what was done to it.
+    """Convert any container to a frame or an array (n, d).
 
-    One dimension becomes a column; more than two are flattened, with a note. `side` names the
-    container in messages.
+    An array (n,) becomes one column; more than two dimensions are flattened, with a note.
+
+    Args:
+        side: the name of the container in messages.
+        values: the container.
+
+    Returns:
+        The rows, and notes about the conversion.
 
     Raises:
-        InputError: no rows of numbers or text: a scalar, a ragged list, an iterator, times.
+        InputError: If the container has no rows of numbers or text, for example a scalar, a ragged
+            list, an iterator, or times.
 
     Example:
         >>> as_rows("x", range(3))[0].shape, as_rows("x", {"a": [1, 2], "b": [3, 4]})[0].shape
@@ -87,10 +95,16 @@ def as_rows(side: str, values: Any) -> tuple[pd.DataFrame | np.ndarray, tuple[st
 
 
 def as_array(name: str, values: Any) -> np.ndarray:
-    """Real numbers of any shape, such as scores; masked ones are nan. float32 stays.
+    """Convert real numbers of any shape, such as scores, to an array; masked values become nan.
+
+    float32 is kept; all other types become float64.
+
+    Args:
+        name: the name of the values in messages.
+        values: the values.
 
     Raises:
-        InputError: anything else.
+        InputError: If the values are not real numbers.
 
     Example:
         >>> as_array("scores", [[1, 2], [3, 4]]).shape
@@ -111,7 +125,7 @@ def as_array(name: str, values: Any) -> np.ndarray:
 
 
 def have_different_indexes(x: Any, y: Any) -> bool:
-    """Whether both are frames or series of pandas, and their indexes differ.
+    """Return whether both are pandas frames or series with different indexes.
 
     Example:
         >>> import pandas as pd
@@ -127,7 +141,7 @@ def have_different_indexes(x: Any, y: Any) -> bool:
 
 
 def _converted(side: str, values: Any) -> Any:
-    """An array of any shape, or an object of pandas; whatever conversion raises is one sentence."""
+    """Convert to an array of any shape or an object of pandas; errors become `InputError`."""
     if isinstance(values, Iterator | Set):
         raise InputError(
             f"Expected rows in {side} with a length and an order; got "
@@ -137,7 +151,7 @@ def _converted(side: str, values: Any) -> Any:
         return _unpacked(values)
     except InputError:
         raise
-    except Exception as error:  # of a foreign __array__: anything
+    except Exception as error:  # a foreign __array__ may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         if isinstance(values, list | tuple) and isinstance(error, ValueError):
             raise InputError(
@@ -171,7 +185,7 @@ def _unpacked(values: Any) -> Any:
     if isinstance(values, _Table):
         try:
             return _unpacked(values.to_pandas())
-        except Exception:  # such as xarray of three dimensions
+        except Exception:  # for example a three-dimensional array of xarray
             return np.asarray(values)
     array = _array(values)
     if array.dtype.names:
@@ -182,7 +196,7 @@ def _unpacked(values: Any) -> Any:
 
 
 def _array(values: Any) -> np.ndarray:
-    """An array of what is no table; missing where masked."""
+    """Convert values that are no table to an array; masked values become missing."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(values, torch.Tensor):
         values = values.detach().cpu()
@@ -195,12 +209,12 @@ def _array(values: Any) -> np.ndarray:
     values = _leaves(values)
     array = np.asarray(values)
     if array.dtype.kind == "f" and float(np.abs(array).max(initial=0)) >= EXACT:
-        return np.asarray(values, dtype=object)  # whole numbers among them may have been rounded
+        return np.asarray(values, dtype=object)  # large integers may have been rounded
     return array
 
 
 def _leaves(values: list[Any] | tuple[Any, ...]) -> list[Any] | tuple[Any, ...]:
-    """A list with tensors, masked arrays and the like in it replaced by arrays."""
+    """Replace tensors, masked arrays and similar objects in a list by arrays."""
     if set(map(type, values)) <= SCALARS:
         return values
     return [_leaf(value) for value in values]
@@ -218,7 +232,7 @@ def _leaf(value: Any) -> Any:
 
 
 def _filled(values: np.ma.MaskedArray) -> np.ndarray:
-    """A masked array with nan, or None, where it is masked."""
+    """Fill a masked array with nan or None."""
     plain, mask = values.data, np.ma.getmaskarray(values)
     if plain.dtype.names or not mask.any():
         return np.asarray(plain)
@@ -229,7 +243,7 @@ def _filled(values: np.ma.MaskedArray) -> np.ndarray:
 
 
 def _decoded(side: str, array: np.ndarray) -> np.ndarray:
-    """Text of bytes."""
+    """Decode bytes as UTF-8 text."""
     try:
         return np.asarray(np.char.decode(array, "utf-8"))
     except UnicodeDecodeError as error:
@@ -240,10 +254,10 @@ def _decoded(side: str, array: np.ndarray) -> np.ndarray:
 
 
 def expect_unicode(name: str, array: np.ndarray) -> np.ndarray:
-    """An array whose text, if it is text, has no numbers beyond the last character's.
+    """Check that text in an array has valid Unicode code points, and return the array.
 
     Raises:
-        InputError: it has, as a damaged file may.
+        InputError: If a code point is invalid, as in a damaged file.
 
     Example:
         >>> expect_unicode("x", np.array(["a", "b"])).tolist()
@@ -260,14 +274,14 @@ def expect_unicode(name: str, array: np.ndarray) -> np.ndarray:
 
 
 def _name(name: Any, otherwise: str) -> Any:
-    """The name of a series, if it has one."""
+    """Return the name of a series, or `otherwise` if it has none."""
     import pandas as pd
 
     return otherwise if pd.api.types.is_scalar(name) and pd.isna(name) else name or otherwise
 
 
 def _named(side: str, values: Any) -> pd.DataFrame:
-    """An object of pandas as a frame with names of its own and rows counted from 0."""
+    """Convert an object of pandas to a frame with unique text names and rows counted from 0."""
     import pandas as pd
 
     if isinstance(values, pd.MultiIndex):

@@ -1,4 +1,4 @@
-"""Columns of a frame as numbers: what is a number, what is a category, what is neither."""
+"""Encoding of frames as numbers: which columns are numbers, categories, or neither."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["EXACT", "LEVELS", "are_merged", "numbers"]
 
-LEVELS = 20  # levels of a text column that are always believed to be categories
-REPEATS = 2  # rows a level, on average, from which on more levels are categories too
-EXACT = 2**53  # whole numbers below it are float64's
+LEVELS = 20  # a text column with at most this many levels is always a category
+REPEATS = 2  # with more levels it is one if levels have this many rows on average
+EXACT = 2**53  # float64 represents integers up to this exactly
 
 TIMES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 AMOUNT = re.compile(
@@ -31,7 +31,7 @@ MONTH = (
     r"(?i:jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?"
     r"|oct(ober)?|nov(ember)?|dec(ember)?)"
 )
-ODD = (  # what text of many levels looks like where it is no category: pattern, name, remedy
+ODD = (  # text of many levels that is not a category: pattern, name, remedy
     (
         re.compile(
             r"\d{1,4}([-./])\d{1,2}\1\d{1,4}([T ].*)?|\d{1,2}:\d{2}(:\d{2}.*)?"
@@ -58,14 +58,23 @@ ODD = (  # what text of many levels looks like where it is no category: pattern,
 def numbers(
     side: str, frame: pd.DataFrame, *, categories: bool = True
 ) -> tuple[np.ndarray, list[str], list[str]]:
-    """A frame without missing values as float64 columns, categories one-hot encoded.
+    """Encode a frame without missing values as float64 columns, with one-hot encoded categories.
 
-    With them their names and what is to be said about them; `side` is x or y. Text is a category
-    where it has few levels or its levels repeat; a declared category is never read as numbers.
+    Text is a category if it has few levels or its levels repeat. A declared category is never read
+    as numbers.
+
+    Args:
+        side: "x" or "y", for messages and notes.
+        frame: the frame.
+        categories: whether categories are allowed.
+
+    Returns:
+        The columns (n, d), their names, and notes about the encoding.
 
     Raises:
-        InputError: times, lists, complex numbers, integers that float64 merges, text that is no
-            category; categories that hardly repeat, or any where they are not taken.
+        InputError: If columns have times, lists, complex numbers, integers that float64 merges,
+            text that is not a category, categories that hardly repeat, or categories where none are
+            allowed.
 
     Example:
         >>> import pandas as pd
@@ -107,7 +116,7 @@ def numbers(
 
 
 def are_merged(cells: Sequence[Any], numbers: np.ndarray) -> bool:
-    """Whether float64 `numbers` (n,) are equal where whole numbers beyond 2^53 in `cells` are not.
+    """Return whether different integers beyond 2^53 in `cells` are equal in float64 `numbers` (n,).
 
     Example:
         >>> are_merged([10**18, 10**18 + 1], np.array([1e18, 1e18]))
@@ -119,7 +128,7 @@ def are_merged(cells: Sequence[Any], numbers: np.ndarray) -> bool:
 
 
 def _typed(name: str, values: pd.Series) -> np.ndarray | None:
-    """A column of numbers as float64; None where its cells are text, flags or intervals."""
+    """Convert a column of numbers to float64; None if its cells are text, flags or intervals."""
     import pandas as pd
 
     kind, types = values.dtype, pd.api.types
@@ -128,7 +137,7 @@ def _typed(name: str, values: pd.Series) -> np.ndarray | None:
     if types.is_complex_dtype(kind):
         raise _complex(name)
     if types.is_numeric_dtype(kind):  # bool counts as a number here
-        with np.errstate(over="ignore"):  # wider floats: `pair` says that they are infinite
+        with np.errstate(over="ignore"):  # wider floats may overflow; `pair` reports infinities
             found = values.to_numpy(dtype=np.float64)
         if np.abs(found).max(initial=0) >= EXACT and are_merged(values.tolist(), found):
             raise _merged(name)
@@ -143,7 +152,7 @@ def _typed(name: str, values: pd.Series) -> np.ndarray | None:
 
 
 def _are_numbers(name: str, cells: list[Any]) -> bool:
-    """Whether all cells of a column of Python objects are real numbers; some are refused."""
+    """Return whether all cells of an object column are real numbers; some types are an error."""
     import pandas as pd
 
     found = set(map(type, cells))
@@ -169,7 +178,7 @@ def _float(cell: Any) -> float:
 
 
 def _text(name: str, values: pd.Series) -> list[str]:
-    """Cells as text, without spaces around them."""
+    """Convert cells to text and strip spaces."""
     try:
         return [
             (cell.decode() if isinstance(cell, bytes) else str(cell)).strip()
@@ -185,7 +194,7 @@ def _text(name: str, values: pd.Series) -> list[str]:
 def _parsed(
     side: str, name: str, text: list[str], index: pd.Index
 ) -> tuple[np.ndarray | None, list[str]]:
-    """Text as numbers, and how it was read; None where it is something else."""
+    """Parse text as numbers, with notes about the format; None if it is something else."""
     import pandas as pd
 
     cells = pd.Series(text, dtype=object)
@@ -214,9 +223,11 @@ def _parsed(
 
 
 def _amounts(text: list[str]) -> list[str] | None:
-    """Percentages, money, thousands and decimal commas as plain numbers, where all cells are alike.
+    """Convert percentages, money, thousands separators and decimal commas to plain numbers.
 
-    None where cells are anything else, or where a separator may be of either kind.
+    Returns:
+        The numbers as text; None if cells are anything else or not all alike, or if it is ambiguous
+        whether a separator groups thousands or marks decimals.
     """
     found = [match for cell in text if (match := AMOUNT.fullmatch(cell))]
     signs = {(match["before"], match["after"]) for match in found}
@@ -233,9 +244,9 @@ def _amounts(text: list[str]) -> list[str] | None:
 
 
 def _is_clear(bodies: list[str], group: str, point: str, money: bool) -> bool:
-    """Whether digits are written with these separators, and cannot be read with the others.
+    """Return whether digits fit these separators and cannot be read with the two exchanged.
 
-    No currency has three decimals where it has thousands.
+    For money, three digits after a separator are thousands, not decimals.
     """
     shape = re.compile(rf"\d{{1,3}}({group}\d{{3}})*({point}\d+)?|\d+({point}\d+)?")
     if not all(map(shape.fullmatch, bodies)):
@@ -249,7 +260,7 @@ def _is_clear(bodies: list[str], group: str, point: str, money: bool) -> bool:
 
 
 def _levels(name: str, text: list[str], declared: bool) -> list[str]:
-    """The categories of a column, sorted; an error where they are too many."""
+    """Return the sorted categories of a column; too many are an error."""
     levels, n = sorted(set(text)), len(text)
     most = max(LEVELS, n // REPEATS)
     if len(levels) > most and declared:

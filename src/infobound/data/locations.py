@@ -1,8 +1,8 @@
-"""Where rows lie: a path, a directory, or an address that fsspec opens (s3://, https://, ...).
+"""Locations of data: a path, a directory, or an address that fsspec opens (s3://, https://, ...).
 
-What a file holds is not known here. fsspec (https://filesystem-spec.readthedocs.io) is imported
-for addresses only, and of the file systems that it knows only those below are used: others read
-files of this machine, or compute, as the content of a remote file tells them to (reference://).
+This module does not depend on file formats. fsspec (https://filesystem-spec.readthedocs.io) is
+imported for addresses only. Only the file systems below are allowed: others read local files or
+execute expressions as the content of a remote file tells them to (reference://).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from infobound.errors import InputError
 
 __all__ = ["Place", "name", "place", "reading", "shown"]
 
-ADDRESS = re.compile(r"([a-z][\w+.-]+)(::[a-z][\w+.-]+)*://", re.IGNORECASE)  # C:\ is none
-PACKAGES = {  # what each kind of address needs besides fsspec
+ADDRESS = re.compile(r"([a-z][\w+.-]+)(::[a-z][\w+.-]+)*://", re.IGNORECASE)  # C:\ is a path
+PACKAGES = {  # packages that each kind of address needs besides fsspec
     **dict.fromkeys(("s3", "s3a"), "s3fs"),
     **dict.fromkeys(("gs", "gcs"), "gcsfs"),
     **dict.fromkeys(("http", "https"), "aiohttp requests"),
@@ -35,11 +35,11 @@ PACKAGES = {  # what each kind of address needs besides fsspec
     **dict.fromkeys(("memory", "file", "local"), ""),
 }
 FAMILIES = (("http", "https"), ("gs", "gcs"), ("abfs", "abfss", "az"), ("sftp", "ssh"))
-ARCHIVES = ("zip", "tar")  # what may stand before ::
-SILENCE = 30.0  # seconds without an answer, after which a server is given up
-DEPTH = 16  # levels of web pages below the first one
-LISTED = 100_000  # names on all web pages of a directory
-NETWORK = (  # packages whose errors are about the way, not about what lies at its end
+ARCHIVES = ("zip", "tar")  # kinds of address that may precede ::
+SILENCE = 30.0  # time limit of a server's answer in seconds
+DEPTH = 16  # largest number of levels of web pages below the first one
+LISTED = 100_000  # largest number of names on all web pages of a directory
+NETWORK = (  # packages whose errors concern the connection, not the file
     *("http", "azure", "botocore", "fsspec", "gcsfs", "google", "paramiko", "requests", "urllib3"),
     "socket",
 )
@@ -47,7 +47,12 @@ NETWORK = (  # packages whose errors are about the way, not about what lies at i
 
 @dataclass(frozen=True)
 class Place:
-    """A file or a directory: a path of this machine, or where `system` is not None, fsspec's.
+    """A file or a directory.
+
+    Attributes:
+        text: the path or address as it was given.
+        path: a local path, or a path of `system`.
+        system: the file system of fsspec; None for a local path.
 
     Example:
         >>> place("a/10:30.csv.gz").ending, place("C:/rows.npy").system is None
@@ -59,7 +64,7 @@ class Place:
     system: Any = None
 
     def __str__(self) -> str:
-        """The path, or the address without the keys and signatures that it may carry."""
+        """Return the path, or the address without keys and signatures."""
         return shown(self.text)
 
     @property
@@ -69,22 +74,22 @@ class Place:
 
     @property
     def ending(self) -> str:
-        """What the name says of the format, in lower case: .csv, of .csv.gz too; or nothing."""
+        """The file ending in lower case without .gz, for example .csv for rows.csv.gz; or empty."""
         suffixes = [suffix.lower() for suffix in PurePosixPath(self.name).suffixes]
         return next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
 
     @property
     def local(self) -> Path:
-        """The path on this machine."""
+        """The local path."""
         return Path(self.path)
 
     def _is_web(self) -> bool:
         return self.path.startswith(("http://", "https://"))
 
     def is_directory(self) -> bool:
-        """Whether others lie in it; an error where nothing is there.
+        """Return whether it is a directory; a remote location that does not exist is an error.
 
-        A web page is one where its address ends in / or has no ending: it may list files.
+        A web address is a directory if it ends in / or has no file ending, since it may list files.
         """
         if self.system is None:
             return self.local.is_dir()
@@ -94,10 +99,10 @@ class Place:
         return bool(self.system.info(self.path)["type"] == "directory")
 
     def size(self) -> int | None:
-        """Bytes of the file, where that can be known.
+        """Return the size of the file in bytes, or None if it is unknown.
 
         Raises:
-            InputError: it is a pipe or a device of this machine, which may never end.
+            InputError: If it is a local pipe or device, which may never end.
         """
         if self.system is None:
             return _regular(self.local).st_size
@@ -105,9 +110,9 @@ class Place:
         return size
 
     def files(self) -> dict[str, Place]:
-        """The files in it and below, by their relative path, sorted; hidden ones (_, .) left out.
+        """Return all files below, by relative path, without hidden ones (_ or .).
 
-        The order is that of the paths, whatever the system answers.
+        They are sorted by path, whatever the order of the file system is.
         """
         if self.system is None:
             root = self.local
@@ -126,12 +131,12 @@ class Place:
         }
 
     def _linked(self) -> dict[str, str]:
-        """What a web page and those below it link to, by relative address.
+        """Return what a web page and the pages below it link to, by relative address.
 
-        Pages may link to one another without end.
+        Levels and names are limited, because pages may link to each other endlessly.
 
         Raises:
-            InputError: more levels or more names than a directory of data has.
+            InputError: If there are too many levels or names.
         """
         above = self.path.rstrip("/") + "/"
         found: dict[str, str] = {}
@@ -158,7 +163,7 @@ class Place:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Any]:
-        """The file, to be read anywhere in it; from afar nothing is read ahead."""
+        """Open the file for random access; remote files are read without read-ahead."""
         if self.system is None:
             yield self.path
             return
@@ -167,7 +172,7 @@ class Place:
 
     @contextlib.contextmanager
     def fetched(self) -> Iterator[Path]:
-        """The whole file on this machine, where it lies or as a scratch file in `TMPDIR`."""
+        """Provide the whole file locally: itself, or a temporary download in `TMPDIR`."""
         if self.system is None:
             yield self.local
             return
@@ -180,7 +185,7 @@ class Place:
 
 
 def shown(text: str) -> str:
-    """A path, or an address without the keys and signatures that it may carry.
+    """Return a path unchanged, or an address without keys and signatures.
 
     Example:
         >>> shown("https://user:key@host/rows.csv?sig=1"), shown("odd?.csv")
@@ -190,7 +195,7 @@ def shown(text: str) -> str:
 
 
 def name(text: str) -> str:
-    """The last part of a path or an address.
+    """Return the last part of a path or an address.
 
     Example:
         >>> name("zip://year=1/rows.csv::s3://bucket/all.zip"), name("data/rows/")
@@ -202,19 +207,23 @@ def name(text: str) -> str:
 
 
 def _is_hidden(name: str) -> bool:
-    """Whether a part of a relative path begins with _ or ., as in Hive's temporary directories."""
+    """Return whether a part of a relative path starts with _ or ., as Hive's temporary files."""
     return any(part.startswith(("_", ".")) for part in name.split("/"))
 
 
 def place(text: str | Path) -> Place:
-    """Where a path or an address leads; file:// is a path.
+    """Resolve a path or an address; file:// is a path.
 
     Args:
-        text: a path; or an address with `://`, also one in an archive, such as
+        text: a path; or an address with `://`, also of a file in an archive, such as
             zip://a.csv::s3://b/a.zip.
 
+    Returns:
+        The location.
+
     Raises:
-        InputError: an address of a kind that is not known or not installed, or that is a `Path`.
+        InputError: If the kind of address is unknown, its package is not installed, or the address
+            is a `Path` object.
 
     Example:
         >>> place("file:///data/rows.csv").path
@@ -249,14 +258,14 @@ def place(text: str | Path) -> Place:
             ) from error
         if isinstance(system, LocalFileSystem):
             return Place(path, path)
-        system.invalidate_cache()  # of what was listed before, in this process
+        system.invalidate_cache()  # forget listings from earlier in this process
     return Place(str(text), path, system)
 
 
 def _chain(text: str) -> tuple[list[str], str]:
-    """The kinds of address that a text joins by ::, and the text with each of them written out.
+    """Return the kinds of address joined by ::, and the text with :// in every part.
 
-    fsspec's own reading of a part without :// depends on its letters; so none is left to it.
+    fsspec interprets a part without :// by its letters, so no such part is passed on.
     """
     kinds, parts = [], []
     *archives, last = text.split("::")
@@ -286,10 +295,10 @@ def _chain(text: str) -> tuple[list[str], str]:
 
 
 def _time_limits(kind: str) -> dict[str, Any]:
-    """How a kind of file system is told to give up after `SILENCE`.
+    """Return the options of a file system that set its time limits to `SILENCE`.
 
-    What the user's own configuration of fsspec says of that stays. s3fs gives up by itself after 5
-    seconds without a connection and 15 without an answer, huggingface_hub after 10.
+    The user's own configuration of fsspec takes precedence. s3fs has its own limits of 5 seconds
+    for a connection and 15 for an answer, huggingface_hub of 10.
     """
     from fsspec.config import conf
 
@@ -314,10 +323,10 @@ def _time_limits(kind: str) -> dict[str, Any]:
 
 
 def _regular(path: Path) -> os.stat_result:
-    """What the system says of a file, which must not be a pipe, a socket or a device.
+    """Return the status of a regular file.
 
     Raises:
-        InputError: it is one: it may never end, and gives its bytes once.
+        InputError: If it is no regular file: a pipe may never end and can be read only once.
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
@@ -330,10 +339,11 @@ def _regular(path: Path) -> os.stat_result:
 
 @contextlib.contextmanager
 def reading(where: Place) -> Iterator[None]:
-    """Whatever goes wrong with a place while it is read, said in one sentence.
+    """Context in which errors of reading a location become an `InputError` of one sentence.
 
     Raises:
-        InputError: denied, absent, out of reach, no room for it, or not what its ending says.
+        InputError: If access is denied, the file is absent or unreachable, the disk is full, or the
+            content does not match the file ending.
 
     Example:
         >>> with reading(place("rows.csv")):  # doctest: +ELLIPSIS
@@ -350,7 +360,7 @@ def reading(where: Place) -> Iterator[None]:
 
 
 def _said(where: Place, error: Exception) -> str:
-    """What went wrong; of several errors that led to one another, by the first that tells."""
+    """Describe an error; of a chain of errors, by the first one that is understood."""
     reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
     if where.system is None:
         if isinstance(error, PermissionError):
@@ -377,13 +387,13 @@ def _said(where: Place, error: Exception) -> str:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """An error and those behind it, the first one first."""
+    """Return the chain of an error and its causes, the original one first."""
     behind = error.__cause__ or error.__context__
     return [*(_causes(behind) if behind else ()), error]
 
 
 def _said_afar(where: Place, error: BaseException) -> str | None:
-    """What went wrong between here and a place elsewhere, if that is what an error is about."""
+    """Describe an error of access or of the connection to a remote location; None for others."""
     kind = type(error)
     reason = " ".join(str(error).split()) or kind.__name__
     for secret in re.findall(r"(?<=://)[^/@]+(?=@)|(?<=[?#]).+", where.text):

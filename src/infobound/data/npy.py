@@ -1,7 +1,7 @@
-"""NumPy's files, npy and npz: their headers are read first, and then only the arrays asked for.
+"""NumPy's npy and npz files: headers are read first, and then only the requested arrays.
 
-A header can claim anything. It is held against the bytes that are there before memory is taken for
-it, and no array is read that could run code.
+A header can claim any size, so it is compared with the size of the file before memory is allocated.
+Arrays of Python objects, which could execute code, are not read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from infobound.errors import InputError
 
 __all__ = ["Archive", "Header", "read_header"]
 
-LONGEST = 10_000  # characters of a header, NumPy's own limit
+LONGEST = 10_000  # largest number of characters of a header, NumPy's own limit
 READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -29,7 +29,13 @@ READERS = {
 
 @dataclass(frozen=True)
 class Header:
-    """What an npy file says of its array."""
+    """The header of an npy file.
+
+    Attributes:
+        shape: the shape of the array.
+        dtype: its dtype.
+        fortran: whether it is stored in Fortran order.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -37,26 +43,30 @@ class Header:
 
     @property
     def rows(self) -> int:
-        """How many rows; 1 of a single number."""
+        """The number of rows; 1 for a scalar."""
         return self.shape[0] if self.shape else 1
 
     @property
     def width(self) -> int:
-        """How many values a row has."""
+        """The number of values of a row."""
         return math.prod(self.shape[1:])
 
     @property
     def nbytes(self) -> int:
-        """How many bytes the values take."""
+        """The number of bytes of the values."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
 def read_header(file: IO[bytes], size: int) -> Header:
-    """The header of an npy file of `size` bytes; `file` then stands where the values begin.
+    """Read the header of an npy file; afterwards `file` is positioned at the values.
+
+    Args:
+        file: the file, at its start.
+        size: its size in bytes.
 
     Raises:
-        ValueError: it is no such file, it is shorter than its header says, or it holds objects or
-            structures.
+        ValueError: If it is no npy file, is shorter than its header claims, or contains Python
+            objects or structured values.
 
     Example:
         >>> import io
@@ -84,17 +94,17 @@ def read_header(file: IO[bytes], size: int) -> Header:
 
 
 class Archive:
-    """An npz file of which the headers are read; `arrays` says what each array is.
+    """An npz file whose headers have been read.
 
-    Where an array cannot be read, the reason stands in place of its header; the others can be.
+    `arrays` maps each name to its header or, if the array cannot be read, to the reason as text.
 
     Args:
-        path: the file, which is held open.
-        label: what to call it in messages.
+        path: the file, which is kept open.
+        label: its name in messages; the path by default.
 
     Raises:
-        zipfile.BadZipFile: it is no npz file.
-        OSError: it cannot be read.
+        zipfile.BadZipFile: If it is no npz file.
+        OSError: If it cannot be read.
 
     Example:
         >>> import tempfile
@@ -117,17 +127,17 @@ class Archive:
             try:
                 with self._zip.open(member) as file:
                     self.arrays[name] = read_header(file, member.file_size)
-            except Exception as error:  # of zipfile, of its codecs, of NumPy: each has its own
+            except Exception as error:  # zipfile, its codecs and NumPy each raise their own types
                 self.arrays[name] = str(error) or type(error).__name__
             if twice:
                 self.arrays[name] = "there are several of this name"
 
     def header(self, name: str) -> Header:
-        """What an array is.
+        """Return the header of an array.
 
         Raises:
-            KeyError: there is none of this name.
-            InputError: it cannot be read.
+            KeyError: If there is no array of this name.
+            InputError: If the array cannot be read.
         """
         found = self.arrays[name]
         if isinstance(found, str):
@@ -138,11 +148,11 @@ class Archive:
         return found
 
     def read(self, name: str) -> np.ndarray:
-        """The whole array.
+        """Read a whole array.
 
         Raises:
-            InputError: it cannot be read, or is more than memory holds.
-            zipfile.BadZipFile, zlib.error, ...: it is damaged.
+            InputError: If the array cannot be read or does not fit in memory.
+            zipfile.BadZipFile, zlib.error, ...: If it is damaged.
         """
         header = self.header(name)
         if not fits(header.nbytes // 8, 1):
@@ -160,12 +170,19 @@ class Archive:
     def rows(
         self, name: str, columns: Sequence[int], pieces: Iterable[slice]
     ) -> Iterator[np.ndarray]:
-        """Some columns of consecutive pieces of rows, (k, len(columns)); each row counts as flat.
+        """Iterate over consecutive pieces of rows, with one piece in memory at a time.
 
-        One piece is in memory at a time.
+        Args:
+            name: the name of the array.
+            columns: indices of values in a flattened row.
+            pieces: slices of rows, in order and without gaps.
+
+        Yields:
+            Arrays (k, len(columns)).
 
         Raises:
-            InputError: as `read`; of its size only where it is in Fortran's order.
+            InputError: If the array cannot be read, or is in Fortran order and does not fit in
+                memory.
         """
         header = self.header(name)
         if header.fortran and len(header.shape) > 1:

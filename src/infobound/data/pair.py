@@ -1,7 +1,7 @@
 """Validated pairs of rows, their folds and their transforms.
 
-What values can have wrong is said here, once, at the boundary; files are in `readers`. A transform
-is fitted on training rows only. Nothing here imports torch, and pandas comes late.
+Values are validated here, once, at the boundary; files are read in `readers`. A transform is fitted
+to training rows only. This module does not import torch, and imports pandas only when needed.
 """
 
 from __future__ import annotations
@@ -37,16 +37,21 @@ __all__ = [
     "split",
 ]
 
-FEWEST = 40  # rows: with fewer, a fold has too few test rows for a standard error
-KNOTS = 10_000  # of a column's interpolated ranks: some 0.002 standard deviations apart
+FEWEST = 40  # smallest number of rows; with fewer, a fold is too small for a standard error
+KNOTS = 10_000  # largest number of knots of interpolated ranks: about 0.002 sd apart
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Validated rows: x (n, p) and y (n, q), finite; `notes` says what was done to them.
+    """Validated rows of x and y without missing or infinite values.
 
-    They are float64 in memory, or memory-mapped, of any real type: `memory.take` takes rows from
-    both.
+    Attributes:
+        x: (n, p), float64 in memory, or memory-mapped with any real dtype; `memory.take` reads rows
+            of both.
+        y: (n, q), of the same kind.
+        x_names: the names of the columns of x.
+        y_names: the names of the columns of y.
+        notes: how the rows were read and encoded.
 
     Example:
         >>> as_pair([1, 2, 3], [3, 2, 1]).x.shape
@@ -61,16 +66,22 @@ class Pair:
 
 
 def as_pair(x: Any, y: Any = None, *, part: bool = False) -> Pair:
-    """Rows in any container (arrays, tensors, frames, lists, sparse matrices) as a `Pair`.
+    """Convert rows in any container (arrays, tensors, frames, lists, sparse matrices) to a `Pair`.
 
-    One dimension becomes a column; more than two are flattened, with a note. A `Pair`, such as
-    `readers.read` gives, is taken as x without y, and stays as it is. `part` says that other rows
-    come apart from these: one row is then enough, and categories, which only all rows together
-    tell, are an error.
+    An array (n,) becomes one column; more than two dimensions are flattened, with a note.
+
+    Args:
+        x: (n, p) or (n,); or a `Pair`, as returned by `readers.read`, which is returned unchanged.
+        y: (n, q) or (n,); omitted if x is a `Pair`.
+        part: whether these are a part of the rows only. Then a single row is allowed, and
+            categories are an error, because they depend on all rows.
+
+    Returns:
+        The validated rows.
 
     Raises:
-        InputError: no rows of numbers, unequal lengths, missing or infinite values, text that is
-            no category.
+        InputError: If there are no rows of numbers, lengths are unequal, values are missing or
+            infinite, or text is not a category.
 
     Example:
         >>> as_pair(np.zeros((4, 2, 2)), np.arange(4)).notes
@@ -111,7 +122,7 @@ def as_pair(x: Any, y: Any = None, *, part: bool = False) -> Pair:
 
 
 def _expect_paired(x: tuple[int, int], y: tuple[int, int], part: bool) -> None:
-    """Shapes of as many rows of x as of y, and of one column or more of each."""
+    """Check that x and y have equally many rows, at least one, and at least one column each."""
     for side, own, other in (("x", x, y), ("y", y, x)):
         if own[0] == 1 < own[1] and (other[0] == own[1] or (other[0] == 1 and not part)):
             raise InputError(
@@ -132,7 +143,7 @@ def _expect_paired(x: tuple[int, int], y: tuple[int, int], part: bool) -> None:
 
 
 def is_plain(rows: np.ndarray) -> bool:
-    """Whether rows (n, d) are real numbers, each of which is one in float64 too.
+    """Return whether rows (n, d) are real numbers that float64 represents exactly.
 
     Example:
         >>> is_plain(np.zeros((2, 1), dtype=np.float32)), is_plain(np.array([["a"]]))
@@ -151,12 +162,21 @@ def pair_arrays(
     notes: Sequence[str] = (),
     drop_missing: bool = False,
 ) -> Pair:
-    """Real numbers x (n, p) and y (n, q), validated piece by piece; `source` names them.
+    """Validate arrays of real numbers piece by piece and return them as a `Pair`.
 
-    Memory-mapped arrays that are a large part of the free memory stay on disk, as they are.
+    Memory-mapped arrays that are a large part of the free memory stay on disk unchanged.
+
+    Args:
+        x: (n, p).
+        y: (n, q).
+        names: the names of the columns of x and of y.
+        source: the name of the data in messages.
+        notes: notes about how the data were read.
+        drop_missing: whether to drop rows with missing values.
 
     Raises:
-        InputError: no rows or columns, missing values (unless dropped), infinite values.
+        InputError: If there are no rows or columns, values are missing (unless dropped), or values
+            are infinite.
     """
     _expect_paired(x.shape, y.shape, part=True)
     everything = [*names[0], *names[1]]
@@ -182,7 +202,7 @@ def pair_arrays(
 
 
 def _held(rows: np.ndarray) -> np.ndarray:
-    """Rows in memory if they fit; if not, where they are, or as floats of this machine on disk."""
+    """Load rows into memory if they fit; otherwise leave them on disk, as native floats."""
     if fits(*rows.shape):
         return np.ascontiguousarray(rows, dtype=np.float64)
     if rows.dtype in (np.float32, np.float64) and rows.dtype.isnative:
@@ -197,7 +217,7 @@ def _dropped(
     drop_missing: bool,
     hint: str = "",
 ) -> str:
-    """That rows with missing values were dropped, where that is asked for and others are left."""
+    """Return a note about dropped rows, or raise if they must not be dropped or none are left."""
     if not drop_missing:
         named = ", ".join(f"{name} ({count:,})" for name, count in counts if count)
         raise InputError(
@@ -229,12 +249,19 @@ def pair_frames(
     hint: str = "",
     categories: bool = True,
 ) -> Pair:
-    """Frames of equal length, validated and encoded; `source` names them in errors.
+    """Validate and encode two frames of equal length as a `Pair`.
 
-    `hint` says what may be behind missing values. Without `categories` only numbers are taken.
+    Args:
+        left: the columns of x.
+        right: the columns of y.
+        source: the name of the data in messages.
+        notes: notes about how the data were read.
+        drop_missing: whether to drop rows with missing values.
+        hint: a possible reason of missing values, added to messages.
+        categories: whether categories are allowed besides numbers.
 
     Raises:
-        InputError: missing values (unless dropped), infinite values, text that is no category.
+        InputError: If values are missing (unless dropped) or infinite, or text is not a category.
     """
     import pandas as pd
 
@@ -256,12 +283,19 @@ def pair_frames(
 def split(
     n: int, k: int, *, seed: int, series: bool = False
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """k cross-fitting folds: (training rows, test rows), sorted; every row is tested once.
+    """Split n rows into k cross-fitting folds; every row is a test row once.
 
-    Of a series each fold tests a stretch of time.
+    Args:
+        n: the number of rows.
+        k: the number of folds.
+        seed: seed of the random split.
+        series: whether rows are a time series; then each fold tests a contiguous block.
+
+    Returns:
+        The sorted indices of training and test rows of each fold.
 
     Raises:
-        InputError: too few rows.
+        InputError: If there are too few rows.
 
     Example:
         >>> [len(test) for _, test in split(43, 4, seed=0)]
@@ -281,7 +315,13 @@ def split(
 def hold_out(
     rows: np.ndarray, share: float, *, seed: int, series: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows parted into (rest, held out), both sorted, at least two in each; of a series the last.
+    """Split rows at random into (rest, held out), both sorted, with at least two rows in each.
+
+    Args:
+        rows: (n,), the indices of the rows.
+        share: the fraction to hold out.
+        seed: seed of the split.
+        series: whether rows are a time series; then the last rows are held out.
 
     Example:
         >>> [len(part) for part in hold_out(np.arange(100), 0.15, seed=0)]
@@ -310,7 +350,7 @@ class Transform:
 
     @classmethod
     def fit(cls, rows: np.ndarray) -> Transform:
-        """Ranks, medians and inter-quartile ranges of these rows and no others."""
+        """Fit ranks, medians and interquartile ranges to rows (n, d)."""
         knots, scores = [], []
         for column in rows.T:
             values, counts = np.unique(column, return_counts=True)
@@ -337,7 +377,7 @@ class Transform:
         return cls(tuple(knots), tuple(scores), centre, scale, unit)
 
     def normal_scores(self, rows: np.ndarray) -> np.ndarray:
-        """Normal quantiles of the interpolated mid-ranks, (n, d); clamped beyond the range."""
+        """Return normal quantiles (n, d) of interpolated mid-ranks, clamped outside the range."""
         columns = [
             _interpolated(column, knots, scores)
             for column, knots, scores in zip(rows.T, self.knots, self.scores, strict=True)
@@ -345,20 +385,23 @@ class Transform:
         return np.stack(columns, axis=1)
 
     def robust(self, rows: np.ndarray) -> np.ndarray:
-        """(x - median) / scale, (n, d); beyond 5 as a logarithm: 1000 becomes 11.9; at most 20."""
+        """Return (x - median) / scale, (n, d); logarithmic beyond 5 (1000 gives 11.9), up to 20."""
         with np.errstate(over="ignore"):
             scaled = (rows * self.unit - self.centre) / self.scale
         beyond = np.maximum(np.abs(scaled) - 5, 0)
         return np.clip(scaled, -5, 5) + np.sign(scaled) * np.minimum(np.log1p(beyond), 15)
 
     def every(self, rows: np.ndarray) -> np.ndarray:
-        """`normal_scores`, `robust` and the radii of both side by side, (n, 2 d + 4)."""
+        """Return `normal_scores`, `robust` and the radii of both side by side, (n, 2 d + 4)."""
         scores, robust = self.normal_scores(rows), self.robust(rows)
         return np.concatenate([scores, robust, _radii(scores, robust)], axis=1)
 
 
 def _interpolated(column: np.ndarray, knots: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Scores between ascending knots, also where these are so close that slopes overflow."""
+    """Interpolate scores between ascending knots, even so close that slopes overflow.
+
+    In that case knots and values are scaled up.
+    """
     found = np.interp(column, knots, scores)
     steep = ~np.isfinite(found)
     if steep.any():
@@ -368,7 +411,7 @@ def _interpolated(column: np.ndarray, knots: np.ndarray, scores: np.ndarray) -> 
 
 
 def _knots(quantiles: np.ndarray) -> np.ndarray:
-    """Which of ascending normal quantiles stay as knots: all, or those next to an even grid."""
+    """Return the indices of quantiles to keep as knots: all, or those next to an even grid."""
     if len(quantiles) <= KNOTS:
         return np.arange(len(quantiles))
     above = np.searchsorted(quantiles, np.linspace(quantiles[0], quantiles[-1], KNOTS // 2))
@@ -376,10 +419,10 @@ def _knots(quantiles: np.ndarray) -> np.ndarray:
 
 
 def _radii(*scaled: np.ndarray) -> np.ndarray:
-    """How far out each row of each (n, d) is: |z|^2 and log |z|^2, (n, 2) side by side.
+    """Return the scaled radii |z|^2 and log |z|^2 of the rows of each z (n, d), side by side.
 
-    Networks find radii hard to learn from many coordinates; here they are columns, softly scaled
-    with the numbers of degrees of freedom rather than fitted.
+    Radii are columns of their own because networks learn them poorly from many coordinates. They
+    are scaled by the degrees of freedom instead of being fitted.
     """
     columns = []
     for z in scaled:
@@ -391,7 +434,7 @@ def _radii(*scaled: np.ndarray) -> np.ndarray:
 
 
 def levels(rows: np.ndarray) -> int:
-    """How many different rows there are in (n, d); n if one column already has n / 10.
+    """Count distinct rows of (n, d); return n if one column has more than n / 10 distinct values.
 
     Example:
         >>> levels(np.arange(60).reshape(-1, 1) % 3)
@@ -403,22 +446,37 @@ def levels(rows: np.ndarray) -> int:
 
 
 class Entropy(NamedTuple):
-    """An entropy, its standard error and the largest that as many values can have, nats."""
+    """An estimated entropy, in nats.
+
+    Attributes:
+        value: the entropy.
+        error: its standard error.
+        largest: the largest entropy of that many values.
+    """
 
     value: float
     error: float
     largest: float
 
     def interval(self, errors: float, doubt: float = 0.0) -> tuple[float, float]:
-        """So many standard errors around the value, nats; a further doubt widens it below."""
+        """Return an interval of so many standard errors around the value, in nats.
+
+        A further uncertainty `doubt`, in nats, lowers the lower end.
+        """
         low = self.value - errors * math.hypot(self.error, doubt)
         return low, min(self.value + errors * self.error, self.largest)
 
 
 def entropy(rows: np.ndarray) -> Entropy | None:
-    """The entropy of rows (n, d) that take few values; None where they take many.
+    """Estimate the entropy of rows that take few values.
 
-    The entropy of the observed frequencies plus (K - 1) / 2n, at most log K, for K values.
+    It is the entropy of the observed frequencies plus (K - 1) / 2n, at most log K, for K values.
+
+    Args:
+        rows: (n, d).
+
+    Returns:
+        The entropy in nats, or None if there are more than n / 10 distinct rows.
 
     Source: Miller and Madow; Paninski (2003), https://doi.org/10.1162/089976603321780272.
 
@@ -438,7 +496,7 @@ def entropy(rows: np.ndarray) -> Entropy | None:
 
 
 def has_ties(pair: Pair) -> bool:
-    """Whether in any column more than one row in twenty repeats a value.
+    """Return whether more than one row in twenty repeats a value, in any column.
 
     Example:
         >>> has_ties(as_pair([1, 1, 2], [1, 2, 3]))

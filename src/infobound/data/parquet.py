@@ -1,8 +1,8 @@
-"""Parquet: one file or a directory of them, here or far away, as rows that are read by the group.
+"""Parquet: a local or remote file, or a directory of files, read row group by row group.
 
-A directory is one table: its files one after the other in the order of their paths, and of a path
-such as year=2024/rows.parquet the column `year` besides (Hive's layout). Footers tell what there
-is; then only the selected columns of one row group after the other are fetched.
+A directory is one table: its files are concatenated in the order of their paths, and a path such as
+year=2024/rows.parquet adds the column `year` (Hive's layout). Footers are read first; then only the
+selected columns are fetched, one row group after the other.
 """
 
 from __future__ import annotations
@@ -29,18 +29,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Stored", "parquet"]
 
-BATCH = 65_536  # rows that are decoded at once
-AT_ONCE = 16  # footers that are asked for at once
+BATCH = 65_536  # rows decoded at once
+AT_ONCE = 16  # footers requested concurrently
 ENDINGS = (".parquet", ".parq", ".pq")
 ABSENT = "__HIVE_DEFAULT_PARTITION__"  # a missing value in a path
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Columns of a file from which some are read without the others.
+    """A file whose columns can be read selectively.
 
-    `numbers` gives those of these names side by side, (n, k), in memory or memory-mapped; None
-    where they are not plain numbers, and `frame` gives them as they are.
+    Attributes:
+        columns: the names of all columns.
+        n: the number of rows.
+        numbers: returns the columns of these names as (n, k), in memory or memory-mapped; None if
+            they are not plain numbers.
+        frame: returns the columns of these names with their own types.
+        notes: notes about how the file was read.
     """
 
     columns: list[str]
@@ -50,19 +55,25 @@ class Stored:
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        """The number of rows."""
+        """Return the number of rows."""
         return self.n
 
 
 def parquet(where: Place) -> Stored:
-    """A Parquet file, or all below a directory, as columns.
+    """Open a Parquet file, or all Parquet files below a directory.
 
-    Files whose name, or a directory's on the way, starts with _ or . are passed over as in Hive,
-    and so are files with another ending, which is said.
+    Files are ignored if their name or that of a directory on the way starts with _ or ., as in
+    Hive; files with another ending are ignored with a note.
+
+    Args:
+        where: the file or directory.
+
+    Returns:
+        The columns, to be read selectively.
 
     Raises:
-        InputError: no Parquet file, or one that cannot be read; where columns are selected that
-            the files do not have alike.
+        InputError: If there is no Parquet file, or one cannot be read. Reading columns raises it if
+            files differ in a selected column.
 
     Example:
         >>> import pandas as pd, tempfile
@@ -83,7 +94,7 @@ def parquet(where: Place) -> Stored:
 
 
 def _files(where: Place) -> tuple[dict[str, Place], tuple[str, ...]]:
-    """The Parquet files below a directory, and what is to be said of others."""
+    """Return the Parquet files below a directory, and a note about other files."""
     every = where.files()
     files = {name: file for name, file in every.items() if file.ending in ENDINGS}
     others = [name for name in every if name not in files]
@@ -100,7 +111,7 @@ def _files(where: Place) -> tuple[dict[str, Place], tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class _Part:
-    """One file: its footer, the columns in it, and those that its path gives."""
+    """One file: its footer, its schema, and the columns that its path adds."""
 
     file: Place
     footer: Any
@@ -109,23 +120,23 @@ class _Part:
 
     @property
     def groups(self) -> int:
-        """How many row groups."""
+        """The number of row groups."""
         return int(self.footer.num_row_groups)
 
     def columns(self) -> list[str]:
-        """Those in the file, but for an index of pandas'."""
+        """Return the columns of the file without a pandas index."""
         index = (self.schema.pandas_metadata or {}).get("index_columns", [])
         return [name for name in self.schema.names if name not in index]
 
     def kind(self, name: str) -> str:
-        """What a column is here."""
+        """Return the type of a column in this file, as text."""
         if name in self.keys:
             return "a part of the path"
         at = self.schema.get_field_index(name)
         return str(self.schema.field(at).type) if at >= 0 else "absent"
 
     def rows(self, names: list[str], stretches: list[Stretch]) -> Iterator[tuple[int, np.ndarray]]:
-        """Numbers of stretches of row groups, with the global number of the first of each batch."""
+        """Yield the numbers of stretches of row groups, with the global index of the first row."""
         for stretch, at, batch in self._batches(names, stretches):
             cut = slice(max(stretch.start - at, 0), max(stretch.stop - at, 0))
             numbers = np.empty((len(batch), len(names)))
@@ -140,7 +151,7 @@ class _Part:
     def _batches(
         self, names: list[str], stretches: list[Stretch]
     ) -> Iterator[tuple[Stretch, int, pa.RecordBatch]]:
-        """Batches of each stretch's row group, with the number in the group of the first row."""
+        """Yield batches of each stretch's row group, with the first row's index in the group."""
         import pyarrow.parquet as pq
 
         own = [name for name in names if name not in self.keys]
@@ -162,7 +173,7 @@ class _Part:
                     )
 
     def table(self, names: list[str], kinds: dict[str, pa.DataType]) -> pa.Table:
-        """All rows of the selected columns, in the file or of the path."""
+        """Read all rows of the selected columns, including those of the path."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -184,7 +195,7 @@ def _part(name: str, file: Place) -> _Part:
 
 
 def _keys(name: str) -> dict[str, str | None]:
-    """The columns that a relative path gives.
+    """Return the columns and values that a relative path adds.
 
     Example:
         >>> _keys("year=2024/city=New%20York/part-0.parquet")
@@ -199,7 +210,7 @@ def _keys(name: str) -> dict[str, str | None]:
 
 
 class _Table:
-    """The rows of all parts, one after the other."""
+    """The concatenated rows of all files."""
 
     def __init__(self, where: Place, parts: list[_Part]) -> None:
         self.where, self.parts = where, parts
@@ -210,13 +221,16 @@ class _Table:
         self.kinds = {key: _kind(part.keys.get(key) for part in parts) for key in keys}
 
     def columns(self) -> list[str]:
-        """Those of the files, but for an index of pandas', and those of the paths."""
+        """Return the columns of the files, without a pandas index, and those of the paths."""
         first, *others = [part.columns() for part in self.parts]
         more = dict.fromkeys(name for names in others for name in names if name not in first)
         return [*first, *more, *self.kinds]
 
     def numbers(self, names: list[str]) -> np.ndarray | None:
-        """Of several ranks each fetches its own row groups of what is far away; all get all."""
+        """Read columns of numbers.
+
+        For remote files, each rank fetches its own row groups and sends them to the others.
+        """
         if self.where.system is None:
             return self._placed(names, self._rows(names, whole_groups(self.counts, 0, 1)), self.n)
         from infobound._system import distributed
@@ -225,10 +239,10 @@ class _Table:
         return self._placed(names, distributed.exchanged(self._rows(names, mine)), self.n)
 
     def frame(self, names: list[str]) -> pd.DataFrame:
-        """All rows at once, as they are; `numbers` has seen that the files are alike."""
+        """Read all rows with their own types; `numbers` has checked that the files are alike."""
         import pyarrow as pa
 
-        if 8 * self.n * len(names) > free_memory() / 2:  # a cell takes some 8 bytes at least
+        if 8 * self.n * len(names) > free_memory() / 2:  # a cell takes at least about 8 bytes
             raise InputError(
                 f"Expected text, categories and large integers that memory holds; got {self.n:,} "
                 f"rows of {len(names):,} columns in {self.where}. Save them as floats, of which "
@@ -239,7 +253,7 @@ class _Table:
             pa.concat_tables(tables)
             .select(names)
             .to_pandas(
-                integer_object_nulls=True  # float64 beside a missing one would merge large ones
+                integer_object_nulls=True  # conversion to float64 would merge large integers
             )
         )
         return found
@@ -247,7 +261,7 @@ class _Table:
     def _placed(
         self, names: list[str], rows: Iterator[tuple[int, np.ndarray]], n: int
     ) -> np.ndarray | None:
-        """Numbers with the place of the first of them as one array; None where they are none."""
+        """Gather rows at their positions in one array; None if the columns are not numbers."""
         import pyarrow.types as kinds
 
         self._expect_alike(names)
@@ -262,7 +276,7 @@ class _Table:
     def _rows(
         self, names: list[str], stretches: Iterable[Stretch]
     ) -> Iterator[tuple[int, np.ndarray]]:
-        """Numbers of stretches, batch by batch, each with the global number of its first row."""
+        """Yield the numbers of stretches in batches, with the global index of the first row."""
         for _, mine in itertools.groupby(stretches, lambda s: id(self.groups[s.group][0])):
             several = list(mine)
             part = self.groups[several[0].group][0]
@@ -270,7 +284,7 @@ class _Table:
             yield from part.rows(names, local)
 
     def _expect_alike(self, names: list[str]) -> None:
-        """The same type of each selected column in every file."""
+        """Check that each selected column has the same type in every file."""
         for name in names:
             kinds = [part.kind(name) for part in self.parts]
             other = next((k for k, kind in enumerate(kinds) if kind != kinds[0]), None)
@@ -284,7 +298,7 @@ class _Table:
 
 
 def _kind(values: Iterable[str | None]) -> pa.DataType:
-    """The type of a column that paths give: whole numbers, or text."""
+    """Return the type of a column of the paths: whole numbers, or text."""
     import pyarrow as pa
 
     whole = all(re.fullmatch(r"-?\d{1,18}", value) for value in values if value is not None)
@@ -292,7 +306,7 @@ def _kind(values: Iterable[str | None]) -> pa.DataType:
 
 
 def _exact(column: pa.Array) -> np.ndarray:
-    """Numbers of a column, float64, missing ones nan; an error where that merges integers."""
+    """Convert a column to float64, missing values to nan; fail if large integers may be merged."""
     numbers: np.ndarray = column.to_numpy(zero_copy_only=False)
     whole = column.type.bit_width == 64 and not column.type.equals("double")
     numbers = numbers.astype(np.float64, copy=False)

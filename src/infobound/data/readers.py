@@ -1,7 +1,7 @@
-"""Columns of a file as a validated pair: readers by file ending, and selectors.
+"""Reading of selected columns of a file as a validated pair: readers by file ending, selectors.
 
-To add a format: one function and one line in `READERS`. Whatever is wrong with a file or a selector
-is said here in one sentence; what is wrong with the values, in `pair`.
+A new format is a function and an entry in `READERS`. Errors of files and selectors are reported
+here, errors of values in `pair`.
 """
 
 from __future__ import annotations
@@ -33,28 +33,31 @@ if TYPE_CHECKING:
 
 __all__ = ["READERS", "read"]
 
-COLUMNS = 2**20  # of a file, that are told by name: more than an image of 512 x 512 x 3 has
-TEXT_COLUMNS = 100_000  # of a text file: pandas takes ten seconds to read them
-NEAR = 10_000  # names that are compared with one that is not there
-LONGEST = 2**24  # characters of a line, and of the first lines together
+COLUMNS = 2**20  # largest number of named columns: more than an image of 512 x 512 x 3 has
+TEXT_COLUMNS = 100_000  # largest number in a text file: pandas takes ten seconds to read them
+NEAR = 10_000  # largest number of names that are searched for one like an unknown name
+LONGEST = 2**24  # largest number of characters of a line, and of the first lines together
 
 
 def read(
     path: str | Path, *, x: Sequence[str], y: Sequence[str], drop_missing: bool = False
 ) -> Pair:
-    """Columns of a file, or of a directory of Parquet files, as a `Pair`.
+    """Read selected columns of a file, or of a directory of Parquet files, as a `Pair`.
 
     Args:
-        path: a CSV, TSV, Parquet, npz or npy file or a directory; a path, or as text an address
+        path: a CSV, TSV, Parquet, npz or npy file, or a directory; a path, or an address as text
             that fsspec opens, such as s3://bucket/rows.parquet.
-        x: selectors: names, patterns `name*`, ranges `first:last`, or several joined by commas; in
-            an npz file the name of an array stands for all of its columns; in a directory the keys
-            of its paths (year=2024) are columns too.
+        x: selectors: names, patterns `name*`, ranges `first:last`, or several joined by commas. In
+            an npz file the name of an array selects all of its columns; in a directory the keys of
+            its paths (year=2024) are columns too.
         y: selectors of the columns of y.
-        drop_missing: leave out rows with missing values in the selected columns.
+        drop_missing: whether to drop rows with missing values in the selected columns.
+
+    Returns:
+        The validated rows.
 
     Raises:
-        InputError: whatever is wrong with the address, the file, the selectors or the values.
+        InputError: If there is a problem with the address, the file, the selectors or the values.
     """
     where = place(path)
     found = _open(where)
@@ -89,7 +92,7 @@ def read(
 def _sides(
     names: list[str], n: int, where: Place, x: Sequence[str], y: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    """The columns of x and of y, of a table with these names and n rows."""
+    """Select the columns of x and of y of a table with these names and n rows."""
     doubles = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubles:
         raise InputError(
@@ -110,7 +113,7 @@ def _sides(
 
 
 def _hint(spelled: dict[str, list[str]]) -> str:
-    """That words in cells of text columns were taken for missing values, and how to keep them."""
+    """Return a hint that words in text columns were read as missing, and how to keep them."""
     columns = [name for name, words in spelled.items() if words]
     words = sorted({word for name in columns for word in spelled[name]})
     if not words:
@@ -130,7 +133,7 @@ def _numbers(
     notes: Sequence[str],
     drop_missing: bool,
 ) -> Pair:
-    """Numbers of x and y side by side as a pair."""
+    """Build a pair from numbers of x and y side by side."""
     p = len(names[0])
     return pair_arrays(
         rows[:, :p],
@@ -143,16 +146,16 @@ def _numbers(
 
 
 def _text(path: Path) -> pd.DataFrame:
-    """`_csv` of a file that memory holds as a table, and that is one."""
+    """Read a text file after checking that it is a table and fits in memory."""
     _expect_table(path)
     return _csv(path)
 
 
 def _csv(path: Path) -> pd.DataFrame:
-    """Separated text; the separator is found from the first lines, numbers are read exactly.
+    """Read separated text; the separator is inferred from the first lines, numbers are exact.
 
-    `notes` says how it was read; `header`, where there is reason, that the header may be a row;
-    `spelled`, what was written in the cells of a text column that count as missing.
+    The frame's `attrs` have `notes` about how it was read, `header`, a note if the header may be a
+    row of data, and `spelled`, the words in each text column that count as missing.
     """
     import pandas as pd
 
@@ -176,7 +179,7 @@ def _csv(path: Path) -> pd.DataFrame:
             path,
             sep=separator,
             decimal="," if commas else ".",
-            skipinitialspace=True,  # a cell of spaces is an empty one
+            skipinitialspace=True,  # a cell of spaces counts as empty
             encoding="utf-8-sig",
             low_memory=False,
             **exact,
@@ -184,14 +187,14 @@ def _csv(path: Path) -> pd.DataFrame:
         )
         last = found.iloc[:, -1]
         if not isinstance(found.index, pd.RangeIndex) and (last.isna() | last.eq("")).all():
-            # A separator at the end of each row, and none in the header: no column of row names.
+            # Rows end with a separator and the header does not: the index is not row names.
             names, found = found.columns, found.reset_index()
             found = found.iloc[:, : len(names)].set_axis(names, axis=1)
         return found.reset_index(drop=True)
 
     frame = columns()
     plain = [cell.strip() for cell in rows[0]] if rows else []
-    if len(plain) == len(frame.columns):  # pandas renames doubles; say so instead
+    if len(plain) == len(frame.columns):  # undo pandas' renaming, so that duplicates are reported
         frame.columns = pd.Index([p or str(c) for p, c in zip(plain, frame.columns, strict=True)])
     frame, spelled = _as_written(frame, columns, commas)
     header = _like_a_row(plain, frame)
@@ -203,9 +206,10 @@ def _csv(path: Path) -> pd.DataFrame:
 def _as_written(
     frame: pd.DataFrame, columns: Callable[..., pd.DataFrame], commas: bool
 ) -> tuple[pd.DataFrame, dict[str, list[str]]]:
-    """The frame with columns as text where float64 merges their whole numbers.
+    """Keep columns as text if float64 would merge their large integers.
 
-    With it, by column of text, what its missing cells say: "NA" may be a value there.
+    Returns:
+        The frame; and, by text column, the words in its missing cells: "NA" may be a value there.
     """
     import pandas as pd
 
@@ -228,10 +232,10 @@ def _as_written(
 
 
 def _like_a_row(header: list[str], frame: pd.DataFrame) -> list[str]:
-    """A note where the header may be a row of data: each name is like its column's values.
+    """Return a note if the header may be a row of data because it resembles the columns' values.
 
-    A number among numbers, mostly inside of their range, and text that occurs again. Names that
-    count from 0 or 1 are a header.
+    That is so if numbers head columns of numbers, mostly within their range, and text occurs again
+    in its column. Names that count from 0 or 1 are a header.
     """
     import pandas as pd
 
@@ -262,8 +266,12 @@ def _like_a_row(header: list[str], frame: pd.DataFrame) -> list[str]:
 
 
 def _separated(lines: list[str], usual: str) -> tuple[str, list[list[str]]]:
-    """The separator that parts header and first row alike (or nearly so), and the lines parted."""
-    limit = csv.field_size_limit(max(map(len, lines), default=0) + 1)  # a line of no separator
+    """Find the separator that gives header and first row equal lengths, or nearly so.
+
+    Returns:
+        The separator, and the lines split by it.
+    """
+    limit = csv.field_size_limit(max(map(len, lines), default=0) + 1)  # for unseparated lines
     try:
         found = {
             sign: list(csv.reader(lines, delimiter=sign, skipinitialspace=True))
@@ -271,7 +279,7 @@ def _separated(lines: list[str], usual: str) -> tuple[str, list[list[str]]]:
         }
     finally:
         csv.field_size_limit(limit)
-    for more in (0, 1):  # one more: row names, or a separator at the end
+    for more in (0, 1):  # one more cell: row names, or a separator at the end
         for sign, rows in found.items():
             if rows and 1 < len(rows[0]) == len(rows[min(1, len(rows) - 1)]) - more:
                 return sign, rows
@@ -279,9 +287,13 @@ def _separated(lines: list[str], usual: str) -> tuple[str, list[list[str]]]:
 
 
 def _expect_table(path: Path) -> None:
-    """See that a text file has no more columns and no more text than can be read.
+    """Check that a text file does not have too many columns or too much text to be read.
 
-    A cell takes some 20 bytes besides its text; what a packed file holds is counted.
+    A cell takes about 20 bytes besides its text. The contents of a compressed file are counted.
+
+    Raises:
+        InputError: If there are too many columns, a line is too long, or the table does not fit in
+            memory.
     """
     import gzip
 
@@ -313,11 +325,11 @@ def _expect_table(path: Path) -> None:
 
 
 def _arrays(where: Place) -> Stored:
-    """An npz file: array `x` becomes column x, or columns x[0], x[1], ... when it has several.
+    """Read an npz file: array `x` becomes column x, or columns x[0], x[1], ... if it has several.
 
-    A single number, such as a seed or a known MI, is no column and is passed over. Only headers are
-    read until columns are selected, and nothing is asked of what is not selected: other arrays may
-    have other lengths, may be of any size, and may hold what cannot be read.
+    A scalar, such as a seed or a known MI, is not a column and is ignored. Only headers are read
+    until columns are selected. Arrays that are not selected may have other lengths, any size, and
+    contents that cannot be read.
     """
     import pandas as pd
 
@@ -330,7 +342,7 @@ def _arrays(where: Place) -> Stored:
         if total <= COLUMNS:
             listed.add(array)
     columns: dict[str, tuple[str, int]] = {}
-    names: list[str] = []  # of which some may be the same
+    names: list[str] = []  # may contain duplicates, which are reported later
     for array in archive.arrays:
         if array in headers:
             several = len(headers[array].shape) > 1 and array in listed
@@ -341,7 +353,7 @@ def _arrays(where: Place) -> Stored:
         columns |= {name: (array, k) for k, name in enumerate(own)}
 
     def selected(names: list[str]) -> dict[str, list[int]]:
-        """The columns of each array that is selected; the arrays must be equally long."""
+        """Return the selected columns of each array; the arrays must have equal lengths."""
         chosen: dict[str, list[int]] = {}
         for name in names:
             array, k = columns[name]
@@ -389,7 +401,7 @@ def _arrays(where: Place) -> Stored:
 
 
 def _array(where: Place) -> Stored:
-    """An npy file: columns named 0, 1, ..., read from a memory-map."""
+    """Read an npy file by memory-mapping; its columns are named 0, 1, ..."""
     import pandas as pd
 
     with where.fetched() as path:
@@ -422,7 +434,7 @@ def _array(where: Place) -> Stored:
 
 
 def _expect_columns(count: int, what: str, most: int = COLUMNS) -> None:
-    """No more columns than can be told by name."""
+    """Check that there are not too many columns to select by name."""
     if count > most:
         raise InputError(
             f"Expected at most {most:,} columns in {what}; got {count:,}. Is it a table of rows "
@@ -431,7 +443,7 @@ def _expect_columns(count: int, what: str, most: int = COLUMNS) -> None:
 
 
 def _whole(reader: Callable[[Path], Any]) -> Callable[[Place], Any]:
-    """A reader of files of this machine; what lies elsewhere is fetched first."""
+    """Wrap a reader of local files so that remote files are downloaded first."""
 
     def fetch_and_read(where: Place) -> Any:
         with where.fetched() as path:
@@ -451,7 +463,7 @@ READERS: dict[str, Callable[[Place], Any]] = {
 
 
 def _open(where: Place) -> pd.DataFrame | Stored:
-    """The rows as a frame or what one can be read from, whatever is wrong said in one sentence."""
+    """Open a file or directory as a frame or as columns to be read; errors become `InputError`."""
     with reading(where):
         if where.system is None and not where.local.exists():
             folder = where.local.parent if where.local.parent.is_dir() else Path(".")
@@ -474,7 +486,7 @@ def _open(where: Place) -> pd.DataFrame | Stored:
 
 
 def _select(names: list[str], selectors: Sequence[str], side: str) -> list[str]:
-    """Column names that the selectors mean, in the order of the selectors, each once."""
+    """Return the selected column names in the order of the selectors, each once."""
     selectors = arguments.names(side, selectors)
     parts: list[str] = []
     for selector in selectors:
@@ -489,7 +501,7 @@ def _select(names: list[str], selectors: Sequence[str], side: str) -> list[str]:
 
 
 def _matches(names: list[str], part: str) -> list[str]:
-    """What one selector means: a name, an array, a range or a pattern."""
+    """Return the columns that one selector means: a name, an array, a range or a pattern."""
     if part in names:
         return [part]
     array = [name for name in names if name.startswith(f"{part}[") and name.endswith("]")]

@@ -1,5 +1,5 @@
-"""Findings: what is wrong with the rows or the estimate, and what to do about it.
+"""Findings: problems of the data or of the estimate, and their remedies.
 
-`data_checks` looks at the rows alone; `findings` turns what it sees, and the numbers of an
-estimate, into sentences with a severity. Nothing is estimated here.
+`data_checks` examines the rows alone. `findings` turns its results and the numbers of an estimate
+into sentences with a severity. Nothing is estimated here.
 """

@@ -1,7 +1,7 @@
-"""What rows look like before anything is estimated: series, leaks, copies, ties, strays.
+"""Checks of the data before estimation: serial dependence, leaks, copies, ties, outliers.
 
-Each function reads a `Pair` or its `Column`s and says what it found as names and numbers;
-`findings` turns that into sentences. Nothing here changes a row.
+Each function reads a `Pair` or its `Column`s and returns names and numbers; `findings` turns them
+into sentences. Nothing here changes a row.
 """
 
 from __future__ import annotations
@@ -38,30 +38,37 @@ __all__ = [
     "unordered_columns",
 ]
 
-LAGS = (1, 2, 3, 5, 10)  # rows apart at which a series shows
-ALARM = 0.01  # chance that one side's rows, shuffled, look like a series; both sides must
-WEAK = 0.05  # correlation of ranks from which on a series matters for an interval
-TINY = 1e-4  # share of a column's variance that its copy leaves open
-MOST_COPIES = 10  # equal rows, beyond which they are a value of discrete data and no copies
-FEWEST_COPIES = 3  # copies, from which on they are sought
-OWN = 0.9  # share of a column's repeated values that must be those of copied rows
-NEIGHBOURS = 100  # values whose gaps are compared
-ENOUGH = 3_000  # rows that leaks are sought in
-CODED = 50_000  # rows that codes are sought in
-UNORDERED = 0.3  # share of the roughness of codes from which on the order of values means little
-CLEAR = 8  # standard errors of that roughness
-RARE = 20  # rows beside the commonest value, from which on equal columns are no accident
-DISTINCT = 0.95  # share of different values from which on a column is continuous
-GRAIN = 20  # values, times exp(mi), from which on rounding hides nothing
-PILE = 0.05  # share of the rows that one value may hold
-FAR = 1e6  # robust standard deviations
-ALONE = 1e3  # times further out than all other rows
-FEW = 0.01  # share of the rows that may be strays
+LAGS = (1, 2, 3, 5, 10)  # distances in rows at which serial correlation is tested
+ALARM = 0.01  # significance level of serial dependence of one side; both must be significant
+WEAK = 0.05  # smallest rank correlation of a series that matters for an interval
+TINY = 1e-4  # largest fraction of a column's variance that its copy leaves unexplained
+MOST_COPIES = 10  # more equal rows than this are a value of discrete data, not copies
+FEWEST_COPIES = 3  # smallest number of copies to report
+OWN = 0.9  # fraction of a column's repeated values that must belong to copied rows
+NEIGHBOURS = 100  # number of neighbouring values whose gaps are compared
+ENOUGH = 3_000  # number of rows in which leaks are searched for
+CODED = 50_000  # number of rows in which codes are searched for
+UNORDERED = 0.3  # roughness, relative to that of codes, from which on the order is meaningless
+CLEAR = 8  # standard errors by which that roughness must exceed zero
+RARE = 20  # rows besides the most frequent value below which equal columns may be a coincidence
+DISTINCT = 0.95  # fraction of distinct values from which on a column is continuous
+GRAIN = 20  # with this many values, times exp(mi), rounding hides almost nothing
+PILE = 0.05  # fraction of the rows above which one value is a pile
+FAR = 1e6  # an error is further out than this, in robust standard deviations
+ALONE = 1e3  # and further out than all other rows by this factor
+FEW = 0.01  # largest fraction of the rows that may be such errors
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """A column's different `values`, ascending, and how often each is taken."""
+    """A column as its distinct values.
+
+    Attributes:
+        name: the name of the column.
+        side: "x" or "y".
+        values: the distinct values in ascending order.
+        counts: how often each value occurs.
+    """
 
     name: str
     side: str
@@ -75,23 +82,23 @@ class Column:
 
     @cached_property
     def entropy(self) -> float:
-        """The entropy of the values as they occur, nats."""
+        """The entropy of the empirical distribution of values, in nats."""
         shares = self.counts / self.n
         return float(-(shares * np.log(shares)).sum())
 
     @property
     def is_continuous(self) -> bool:
-        """Whether nearly all values are different."""
+        """Whether nearly all values are distinct."""
         return len(self.values) >= DISTINCT * self.n
 
     @property
     def is_rare(self) -> bool:
-        """Whether nearly all rows take one value."""
+        """Whether nearly all rows have the same value."""
         return self.n - int(self.counts.max()) < RARE
 
 
 def columns(pair: Pair) -> tuple[Column, ...]:
-    """The columns of x, then those of y.
+    """Return the columns of x, then those of y.
 
     Example:
         >>> from infobound.data import as_pair
@@ -107,7 +114,7 @@ def columns(pair: Pair) -> tuple[Column, ...]:
 
 
 def constant_columns(columns: Sequence[Column]) -> tuple[str, ...]:
-    """Columns with one value only.
+    """Return the names of columns with a single value.
 
     Example:
         >>> from infobound.data import as_pair
@@ -118,7 +125,7 @@ def constant_columns(columns: Sequence[Column]) -> tuple[str, ...]:
 
 
 def duplicated_columns(pair: Pair) -> tuple[str, ...]:
-    """Columns that equal an earlier one of their side, as 'a = b'; constant ones left out.
+    """Return columns that equal an earlier one of their side, as 'a = b'; constant ones excluded.
 
     Example:
         >>> from infobound.data import as_pair
@@ -136,7 +143,7 @@ def duplicated_columns(pair: Pair) -> tuple[str, ...]:
 
 
 def repeated_rows(pair: Pair) -> int:
-    """How many rows are exact copies of an earlier row.
+    """Count rows that are exact copies of an earlier row.
 
     Example:
         >>> from infobound.data import as_pair
@@ -147,14 +154,14 @@ def repeated_rows(pair: Pair) -> int:
 
 
 def copied_rows(pair: Pair, columns: Sequence[Column]) -> np.ndarray:
-    """The numbers of the rows that have exact copies which chance does not explain; else none.
+    """Return the indices of rows that have exact copies which chance does not explain.
 
-    Rows also coincide by chance: values are rounded, or both sides take few values or share a pile
-    of zeros. Copies show in a column whose values are fine enough to tell rows apart: nearly all
-    values that repeat there belong to rows that are equal in every column, and they are more than
-    the digits of the values explain (`_ties_by_digits`). The gaps between the values of all such
-    columns must also be those of continuous values (`_short_gaps`). Both criteria hold however much
-    the columns depend on each other. A row that occurs more than ten times is a value of discrete
+    Rows can coincide by chance: values are rounded, both sides take few values, or they share many
+    zeros. Copies are visible in a column whose values are fine enough to distinguish rows: nearly
+    all values that repeat there belong to rows that are equal in every column, and there are more
+    repeats than the digits of the values explain (`_ties_by_digits`). The gaps between the values
+    of all such columns must also be those of continuous values (`_short_gaps`). Both criteria hold
+    for any dependence between columns. A row that occurs more than ten times is a value of discrete
     data, not a copy.
 
     Example:
@@ -192,13 +199,14 @@ def copied_rows(pair: Pair, columns: Sequence[Column]) -> np.ndarray:
 
 
 def _short_gaps(column: Column) -> tuple[int, float]:
-    """How many gaps between a column's values are too short for a grid, and how many may be.
+    """Count gaps between values that are too short for a grid; also return the expected count.
 
-    On a grid no gap is smaller than a step, and where k values repeat by chance some 2 k gaps are
-    one step long: the 2 k smallest gaps are about equal. Where values are continuous and k rows
-    were copied, a quarter of the 2 k smallest gaps is less than a quarter of the largest of them.
-    Gaps are taken relative to those around them, by the hundred values and by powers of ten,
-    because the step may change: in logarithms of counts, or in values with so many digits.
+    On a grid no gap is smaller than a step, and where k values repeat by chance about 2 k gaps are
+    one step long: the 2 k smallest gaps are about equal. If values are continuous and k rows were
+    copied, a quarter of the 2 k smallest gaps is shorter than a quarter of the largest of them.
+    Gaps are compared with those around them, within a hundred values and within a power of ten,
+    because the step may change: in logarithms of counts, or in values with a fixed number of
+    significant digits. The expected count is that for continuous values.
     """
     values, gaps = column.values, np.diff(column.values)
     if len(gaps) < LEVELS:
@@ -220,11 +228,11 @@ def _short_gaps(column: Column) -> tuple[int, float]:
 
 
 def _ties_by_digits(column: Column) -> float:
-    """How many rows repeat an earlier row's value by chance, as the digits of the values tell.
+    """Return how many rows are expected to repeat a value by chance, given the values' digits.
 
-    A value of d decimals (or of so many binary digits) stands for a step of 10^-d, and r rows in a
-    unit of length put Poisson(r / 10^d) rows into it. A value that happens to end in zeros counts
-    for a larger step, so the sum is rather too large.
+    A value with d decimals (or d binary digits) stands for a step of 10^-d (or 2^-d). With r rows
+    per unit of length, the number of rows within a step is Poisson(r / 10^d). A value that happens
+    to end in zeros counts as a larger step, so the result tends to be too large.
     """
     values, counts, size = column.values, column.counts, np.abs(column.values)
     mantissa, exponent = np.frexp(size)
@@ -241,7 +249,7 @@ def _ties_by_digits(column: Column) -> float:
 
 
 def copies_across(pair: Pair, fold: np.ndarray) -> int:
-    """How many rows have an exact copy in another fold than their own; `fold` (n,) numbers them.
+    """Count rows that have an exact copy in another fold; `fold` (n,) has the fold of each row.
 
     Example:
         >>> from infobound.data import as_pair
@@ -257,7 +265,13 @@ def copies_across(pair: Pair, fold: np.ndarray) -> int:
 
 @dataclass(frozen=True)
 class Groups:
-    """Rows of one side that repeat while the other side differs."""
+    """Rows of one side that repeat while the other side differs.
+
+    Attributes:
+        side: "x" or "y".
+        count: the number of groups of equal rows.
+        rows: the number of rows in these groups.
+    """
 
     side: str
     count: int
@@ -265,10 +279,11 @@ class Groups:
 
 
 def grouped_rows(pair: Pair, columns: Sequence[Column]) -> Groups | None:
-    """The side whose rows are measured several times: by subject, by stimulus.
+    """Find the side whose rows are repeated measurements, for example of a subject or a stimulus.
 
-    That is: at least half of its rows are shared by two rows to a tenth of all, one column tells
-    the groups apart, and its values are neither few nor counts, rounded, or their logs or roots.
+    At least half of its rows must be in groups of two equal rows up to a tenth of all rows, one
+    column must distinguish the groups, and the values of that column must be neither few, nor
+    counts or rounded values, nor logarithms or roots of such.
 
     Example:
         >>> from infobound.data import as_pair
@@ -294,27 +309,27 @@ def grouped_rows(pair: Pair, columns: Sequence[Column]) -> Groups | None:
 
 
 def _is_counted(values: np.ndarray) -> bool:
-    """Whether values, or what they may be a logarithm or a root of, are on a grid."""
+    """Return whether values, or their exponentials or squares, lie on a grid."""
     with np.errstate(over="ignore"):
         meant = (values, np.exp(values), 2.0**values, 10.0**values, values**2)
     return any(np.isfinite(v).all() and _on_grid(np.unique(v)) for v in meant)
 
 
 def _on_grid(values: np.ndarray) -> bool:
-    """Whether different values, ascending, are multiples of a step, but for where they start."""
+    """Return whether distinct ascending values are equal to an offset plus multiples of a step."""
     steps = np.diff(values)
     steps = steps / steps.min()
     return bool(np.all(np.abs(steps - np.round(steps)) < 1e-3))
 
 
 def _mid_ranks(column: np.ndarray) -> np.ndarray:
-    """Ranks from 1 of a column (n,), ties shared out."""
+    """Return the ranks of a column (n,) from 1, with mid-ranks for ties."""
     _, which, counts = np.unique(column, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[which])
 
 
 def _ranks(rows: np.ndarray) -> np.ndarray:
-    """Mid-ranks of rows (n, d) by column, mean 0, variance 1; zeros for a constant column."""
+    """Return standardised mid-ranks of the columns of rows (n, d); zeros for a constant column."""
     ranks = np.column_stack([_mid_ranks(column) for column in rows.T])
     ranks -= ranks.mean(axis=0)
     spread = ranks.std(axis=0)
@@ -323,25 +338,31 @@ def _ranks(rows: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Serial:
-    """The column that follows the row order most clearly; no lag: it follows the row number."""
+    """The column that depends on the order of rows most clearly.
+
+    Attributes:
+        name: the name of the column.
+        lag: the lag in rows of the autocorrelation; None for correlation with the row number.
+        correlation: the rank correlation.
+    """
 
     name: str
     lag: int | None
     correlation: float
 
     def __str__(self) -> str:
-        """In words."""
+        """Describe the correlation in words."""
         with_what = "the row number" if self.lag is None else f"the ranks {self.lag} rows before"
         return f"{self.name} with {with_what} ({self.correlation:+.2f})"
 
 
 def serial(pair: Pair) -> tuple[Serial, Serial] | None:
-    """One column of x and one of y where both sides follow the order of the rows; else None.
+    """Find one column of x and one of y that depend on the order of rows; None unless both do.
 
-    Each column's ranks are held against themselves some rows before, and against the row number.
-    How large such a sum becomes in shuffled rows is bounded by Bernstein's inequality
-    (https://doi.org/10.1080/01621459.1962.10482149), which needs no normal margin and stays
-    right where few rows differ from the rest; the bound is shared among all columns and lags.
+    The ranks of each column are correlated with themselves some rows before, and with the row
+    number. The distribution of such a sum for shuffled rows is bounded by Bernstein's inequality
+    (https://doi.org/10.1080/01621459.1962.10482149), which needs no normal margins and stays valid
+    if few rows differ from the rest. The level is divided among all columns and lags (Bonferroni).
 
     Example:
         >>> from infobound.data import as_pair
@@ -373,7 +394,7 @@ def _serial(rows: np.ndarray, names: Sequence[str]) -> Serial | None:
 
 
 def sorted_by(pair: Pair, columns: Sequence[Column]) -> str | None:
-    """The name of a column by which the rows are sorted, or whose few values stand in blocks.
+    """Return the name of a column by which rows are sorted, or whose few values form blocks.
 
     Example:
         >>> from infobound.data import as_pair
@@ -393,25 +414,27 @@ def sorted_by(pair: Pair, columns: Sequence[Column]) -> str | None:
 
 @dataclass(frozen=True)
 class Leak:
-    """Columns of x and y that determine each other, in words.
+    """A column of x and a column of y that determine each other.
 
-    `entropy` (nats) is that of the column with fewer values, if these are few: it is then their MI.
+    Attributes:
+        what: a description in words.
+        entropy: the entropy in nats of a column with few values, which is then the MI of both.
     """
 
     what: str
     entropy: float | None = None
 
     def __str__(self) -> str:
-        """In words."""
+        """Return the description."""
         return self.what
 
 
 def leaks(pair: Pair, columns: Sequence[Column]) -> tuple[Leak, ...]:
-    """Columns of x and y that determine each other but for a share of 1e-4 of the variance.
+    """Find columns of x and y that determine each other up to a fraction 1e-4 of the variance.
 
-    A monotone copy shows in the correlation of ranks, any other smooth function in how little the
-    ranks of one column change in the order of the other (Chatterjee's coefficient,
-    https://arxiv.org/abs/1909.10140), and a recoding of few values in their pairs.
+    A monotone function is detected by the rank correlation; any other smooth function by how little
+    the ranks of one column change in the order of the other (Chatterjee's coefficient,
+    https://arxiv.org/abs/1909.10140); and a recoding of few values by their pairs.
 
     Example:
         >>> from infobound.data import as_pair
@@ -447,33 +470,37 @@ def leaks(pair: Pair, columns: Sequence[Column]) -> tuple[Leak, ...]:
 
 
 def _recode(a: Column, b: Column) -> bool:
-    """Whether two columns take equally many values equally often, and few."""
+    """Return whether two columns have few values, equally many, with equal counts."""
     few = 1 < len(a.values) == len(b.values) <= a.n / 10
     return few and np.array_equal(np.sort(a.counts), np.sort(b.counts))
 
 
 def _is_one_to_one(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether each value of one goes with one value of the other, (n,) each."""
+    """Return whether the values of a (n,) and b (n,) correspond one to one."""
     pairs = len(np.unique(kinds(a[:, None], b[:, None])))
     return pairs == len(np.unique(a)) == len(np.unique(b))
 
 
 def _roughness(by: np.ndarray, of: np.ndarray) -> np.ndarray:
-    """Share of each column's variance (n, q) that each of `by` (n, p) leaves open, (p, q).
+    """Return the fraction (p, q) of the variance of `of` (n, q) that `by` (n, p) does not explain.
 
-    From mean absolute steps, as of a normal remainder; large steps where a function turns or its
-    argument has gaps count less than they would squared.
+    It is computed from mean absolute differences, assuming a normal remainder. Large differences,
+    where a function turns or its argument has gaps, count less than in squared differences.
     """
     steps = (np.abs(np.diff(of[np.argsort(column)], axis=0)).mean(axis=0) for column in by.T)
     return np.asarray(np.pi / 4 * np.stack(list(steps)) ** 2)
 
 
 def tied_columns(columns: Sequence[Column], mi: float) -> tuple[tuple[str, float], ...]:
-    """Columns of many values in which repeats may matter, and the share of rows that repeat one.
+    """Find columns of many values whose ties may matter, with the fraction of tied rows.
 
-    Either one value is a pile among others that are few (zero inflation, heaping), or values are
-    too coarsely rounded for that much dependence: a normal column of L values, some 5 / L standard
+    Either one value is far more frequent than the others (zero inflation, heaping), or values are
+    rounded too coarsely for that much dependence: a normal column of L values, about 5 / L standard
     deviations apart, hides about (5 exp(mi) / L)^2 / 24 nats, 0.003 at L = 20 exp(mi).
+
+    Args:
+        columns: the columns.
+        mi: the estimate, in nats.
 
     Example:
         >>> from infobound.data import as_pair
@@ -491,9 +518,10 @@ def tied_columns(columns: Sequence[Column], mi: float) -> tuple[tuple[str, float
 
 
 def coded_columns(pair: Pair, columns: Sequence[Column]) -> tuple[str, ...]:
-    """Columns of 3 to 20 consecutive whole numbers, which may be codes of categories.
+    """Find columns of 3 to 20 consecutive whole numbers, which may be codes of categories.
 
-    None where both sides take so few values that any code means the same.
+    There are none if both sides take so few values that a contingency table is fitted, for which
+    codes do not matter.
 
     Example:
         >>> from infobound.data import as_pair
@@ -513,7 +541,13 @@ def coded_columns(pair: Pair, columns: Sequence[Column]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Unordered:
-    """A column of `count` whole numbers, and the column for which their order means little."""
+    """A column of whole numbers whose order is meaningless for a column of the other side.
+
+    Attributes:
+        name: the name of the column.
+        count: the number of its values.
+        other: the name of the column of the other side.
+    """
 
     name: str
     count: int
@@ -521,16 +555,17 @@ class Unordered:
 
 
 def unordered_columns(pair: Pair, columns: Sequence[Column]) -> tuple[Unordered, ...]:
-    """Columns of more than 20 whole numbers whose order means little for the other side.
+    """Find columns of more than 20 whole numbers whose order is meaningless for the other side.
 
-    For each number the other side's ranks have a mean. Were the numbers quantities, it would lie
-    near the straight line between the means of the two numbers next to it, as in any relation that
-    is smooth at this scale; for codes it lies off by 1.5 times the variance of the means. Both
-    variances are products of the means of two halves of the rows, so that noise cancels. A column
-    is named where the share exceeds `UNORDERED` and is `CLEAR` standard errors from zero.
+    For each number, the ranks of the other side have a mean. If the numbers are quantities, it lies
+    near the straight line between the means of the two neighbouring numbers, as in any relation
+    that is smooth at this scale. For codes, the variance around that line is 1.5 times the variance
+    of the means. Both variances are products of the means of two halves of the rows, so that noise
+    cancels. A column is reported if the ratio exceeds `UNORDERED` and is `CLEAR` standard errors
+    from zero.
 
-    None where both sides take so few values that any code means the same, and nothing is said of
-    columns with fewer than five rows a value.
+    There are none if both sides take so few values that a contingency table is fitted; columns with
+    fewer than five rows per value are ignored.
 
     Example:
         >>> from infobound.data import as_pair
@@ -550,7 +585,7 @@ def unordered_columns(pair: Pair, columns: Sequence[Column]) -> tuple[Unordered,
     if not any(whole) or 5 * levels(pair.x) * levels(pair.y) <= len(pair.x):
         return ()
     ranks = {side: _ranks(rows) for side, rows in sides.items()}
-    # Copies stand at their first occurrence, so that halves of the rows do not share their noise.
+    # Copies are placed at their first occurrence, so that the halves do not share their noise.
     _, first, which = np.unique(kinds(*sides.values()), return_index=True, return_inverse=True)
     order = np.argsort(first[which], kind="stable")
     for side, other in (("x", "y"), ("y", "x")):
@@ -566,9 +601,11 @@ def unordered_columns(pair: Pair, columns: Sequence[Column]) -> tuple[Unordered,
 
 
 def _roughness_of_means(by: np.ndarray, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How far the means of `of` (n, q) at each value of `by` (n,) are from their neighbours' line.
+    """Measure how far means of `of` (n, q) per value of `by` (n,) are from their neighbours' line.
 
-    As a share of what unordered means would have, (q,), and in standard errors, (q,).
+    Returns:
+        The variance around the line relative to that of unordered means, (q,), and in standard
+        errors, (q,).
     """
     order = np.argsort(by, kind="stable")
     of, (values, level, counts) = (
@@ -595,17 +632,21 @@ def _roughness_of_means(by: np.ndarray, of: np.ndarray) -> tuple[np.ndarray, np.
     away = [m - size @ m for m in halves]
     spread = np.maximum(size @ (away[0] * away[1]), 1e-12)
     unordered = spread * (weights @ (1 + t**2 + (1 - t) ** 2))
-    # Each product has a standard deviation of 2 `within`; neighbours have rows in common.
+    # Each product has a standard deviation of 2 `within`; neighbouring products share rows.
     error = 2 * np.maximum(within, 1e-12) * np.sqrt(2 * len(weights))
     return bent / unordered, bent / error
 
 
 def strays(columns: Sequence[Column]) -> tuple[tuple[str, str], ...]:
-    """Columns and, in words, values in them that are codes or errors rather than measurements.
+    """Find columns with values that are codes or errors rather than measurements.
 
-    A code is an end value further from all others than they are from each other, if it is all
-    nines, or three times further, if it repeats. An error lies a million robust standard
-    deviations out, and a thousand times further than all other rows.
+    A code is an extreme value whose distance to the others exceeds their range, if all its digits
+    are nines, or exceeds three times their range, if it occurs at least three times. An error is
+    more than a million robust standard deviations from the median, and a thousand times further
+    than all other rows.
+
+    Returns:
+        Names of columns with a description of these values.
 
     Example:
         >>> from infobound.data import as_pair
@@ -639,7 +680,7 @@ def _error(column: Column) -> str:
     away = np.abs(column.values - centre) / ((high - low) / 1.349)
     order = np.argsort(away)
     away, counts = away[order], column.counts[order]
-    tail = np.cumsum(counts[::-1])[::-1]  # rows as far out or further
+    tail = np.cumsum(counts[::-1])[::-1]  # number of rows at least as far out
     jumps = (away[1:] > FAR) & (away[1:] > ALONE * away[:-1]) & (tail[1:] <= max(1, FEW * column.n))
     if not jumps.any():
         return ""

@@ -1,8 +1,8 @@
-"""Findings: sentences that say what is wrong with an estimate and what to do about it.
+"""Findings: sentences that describe a problem of an estimate and its remedy.
 
-Each check reads the `Evidence` and gives a sentence or None; the table `CHECKS` names them with
-their severity, the most severe first. To add a check: one function and one line. What the rows look
-like is found in `data_checks`; nothing here computes an estimate. All of them: docs/findings.md.
+Each check reads the `Evidence` and returns a sentence or None. The table `CHECKS` lists them with
+their severity, the most severe first; a new check is a function and an entry there. `data_checks`
+examines the rows; nothing here computes an estimate. docs/findings.md describes all findings.
 """
 
 from __future__ import annotations
@@ -20,23 +20,27 @@ from infobound.diagnostics import data_checks
 
 __all__ = ["CHECKS", "OK", "Check", "Evidence", "Finding", "findings", "worst"]
 
-OK = "ok"  # the verdict where nothing speaks against the number
-SHOWN = 5  # columns that a sentence names
-DOMINANT = 0.5  # share of the squared standard error that one row may hold
-PULL = 0.02  # nats by which one row may move the held-out value
-RELATIVE_PULL = 0.1  # share of the held-out value by which one row may move it
-STRONG = 0.01  # p-value up to which evidence is not called weak
-EXCESS = 0.02  # nats above an entropy that are no matter
-REACH = 100  # times as many rows, beyond which nobody is asked to collect them
-MILLION = 1_000_000  # rows that few_rows asks for, unless there are many already
+OK = "ok"  # the verdict without warnings and notes
+SHOWN = 5  # largest number of columns that a sentence names
+DOMINANT = 0.5  # largest fraction of the squared standard error that may come from one row
+PULL = 0.02  # largest change of the held-out value by one row, in nats
+RELATIVE_PULL = 0.1  # largest change of the held-out value by one row, as a fraction of it
+STRONG = 0.01  # largest p-value for which evidence is not called weak
+EXCESS = 0.02  # excess over an entropy that is ignored, in nats
+REACH = 100  # more rows than this many times the present ones are not asked for
+MILLION = 1_000_000  # more rows than this are not asked for, unless there are many already
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One doubt or remark: `code` for programs, `message` for people.
+    """A problem of the data or the estimate, or a remark about them.
 
-    Severity: a warning says that a number is not what it seems, a note that it says less than one
-    may wish; a remark, how rows were treated, and leaves the verdict alone.
+    Attributes:
+        code: a key of `CHECKS`, for programs.
+        severity: "warning" if a number is wrong or misleading, "note" if it is less informative
+            than it could be, or "remark" about the treatment of rows, which does not change the
+            verdict.
+        message: the problem and its remedy in sentences.
     """
 
     code: str
@@ -46,15 +50,29 @@ class Finding:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the checks read; all values in nats.
+    """The values that the checks read, in nats.
 
-    `train` and `held_out` are the bound on training and on test rows, `error` the standard error
-    of `held_out`, `half_width` half the interval around `mi`, `block` the K of the ceiling,
-    `late` the share of folds that were still rising at their last iteration, `capped` whether
-    the point estimate is under the bound's ceiling too. `fold` (n,) numbers the fold in which a
-    row was tested and `terms` (n,) are the rows' parts of `held_out`, both in the rows' order;
-    `blocks` says that the folds were made for a series; `p_value` is that of independence, and
-    `alpha` what it must not exceed to tell.
+    Attributes:
+        pair: the rows that are examined.
+        mi: the point estimate, before an entropy limits it.
+        half_width: half of the interval's width.
+        train: the bound on training rows.
+        held_out: the bound on test rows.
+        error: the standard error of `held_out`.
+        block: the number K of rows scored together.
+        ceiling: the largest value of the bound.
+        is_lower_bound: whether the bound is a lower bound in expectation.
+        bound: the name of the bound.
+        late: the fraction of folds whose validation value still rose at the last iterations.
+        capped: whether the point estimate is limited by the ceiling of the bound too.
+        ksg: the estimate of nearest neighbours.
+        method: "critic", "base" or "ksg".
+        fold: (n,), the fold in which each row of `pair` was tested.
+        terms: the contribution to `held_out` of each row of the whole sample, in order.
+        blocks: whether the folds are those of a series.
+        p_value: the p-value of independence.
+        alpha: the significance level of the p-value.
+        bases: the base of each fold.
     """
 
     pair: Pair
@@ -80,23 +98,23 @@ class Evidence:
 
     @cached_property
     def columns(self) -> tuple[data_checks.Column, ...]:
-        """The values that each column takes; several checks read them."""
+        """The distinct values of each column, cached because several checks read them."""
         return data_checks.columns(self.pair)
 
     @cached_property
     def leaks(self) -> tuple[data_checks.Leak, ...]:
-        """Columns of x and y that determine each other; several checks read them."""
+        """Columns of x and y that determine each other, cached for several checks."""
         return data_checks.leaks(self.pair, self.columns)
 
     @cached_property
     def limit(self) -> tuple[str, float] | None:
-        """The side of less entropy and its entropy, where a side takes few values."""
+        """The side with the smaller entropy and its entropy, if a side takes few values."""
         known = ((side, entropy(getattr(self.pair, side))) for side in ("x", "y"))
         limits = ((side, h.value) for side, h in known if h is not None)
         return min(limits, key=lambda p: p[1], default=None)
 
     def is_at_entropy(self, value: float) -> bool:
-        """Whether a value is near the entropy of a side, the most that there can be."""
+        """Return whether a value is near the entropy of a side, the upper limit of the MI."""
         return self.limit is not None and value >= 0.9 * self.limit[1]
 
 
@@ -384,8 +402,8 @@ def _dominant(e: Evidence) -> str | None:
         return None
     if pulls[row] ** 2 < DOMINANT * (pulls**2).sum():
         return None
-    # Where columns determine each other, or the critic smooths edges so that nearest neighbours
-    # find more, scores have long tails, and no single row is to blame.
+    # If columns determine each other, or the critic smooths edges so that nearest neighbours find
+    # more, scores have long tails, and a large term is no fault of its row.
     if e.method == "ksg" or e.leaks:
         return None
     return (
@@ -443,15 +461,15 @@ def _impossible(e: Evidence) -> str | None:
 
 
 class Check(NamedTuple):
-    """A check's severity, its headline, and what gives the sentence or None."""
+    """The severity and headline of a check, and the function that returns its sentence or None."""
 
     severity: str
     headline: str
     sentence: Callable[[Evidence], str | None]
 
 
-# The order is that of precedence: what makes the number meaningless, what makes it or its error
-# wrong, what limits it; then what it is and how the rows were treated.
+# In order of precedence: problems that make the number meaningless, that make it or its error
+# wrong, and that limit it; then properties of the number and the treatment of rows.
 CHECKS: dict[str, Check] = {
     "leakage": Check("warning", "x and y share a column", _leakage),
     "impossible": Check("warning", "more than an entropy allows", _impossible),
@@ -480,7 +498,7 @@ CHECKS: dict[str, Check] = {
 
 
 def findings(evidence: Evidence) -> tuple[Finding, ...]:
-    """What the checks say, in the order of `CHECKS`.
+    """Run all checks and return their findings in the order of `CHECKS`.
 
     Example:
         >>> list(CHECKS)[:2]
@@ -491,7 +509,7 @@ def findings(evidence: Evidence) -> tuple[Finding, ...]:
 
 
 def worst(found: Sequence[Finding]) -> Finding | None:
-    """The first warning, or the first note where there is none; remarks do not count.
+    """Return the first warning, or the first note if there is none; remarks do not count.
 
     Example:
         >>> worst([Finding("zero", "note", "..."), Finding("series", "warning", "...")]).code

@@ -1,5 +1,5 @@
-"""The estimate of I(X;Y): selection, cross-fitting, combination of the folds, and its result.
+"""Estimation of I(X;Y): model selection, cross-fitting, combination of the folds, and the result.
 
-The default estimator and its alternatives (nearest neighbours, Gaussian, Student) are here.
-Questions that need several estimates are in `analyses`.
+The default estimator and its alternatives (nearest neighbours, Gaussian, Student-t) are here.
+Analyses that need several estimates are in `analyses`.
 """

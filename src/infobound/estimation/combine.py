@@ -1,7 +1,8 @@
-"""The point estimate and its interval: what the folds say together, and the second opinion.
+"""The point estimate and its interval, from all folds and the second opinion.
 
-In a few columns nearest neighbours (KSG) are asked too. Where they find clearly more than the
-critic the estimate is theirs: both err low on sharp dependence, so the higher is the nearer.
+With few columns, nearest neighbours (KSG) give a second opinion. If they find clearly more than the
+critic, their value becomes the estimate: both err low on sharp dependence, so the higher one is
+closer to the truth.
 """
 
 from __future__ import annotations
@@ -21,19 +22,25 @@ from infobound.estimation.selection import ramp
 
 __all__ = ["combine_folds", "downgrade_implausible_copulas"]
 
-FEW_COLUMNS = 4  # of x and y together, up to which nearest neighbours may overrule the critic
-MANY_ROWS = 200_000  # from which on they take longer than the rest
-SURE = 4.0  # standard errors by which they must find more: their terms are correlated
-AROUND = 0.75, 1.25  # shares of a threshold between which both sides of a choice count
-DOUBTFUL = 0.1  # nats by which a copula may fall short of what it predicts of itself
-CLEAR = 0.05  # nats besides: their own bias can be some hundredths
+FEW_COLUMNS = 4  # largest number of columns of x and y together for the second opinion
+MANY_ROWS = 200_000  # rows above which neighbours would take longer than everything else
+SURE = 4.0  # standard errors by which neighbours must find more; their terms are correlated
+AROUND = 0.75, 1.25  # fractions of a threshold between which both options are averaged
+DOUBTFUL = 0.1  # nats by which test rows may fall short of rows simulated from the copula
+CLEAR = 0.05  # nats by which neighbours must find more; their bias can be a few hundredths
 
 
 def downgrade_implausible_copulas(folds: Sequence[Fold]) -> list[Fold]:
-    """The folds; on the bound alone where a closed form falls short of what it says of itself.
+    """Use the bound alone for folds whose test rows contradict the fitted copula.
 
-    Where rows drawn from the fitted copulas would show clearly more on the bound than the test rows
-    do, the rows are not what the copulas say, and the copulas' own MI means nothing.
+    If rows simulated from the fitted copulas score clearly higher on the bound than the test rows,
+    the copulas do not describe the data, and their own MI is meaningless.
+
+    Args:
+        folds: the folds.
+
+    Returns:
+        The folds, with the weight of the copulas' own MI reduced or removed.
     """
     unsure = [part for fold in folds for part in fold.parts if part.rehearsed is not None]
     if not unsure:
@@ -49,7 +56,7 @@ def downgrade_implausible_copulas(folds: Sequence[Fold]) -> list[Fold]:
 
 
 def _doubted(part: Part, doubt: float) -> Part:
-    """A part whose positives count less by a share `doubt`, and the bound itself more."""
+    """Move the fraction `doubt` of the weight of the positives to the bound itself."""
     positives, dv, terms = part.mix
     moved = doubt * positives
     return replace(part, mix=Mix(positives - moved, dv, terms + moved)) if moved else part
@@ -61,19 +68,27 @@ def combine_folds(
     config: Config,
     limit: data.Entropy = NO_LIMIT,
 ) -> PointEstimate:
-    """The numbers that all folds make, in nats; docs/method.md says why.
+    """Combine the folds to a point estimate with its interval; docs/method.md explains why.
 
-    `limit` is what no mutual information exceeds, the entropy of a side of few values: the estimate
-    is at most its value, and no end of the interval exceeds that of the entropy's. `unlimited` has
-    the estimate and half of the interval without it.
+    Args:
+        pair: the rows.
+        folds: the folds.
+        config: the settings.
+        limit: the entropy of a side of few values, which no mutual information exceeds. The
+            estimate is at most its value, and the ends of the interval are at most those of its
+            interval.
+
+    Returns:
+        The point estimate, in nats; its `unlimited` has the estimate and half of the interval's
+        width without the limit.
     """
     rows = np.concatenate([fold.rows for fold in folds])
     terms = np.concatenate([fold.terms() for fold in folds])
     points = np.concatenate([fold.points() for fold in folds])
     found, corrections = _corrected(folds, rows)
     mi = float(np.average(found, weights=[len(fold.rows) for fold in folds]))
-    # What doubt there is besides the sampling error: the whole correction, but for a closed form
-    # whose bias is known exactly, and half of what the second opinion differs by.
+    # Uncertainty besides the sampling error: the whole correction, except for a closed form whose
+    # bias is known exactly, and half of the difference to the second opinion.
     doubt, spread = float(np.mean(corrections)), points
     method = "critic" if any(fold.kept for fold in folds) else "base"
     others = _second_opinion(pair, config)
@@ -88,7 +103,8 @@ def combine_folds(
             method = "ksg" if weight >= 0.5 else method
     low, high = interval(mi, standard_error(spread, rows, config), doubt, config)
     held_out = float(terms.mean()) + 0.0  # no negative zero
-    # More than an entropy is wrong by as much, at most by what the held-out value is short of it.
+    # An estimate above an entropy is too high by at least its excess, so that widens the interval,
+    # but by no more than the held-out value is below the entropy.
     excess = max(0.0, min(mi - limit.value, limit.value - held_out))
     ends = limit.interval(z_quantile(config.level), excess)
     return PointEstimate(
@@ -106,10 +122,10 @@ def combine_folds(
 
 
 def _corrected(folds: Sequence[Fold], rows: np.ndarray) -> tuple[list[float], list[float]]:
-    """Each fold's point estimate, and how far it is from the held-out value, nats.
+    """Return the point estimate of each fold and its difference from the held-out value, in nats.
 
-    Training values of some rows only would bring in the noise of which rows those are; so they are
-    held against what the other folds' critics, which did not see them, say of the same rows.
+    Training values of a sample of rows would add the noise of the sample. So they are compared with
+    the values that the other folds' critics, which did not see these rows, give for the same rows.
     """
     held, found, corrections = np.empty(len(rows)), [], []
     for fold in folds:
@@ -117,7 +133,7 @@ def _corrected(folds: Sequence[Fold], rows: np.ndarray) -> tuple[list[float], li
         sampled = [part for part in fold.parts if part.seen is not None]
         if sampled:
             held[rows] = np.concatenate([other.points() for other in folds])
-            share = sum(part.weight for part in sampled)  # what else there is finds nothing
+            share = sum(part.weight for part in sampled)  # the remaining weight scores zero
             correction = sum(
                 float((part.weight * part.mix.points(part.training)).mean()) / 2
                 - part.weight / share * float(held[part.seen].mean()) / 2
@@ -130,7 +146,7 @@ def _corrected(folds: Sequence[Fold], rows: np.ndarray) -> tuple[list[float], li
 
 
 def _second_opinion(pair: data.Pair, config: Config) -> np.ndarray | None:
-    """The neighbours' per-row contributions (n,) where they are to be trusted, in few columns."""
+    """Return the neighbours' per-row contributions (n,), or None where they are not reliable."""
     few = pair.x.shape[1] + pair.y.shape[1] <= FEW_COLUMNS and len(pair.x) <= MANY_ROWS
     if config.estimator != "default" or not few or data.has_ties(pair):
         return None

@@ -1,6 +1,6 @@
-"""One fold of the cross-fitting: critics from its training rows, their report on its test rows.
+"""One fold of cross-fitting: critics are fitted to training rows and evaluated on test rows.
 
-What the folds say together is in `combine`.
+The folds are combined in `combine`.
 """
 
 from __future__ import annotations
@@ -31,23 +31,24 @@ from infobound.training import loop
 
 __all__ = ["Fold", "Mix", "Part", "fit_fold"]
 
-TRAINED = 50_000  # training rows that are scored at most
-RELIABLE = 0.08, 0.125  # relative standard errors of a mean e^f: taken at its word, and not at all
-NORMALISED = 1.5, 2.5  # standard errors of its log: a base's e^f averages one, and does not
-WORSE = 3.0, 5.0  # standard errors below zero, on test rows, at which a base is left out
-HARM = 0.02  # nats below zero at least
+TRAINED = 50_000  # largest number of training rows that are scored
+# Pairs of thresholds: yes up to the first, no from the second on, and a weight in between (`ramp`).
+RELIABLE = 0.08, 0.125  # is the mean of e^f reliable? by its relative standard error
+NORMALISED = 1.5, 2.5  # does e^f of a base average one? by the log mean in standard errors
+WORSE = 3.0, 5.0  # is a base kept? by how many standard errors it is below zero on test rows
+HARM = 0.02  # the first threshold of `WORSE` is at least this, in nats
 
 
 class Mix(NamedTuple):
-    """Which contributions make the point estimate, as weights that sum to one."""
+    """Weights, summing to one, of the contributions that make up the point estimate."""
 
-    positives: float
-    dv: float
-    terms: float
+    positives: float  # of the positives' scores, if e^f is normalised
+    dv: float  # of the Donsker-Varadhan bound
+    terms: float  # of the bound itself
 
     def points(self, scored: Scored) -> np.ndarray:
-        """Per-row contributions (n,) to the point estimate, nats."""
-        if 1.0 in self:  # one kind alone: as it is
+        """Return the per-row contributions (n,) to the point estimate, in nats."""
+        if 1.0 in self:  # a single kind is returned without rounding
             return (scored.positives, scored.dv, scored.terms)[self.index(1.0)]
         kinds = zip(self, (scored.positives, scored.dv, scored.terms), strict=True)
         return np.asarray(sum(weight * values for weight, values in kinds if weight))
@@ -55,10 +56,16 @@ class Mix(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """What one critic of a fold reports: on its test rows and on rows that it was trained on.
+    """The evaluation of one critic of a fold on test rows and on training rows.
 
-    `closed` is a base's own MI, nats, where its bias is known, and `rehearsed` the terms that rows
-    of the base itself would show. `seen` has the rows of `training` where those are a sample.
+    Attributes:
+        weight: the weight of the critic in the fold.
+        test: contributions of the test rows.
+        training: contributions of training rows.
+        mix: how contributions are combined to the point estimate.
+        closed: the MI of a base itself, in nats, if its bias is known.
+        rehearsed: the terms (m,) of rows simulated from the base, in nats.
+        seen: the indices of the rows of `training`, if these are a sample.
     """
 
     weight: float
@@ -70,10 +77,10 @@ class Part:
     seen: np.ndarray | None = None
 
     def point(self) -> float:
-        """The point estimate, nats: the mean of training and held-out value.
+        """Return the point estimate in nats: the mean of the training and the held-out value.
 
-        The errors of those two cancel to first order. The base's own MI stands in for the
-        positives, where it is known.
+        The errors of the two cancel to first order. The MI of the base itself, if known, replaces
+        the positives' scores.
         """
         plain = float(self.mix.points(self.test).mean() + self.mix.points(self.training).mean()) / 2
         if self.closed is None or not self.mix.positives:
@@ -83,18 +90,25 @@ class Part:
         return closed if self.mix.positives == 1 else plain + self.mix.positives * (closed - rest)
 
     def correction(self) -> float:
-        """How far the point estimate is from the held-out value; 0 where that is known exactly."""
+        """Return point estimate minus held-out value, in nats; 0 if that bias is known exactly."""
         found = self.point() - float(self.mix.points(self.test).mean())
         return found if self.closed is None else found * (1 - self.mix.positives)
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold's outcome; `rows` are its test rows, in the order in which they were scored.
+    """The outcome of one fold.
 
-    Where the weights of `parts` sum to less than one, the rest scores all pairs alike: it finds
-    nothing. `blind` is how much MI may be missed by what finds nothing, nats; where columns are
-    many for the rows (`is_wide`), also by critics that find little.
+    Attributes:
+        rows: the indices of the test rows, in the order in which they were scored.
+        parts: the evaluated critics. If their weights sum to less than one, the rest of the weight
+            belongs to a constant critic, whose MI is zero.
+        fit: the training of the network, if there was one.
+        base: the name of the base, if there is one.
+        kept: whether a network was kept.
+        blind: the MI in nats that a constant critic may miss; with many columns (`is_wide`), also
+            the MI that other critics may miss.
+        is_wide: whether there are many columns relative to rows.
     """
 
     rows: np.ndarray
@@ -107,33 +121,33 @@ class Fold:
 
     @property
     def rest(self) -> float:
-        """The weight of scoring all pairs alike."""
+        """The weight of the constant critic."""
         return max(0.0, 1 - sum(part.weight for part in self.parts))
 
     def terms(self) -> np.ndarray:
-        """Contributions of the test rows to the held-out bound (n,)."""
+        """Return the contributions (n,) of the test rows to the held-out bound, in nats."""
         return self._averaged([part.test.terms for part in self.parts], len(self.rows))
 
     def points(self) -> np.ndarray:
-        """Contributions of the test rows to the point estimate (n,)."""
+        """Return the contributions (n,) of the test rows to the point estimate, in nats."""
         return self._averaged([p.mix.points(p.test) for p in self.parts], len(self.rows))
 
     def training(self) -> float:
-        """The bound on training rows, nats; each critic has its own."""
+        """Return the bound on training rows in nats; each critic has its own training rows."""
         return sum(part.weight * float(part.training.terms.mean()) for part in self.parts)
 
     def point(self) -> float:
-        """The point estimate, nats."""
+        """Return the point estimate in nats."""
         return sum(part.weight * part.point() for part in self.parts)
 
     def correction(self) -> float:
-        """How far the point estimate may be from the truth besides its sampling error, nats."""
+        """Return the uncertainty of the point estimate besides its sampling error, in nats."""
         known = sum(part.weight * part.correction() for part in self.parts)
         missed = self.blind if self.is_wide else self.rest * self.blind
         return math.hypot(known, missed) if missed else known
 
     def capped(self) -> bool:
-        """Whether the point estimate is mostly the bound itself, with its ceiling."""
+        """Return whether the point estimate is mostly the bound itself, with its ceiling."""
         return sum(part.weight * part.mix.terms for part in self.parts) >= 0.5
 
     def _averaged(self, values: list[np.ndarray], n: int) -> np.ndarray:
@@ -148,14 +162,26 @@ class Fold:
 def fit_fold(
     job: Job, k: int, training: np.ndarray, test: np.ndarray, again: np.ndarray
 ) -> tuple[Fold, Ensemble]:
-    """Fit to `training`, report on `test`.
+    """Fit critics to the training rows of a fold and evaluate them on its test rows.
 
-    The training value is taken on the rows of `again` as far as they were fitted: another fold's
-    test rows, so that over all folds it is made of the same rows as the held-out value. Where rows
-    are so many that only some are fitted, it is taken on some of those, and `combine` compares it
-    with the held-out values of the same rows.
+    The training value is computed on the rows of `again` that were fitted, so that over all folds
+    it uses the same rows as the held-out value. If only a sample of the training rows is fitted, it
+    is computed on fitted rows, and `combine` compares it with the held-out values of the same rows.
 
-    A base alone that does clearly worse on the test rows than scoring all pairs alike is left out.
+    A base alone that is clearly worse on the test rows than a constant critic is left out.
+
+    Args:
+        job: the rows and settings of the estimate.
+        k: the index of the fold.
+        training: the indices of the training rows.
+        test: the indices of the test rows.
+        again: the indices of another fold's test rows.
+
+    Returns:
+        The outcome of the fold, and the critics fitted to its training rows.
+
+    Raises:
+        InputError: If the settings allow no critic for so few rows.
     """
     seeds = [int(s) for s in np.random.SeedSequence([job.config.seed, k]).generate_state(3)]
     fitted = fit_critic(job, training, name=f"fold-{k + 1}", seeds=seeds)
@@ -169,7 +195,7 @@ def fit_fold(
     many = len(training) > most_rows(job.config) or len(test) > TRAINED
     parts: list[Part] = []
     for part in fitted.parts:
-        # Training and test rows are scored in blocks of the same size, hence with the same ceiling.
+        # Blocks of training and test rows have the same size, so both values have the same ceiling.
         if many:
             block = len(test) // -(-len(test) // job.config.eval_rows)
             most = max(block, TRAINED // block * block)
@@ -196,7 +222,7 @@ def fit_fold(
 def _part(
     job: Job, fitted: Fitted, test: np.ndarray, known: np.ndarray, *, many: bool, seed: int
 ) -> Part:
-    """One critic's report on test rows and on rows that it knows."""
+    """Evaluate one critic on test rows and on rows that it was fitted to."""
     scored, on_known = fitted.scored(test), fitted.scored(known)
     base, normalised = fitted.critic.base, not fitted.kept
     if normalised and fitted.base is not None:
@@ -210,16 +236,16 @@ def _part(
 
 
 def _rehearsed(base: GaussianCopula, job: Job, fitted: int, tested: int, seed: int) -> np.ndarray:
-    """The terms that as many rows would show if the model were true."""
+    """Return the terms of rows simulated from the base, for samples of the same sizes."""
     x, y, again = base.rehearse(fitted, tested, seed)
     return score(networks.Composite(again, None), job.bound, (x, y), job.config.eval_rows).terms
 
 
 def _mix(normalised: bool, test: Scored, training: Scored) -> Mix:
-    """Which contributions make the point estimate; see "How the estimate is made" in the docs.
+    """Choose the contributions that make up the point estimate; see "Point estimate" in method.md.
 
-    The bound itself has a ceiling; Donsker-Varadhan has none, but needs the mean of e^f over the
-    negatives; a base alone is normalised in closed form, unless the data say otherwise.
+    The bound itself has a ceiling. Donsker-Varadhan has none, but it needs a reliable mean of e^f
+    over the negatives. A base alone is normalised in closed form, unless that mean contradicts it.
     """
     log_z, doubt = test.normaliser()
     unknown = ramp(doubt, *RELIABLE)
@@ -233,7 +259,7 @@ def _mix(normalised: bool, test: Scored, training: Scored) -> Mix:
 
 
 def _heard(job: Job, part: Part, rows: np.ndarray) -> list[Part]:
-    """The report of a base alone, its weight by how far it is below zero on the test rows."""
+    """Weight a base alone by how far it is below zero on the test rows; drop it if clearly so."""
     below, error = -float(part.test.terms.mean()), standard_error(part.test.terms, rows, job.config)
     low = max(WORSE[0] * error, HARM)
     weight = 1 - ramp(below, low, low * WORSE[1] / WORSE[0])

@@ -1,7 +1,7 @@
 """`estimate`: from a pair of samples to an `Estimate`.
 
-The estimator of `estimators` makes the numbers, `diagnostics` says what speaks against them, and
-the run directory, if there is one, gets both.
+An estimator of `estimators` computes the numbers, `diagnostics` computes the findings, and both are
+written to the run directory, if there is one.
 """
 
 from __future__ import annotations
@@ -49,28 +49,35 @@ def estimate(
     unit: str = "nats",
     **settings: Any,
 ) -> Estimate:
-    """The mutual information I(X;Y) of paired rows, in nats.
+    """Estimate the mutual information I(X;Y) of paired rows.
 
     Args:
-        x: (n, p) or (n,) NumPy, torch or pandas values; row i belongs to row i of y. Or a
-            `Pair`, such as `readers.read` gives, without y.
+        x: (n, p) or (n,), NumPy, torch or pandas values; row i belongs to row i of y. Or a `Pair`,
+            as returned by `readers.read`, without y.
         y: (n, q) or (n,).
-        config: settings; `Config()` if not given.
-        module: your own critic, an `nn.Module` that takes x (n, p) and y (m, q), float32, and
-            gives scores (n, m); each fold trains a copy of it. If it is float64, so are the rows.
-        run: a directory that gets the configuration, checkpoints, metrics and the result.
-        overwrite: replace an existing run in that directory.
+        config: the settings; `Config()` by default.
+        module: your own critic, an `nn.Module` that maps x (n, p) and y (m, q), float32, to scores
+            (n, m). Each fold trains a copy of it. If it is float64, so are the rows.
+        run: a directory to which the configuration, checkpoints, metrics and the result are
+            written.
+        overwrite: whether to replace an existing run in that directory.
         watch: called with a `loop.Progress` after each evaluation.
-        stop: asked between iterations; True saves the run and raises `Interrupted`.
-        unit: of `result.json` and the pictures in `run`, nats or bits; what is returned is in nats.
+        stop: called between iterations; if it returns True, the run is saved and `Interrupted` is
+            raised.
+        unit: "nats" or "bits", the unit of `result.json` and of the figures in `run`. The returned
+            values are always in nats.
         **settings: any field of `Config`, by name.
 
+    Returns:
+        The estimate, with all values in nats.
+
     Raises:
-        InputError: x or y cannot be used (missing values, unequal lengths, too few rows), an
-            unknown setting or a value outside its range.
+        InputError: If x or y cannot be used (missing values, unequal lengths, too few rows), a
+            setting is unknown, or a value is outside its range.
+        Interrupted: If `stop` returned True.
 
     Source: InfoNCE, https://arxiv.org/abs/1807.03748; cross-fitting,
-    https://arxiv.org/abs/1608.00060; the correction is the argument behind AIC,
+    https://arxiv.org/abs/1608.00060; the bias correction follows the argument behind AIC,
     https://doi.org/10.1109/TAC.1974.1100705.
 
     Example:
@@ -82,7 +89,7 @@ def estimate(
         True
     """
     pair, config = as_pair(x, y), configured(config, settings)
-    # Whatever can be refused is refused before a folder is made.
+    # All arguments are checked before a directory is created.
     hooks = _hooks(module, watch, stop)
     if module is not None and config.estimator != "default":
         raise InputError(
@@ -125,12 +132,24 @@ def resume(
     watch: Callable[[loop.Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Estimate:
-    """Continue an estimate from its run directory; equal to the uninterrupted one, bit for bit.
+    """Continue an estimate from its run directory, bitwise equal to an uninterrupted one.
 
-    The caller holds the directory (`locks`).
+    The caller must hold the lock of the directory (`locks`).
+
+    Args:
+        run: the run.
+        module: the critic that the run was started with, if it was the user's own.
+        watch: called with a `loop.Progress` after each evaluation.
+        stop: called between iterations; if it returns True, the run is saved and `Interrupted` is
+            raised.
+
+    Returns:
+        The estimate, with all values in nats.
 
     Raises:
-        InputError: a damaged file, or a run of your own module without that module.
+        InputError: If a file is damaged, or the run was started with the user's own module and
+            `module` is not given.
+        Interrupted: If `stop` returned True.
     """
     record = run.settings(_Record)
     hooks = _hooks(module, watch, stop)
@@ -160,7 +179,7 @@ def resume(
 
 @dataclass(frozen=True)
 class _Record:
-    """What `run.json` holds of an estimate."""
+    """The fields of `run.json` that describe an estimate."""
 
     config: dict[str, Any]
     own_module: bool
@@ -170,20 +189,20 @@ class _Record:
 
 
 def _estimate(pair: Pair, config: Config, module: nn.Module | None, hooks: loop.Hooks) -> Estimate:
-    """The estimator's numbers, what speaks against them, and both as a result in the run."""
+    """Run the estimator and the checks, and write the result to the run."""
     start = time.perf_counter()
     found = ESTIMATORS[config.estimator](pair, config, hooks, module)
     result = _result(pair, config, module, found, _evidence(pair, config, found), start)
     if hooks.run is not None:
         unit = hooks.run.record.get("unit", "nats")
         hooks.run.write_json("result.json", result.as_dict(unit))
-        if found.folds:  # the result is on disk: what happens to a picture costs no more than that
+        if found.folds:  # the result is on disk already, so a failing figure cannot lose it
             _pictures(hooks.run, result, found.folds[0].fit, bind(config), unit)
     return result
 
 
 def _evidence(pair: Pair, config: Config, found: PointEstimate) -> Evidence:
-    """What the checks look at."""
+    """Collect the values that the checks read."""
     folds, bound = found.folds, bind(config)
     block, late, capped = None, 0.0, False
     if folds:
@@ -225,7 +244,7 @@ def _result(
     evidence: Evidence,
     start: float,
 ) -> Estimate:
-    """The numbers with their findings and where they come from."""
+    """Build the result from the numbers, the findings and the settings."""
     return Estimate(
         mi=found.mi,
         interval=found.interval,
@@ -259,7 +278,7 @@ def _hooks(
     watch: Callable[[loop.Progress], None] | None,
     stop: Callable[[], bool] | None,
 ) -> loop.Hooks:
-    """Hooks without a run; what cannot be called is refused before anything is computed."""
+    """Build hooks without a run, after checking module and callbacks."""
     if module is not None:
         own = isinstance(module, type)
         remedy = f"Write module={module.__name__}(...)." if own else ""
@@ -278,7 +297,7 @@ def _hooks(
 
 
 def _in_order(folds: Sequence[Fold], values: list[np.ndarray]) -> np.ndarray | None:
-    """Each fold's values of its test rows as one array (n,) in the rows' order."""
+    """Concatenate each fold's values of its test rows to one array (n,) in the order of rows."""
     if not folds:
         return None
     rows = np.concatenate([fold.rows for fold in folds])
@@ -288,7 +307,7 @@ def _in_order(folds: Sequence[Fold], values: list[np.ndarray]) -> np.ndarray | N
 def _pictures(
     run: run_directory.Run, result: Estimate, fit: loop.Fit | None, bound: Bound, unit: str
 ) -> None:
-    """The estimate, and how the first fold was trained."""
+    """Draw the estimate and the training curve of the first fold."""
     x, y = (figures.listed(run.record[side]) for side in ("x_names", "y_names"))
 
     def estimated() -> Any:
@@ -323,7 +342,7 @@ def _pictures(
 
 
 def _describe(folds: Sequence[Fold], config: Config, module: nn.Module | None) -> str:
-    """The critic in words: bases + network."""
+    """Describe the critic as bases + network."""
     if config.estimator != "default":
         return config.estimator
     network = config.critic if module is None else type(module).__name__
@@ -332,7 +351,7 @@ def _describe(folds: Sequence[Fold], config: Config, module: nn.Module | None) -
 
 
 def _is_late(fold: Fold, config: Config) -> bool:
-    """Whether the best validation value came with the last iterations."""
+    """Return whether the best validation value came within the last 5 % of the iterations."""
     if fold.fit is None or not fold.kept or config.patience == 0:
         return False
     return not fold.fit.stopped_early and fold.fit.chosen > 0.95 * config.n_iters

@@ -1,7 +1,7 @@
 """The estimators that `Config.estimator` names, in one table.
 
 Cross-fitting scores every row exactly once, by a critic whose transform, closed form, weights and
-selection never saw it.
+selection do not depend on that row.
 """
 
 from __future__ import annotations
@@ -24,22 +24,31 @@ __all__ = ["ESTIMATORS", "Estimator", "cross_fitted", "nearest_neighbours"]
 
 
 class Estimator(Protocol):
-    """From rows and settings to numbers, in nats; `hooks` connect it to a run and its caller."""
+    """Maps rows and settings to a point estimate in nats."""
 
     def __call__(
         self, pair: data.Pair, config: Config, hooks: loop.Hooks, module: nn.Module | None = None
     ) -> PointEstimate:
-        """The numbers.
+        """Estimate the mutual information.
+
+        Args:
+            pair: the rows.
+            config: the settings.
+            hooks: connect the estimate to its run directory and to the caller.
+            module: the user's own critic, if there is one.
+
+        Returns:
+            The point estimate, in nats.
 
         Raises:
-            InputError: rows that it cannot use.
+            InputError: If the estimator cannot use the rows.
         """
 
 
 def cross_fitted(
     pair: data.Pair, config: Config, hooks: loop.Hooks, module: nn.Module | None = None
 ) -> PointEstimate:
-    """Critics from the folds' training rows, their report on the test rows, and what they prove."""
+    """Estimate by cross-fitting: fit critics to training rows and evaluate them on test rows."""
     job = Job(pair, config, bind(config), module, hooks)
     parts = data.split(len(pair.x), config.folds, seed=config.seed, series=config.series)
     folds: list[Fold] = []
@@ -60,7 +69,7 @@ def cross_fitted(
 def nearest_neighbours(
     pair: data.Pair, config: Config, hooks: loop.Hooks, module: nn.Module | None = None
 ) -> PointEstimate:
-    """Kraskov's estimate alone; nothing is trained, and no held-out rows speak for it."""
+    """Estimate by Kraskov's nearest neighbours alone, without training and held-out rows."""
     return ksg.estimate_ksg(pair, config)
 
 
@@ -74,7 +83,7 @@ ESTIMATORS: dict[str, Estimator] = {
 
 
 def _metrics(folds: list[Fold]) -> list[dict[str, Any]]:
-    """The training histories as rows of a table."""
+    """Return the training histories as rows of a table."""
     rows = []
     for k, fold in enumerate(folds, start=1):
         if fold.fit is not None:

@@ -1,9 +1,9 @@
 """Certificate and p-value of an estimate, from critics that were fitted to earlier rows only.
 
-The folds' critics learn from each other's test rows, so their values are correlated, and sums of
-them prove nothing. Here the folds' test rows are a sequence, and each is scored by a critic that
-was fitted to the rows before it. The last fold's critic is one of these already. To save time,
-critics of less than half of the rows are closed forms.
+The critics of the folds are trained on each other's test rows, so their values are correlated and
+their sum certifies nothing. Here the test rows of the folds form a sequence, and each fold is
+scored by a critic that was fitted to the rows before it. The critic of the last fold satisfies this
+already. To save time, critics of less than half of the rows are closed forms.
 """
 
 from __future__ import annotations
@@ -21,16 +21,24 @@ from infobound.inference.permutation import double_center, permutation_p
 
 __all__ = ["guarantees"]
 
-KNOWN = 50_000  # rows that a witness is fitted to at most
-MOST = 4  # blocks of a fold that are scored: memory, and the certificate grows with log n
+KNOWN = 50_000  # largest number of rows that a cosine critic is fitted to
+MOST = 4  # blocks scored per fold: it bounds memory, and the certificate grows only with log n
 
 
 def guarantees(job: Job, parts: Sequence[np.ndarray], last: Ensemble) -> tuple[float | None, float]:
-    """The certified lower bound, nats, and the p-value of independence.
+    """Compute the certified lower bound and the p-value of independence.
 
-    `parts` are the folds' test rows, in sequence; `last` is the critic fitted to all but the last.
-    Rows of a series are not independent, and nothing is certified of them. The p-value comes from
-    the critic and a witness together: small samples have too few rows for the bank's closed forms.
+    The p-value uses the critic and a cosine critic together, because small samples have too few
+    rows for the closed forms of the bank.
+
+    Args:
+        job: the rows and settings of the estimate.
+        parts: the indices of the test rows of each fold, in sequence.
+        last: the critic fitted to all folds but the last.
+
+    Returns:
+        The certified lower bound in nats, or None for a series, whose rows are not independent; and
+        the p-value.
     """
     config, pair = job.config, job.pair
     tests: list[np.ndarray] = []
@@ -61,10 +69,10 @@ def guarantees(job: Job, parts: Sequence[np.ndarray], last: Ensemble) -> tuple[f
 
 
 def _fit_on_past(job: Job, past: np.ndarray, k: int, seeds: Sequence[int]) -> Ensemble | None:
-    """A critic of past rows, in less time than a fold's.
+    """Fit a critic to past rows, in less time than the critic of a fold takes.
 
-    Its network has one try, half of the iterations and half of the patience. Of less than half of
-    all rows it is a closed form, if one is allowed.
+    Only one network is trained, with half of the iterations and half of the patience. With less
+    than half of all rows the critic is a closed form, or None if the settings allow none.
     """
     half = {name: -(-getattr(job.config, name) // 2) for name in ("n_iters", "patience")}
     config = job.config.with_(**half)

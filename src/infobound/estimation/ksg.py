@@ -1,7 +1,7 @@
-"""Kraskov's nearest-neighbour estimate of mutual information: a second opinion without a critic.
+"""Kraskov's nearest-neighbour estimator of mutual information: a second opinion without a critic.
 
-In few dimensions it is hard to beat; in many it falls far short. It fits nothing, so it has no
-held-out value. Neighbours come from scipy's k-d tree.
+It is accurate in few dimensions and far too low in many. It fits nothing, so it has no held-out
+value. Neighbours come from SciPy's k-d tree.
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ __all__ = ["estimate_ksg", "ksg_terms", "neighbour_terms"]
 
 
 def ksg_terms(x: np.ndarray, y: np.ndarray, *, k: int = 3) -> np.ndarray:
-    """Per-row contributions (n,), nats, whose mean is the first estimate of Kraskov et al.
+    """Return per-row contributions whose mean is the first estimator of Kraskov et al.
 
-    psi(k) + psi(n) - psi(n_x + 1) - psi(n_y + 1), n_x and n_y the rows nearer than the k-th
-    neighbour of the row in (x, y), in the maximum norm.
+    A contribution is psi(k) + psi(n) - psi(n_x + 1) - psi(n_y + 1), where n_x and n_y count the
+    rows that are nearer in x and in y than the k-th neighbour in (x, y), in the maximum norm.
 
     Args:
         x: (n, p), columns on comparable scales, without ties.
         y: (n, q).
-        k: neighbours; few for a small bias, many for little noise.
+        k: the number of neighbours; a small k has less bias, a large k less variance.
+
+    Returns:
+        (n,), in nats.
 
     Source: Kraskov, Stoegbauer and Grassberger 2004, https://arxiv.org/abs/cond-mat/0305641.
 
@@ -46,15 +49,22 @@ def ksg_terms(x: np.ndarray, y: np.ndarray, *, k: int = 3) -> np.ndarray:
     total = np.full(n, digamma(k) + digamma(n))
     for side in (x, y):
         count = cKDTree(side).query_ball_point(side, radius, p=np.inf, return_length=True)
-        total -= digamma(count)  # the row itself is among them: n_x + 1
+        total -= digamma(count)  # the count includes the row itself: n_x + 1
     return total
 
 
 def estimate_ksg(pair: data.Pair, config: Config) -> PointEstimate:
-    """The estimate by nearest neighbours alone; it has no held-out value.
+    """Estimate by nearest neighbours alone; there is no held-out value.
+
+    Args:
+        pair: the rows.
+        config: the settings; only the level and whether rows are a series matter.
+
+    Returns:
+        The estimate and its interval, in nats.
 
     Raises:
-        InputError: fewer than 40 rows, or columns with ties.
+        InputError: If there are fewer than 40 rows, or columns have ties.
     """
     if len(pair.x) < data.FEWEST:
         raise InputError(f"Expected at least {data.FEWEST} rows; got {len(pair.x)}.")
@@ -71,6 +81,6 @@ def estimate_ksg(pair: data.Pair, config: Config) -> PointEstimate:
 
 
 def neighbour_terms(pair: data.Pair) -> np.ndarray:
-    """Their per-row contributions (n,) on normal scores, nats."""
+    """Return the per-row contributions (n,) of nearest neighbours on normal scores, in nats."""
     sides = (take(side, np.arange(len(side))) for side in (pair.x, pair.y))
     return ksg_terms(*(data.Transform.fit(v).normal_scores(v) for v in sides))

@@ -1,4 +1,4 @@
-"""What an estimator finds: the point estimate, its interval, and what they were made of."""
+"""The output of an estimator: point estimate, interval, and the values they are made from."""
 
 from __future__ import annotations
 
@@ -26,16 +26,27 @@ __all__ = [
     "z_quantile",
 ]
 
-LOOKED = 20_000_000  # values that are searched for what may be wrong with them
+LOOKED = 20_000_000  # largest number of values that the data checks read
 NO_LIMIT = data.Entropy(math.inf, 0.0, math.inf)
 
 
 @dataclass(frozen=True, eq=False)
 class PointEstimate:
-    """What an estimator finds, in nats; None where it has no held-out rows.
+    """The output of an estimator, in nats; what it does not compute is None.
 
-    `unlimited` is the estimate and half of its interval before both end at an entropy. `pointwise`
-    (n,) has each row's part, and `folds` is what cross-fitting leaves behind.
+    Attributes:
+        mi: the point estimate.
+        interval: its confidence interval.
+        unlimited: the estimate and half of the interval's width before an entropy limits them.
+        method: "critic", "base" or "ksg".
+        pointwise: (n,), the contribution of each row.
+        held_out: the bound on held-out rows.
+        held_out_error: the standard error of `held_out`.
+        training: the bound on training rows.
+        ksg: the estimate of nearest neighbours.
+        certified: the certified lower bound.
+        p_value: the p-value of independence.
+        folds: the folds of cross-fitting.
     """
 
     mi: float
@@ -53,13 +64,20 @@ class PointEstimate:
 
 
 def interval(mi: float, error: float, doubt: float, config: Config) -> tuple[float, float]:
-    """At `config.level`, from the sampling error and another doubt, nats."""
+    """Return a confidence interval at `config.level`, in nats.
+
+    Args:
+        mi: the centre of the interval, in nats.
+        error: the sampling standard error, in nats.
+        doubt: another uncertainty as a standard error, in nats; both are added in quadrature.
+        config: the settings.
+    """
     half = z_quantile(config.level) * math.hypot(error, doubt)
     return mi - half, mi + half
 
 
 def z_quantile(level: float) -> float:
-    """How many standard errors half an interval at that level has.
+    """Return the half-width of a two-sided normal interval at a level, in standard errors.
 
     Example:
         >>> round(z_quantile(0.95), 2)
@@ -69,22 +87,28 @@ def z_quantile(level: float) -> float:
 
 
 def inspected(pair: data.Pair) -> tuple[np.ndarray, data.Pair]:
-    """Evenly spaced rows, as many as are searched for faults, and their numbers."""
+    """Return the indices and values of the evenly spaced rows that the data checks read."""
     rows = stretches(len(pair.x), LOOKED // (pair.x.shape[1] + pair.y.shape[1]))
     x, y = take(pair.x, rows), take(pair.y, rows)
     return rows, data.Pair(x, y, pair.x_names, pair.y_names, pair.notes)
 
 
 def entropy_limit(pair: data.Pair) -> data.Entropy:
-    """What no mutual information exceeds: the entropy of a side of few values, the smaller one."""
+    """Return the smaller entropy of the sides that take few values, an upper limit of the MI."""
     found = [data.entropy(side) for side in (pair.x, pair.y)]
     return min((h for h in found if h is not None), default=NO_LIMIT)
 
 
 def standard_error(values: np.ndarray, rows: np.ndarray, config: Config) -> float:
-    """The standard error of the mean of per-row values (n,); `rows` are their places in time.
+    """Return the standard error of the mean of per-row values.
 
-    Of a series it is that of the means of sqrt(n) stretches, which are nearly independent.
+    For a series it is computed from the means of sqrt(n) contiguous blocks, which are nearly
+    independent.
+
+    Args:
+        values: (n,).
+        rows: (n,), the indices of the rows, in the order of time for a series.
+        config: the settings.
     """
     if config.series:
         parts = np.array_split(values[np.argsort(rows)], round(math.sqrt(len(values))))

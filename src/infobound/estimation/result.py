@@ -1,4 +1,4 @@
-"""The result of an estimate: numbers with their intervals, findings, and how they were made."""
+"""The result of an estimate: numbers with their intervals, findings and provenance."""
 
 from __future__ import annotations
 
@@ -17,20 +17,40 @@ __all__ = ["Estimate"]
 
 @dataclass(frozen=True)
 class Estimate(Result):
-    """The mutual information of two samples, and what is known about the number; in nats.
+    """The estimated mutual information of two samples, with its uncertainty; in nats.
 
-    `mi` is the point estimate and `interval` its confidence interval at `config["level"]`.
-    `held_out` is the bound, cross-fitted: each row scored by a critic that never saw it, with
-    its standard error `held_out_error`; negative values are kept as they are. `certified` is a
-    lower bound on I(X;Y) that is wrong in at most a share 1 - level of samples, whatever their
-    distribution, if rows are independent; `p_value` is that of "x and y are independent": both
-    from critics that saw only earlier rows (docs/certificate.md, docs/independence.md).
-    `training` is the same bound on the rows that the critics were trained on, too high by nature;
-    it is here to be compared, not quoted. `ceiling` is the largest value that the bound can show.
-    What was not computed is None. `method` says what made `mi`: "critic", "base" (a closed form
-    alone, in every fold) or "ksg" (nearest neighbours, where they find more); `bases` names each
-    fold's base and `ksg` is the second opinion, where there is one. `pointwise`, on request, has
-    each row's part of the estimate before its correction.
+    What was not computed is None.
+
+    Attributes:
+        mi: the point estimate, in nats.
+        interval: its confidence interval at `config["level"]`, in nats.
+        held_out: the cross-fitted bound in nats: each row is scored by a critic that never saw it.
+            Negative values are kept as they are.
+        held_out_error: the standard error of `held_out`, in nats.
+        training: the same bound on the rows that the critics were trained on, in nats. It is biased
+            upwards; compare it with `held_out`, and do not quote it.
+        ceiling: the largest value that the bound can take, in nats.
+        certified: a lower bound on I(X;Y) in nats that is too high in at most a fraction 1 - level
+            of samples, for any distribution, if rows are independent (docs/certificate.md).
+        p_value: the p-value of "x and y are independent" (docs/independence.md).
+        ksg: the estimate of nearest neighbours as a second opinion, in nats.
+        method: what `mi` comes from: "critic", "base" (a closed form alone, in every fold) or "ksg"
+            (nearest neighbours, if they find more).
+        bases: the name of the base of each fold.
+        findings: problems of the data or the estimate, in the order of their severity.
+        notes: how the rows were read and encoded.
+        n: the number of rows.
+        dim_x: the number of columns of x.
+        dim_y: the number of columns of y.
+        bound: the name of the bound.
+        critic: a description of the critic.
+        kept: the number of folds that kept a network.
+        config: the settings.
+        seed: the seed of the estimate.
+        versions: versions of Python and of the packages that the result depends on.
+        seconds: the time that the estimate took.
+        pointwise: the contribution of each row to the estimate before its correction, in nats; on
+            request.
 
     Example:
         >>> import numpy as np
@@ -68,21 +88,21 @@ class Estimate(Result):
 
     @property
     def verdict(self) -> str:
-        """The code of the most severe finding, or "ok"; docs/findings.md has their order."""
+        """The code of the most severe finding, or "ok"; docs/findings.md lists the order."""
         finding = worst(self.findings)
         return OK if finding is None else finding.code
 
     @property
     def half_width(self) -> float:
-        """Half of the interval, nats, where it does not end at an entropy."""
+        """Half of the interval's width in nats, from the end that an entropy does not limit."""
         return max(self.interval[1] - self.mi, self.mi - self.interval[0])
 
     def __float__(self) -> float:
-        """The point estimate in nats."""
+        """Return the point estimate in nats."""
         return self.mi
 
     def __str__(self) -> str:
-        """One line, with the unit."""
+        """Format the estimate as one line with its unit."""
         low, high = self.interval
         held_out = ""
         if self.held_out is not None:
@@ -90,17 +110,22 @@ class Estimate(Result):
         return f"I(X;Y) = {self.mi:.3f} nats [{low:.3f}, {high:.3f}], {held_out}{self.n:,} rows"
 
     def as_dict(self, unit: str = "nats") -> dict[str, Any]:
-        """Plain values, the verdict among them, fit for JSON; `unit` is nats or bits."""
+        """Return plain values for JSON, including the verdict.
+
+        Args:
+            unit: "nats" or "bits".
+        """
         return {"unit": unit, "verdict": self.verdict, **self.values(unit)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Estimate:
-        """The inverse of `as_dict` in either unit, also after a way through JSON.
+        """Restore an estimate from the values of `as_dict`, also after a round trip through JSON.
 
-        Values in bits come back in nats, to rounding.
+        Args:
+            values: the values, in nats or bits. Bits are converted to nats, up to rounding.
 
         Raises:
-            InputError: other values than those of `as_dict`.
+            InputError: If the values are not those of `as_dict`.
         """
         try:
             as_written: Estimate = schemas.parse(cls, values)

@@ -1,7 +1,7 @@
-"""A critic from training rows: transforms, the best base, a network on it, the choice between them.
+"""Fitting and selection of critics on training rows: transforms, closed forms and networks.
 
-The order: transform -> closed forms -> network on the best of them (`training.loop`). Nothing here
-sees a test row; who is tested on what is decided in `crossfit` and `guarantees`.
+The order: transforms, closed forms, then a network on top of the best one (`training.loop`).
+Nothing here sees a test row; `crossfit` and `guarantees` decide which rows a critic is tested on.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ __all__ = [
     "score",
 ]
 
-FEW = 1500  # training rows; with fewer, bases are compared on several splits
-MANY = 3000  # training rows, from which on a network may do without a base
-FITTED = 256_000  # training rows that are fitted at most, unless the settings draw more
-VALIDATED = 25_000  # rows that a network is chosen on at most
-VALUES = 10_000_000  # that rows to be scored have together, at most, while they are in memory
-ALONE = {"gaussian": ("gaussian", "gaussian_shrunk"), "student": ("student",)}  # of estimators
-CONVINCED = 1.645  # standard errors by which a critic should beat its rival: one chance in twenty
-HESITANT = 1.0  # standard errors up to which it has no say; from there its weight rises to one
+FEW = 1500  # training rows below which bases are compared on several splits
+MANY = 3000  # training rows from which on a network without a base may be tried
+FITTED = 256_000  # largest number of training rows that are fitted, unless the settings draw more
+VALIDATED = 25_000  # largest number of validation rows
+VALUES = 10_000_000  # largest number of values of scored rows in memory at once
+ALONE = {"gaussian": ("gaussian", "gaussian_shrunk"), "student": ("student",)}  # by estimator
+CONVINCED = 1.645  # gain in standard errors at which a critic gets weight 1/2: one-sided p = 0.05
+HESITANT = 1.0  # gain in standard errors up to which it gets no weight; then it rises linearly
 
 
 def bind(config: Config) -> Bound:
-    """The bound that the configuration names, with the settings that it reads."""
+    """Return the bound that the configuration names, with its settings fixed."""
     bound = lookup(config.bound)
     known = config.as_dict()
     return bound.bind(**{name: known[name] for name in bound.settings if name in known})
@@ -59,7 +59,7 @@ def bind(config: Config) -> Bound:
 
 @dataclass(frozen=True)
 class Job:
-    """What all fits of one estimate have in common."""
+    """The rows, settings, bound and hooks that all fits of one estimate share."""
 
     pair: data.Pair
     config: Config
@@ -70,7 +70,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Scored:
-    """Per-row contributions (n,): to the bound, to Donsker-Varadhan, and the positives' scores."""
+    """Per-row contributions (n,) in nats: to the bound, to Donsker-Varadhan, and the positives."""
 
     terms: np.ndarray
     dv: np.ndarray
@@ -78,20 +78,20 @@ class Scored:
 
     @classmethod
     def joined(cls, parts: Sequence[Scored]) -> Scored:
-        """Contributions of several groups of rows, one after the other."""
+        """Concatenate the contributions of several groups of rows."""
         columns = ([getattr(part, name) for part in parts] for name in ("terms", "dv", "positives"))
         return cls(*map(np.concatenate, columns))
 
     def normaliser(self) -> tuple[float, float]:
-        """log mean e^f over the negatives, and its standard error."""
+        """Return the log mean of e^f over the negatives, and its standard error, in nats."""
         terms = self.positives - self.dv
         return float(terms.mean()), float(terms.std() / math.sqrt(len(terms)))
 
 
 def ramp(value: float, low: float, high: float) -> float:
-    """0 up to `low`, 1 from `high` on, linear between.
+    """Return 0 up to `low`, 1 from `high` on, and interpolate linearly in between.
 
-    Choices are made with it where rounding could decide otherwise: near a tie both sides count.
+    Choices use it as a weight, so that rounding cannot flip them: near a tie both options count.
 
     Example:
         >>> ramp(0.5, 1, 2), ramp(1.5, 1, 2), ramp(9, 1, 2)
@@ -102,9 +102,19 @@ def ramp(value: float, low: float, high: float) -> float:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A critic and the rows that it was fitted to; `weight` is its share in an `Ensemble`.
+    """A fitted critic and the rows that it was fitted to.
 
-    `rival` is what a base was while it was compared with networks: fitted without validation rows.
+    Attributes:
+        critic: the critic.
+        inputs: the transformed rows.
+        rows: the indices of the rows that it was fitted to.
+        validation: the indices of the validation rows.
+        fit: the training of the network, if there was one.
+        base: the name of its base, if there is one.
+        kept: whether it has a network.
+        job: the rows and settings of the estimate.
+        weight: its weight in an `Ensemble`.
+        rival: the base fitted without validation rows, as it was compared with networks.
     """
 
     critic: networks.Composite
@@ -119,7 +129,7 @@ class Fitted:
     rival: networks.Composite | None = None
 
     def scored(self, rows: np.ndarray) -> Scored:
-        """Per-row contributions of other rows, in blocks."""
+        """Score rows in blocks and return their contributions."""
         blocks = np.array_split(rows, -(-len(rows) // self.job.config.eval_rows))
         together = max(1, VALUES // (self.inputs.width * len(blocks[0])))
         parts = []
@@ -130,15 +140,16 @@ class Fitted:
         return Scored.joined(parts)
 
     def matrix(self, rows: np.ndarray) -> np.ndarray:
-        """Scores (n, n) of n rows."""
+        """Return the scores (n, n) of n rows, in nats."""
         self.critic.eval()
         found: np.ndarray = tiled.scores(self.critic, *self.inputs.rows(rows)).cpu().numpy()
         return found
 
     def rehearsal(self, seed: int) -> np.ndarray:
-        """Scores (k, k) of fitted rows by a critic like this one that did not see those.
+        """Return the scores (k, k) of training rows by a similar critic that did not see them.
 
-        A network has its validation rows; a base alone is fitted again to two thirds of its rows.
+        A network is evaluated on its validation rows; a base alone is refitted to two thirds of its
+        rows and evaluated on the rest.
         """
         if self.kept:
             return self.matrix(self.validation[: self.job.config.eval_rows])
@@ -149,34 +160,34 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Critics whose scores are averaged by weight; what is missing to one scores all pairs 0.
+    """Critics whose scores are averaged by weight; weight missing to one counts as scores of 0.
 
-    Mostly one critic of weight 1. There are two where a network's gain over its base is neither
-    clear nor negligible, and none where nothing did better than scoring all pairs alike.
+    Usually there is one critic of weight 1. There are two if the gain of a network over its base is
+    neither clear nor negligible, and none if no critic was better than a constant one.
     """
 
     parts: tuple[Fitted, ...]
 
     @property
     def main(self) -> Fitted | None:
-        """The critic of the largest weight, if that is the largest part of the ensemble."""
+        """The critic of the largest weight; None if the missing weight is larger."""
         first = max(self.parts, key=lambda part: part.weight, default=None)
         rest = 1 - sum(part.weight for part in self.parts)
         return first if first is not None and first.weight >= rest else None
 
     @property
     def fit(self) -> loop.Fit | None:
-        """The training of the main critic, or else the first that there was."""
+        """The training of the main critic, or else the first training."""
         fits = [part.fit for part in self.parts if part.fit is not None]
         main = self.main
         return main.fit if main is not None and main.fit is not None else next(iter(fits), None)
 
     def matrix(self, rows: np.ndarray) -> np.ndarray:
-        """Scores (n, n) of n rows."""
+        """Return the scores (n, n) of n rows, in nats."""
         return self._averaged([part.matrix(rows) for part in self.parts], len(rows))
 
     def rehearsal(self, seed: int) -> np.ndarray:
-        """Scores (k, k) of known rows by critics that did not see those."""
+        """Return the scores (k, k) of training rows by similar critics that did not see them."""
         if len(self.parts) == 1:
             return self._averaged([self.parts[0].rehearsal(seed)], 0)
         rows = self.parts[0].validation[: self.parts[0].job.config.eval_rows]
@@ -195,22 +206,29 @@ class Ensemble:
 def fit_critic(
     job: Job, training: np.ndarray, *, name: str, seeds: Sequence[int], tries: int | None = None
 ) -> Ensemble | None:
-    """Train on `training`, and weigh on a part of it; at most `tries` networks have a try.
+    """Fit critics to training rows, and weight them by their gain on a held-out part of these.
 
-    None where the settings leave neither a base nor a network for so few rows. Of more rows than
-    training would draw, some are drawn beforehand, and the rest is not looked at. A network's
-    weight rises with its gain on validation rows over what it is compared with; what it leaves is
-    for the next network, and in the end for the base. Where columns are many for the rows and no
-    base does better than scoring all pairs alike, that is what is left, and what to gain over.
+    If there are more training rows than training would draw, a sample is drawn first and the other
+    rows are ignored. The weight of a network rises with its gain on validation rows over the base.
+    The remaining weight goes to the next network, and finally to the base. If there are many
+    columns relative to rows and no base is better than a constant critic, the constant critic takes
+    the place of the base.
 
-    `name` is that of its checkpoints and its bar; the three `seeds` are of the rows held out, of
-    the starting weights and of the batches.
+    Args:
+        job: the rows and settings of the estimate.
+        training: the indices of the training rows.
+        name: the name of the checkpoints and of the progress bar.
+        seeds: three seeds: of the validation split, of the initial weights and of the batches.
+        tries: the largest number of networks to train; all by default.
+
+    Returns:
+        The critics, or None if the settings allow neither a base nor a network for so few rows.
     """
     config, module = job.config, job.module
     training = some(training, most_rows(config), seed=seeds[0])
     share = min(config.validation, VALIDATED / len(training))
     fit_rows, validation_rows = data.hold_out(training, share, seed=seeds[0], series=config.series)
-    if len(validation_rows) > config.eval_rows:  # training looks at the first: they may be any
+    if len(validation_rows) > config.eval_rows:  # training evaluates the first ones only
         shuffle = np.random.default_rng(seeds[0]).permutation
         fit_rows, validation_rows = shuffle(fit_rows), shuffle(validation_rows)
     inputs = _Inputs.make(job.pair, training, config, module)
@@ -247,7 +265,7 @@ def fit_critic(
         if rest == 0:
             break
     if rest > 0 and best.alone is not None:
-        # The base needs no validation rows: it is fitted to those as well.
+        # The base needs no validation rows, so it is fitted to all training rows.
         critic = inputs.critic(best.alone, training, None, config)
         rows = inputs.fitted_to(best.alone, training)
         base = Fitted(critic, inputs, rows, validation_rows, tried, best.alone, False, job)
@@ -257,29 +275,27 @@ def fit_critic(
 
 @dataclass(frozen=True)
 class _Inputs:
-    """Rows as the critics see them, and which columns are which: a `Reads` for each kind.
+    """Transformed rows as the critics read them, with the columns of each kind as `Reads`.
 
-    Rows that were given to `make` are held; others are transformed when they are asked for.
+    The rows given to `make` are kept in memory; others are transformed on demand.
     """
 
     pair: data.Pair
     transforms: list[data.Transform]
-    raw: bool  # the network reads columns as they are, and no radii stand beside them
+    raw: bool  # whether the network reads untransformed columns, which replace the radii
     device: torch.device
     held: np.ndarray
     x: Tensor
     y: Tensor
     reads: dict[str, networks.Reads]
-    levels: tuple[int, int]  # different training rows of x and of y
-    fitted: dict[
-        tuple[str, bytes], nn.Module
-    ]  # bases by name and rows, so that none is fitted twice
+    levels: tuple[int, int]  # numbers of distinct training rows of x and of y
+    fitted: dict[tuple[str, bytes], nn.Module]  # cache of fitted bases by name and rows
 
     @classmethod
     def make(
         cls, pair: data.Pair, training: np.ndarray, config: Config, module: nn.Module | None
     ) -> _Inputs:
-        """Transforms are fitted on the fold's training rows alone."""
+        """Fit the transforms to the training rows alone, and transform these."""
         kind = config.transform
         kind = ("both" if module is None else "raw") if kind == "auto" else kind
         held, where = np.sort(training), loop.device(config)
@@ -303,16 +319,16 @@ class _Inputs:
 
     @property
     def width(self) -> int:
-        """Columns of a row as the critics see it, x and y together."""
+        """The number of transformed columns of x and y together."""
         return self.x.shape[1] + self.y.shape[1]
 
     def shape(self, rows: int) -> Shape:
-        """What so many of the training rows look like."""
+        """Return the shape of a sample of that many training rows."""
         columns = self.reads["scores"].x.stop + self.reads["scores"].y.stop
         return Shape(rows, columns, *self.levels)
 
     def rows(self, index: np.ndarray) -> loop.Rows:
-        """The rows with these numbers."""
+        """Return the transformed rows with these indices."""
         place = np.searchsorted(self.held, index).clip(max=len(self.held) - 1)
         if (self.held[place] == index).all():
             at = torch.from_numpy(place).to(self.device)
@@ -324,7 +340,7 @@ class _Inputs:
         return x, y
 
     def fitted_to(self, name: str, index: np.ndarray) -> np.ndarray:
-        """The rows among these that a base is fitted to: some, where it is fitted by iterations."""
+        """Return the rows among these that a base is fitted to: a sample if the fit is slow."""
         most = BASES[name].most
         return index if most is None else some(index, most, seed=0)
 
@@ -336,7 +352,7 @@ class _Inputs:
         config: Config,
         network_reads: str = "network",
     ) -> networks.Composite:
-        """The base of that name, fitted to these rows, and the network on top."""
+        """Fit the base of that name to these rows and add the network to it."""
         base, reads = None, networks.Reads()
         if name is not None:
             reads = self.reads[BASES[name].inputs]
@@ -356,7 +372,7 @@ class _Inputs:
 
 
 def _seen(transform: data.Transform, rows: np.ndarray, raw: bool, where: torch.device) -> Tensor:
-    """Rows (n, d) as the critics see them, float32."""
+    """Transform rows (n, d) to the columns that critics read, float32."""
     seen = transform.every(rows)
     if raw:
         seen = np.concatenate([seen[:, : 2 * rows.shape[1]], rows], axis=1)
@@ -364,15 +380,19 @@ def _seen(transform: data.Transform, rows: np.ndarray, raw: bool, where: torch.d
 
 
 def most_rows(config: Config) -> int:
-    """How many rows a fold's critic is fitted to at most: as many as training would draw."""
+    """Return the largest number of rows that a critic is fitted to: as many as training draws."""
     return max(FITTED, config.n_iters * config.batch_size)
 
 
 def candidates(config: Config, module: nn.Module | None) -> list[str]:
-    """The closed-form models that the settings allow.
+    """Return the names of the closed-form models that the settings allow.
+
+    Args:
+        config: the settings.
+        module: the user's own critic; with one, `base="auto"` means no base.
 
     Raises:
-        InputError: an unknown name.
+        InputError: If a name is unknown.
 
     Example:
         >>> candidates(Config(base="gaussian,mixture"), None)
@@ -393,7 +413,7 @@ def candidates(config: Config, module: nn.Module | None) -> list[str]:
 
 
 class _Best(NamedTuple):
-    """The best base, the best that a network can start from, and whether none beat no base."""
+    """The best base, the best base for a network, and whether all were worse than no base."""
 
     alone: str | None
     start: str | None
@@ -409,11 +429,11 @@ def _best_bases(
     module: nn.Module | None,
     seed: int,
 ) -> _Best:
-    """The best closed-form model, and the best that a network can start from.
+    """Select the best closed-form model, and the best one that a network can start from.
 
-    Best is the highest InfoNCE on rows held out of the training rows. The negatives of a held-out
-    row are all held-out rows and rows of the fit, so that few held-out rows are no low ceiling.
-    Where columns are many for the rows, a model that does worse than none is left out.
+    The criterion is InfoNCE on rows held out of the training rows. The negatives of a held-out row
+    are all held-out rows and fitted rows, so that few held-out rows do not mean a low ceiling. If
+    there are many columns relative to rows, a model that is worse than none is left out.
     """
     names = candidates(config, module)
     shape = inputs.shape(len(fit_rows))
@@ -438,11 +458,11 @@ def _best_bases(
 def _starts(
     inputs: _Inputs, best: _Best, rows: np.ndarray, config: Config
 ) -> list[tuple[str | None, str]]:
-    """What to train a network on, one after the other until one is kept: a base, and what it reads.
+    """List the networks to try until one is kept: the base each starts from and what it reads.
 
-    Where rows are many and nothing is gained on a base, a network without one has a try: what the
-    base explains would have led it to the coordinates that matter. Where columns are many, one that
-    reads only the directions that go together comes first: it has less to overfit.
+    With many rows, a network without a base is tried if one on a base gains nothing: the structure
+    that the base explains would have led it to the relevant coordinates. With many columns, a
+    network that reads only canonical directions comes first, because it overfits less.
     """
     shape = inputs.shape(len(rows))
     if best.alone is not None and not BASES[best.alone].leaves(shape):
@@ -456,7 +476,7 @@ def _starts(
 
 
 def _suffix(start: str | None, base: str | None, reads: str) -> str:
-    """What the checkpoint of a fold's further networks is called."""
+    """Return the suffix of the checkpoint's name for further networks of a fold."""
     if reads != "network":
         return "-canonical"
     return "-alone" if start != base else ""
@@ -470,9 +490,9 @@ def _network(
     module: nn.Module | None,
     seed: int,
 ) -> nn.Module | None:
-    """A fresh network for one fold: a copy of the user's, or the one that is configured.
+    """Build a new network for one fold: a copy of the user's, or the configured one.
 
-    Where it reads anything but its own columns, it reads their canonical directions.
+    If it reads other columns than "network", it reads their canonical directions.
     """
     if config.estimator != "default":
         return None
@@ -492,9 +512,10 @@ def _network(
 def _weight(
     critic: nn.Module, rival: nn.Module | None, bound: Bound, rows: loop.Rows, config: Config
 ) -> float:
-    """A critic's weight by its gain over its rival on validation rows; no rival scores all alike.
+    """Return the weight of a critic by its gain over its rival on validation rows.
 
-    It is 1/2 where the gain is `CONVINCED` standard errors.
+    Without a rival, it is compared with a constant critic. The weight is 1/2 where the gain is
+    `CONVINCED` standard errors.
     """
     gain = score(critic, bound, rows, config.eval_rows).terms
     if rival is not None:
@@ -506,7 +527,17 @@ def _weight(
 
 
 def score(critic: nn.Module, bound: Bound, rows: loop.Rows, size: int) -> Scored:
-    """Every row against the rows of its block; blocks have at most `size` rows."""
+    """Score every row against the rows of its block; blocks have at most `size` rows.
+
+    Args:
+        critic: maps x (n, p) and y (m, q) to scores (n, m).
+        bound: the bound whose terms are computed, besides Donsker-Varadhan.
+        rows: x (n, p) and y (n, q).
+        size: the largest number of rows of a block.
+
+    Returns:
+        The contributions of the rows, in nats.
+    """
     blocks = -(-len(rows[0]) // size)
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     critic.eval()

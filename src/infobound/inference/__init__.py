@@ -1,5 +1,5 @@
-"""Certified lower bounds, permutation and sequential tests, for scores of any critic.
+"""Certified lower bounds, permutation tests and sequential tests for the scores of any critic.
 
-The proofs are in docs/certificate.md and docs/independence.md. How an estimate makes the scores
-that are tested is in `estimation.guarantees`.
+The proofs are in docs/certificate.md and docs/independence.md. `estimation.guarantees` computes the
+scores that an estimate tests.
 """

@@ -1,8 +1,8 @@
 """Certified mutual information: a lower bound that holds with a stated probability.
 
-Held-out scores -> nats, by betting. A certificate assumes rows drawn independently from one
-distribution, and nothing about that distribution or the critic; the proof is in
-`docs/certificate.md`. Where critics come from is not known here.
+Held-out scores are turned into a lower bound in nats by betting. A certificate assumes that rows
+are drawn independently from one distribution, and nothing about that distribution or the critic;
+the proof is in `docs/certificate.md`. This module does not depend on how critics are trained.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from infobound.errors import InputError
 
 __all__ = ["Bet", "Block", "certificate", "choose_bet", "log_wealth"]
 
-PAIRINGS = 64  # random ways of pairing a block's rows, over which the wealth is averaged
+PAIRINGS = 64  # random pairings of a block's rows, over which the wealth is averaged
 REHEARSALS = 4000  # pairs of tuning rows on which a bet is chosen
-ROUNDS = 3  # times that a bet is chosen anew for the value that it can reach
-CAPS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)  # where the search for a bet may start, nats
-STEPS = (-0.2, 0.3, -0.5, 0.3, 0.5)  # its first ones: slope, shift, floor, cap, log odds of share
+ROUNDS = 3  # number of optimisations of a bet, each for the MI that the last one can certify
+CAPS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)  # caps from which the search may start, nats
+STEPS = (-0.2, 0.3, -0.5, 0.3, 0.5)  # initial simplex: slope, shift, floor, cap, log odds of share
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +33,14 @@ class Block:
     """A critic's scores of rows that it had not seen when it was fixed.
 
     Attributes:
-        scores: (n, n), scores[i, j] = f(x_i, y_j), nats; row i of x belongs to row i of y.
-        tuning: (k, k), scores of rows of the past, by the same critic or one like it. They choose
-            how to bet; nothing is assumed of them but that they know no row of this block or later.
+        scores: (n, n), scores[i, j] = f(x_i, y_j) in nats. Row i of x belongs to row i of y.
+        tuning: (k, k), scores of past rows by the same critic or a similar one, in nats. The bet is
+            chosen on them. The only assumption is that they do not depend on any row of this block
+            or of later ones.
 
     Raises:
-        InputError: scores that are not square, too few, or not numbers (-inf is allowed).
+        InputError: If either matrix is not square, has fewer than two rows, or contains NaN or inf
+            (-inf is allowed).
 
     Example:
         >>> Block(np.eye(3), np.zeros((2, 2))).scores.shape
@@ -49,14 +51,14 @@ class Block:
     tuning: np.ndarray
 
     def __post_init__(self) -> None:
-        """Check both, and keep them as float64."""
+        """Validate both matrices and store them as arrays."""
         for name in ("scores", "tuning"):
             object.__setattr__(self, name, _checked(name, getattr(self, name)))
 
 
 @dataclass(frozen=True)
 class Bet:
-    """How a score is bent and clipped, and what share of the wealth is at stake.
+    """Affine map, clipping range and stake of a bet.
 
     With s = slope (f - shift), clipped to [floor, cap], the value of two rows 1 and 2 is
     W = (s_11 + s_22) / 2 - (e^s_12 + e^s_21) / 2 + 1, whose mean is at most I(X;Y): the bound of
@@ -68,19 +70,27 @@ class Bet:
         array(1.63212056)
     """
 
-    slope: float  # what a shifted score is multiplied by: below 1 for a critic too sure of itself
-    shift: float  # what is subtracted first: near the log of the negatives' mean e^f, nats
-    floor: float  # the least that s can be, nats
-    cap: float  # the most, nats
-    share: float  # of the wealth that is at stake, in [0, 1)
+    slope: float  # multiplies the shifted score; below 1 for an overconfident critic
+    shift: float  # subtracted from the score; near the log mean of e^f over negatives, nats
+    floor: float  # smallest value of s, nats
+    cap: float  # largest value of s, nats
+    share: float  # fraction of the wealth that is staked, in [0, 1)
 
     @property
     def least(self) -> float:
-        """The smallest value that a pair of rows can have, nats."""
+        """The smallest possible value W of a pair of rows, in nats."""
         return self.floor - math.exp(self.cap) + 1
 
     def values(self, positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
-        """W of pairs of rows: positives and negatives (..., 2) -> (...), nats."""
+        """Return the values W of pairs of rows.
+
+        Args:
+            positives: (..., 2), the scores f_11 and f_22.
+            negatives: (..., 2), the scores f_12 and f_21.
+
+        Returns:
+            (...), in nats.
+        """
         up, down = (
             (self.slope * (f - self.shift)).clip(self.floor, self.cap)
             for f in (positives, negatives)
@@ -89,31 +99,40 @@ class Bet:
         return np.asarray((gap[..., 0] + gap[..., 1]) / 2 + 1)
 
     def log_factors(self, values: np.ndarray, mi: float) -> np.ndarray:
-        """By what a pair of value W (...) multiplies the wealth if I(X;Y) <= mi, as logs (...).
+        """Return the log factors by which pairs multiply the wealth against "I(X;Y) <= mi".
 
-        The factor 1 - share + share (W - least) / (mi - least) is never negative, falls in mi, and
-        its mean is at most 1 if I(X;Y) <= mi.
+        The factor 1 - share + share (W - least) / (mi - least) is never negative, decreases in mi,
+        and its mean is at most 1 if I(X;Y) <= mi.
+
+        Args:
+            values: (...), the values W of the pairs, in nats.
+            mi: the hypothesis bet against, in nats.
+
+        Returns:
+            (...), the logs of the factors.
         """
         return np.log1p(self.share * ((values - self.least) / (mi - self.least) - 1))
 
 
 def certificate(blocks: Sequence[Block], *, level: float = 0.95, seed: int = 0) -> float:
-    """A lower bound on I(X;Y), nats, that is above it in at most a share 1 - level of samples.
+    """Return a lower bound on I(X;Y) that holds with probability `level`.
 
-    The wealth of a bettor against "I(X;Y) <= m" is multiplied from block to block, and has mean at
-    most 1 if that is true; the certificate is the largest m at which it reaches 1 / (1 - level).
+    The bound exceeds I(X;Y) in at most a fraction 1 - level of samples. The wealth of a bettor
+    against "I(X;Y) <= m" is multiplied from block to block and has mean at most 1 if the hypothesis
+    is true. The certificate is the largest m at which the wealth reaches 1 / (1 - level).
 
     Args:
-        blocks: in sequence. Each one's critic and tuning scores may depend on rows of earlier
-            blocks and on other rows, never on rows of its own block or of later ones.
-        level: the confidence, in (0, 1).
-        seed: of the random pairings; fix it beforehand, since the best of many seeds is biased.
+        blocks: the blocks in sequence. The critic and the tuning scores of a block may depend on
+            rows of earlier blocks and on other rows, never on rows of its own block or of later
+            ones.
+        level: the confidence level, in (0, 1).
+        seed: seed of the random pairings. Fix it beforehand: the best of many seeds is biased.
 
     Returns:
-        The certificate, nats; 0.0 where nothing can be certified.
+        The certificate in nats; 0.0 if nothing can be certified.
 
     Raises:
-        InputError: no blocks, or a level outside (0, 1).
+        InputError: If there are no blocks, or the level is outside (0, 1).
 
     Source: Waudby-Smith and Ramdas 2024, https://arxiv.org/abs/2010.09686 (means by betting);
     McAllester and Stratos 2020, https://arxiv.org/abs/1811.04251 (no bound is far above log n).
@@ -145,10 +164,18 @@ def certificate(blocks: Sequence[Block], *, level: float = 0.95, seed: int = 0) 
 def log_wealth(
     scores: np.ndarray, bet: Bet, generator: np.random.Generator
 ) -> Callable[[float], float]:
-    """The log of the wealth that a bet makes of 1 on a block's scores (n, n), as a function of mi.
+    """Return the log wealth of a bet on one block as a function of the MI that is bet against.
 
-    Pairs of rows are independent, so their factors multiply; the products of `PAIRINGS` random
-    pairings are averaged.
+    The wealth starts at 1. Disjoint pairs of rows are independent, so their factors multiply; the
+    products are averaged over `PAIRINGS` random pairings.
+
+    Args:
+        scores: (n, n), the scores of the block, in nats.
+        bet: the bet, chosen without these scores.
+        generator: draws the pairings.
+
+    Returns:
+        A function that takes an MI in nats and returns the log wealth.
 
     Example:
         >>> bet = Bet(slope=1.0, shift=0.0, floor=-1.0, cap=1.0, share=0.5)
@@ -172,10 +199,16 @@ def choose_bet(
     needed: Callable[[float], float],
     generator: np.random.Generator,
 ) -> Bet:
-    """The bet that should certify most on the rows to come, by rehearsal on tuning scores (k, k).
+    """Choose the bet that is expected to certify the largest MI, by simulation on tuning scores.
 
-    `rows` are still to come, in this block and later ones, and must yield a log wealth of
-    `needed(mi)` to certify mi.
+    Args:
+        tuning: (k, k), scores of past rows, in nats.
+        rows: the number of rows still to come, in this block and later ones.
+        needed: the log wealth that these rows must yield to certify an MI, as a function of it.
+        generator: draws the pairs of tuning rows.
+
+    Returns:
+        The bet.
 
     Example:
         >>> generator = np.random.default_rng(0)
@@ -200,7 +233,10 @@ def choose_bet(
 
 @dataclass(frozen=True, eq=False)
 class _Rehearsal:
-    """Pairs of tuning rows (r, 2), the rows to come, and the log wealth that they must yield."""
+    """Scores of pairs of tuning rows (r, 2), the number of rows to come, and the wealth needed.
+
+    `needs` holds the log wealth that certifies each MI of `grid`.
+    """
 
     positives: np.ndarray
     negatives: np.ndarray
@@ -209,7 +245,7 @@ class _Rehearsal:
     needs: np.ndarray
 
     def growth(self, bet: Bet, values: np.ndarray, mi: float) -> float:
-        """The log wealth to expect against mi; one more pair, the worst possible, is added."""
+        """Return the expected log wealth against mi; one worst-case pair is added to the sample."""
         logs = bet.log_factors(values, mi).sum() + math.log1p(-bet.share)
         return self.rows / 2 * float(logs) / (len(values) + 1)
 
@@ -217,7 +253,7 @@ class _Rehearsal:
         return bet.values(self.positives, self.negatives)
 
     def reach(self, bet: Bet) -> float:
-        """The largest mi that the bet can be expected to certify, nats."""
+        """Return the largest MI that the bet is expected to certify, in nats."""
         values = self.values(bet)
 
         def reached(mi: float) -> bool:
@@ -226,12 +262,12 @@ class _Rehearsal:
         return _last(reached, self.grid[-1])
 
     def rank(self, numbers: np.ndarray) -> tuple[float, float]:
-        """What a bet can reach, and where that is nothing, how it grows against zero."""
+        """Sort key of a bet: the MI it can certify, then its growth against zero MI."""
         bet = _bet(numbers)
         return self.reach(bet), self.growth(bet, self.values(bet), 0.0)
 
     def improve(self, numbers: np.ndarray) -> np.ndarray:
-        """The bet of most growth against what these numbers' bet can reach."""
+        """Maximise the growth against the MI that the bet of these parameters can certify."""
         mi = self.reach(_bet(numbers))
 
         def loss(candidate: np.ndarray) -> float:
@@ -244,7 +280,7 @@ class _Rehearsal:
 
 
 def _bet(numbers: np.ndarray) -> Bet:
-    """A bet of any five numbers; the last is the log odds of the share."""
+    """Map five unconstrained parameters to a bet; the last is the log odds of the share."""
     slope, shift, floor, cap, odds = map(float, numbers)
     cap = min(max(cap, 0.0), 12.0)
     floor = min(max(floor, -30.0), cap - 0.1)
@@ -252,14 +288,14 @@ def _bet(numbers: np.ndarray) -> Bet:
 
 
 def _pairs(scores: np.ndarray, i: np.ndarray, j: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positives and negatives (..., 2) of the pairs of rows i and j (...)."""
+    """Return positives and negatives (..., 2) of the pairs of rows i and j (...)."""
     own = scores.diagonal()
     pairs = np.stack([own[i], own[j]], -1), np.stack([scores[i, j], scores[j, i]], -1)
     return pairs[0].astype(np.float64), pairs[1].astype(np.float64)
 
 
 def _last(holds: Callable[[float], bool], high: float) -> float:
-    """The largest number in [0, high] where a property holds that, once lost, stays lost."""
+    """Bisect [0, high] for the largest number at which a monotone property still holds."""
     if not holds(0.0):
         return 0.0
     low = 0.0

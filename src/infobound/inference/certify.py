@@ -1,4 +1,4 @@
-"""Certify a critic of your own on rows that it has not seen: lower bound and p-value."""
+"""Lower bound and p-value for a user's own critic, on rows that it has not seen."""
 
 from __future__ import annotations
 
@@ -20,15 +20,21 @@ from infobound.inference.permutation import double_center, permutation_p
 
 __all__ = ["Guarantee", "certify"]
 
-FEWEST = 20  # rows, below which nothing is worth certifying
+FEWEST = 20  # minimum number of rows; fewer cannot certify anything useful
 BLOCK = 2500  # rows scored together
-ROUNDS = 10  # of the Sinkhorn normalisation of a critic
-LIMIT = 1e4  # scores beyond it are as good as infinite
+ROUNDS = 10  # Sinkhorn iterations in the normalisation of a critic
+LIMIT = 1e4  # scores are clipped to +-LIMIT, so that sums stay finite
 
 
 @dataclass(frozen=True)
 class Guarantee:
-    """`certified` is a lower bound on I(X;Y), nats, at `level`; `p_value` is of independence.
+    """What `certify` has proved about a critic's rows.
+
+    Attributes:
+        certified: a lower bound on I(X;Y), in nats, at confidence `level`.
+        p_value: the p-value of independence, in (0, 1].
+        level: the confidence level, in (0, 1).
+        n: the number of rows.
 
     Example:
         >>> Guarantee(certified=0.5, p_value=0.001, level=0.95, n=300).certified
@@ -41,7 +47,7 @@ class Guarantee:
     n: int
 
     def __str__(self) -> str:
-        """One line, with the unit."""
+        """Format the guarantee as one line with its unit."""
         return (
             f"I(X;Y) >= {self.certified:.3f} nats at {100 * self.level:.7g} %, "
             f"p = {self.p_value:.2g}, {self.n:,} rows"
@@ -59,22 +65,28 @@ def certify(
     permutations: int = 999,
     seed: int = 0,
 ) -> Guarantee:
-    """What your own trained critic proves on rows that it has never seen.
+    """Compute a certified lower bound and a p-value for a trained critic, on rows new to it.
 
     Args:
-        critic: x (n, p) and y (m, q), float32 tensors, to scores (n, m), in any scale. A module is
-            evaluated in evaluation mode, on its own device; if it is float64, so are the tensors.
-        x: (n, p) or (n,), independent rows that nobody has used to train, stop or choose.
+        critic: maps x (n, p) and y (m, q), float32 tensors, to scores (n, m) on any scale. A module
+            is called in evaluation mode, on its own device; if it is float64, so are the tensors.
+        x: (n, p) or (n,), independent rows that were not used for training, early stopping or any
+            choice.
         y: (n, q) or (n,).
-        seen: (x, y) of rows that the critic knows, best those that stopped its training. They
-            choose how to bet, and no row to be certified may be among them.
-        level: the confidence, in (0, 1).
-        permutations: of y, for the p-value.
-        seed: of the pairings and the permutations.
+        seen: (x, y) of rows that the critic may have seen, preferably the validation rows that
+            stopped its training. The bet is chosen on them; none of the rows to be certified may be
+            among them.
+        level: the confidence level, in (0, 1).
+        permutations: the number of permutations of y for the p-value.
+        seed: seed of the pairings and the permutations.
+
+    Returns:
+        The certified lower bound in nats, the p-value, the level and the number of rows.
 
     Raises:
-        InputError: missing or infinite values, fewer than 20 rows, a level outside (0, 1), rows
-            that are among `seen`, or a critic that gives all pairs the same score.
+        InputError: If values are missing or infinite, there are fewer than 20 rows, the level is
+            outside (0, 1), rows to be certified are among `seen`, the critic returns NaN or another
+            shape, or its scores do not depend on which x goes with which y.
 
     Source: Waudby-Smith and Ramdas 2024, https://arxiv.org/abs/2010.09686; the proof is in
     docs/certificate.md.
@@ -126,10 +138,11 @@ def certify(
 def _sinkhorn_normalized(
     critic: Callable[[Tensor, Tensor], Tensor], x: np.ndarray, y: np.ndarray
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """The critic with what it owes to x alone and to y alone replaced, so that e^f averages one.
+    """Return the critic plus functions of x alone and of y alone that make e^f average to one.
 
-    Both are fitted to rows (k, p) and (k, q) that it knows, in turn (Sinkhorn's iterations): a
-    critic trained by InfoNCE is free in one of them, and a certificate is not.
+    Both functions are fitted alternately (Sinkhorn iterations) to rows (k, p) and (k, q) that the
+    critic has seen. A critic trained by InfoNCE is identified only up to one such function; the
+    certificate depends on it.
     """
     known, log_k = _scores(critic, x, y), np.log(len(x))
     left, right = np.zeros(len(x)), np.zeros(len(y))
@@ -146,7 +159,7 @@ def _sinkhorn_normalized(
 
 
 def _scores(critic: Callable[[Tensor, Tensor], Tensor], x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Scores (n, m) in evaluation mode, without gradients, float64."""
+    """Return the critic's scores (n, m) in float64, in evaluation mode and without gradients."""
     sides = [torch.from_numpy(side).float() for side in (x, y)]
     modes: dict[torch.nn.Module, bool] = {}
     if isinstance(critic, torch.nn.Module):
@@ -156,7 +169,7 @@ def _scores(critic: Callable[[Tensor, Tensor], Tensor], x: np.ndarray, y: np.nda
         modes = {module: module.training for module in critic.modules()}
         critic.eval()
     try:
-        with torch.no_grad(), torch_state.seeded(0):  # what it draws, if anything
+        with torch.no_grad(), torch_state.seeded(0):  # a critic may draw random numbers
             given = critic(*sides)
     finally:
         for module, training in modes.items():
@@ -171,7 +184,7 @@ def _scores(critic: Callable[[Tensor, Tensor], Tensor], x: np.ndarray, y: np.nda
 
 
 def _count_overlap(pair: data.Pair, past: data.Pair) -> int:
-    """How many rows stand in both; 0 where rows take few values and repeat by nature."""
+    """Count rows that occur in both samples; 0 for discrete data, whose rows repeat by chance."""
     rows, old = (np.concatenate([each.x, each.y], axis=1) for each in (pair, past))
     if rows.shape[1] != old.shape[1]:
         raise InputError(

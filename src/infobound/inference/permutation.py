@@ -1,7 +1,7 @@
-"""Is there any dependence at all? Permutation p-values, moves of a series, bets on a stream.
+"""Tests of independence: permutation p-values, time shifts of a series, e-values of a stream.
 
-Nothing is fitted here: a critic comes from outside and was fixed before the rows that it scores
-were seen. Why the numbers can be believed is shown in `docs/independence.md`.
+Nothing is fitted here: the critic is an argument and must have been fixed before the rows that it
+scores were seen. The proofs of validity are in `docs/independence.md`.
 """
 
 from __future__ import annotations
@@ -21,44 +21,46 @@ from infobound.errors import InputError
 __all__ = ["TEMPERATURES", "Wealth", "double_center", "log_e_values", "permutation_p"]
 
 CHUNK = 1 << 18  # scores gathered at once
-REACH = 5  # a series moves by up to a block's length over this
-TEMPERATURES = (0.0, 0.25, 0.5, 1.0)  # how far a bet believes the scores; 0: not at all
-SAME = 1e-6  # spread of scores, below which they tell no pair from another
-GROUP = 6  # rows whose orders are listed at most: 720
+REACH = 5  # the largest time shift is the length of a block divided by this
+TEMPERATURES = (0.0, 0.25, 0.5, 1.0)  # multiply the scores in a bet; 0 ignores them
+SAME = 1e-6  # a standard deviation of scores below this counts as zero
+GROUP = 6  # largest group whose orders are enumerated: 6! = 720
 
 
 def permutation_p(
     blocks: Sequence[np.ndarray], *, permutations: int = 999, seed: int, shifts: bool = False
 ) -> float:
-    """The p-value of independence, from critics that saw only rows of earlier blocks.
+    """Return the p-value of independence from critics that saw only rows of earlier blocks.
 
-    In each block the mean score of the positives is compared with its value after y was permuted;
+    In each block the mean score of the positives is compared with its value after permuting y;
     ties count against dependence. Given the past, each block's p-value is super-uniform, so
-    Fisher's method combines them: the result is exact if rows are exchangeable. What scores owe to
-    x alone or to y alone cancels. InfoNCE in place of the mean would give the same p-value, since
-    the two differ by what no permutation changes.
+    Fisher's method combines them: the result is valid if rows are exchangeable. Parts of the score
+    that depend on x alone or on y alone cancel. InfoNCE in place of the mean would give the same
+    p-value, since the difference between the two is invariant under permutations.
 
-    With `shifts`, for series, y is moved against x instead, in all blocks at once, by up to a fifth
-    of the shortest block to either side. p = (moves that do as well, none included) / (1 + moves to
-    one side). That is exact if y is stationary and the critics are independent of it; critics
-    learnt from earlier rows of the same series make it approximate.
+    With `shifts`, for time series, y is shifted against x instead, in all blocks at once, by up to
+    a fifth of the shortest block in either direction. Then p = (number of shifts, including zero,
+    that score as high) / (1 + number of shifts in one direction). That is valid if y is stationary
+    and the critics are independent of it; critics fitted to earlier rows of the same series make it
+    approximate.
 
     Args:
-        blocks: score matrices (n, n), positives on the diagonal, in the order of their rows; n may
-            differ. With `shifts` rows are in the order of time.
-        permutations: of each block; one block alone gives no p below 1 / (1 + permutations).
-        seed: of the permutations; moves are not random.
+        blocks: score matrices (n, n) with positives on the diagonal, in the order of their rows; n
+            may differ between blocks. With `shifts`, rows are in the order of time.
+        permutations: the number of permutations of each block. A single block gives no p-value
+            below 1 / (1 + permutations).
+        seed: seed of the permutations; shifts are not random.
         shifts: whether rows depend on the rows before them.
 
     Returns:
-        p in (0, 1]; 1 where scores tell no pair from another.
+        The p-value, in (0, 1]; 1 if the scores do not distinguish between pairs.
 
     Raises:
-        InputError: no blocks or permutations; a block that is not square, has fewer than two rows
-            (five with `shifts`) or a score that is not finite.
+        InputError: If there are no blocks or no permutations, or a block is not square, has fewer
+            than two rows (five with `shifts`) or contains a score that is not finite.
 
     Source: Phipson and Smyth 2010, https://arxiv.org/abs/1603.05766 (p is never 0); Harris 2020,
-    https://arxiv.org/abs/2012.06862 (moves).
+    https://arxiv.org/abs/2012.06862 (time shifts).
 
     Example:
         >>> x, noise = np.random.default_rng(0).normal(size=(2, 200))
@@ -93,7 +95,7 @@ def _checked(block: np.ndarray, fewest: int) -> np.ndarray:
 
 
 def _permuted_p(table: np.ndarray, permutations: int, rng: np.random.Generator) -> float:
-    """(1 + permutations that do as well) / (1 + permutations), of one block."""
+    """Return (1 + number of permutations that score as high) / (1 + permutations) of one block."""
     n = len(table)
     starts, flat = np.arange(n) * n, table.ravel()
     bar = np.trace(table, dtype=np.float64) - _slack(table)
@@ -107,10 +109,10 @@ def _permuted_p(table: np.ndarray, permutations: int, rng: np.random.Generator) 
 
 
 def _moved_p(tables: list[np.ndarray]) -> float:
-    """The rank of the unmoved sum among all moves, against the moves to one side.
+    """Return the rank of the unshifted sum among all shifts, over 1 + the shifts in one direction.
 
-    Only rows that have a partner at every move count. Columns are centred: what scores owe to y
-    alone would enter and leave at the ends.
+    Only rows of x that have a partner at every shift count. Columns are centred because parts of
+    the score that depend on y alone would otherwise enter and leave the sum at its ends.
     """
     reach = min(len(table) for table in tables) // REACH
     moves = range(-reach, reach + 1)
@@ -124,28 +126,28 @@ def _moved_p(tables: list[np.ndarray]) -> float:
 
 
 def _slack(table: np.ndarray) -> float:
-    """What rounding of the scores can do to a sum of n: nearer sums are ties."""
+    """Bound the rounding error of a sum of n scores; sums closer than this are ties."""
     return float(len(table) * np.finfo(table.dtype).eps * np.abs(table).max())
 
 
 def log_e_values(scores: np.ndarray, *, temperatures: Sequence[float] = TEMPERATURES) -> np.ndarray:
-    """Log e-values of groups of rows: was each y drawn with its x, or in any other order?
+    """Return log e-values of groups of rows against all orders of their y.
 
-    A group's e-value is exp(t s) / mean of exp(t s') over all orders of its y, s being the sum of
-    the positives' scores and s' that in another order. Under independence all orders are equally
-    likely, so its expectation is 1 given the past, whatever the critic. Two rows make the
-    swapped-pair bet 1 + tanh(t h / 2), h = f(x1, y1) + f(x2, y2) - f(x1, y2) - f(x2, y1); if the
-    scores are the log ratio, t = 1 is the bet whose wealth grows fastest.
+    The e-value of a group is exp(t s) / mean of exp(t s') over all orders of its y, where s is the
+    sum of the positives' scores and s' the same sum in another order. Under independence all orders
+    are equally likely, so the expectation is 1 given the past, whatever the critic. Two rows give
+    the swapped-pair bet 1 + tanh(t h / 2), h = f(x1, y1) + f(x2, y2) - f(x1, y2) - f(x2, y1). If
+    the scores are the log ratio, t = 1 is the bet whose wealth grows fastest.
 
     Args:
         scores: (groups, m, m), positives on the diagonals, m from 2 to 6.
         temperatures: (k,), one bet each.
 
     Returns:
-        (groups, k), nats.
+        (groups, k), natural logarithms.
 
     Raises:
-        InputError: another shape, or scores that are not finite.
+        InputError: If the shape is different or scores are not finite.
 
     Source: Podkopaev et al. 2023, https://arxiv.org/abs/2212.07383 (pairs).
 
@@ -163,7 +165,7 @@ def log_e_values(scores: np.ndarray, *, temperatures: Sequence[float] = TEMPERAT
     if not np.isfinite(table).all():
         raise InputError("Expected finite scores; got infinite or missing ones. Clip the critic.")
     rows = np.arange(table.shape[1])
-    orders = np.array(list(itertools.permutations(rows)))  # the first is the order as it is
+    orders = np.array(list(itertools.permutations(rows)))  # the first is the identity
     sums = table[:, rows, orders].sum(axis=2)
     bets = np.multiply.outer(np.asarray(temperatures, dtype=np.float64), sums)
     log_e: np.ndarray = bets[:, :, 0] - logsumexp(bets, axis=2) + math.log(len(orders))
@@ -172,10 +174,15 @@ def log_e_values(scores: np.ndarray, *, temperatures: Sequence[float] = TEMPERAT
 
 @dataclass(frozen=True)
 class Wealth:
-    """What betting against independence has made of one unit; the stakes are parted among bets.
+    """Wealth of a bettor against independence who starts with 1, split among several bets.
 
-    Under independence wealth is a non-negative martingale, so it ever reaches 1 / a with a chance
-    of at most a (Ville): `p_value` holds at any time, also where one peeks and stops.
+    Under independence the wealth is a non-negative martingale, so the probability that it ever
+    reaches 1 / a is at most a (Ville's inequality): `p_value` is valid at any time, also under
+    optional stopping.
+
+    Attributes:
+        log_stakes: the log wealth of each bet, one per temperature.
+        log_peak: the log of the highest total wealth so far, at least 0.
 
     Example:
         >>> wealth = Wealth().bet(np.log([[1.0, 1.5, 2.0, 4.0], [1.0, 1.5, 2.0, 4.0]]))
@@ -190,16 +197,20 @@ class Wealth:
 
     @property
     def log_wealth(self) -> float:
-        """Nats."""
+        """Natural logarithm of the total wealth."""
         return float(logsumexp(self.log_stakes))
 
     @property
     def p_value(self) -> float:
-        """1 / the highest wealth so far, in (0, 1]."""
+        """The anytime-valid p-value: 1 / the highest wealth so far, in (0, 1]."""
         return math.exp(-self.log_peak)
 
     def bet(self, log_e: np.ndarray) -> Wealth:
-        """After these bets (groups, k), one group after the other, k as many as stakes."""
+        """Return the wealth after betting on groups of rows in sequence.
+
+        Args:
+            log_e: (groups, k), log e-values, with k the number of stakes.
+        """
         if not len(log_e):
             return self
         paths = np.array(self.log_stakes) + np.cumsum(log_e, axis=0)
@@ -207,16 +218,17 @@ class Wealth:
         return Wealth(tuple(map(float, paths[-1])), peak)
 
     def share(self) -> Wealth:
-        """The same wealth in equal stakes: a new critic starts with all of it."""
+        """Divide the total wealth equally among the bets, as a new critic starts with all of it."""
         count = len(self.log_stakes)
         return replace(self, log_stakes=(self.log_wealth - math.log(count),) * count)
 
 
 def double_center(scores: np.ndarray) -> np.ndarray:
-    """Double-centred scores (n, n) with standard deviation one; zeros if they are constant.
+    """Return double-centred scores (n, n) with standard deviation one; zeros if they are constant.
 
-    What scores owe to x alone or to y alone is subtracted. No permutation of y changes the standard
-    deviation, so it may be taken from the block itself.
+    Row and column means are subtracted, and with them the parts of the score that depend on x alone
+    or on y alone. The standard deviation is invariant under permutations of y, so it may be
+    computed from the block itself.
 
     Example:
         >>> double_center(np.array([[3.0, 1.0], [1.0, 3.0]])).tolist()

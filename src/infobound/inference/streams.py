@@ -1,7 +1,7 @@
-"""Independence tested while rows arrive: look at any time, stop when you like.
+"""Sequential test of independence on a stream of rows, valid under optional stopping.
 
-The bets are in `permutation`, the critic that they use in `critics.cosine`; here it is decided
-which rows are learnt from and which are bet on.
+The bets are in `permutation` and the default critic in `critics.cosine`. This module decides which
+rows the critic is fitted to and which rows are bet on.
 """
 
 from __future__ import annotations
@@ -24,18 +24,22 @@ __all__ = ["IndependenceStream", "StreamState"]
 
 Critic = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-GROUP = 5  # rows that are bet on together
+GROUP = 5  # rows bet on together
 START = 20  # rows before the first bet
 BATCH = 20  # groups scored at once
 
 
 @dataclass(frozen=True)
 class StreamState:
-    """What a stream has shown so far.
+    """The result of a stream so far.
 
-    `rows` have arrived, of which `bet` were bet on; `log_wealth` (nats) is what one unit has become
-    and `e_value` is its exponential; `p_value` holds whenever one looks; `decided` says whether
-    dependence was found at the stream's level, now or earlier.
+    Attributes:
+        rows: the number of rows that have arrived.
+        bet: the number of rows that were bet on.
+        log_wealth: natural logarithm of the wealth, which starts at 1.
+        e_value: the wealth itself (at most e^700, to stay finite).
+        p_value: the anytime-valid p-value of independence, in (0, 1].
+        decided: whether dependence was found at the stream's level, now or earlier.
     """
 
     rows: int
@@ -47,20 +51,20 @@ class StreamState:
 
 
 class IndependenceStream:
-    """Bets against independence, row by row, with a critic learnt from the rows before.
+    """Sequential test of independence by betting, with a critic fitted to the preceding rows.
 
-    Rows are bet on in groups of five, in the order in which they come. The critic is fitted anew
-    each time the rows have grown by half, on all of them. If x and y are independent and rows are
-    exchangeable, `decided` ever becomes true with a chance of at most `level`. All rows are kept,
+    Rows are bet on in groups of five, in the order of arrival. The critic is refitted to all rows
+    each time their number has grown by half. If x and y are independent and rows are exchangeable,
+    the probability that `decided` ever becomes true is at most `level`. All rows are kept in memory
     for the fits.
 
     Args:
-        level: the chance of a false alarm over the whole stream, however long.
-        fit: rows x (n, p) and y (n, q) -> critic, which takes x and y to scores (n, m); it must
-            not have seen other rows of the stream.
+        level: the probability of a false alarm over the whole stream, however long it is.
+        fit: maps rows x (n, p) and y (n, q) to a critic, which maps x (n, p) and y (m, q) to scores
+            (n, m). The critic must depend on no other rows of the stream.
 
     Raises:
-        InputError: a level outside (0, 1).
+        InputError: If the level is outside (0, 1) or `fit` is not callable.
 
     Source: Podkopaev et al. 2023, https://arxiv.org/abs/2212.07383.
 
@@ -86,19 +90,24 @@ class IndependenceStream:
         self._x: list[np.ndarray] = []
         self._y: list[np.ndarray] = []
         self._rows = 0
-        self._used = 0  # rows learnt from or bet on
+        self._used = 0  # rows fitted to or bet on
         self._next_fit = START
         self._critic: Critic | None = None
         self._wealth = Wealth()
 
     def update(self, x: Any, y: Any) -> StreamState:
-        """The state after these rows: x (n, p) and y (n, q), or (n,) for one column; n >= 0.
+        """Add rows to the stream and return its state.
 
-        Any container of numbers is read, as by `estimate`.
+        Args:
+            x: (n, p), or (n,) for one column, n >= 0. Any container that `estimate` accepts.
+            y: (n, q), or (n,) for one column.
+
+        Returns:
+            The state after these rows.
 
         Raises:
-            InputError: unequal lengths, other columns than before, text, missing or infinite
-                values. The rows are then not taken.
+            InputError: If lengths are unequal, the number of columns has changed, or values are
+                text, missing or infinite. The rows are then not added.
         """
         (new_x, _), (new_y, _) = as_rows("x", x), as_rows("y", y)
         for side, rows, before in (("x", new_x, self._x), ("y", new_y, self._y)):
@@ -117,7 +126,7 @@ class IndependenceStream:
         return self.state()
 
     def state(self) -> StreamState:
-        """What has been shown so far."""
+        """Return the result so far."""
         wealth = self._wealth
         return StreamState(
             rows=self._rows,
@@ -130,7 +139,7 @@ class IndependenceStream:
 
     @torch_state.defaults()
     def _go_on(self) -> None:
-        """Bet on the rows that have come, and fit whenever they have grown by half."""
+        """Bet on the new rows, and refit the critic whenever the rows have grown by half."""
         if self._rows < min(self._next_fit, self._used + GROUP):
             return
         x, y = self._joined()
@@ -148,7 +157,7 @@ class IndependenceStream:
         return self._x[0], self._y[0]
 
     def _bet(self, x: np.ndarray, y: np.ndarray, stop: int) -> None:
-        """On all whole groups of the unused rows before `stop`."""
+        """Bet on all complete groups of the unused rows before `stop`."""
         while self._critic is not None and self._used + GROUP <= stop:
             count = min(BATCH, (stop - self._used) // GROUP)
             end = self._used + count * GROUP

@@ -1,4 +1,4 @@
-"""Tables of independent computations: in parallel, each on disk at once, resumable.
+"""Tables of independent computations: parallel, saved one by one, and resumable.
 
-It takes a function and keys, and knows no tasks, no estimators and no studies.
+The runner takes a function and keys; it does not depend on tasks, estimators or studies.
 """

@@ -1,7 +1,8 @@
-"""Compute a record of each key: in parallel, each on disk at once, what is done not done again.
+"""Parallel, resumable computation of one record per key.
 
-`run` takes a function from a key to a record and a `Store`. Processes of this machine compute, or
-the workers of a Dask cluster.
+`run` takes a function from a key to a record, and a `Store` to which each record is written as soon
+as it is computed; records in the store are not computed again. Local processes compute, or the
+workers of a Dask cluster.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from infobound.runner.store import Store
 
 __all__ = ["Executor", "Progress", "Work", "executor", "run"]
 
-PER_CORE = 4  # jobs on a core at most: each is one thread that computes and some 300 MB
+PER_CORE = 4  # largest number of jobs per core; each has one computing thread and takes 300 MB
 
 Key = TypeVar("Key")
 Record = TypeVar("Record")
@@ -31,10 +32,14 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a table is: cells done and in all, failures so far, and the record just made.
+    """The progress of a table.
 
-    Cells that were on disk before count as done; `row` is None before the first new one; `at_once`
-    is how many are computed at once.
+    Attributes:
+        done: the number of cells done, including those that were on disk before.
+        total: the number of all cells.
+        failed: the number of failures so far.
+        row: the latest record; None before the first new one.
+        at_once: how many cells are computed at once.
     """
 
     done: int
@@ -46,11 +51,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Work(Generic[Key, Record]):
-    """What a table is made of. Its functions belong to modules, so that other processes find them.
+    """The functions that define a table; they must be picklable, so define them in modules.
 
-    `compute` makes the record of a key; what goes wrong is part of the record, and `failed` tells.
-    `identity` is what must not have changed where a record is taken from disk. `lost` is the record
-    of a key whose worker died. `portable` is a key as a machine needs it that lacks our files.
+    Attributes:
+        compute: computes the record of a key; a failure is part of the record.
+        identity: returns the settings that must be unchanged for a record on disk to be reused.
+        failed: returns whether a record is a failure.
+        lost: returns the record of a key whose worker died, for a reason as text.
+        portable: returns a key that does not need local files, for other machines.
     """
 
     compute: Callable[[Key], Record]
@@ -62,7 +70,7 @@ class Work(Generic[Key, Record]):
 
 @dataclass(frozen=True)
 class Executor:
-    """What computes: this machine's cores, or the workers of a cluster, so many keys at once."""
+    """The local cores or the workers of a cluster, which compute `at_once` keys in parallel."""
 
     at_once: int
     workers: dask_cluster.Cluster | None = None
@@ -70,7 +78,7 @@ class Executor:
     def records(
         self, work: Work[Key, Record], keys: Sequence[Key], store: Store[Record]
     ) -> Iterator[Record]:
-        """The records as they come, each written before."""
+        """Yield records as they are computed, after writing each to the store."""
         if self.workers is None:
             return _by_processes(work, keys, store, min(self.at_once, len(keys)))
         return _by_cluster(self.workers, work, keys, store)
@@ -80,15 +88,16 @@ class Executor:
 def executor(
     *, jobs: int | None, dask: str | None, needs: Callable[[], Mapping[str, str]]
 ) -> Iterator[Executor]:
-    """What computes with these settings.
+    """Provide the executor that the settings name.
 
     Args:
-        jobs: keys at once, each in a process; one for each core if None, at most four for each.
+        jobs: the number of parallel keys, each in its own process; by default one per core, at most
+            four per core.
         dask: the address of a Dask scheduler whose workers compute instead.
         needs: see `dask_cluster.connected`.
 
     Raises:
-        InputError: no job, both settings, or a cluster that cannot be used.
+        InputError: If there is no job, both settings are given, or a cluster cannot be used.
     """
     if jobs is not None and jobs < 1:
         raise InputError(
@@ -97,7 +106,7 @@ def executor(
     if dask is None:
         import joblib
 
-        cores = joblib.cpu_count()  # those that this process may use, in a container too
+        cores = joblib.cpu_count()  # respects the limits of a container
         yield Executor(cores if jobs is None else min(jobs, PER_CORE * cores))
         return
     if jobs is not None:
@@ -117,17 +126,17 @@ def run(
     *,
     watch: Callable[[Progress], None] | None = None,
 ) -> None:
-    """Compute what is not yet in a store that was prepared, or failed there.
+    """Compute the records that a prepared store does not have yet, or that failed there.
 
     Args:
-        work: what is computed.
-        keys: by the name of the cell's file, in the order in which they are computed.
-        store: where records go.
-        by: what computes; the caller keeps it open.
+        work: the functions that define the table.
+        keys: the keys by file name of their cell, in the order of computation.
+        store: where records are written.
+        by: the executor, which the caller keeps open.
         watch: called with a `Progress` before the first and after each record.
 
     Raises:
-        InputError: a process or a cluster is lost; what is done stays on disk.
+        InputError: If a process or the cluster is lost; finished records stay on disk.
     """
     stored = store.records()
     left = [key for name, key in keys.items() if name not in stored or work.failed(stored[name][1])]
@@ -143,7 +152,7 @@ def run(
 def _by_processes(
     work: Work[Key, Record], keys: Sequence[Key], store: Store[Record], jobs: int
 ) -> Iterator[Record]:
-    """Records by processes of this machine; in this process if one is enough."""
+    """Compute records in local processes; in this process if one is enough."""
     compute = functools.partial(_compute, work, store)
     if jobs < 2:
         with one_thread():
@@ -173,7 +182,7 @@ def _by_cluster(
     keys: Sequence[Key],
     store: Store[Record],
 ) -> Iterator[Record]:
-    """Records by a cluster's workers, each written here before."""
+    """Compute records on a cluster's workers, and write each one here before it is yielded."""
     compute = functools.partial(_on_one_thread, work.compute)
     for key, found in workers.done(compute, keys, packed=work.portable):
         record = work.lost(key, found.why) if isinstance(found, dask_cluster.Lost) else found
@@ -186,7 +195,7 @@ def _on_one_thread(compute: Callable[[Key], Record], key: Key) -> Record:
 
 
 def _compute_elsewhere(compute: Callable[[Key], Record], key: Key, parent: int) -> Record:
-    """Compute in a process of its own, where Ctrl-C is the parent's concern."""
+    """Compute in a child process, which leaves Ctrl-C to its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent(parent)
     torch.set_num_threads(1)
@@ -194,5 +203,5 @@ def _compute_elsewhere(compute: Callable[[Key], Record], key: Key, parent: int) 
 
 
 def _compute(work: Work[Key, Record], store: Store[Record], key: Key) -> Record:
-    """One record, on disk when it returns."""
+    """Compute one record and write it to disk."""
     return store.save(work.identity(key), work.compute(key))

@@ -1,8 +1,7 @@
-"""The workers of a Dask cluster: are they there and alike, and work that comes back as it is done.
+"""Work on a Dask cluster: workers are checked to be alike, and results are yielded as they come.
 
-A worker that dies takes nothing with it but the item that it was at, and that goes to another one.
-What the work is, and where its results are kept, is up to `compute`. The only module that
-imports Dask.
+If a worker dies, only its current item is lost, and that is sent to another worker. The work and
+the storage of results are defined in `compute`. This is the only module that imports Dask.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ from infobound.training import run_directory
 
 __all__ = ["Cluster", "Lost", "about", "connected"]
 
-PATIENCE = 10.0  # seconds for a scheduler to answer
-DESERTED = 60.0  # seconds without any worker, after which none is expected to come back
-GLANCE = 1.0  # seconds between two looks at who is there
+PATIENCE = 10.0  # time limit of a scheduler's answer in seconds
+DESERTED = 60.0  # seconds without any worker after which the cluster is given up
+GLANCE = 1.0  # seconds between two checks of the number of workers
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,20 +34,23 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Lost:
-    """An item that gave nothing; `why` is a sentence."""
+    """The outcome of an item without a result; `why` is the reason as a sentence."""
 
     why: str
 
 
 @functools.lru_cache
 def about(requirements: tuple[Callable[[], Mapping[str, str]], ...] = ()) -> Mapping[str, str]:
-    """What must be alike wherever records of one table are computed, and how it is here.
+    """Return the versions that must be equal on all machines that compute one table.
 
     Args:
-        requirements: functions of modules that say what else is needed, by name and version.
+        requirements: picklable functions that return further requirements, by name and version.
+
+    Returns:
+        Versions by name, and a digest of this package's sources.
 
     Raises:
-        InputError: what one of them raises where something is missing.
+        InputError: If a requirement is not met; raised by its function.
 
     Example:
         >>> [*about()]
@@ -56,7 +58,7 @@ def about(requirements: tuple[Callable[[], Mapping[str, str]], ...] = ()) -> Map
     """
     found = {name: value for name, value in run_directory.versions().items() if name != "platform"}
     digest = hashlib.sha256()
-    root = Path(__file__).parents[1]  # checkouts of one version differ too
+    root = Path(__file__).parents[1]  # checkouts of the same version may differ
     for file in sorted(root.rglob("*.py")):
         digest.update(file.read_bytes())
     found["sources"] = digest.hexdigest()[:12]
@@ -67,15 +69,15 @@ def about(requirements: tuple[Callable[[], Mapping[str, str]], ...] = ()) -> Map
 
 @contextlib.contextmanager
 def connected(address: str, needs: Callable[[], Mapping[str, str]]) -> Iterator[Cluster]:
-    """The cluster whose scheduler is at `address`, such as "tcp://10.0.0.5:8786".
+    """Connect to the cluster whose scheduler is at `address`.
 
     Args:
-        address: what `dask scheduler` says when it starts.
-        needs: `about` with its arguments; every worker must answer what this process answers.
+        address: the address that `dask scheduler` prints, for example "tcp://10.0.0.5:8786".
+        needs: `about` with its arguments; it must return the same on every worker as here.
 
     Raises:
-        InputError: Dask is not installed; no scheduler answers within ten seconds; it has no
-            worker, or one of several threads, or one that is unlike this process.
+        InputError: If Dask is not installed, no scheduler answers within ten seconds, there is no
+            worker, or a worker has several threads or differs from this process.
 
     Source: Rocklin, Dask, SciPy 2015, https://doi.org/10.25080/Majora-7b98e3ed-013.
 
@@ -107,7 +109,7 @@ def connected(address: str, needs: Callable[[], Mapping[str, str]]) -> Iterator[
 
 
 def _reach(address: str) -> None:
-    """See that a scheduler answers; a client would leave threads behind where none does."""
+    """Check that a scheduler answers; otherwise a client would leave threads behind."""
     import asyncio
 
     import distributed
@@ -117,11 +119,11 @@ def _reach(address: str) -> None:
             return await asyncio.wait_for(there.identity(), PATIENCE)
 
     try:
-        with ThreadPoolExecutor(1) as thread:  # a notebook's own thread has a loop already
+        with ThreadPoolExecutor(1) as thread:  # a notebook's thread already runs an event loop
             kind = thread.submit(asyncio.run, asked()).result()["type"]
     except TimeoutError:
         kind = f"no answer in {PATIENCE:.0f} s"
-    except Exception as error:  # any, where something else than Dask answers
+    except Exception as error:  # anything may happen if another program answers
         kind = str(error) or type(error).__name__
     if kind != "Scheduler":
         raise InputError(
@@ -132,7 +134,7 @@ def _reach(address: str) -> None:
 
 @contextlib.contextmanager
 def _silent(name: str) -> Iterator[None]:
-    """Without a logger's tracebacks about what is said in a sentence here."""
+    """Silence a logger whose tracebacks repeat what is reported here in a sentence."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -144,7 +146,7 @@ def _silent(name: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Workers that are alike; see `connected`. `here` is what `needs` answers in this process."""
+    """A cluster of equal workers; see `connected`. `here` is what `needs` returns locally."""
 
     address: str
     client: Any
@@ -152,24 +154,24 @@ class Cluster:
     here: Mapping[str, str]
 
     def size(self) -> int:
-        """Workers at this moment.
+        """Return the current number of workers.
 
         Raises:
-            InputError: the scheduler is gone.
+            InputError: If the scheduler is lost.
         """
         return len(self._threads())
 
     def _threads(self) -> Mapping[str, int]:
-        """How many threads each worker has."""
+        """Return the number of threads of each worker."""
         try:
             if self.client.status == "running":
                 return dict(self.client.nthreads())
-        except (OSError, AttributeError) as error:  # it went while it was asked
+        except (OSError, AttributeError) as error:  # the connection was lost during the call
             raise self._gone(str(error)) from error
         raise self._gone("the connection is lost")
 
     def check(self) -> None:
-        """See that there are workers, of one thread each, and that they are as this process is."""
+        """Check that there are workers with one thread each that are equal to this process."""
         threads = self._threads()
         if not threads:
             raise InputError(
@@ -187,7 +189,7 @@ class Cluster:
             _same(self.here, found, worker)
         try:
             self.client.run_on_scheduler(_answers)
-        except Exception as error:  # whatever goes wrong where a package is missing
+        except Exception as error:  # a missing package may raise anything
             raise InputError(
                 f"Expected the scheduler at {self.address} to read infobound's work; got: {error} "
                 "Start it from an environment with infobound."
@@ -200,19 +202,19 @@ class Cluster:
         *,
         packed: Callable[[Item], Any],
     ) -> Iterator[tuple[Item, Result | Lost]]:
-        """Each item with what the work gave, as they come; one item at a time for each worker.
+        """Yield each item with its result as they are computed, one item per worker at a time.
 
-        Only what is being worked on is sent: the scheduler holds little, and a worker that dies
-        puts the blame on no other item.
+        Only items that are being computed are sent, so that the scheduler needs little memory and a
+        dying worker is blamed on no other item.
 
         Args:
-            work: a function of a module; what it raises is reported as `Lost`.
-            items: what to work on, in the order of their sending.
-            packed: an item -> what of it is sent.
+            work: a picklable function; its exceptions are reported as `Lost`.
+            items: the items in the order of sending.
+            packed: returns what to send of an item.
 
         Raises:
-            InputError: the scheduler is gone, or all workers are; or a worker that joined later is
-                unlike this process.
+            InputError: If the scheduler or all workers are lost, or a worker that joined later
+                differs from this process.
         """
         waiting, running = collections.deque(items), dict[str, tuple[Any, Item]]()
         back: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -234,7 +236,7 @@ class Cluster:
                 yield running.pop(future.key)[1], result
 
     def _outcome(self, future: Any) -> Any:
-        """What a finished future holds: a result, or why there is none."""
+        """Return the result of a finished future, or `Lost`."""
         from distributed import KilledWorker
 
         if future.status not in ("finished", "error"):
@@ -259,7 +261,7 @@ class Cluster:
 
 
 def _answers() -> bool:
-    """Run where it is to be seen whether this package is there."""
+    """Return True; calling it on the scheduler shows that this package is installed there."""
     return True
 
 
@@ -269,7 +271,7 @@ def _task(
     needs: Callable[[], Mapping[str, str]],
     here: Mapping[str, str],
 ) -> Any:
-    """The work on one item, at a worker; it may have joined after the others were looked at."""
+    """Compute one item on a worker, after checking the worker, which may have joined later."""
     from distributed import get_worker
 
     worker = get_worker()
@@ -279,7 +281,11 @@ def _task(
 
 
 def _same(here: Mapping[str, str], there: Mapping[str, str], worker: str) -> None:
-    """Refuse a worker whose rows would not be comparable."""
+    """Check that a worker is equal to this process, so that its rows are comparable.
+
+    Raises:
+        InputError: If it differs.
+    """
     for name, value in here.items():
         if there.get(name) != value:
             raise InputError(

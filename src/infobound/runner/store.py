@@ -1,6 +1,6 @@
-"""The directory of a table: a file for each cell, a label, and what the table's owner writes.
+"""The directory of a table: one file per cell, a label, and files of the table's owner.
 
-Files that are not the table's own are neither read, replaced nor deleted.
+Files that do not belong to the table are neither read, replaced nor deleted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CELL = re.compile(r".*_[0-9a-f]{8}\.json", re.DOTALL)  # the name of a cell's fi
 
 @dataclass(frozen=True)
 class _Label:
-    """What `study.json` holds; `files` are the names that the table uses beside its cells."""
+    """The contents of `study.json`; `files` are the names that the table uses besides cells."""
 
     format: str
     version: int
@@ -36,11 +36,14 @@ class _Label:
 
 @dataclass(frozen=True)
 class Store(Generic[Record]):
-    """Records on disk, each beside its identity: the settings that it was computed with.
+    """Records on disk, each with its identity: the settings that it was computed with.
 
-    `kind` is the dataclass of a record, `file_name` gives the name of its cell, and `problem` says
-    what no record that was computed here would hold. `files` are all names that a table may ever
-    use in its directory.
+    Attributes:
+        path: the directory.
+        kind: the dataclass of a record.
+        file_name: returns the file name of a record's cell.
+        problem: describes a value that no record computed here can have; empty if there is none.
+        files: all names that a table may use in its directory.
     """
 
     path: Path
@@ -55,10 +58,18 @@ class Store(Generic[Record]):
         return self.path / "cells"
 
     def prepare(self, wanted: Sequence[str], *, overwrite: bool) -> list[str]:
-        """Make the directory, or see that it is a table's; the names in it that are the table's.
+        """Create the directory, or check that it contains a table.
+
+        Args:
+            wanted: the names of files that the table will write.
+            overwrite: whether to delete an earlier table.
+
+        Returns:
+            The names of all files that belong to the table.
 
         Raises:
-            InputError: something that is not the table's is in the way; then all of it is left.
+            InputError: If files that do not belong to the table are in the way; then nothing is
+                deleted.
         """
         path = self.path
         try:
@@ -95,9 +106,9 @@ class Store(Generic[Record]):
         return sorted({*names, *wanted})
 
     def _names(self) -> Sequence[str]:
-        """The files that the label says are the table's.
+        """Return the names of the table's files according to its label.
 
-        A damaged label is written again if there are cells to show that it was a table's.
+        A damaged label is replaced if there are cells, which show that the directory has a table.
         """
         try:
             record = files.read_json(self.path / "study.json")
@@ -126,17 +137,17 @@ class Store(Generic[Record]):
         write_json(self.path / "study.json", {"format": FORMAT, "version": VERSION, **record})
 
     def records(self) -> dict[str, tuple[dict[str, Any], Record]]:
-        """Every cell on disk by file name: its identity and its record.
+        """Return the identity and the record of every cell on disk, by file name.
 
         Raises:
-            InputError: a cell that is damaged.
+            InputError: If a cell is damaged.
         """
         stored = dataclasses.make_dataclass(
             "Stored", [("identity", dict[str, Any]), ("row", self.kind)], frozen=True
         )
         found = {}
         for file in sorted(self.cells.glob("*.json")):
-            if CELL.fullmatch(file.name):  # whatever else lies there is not ours
+            if CELL.fullmatch(file.name):  # other files do not belong to the table
                 try:
                     cell: Any = files.read_json(file, stored)
                 except OSError as error:
@@ -148,7 +159,7 @@ class Store(Generic[Record]):
         return found
 
     def save(self, identity: Mapping[str, Any], record: Record) -> Record:
-        """Write a record's cell; the record."""
+        """Write the cell of a record and return the record."""
         row = dataclasses.asdict(record)  # type: ignore[call-overload]
         cell: dict[str, Any] = {"format": "infobound-cell", "identity": identity, "row": row}
         write_json(self.cells / self.file_name(record), cell)
@@ -156,5 +167,5 @@ class Store(Generic[Record]):
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write JSON with its digest, atomically."""
+    """Write JSON with its digest atomically."""
     files.write_atomic(path, (json.dumps(files.sealed(value), indent=1) + "\n").encode())

@@ -1,6 +1,7 @@
-"""A fit's checkpoint: all that the next iteration depends on, in one file of the run.
+"""Checkpoints of a fit: everything that the next iteration depends on, in one file of the run.
 
-Ranks that make one estimate (`distributed`) begin at the same step with the same weights.
+Ranks that compute one estimate together (`distributed`) start at the same step with the same
+weights.
 """
 
 from __future__ import annotations
@@ -23,7 +24,19 @@ __all__ = ["State", "agree", "load", "save"]
 
 @dataclass
 class State:
-    """What changes from one iteration to the next besides weights and optimiser."""
+    """The state of a fit besides the weights, the optimiser and the generator.
+
+    Attributes:
+        step: the number of steps taken.
+        best: the best validation value so far, in nats.
+        chosen: the step of that value.
+        finished: whether the training has ended.
+        log_average: MINE's moving average, the log of a mean e^f.
+        loss: the last loss.
+        average: moving averages of the weights, by name.
+        best_weights: the weights with the best validation value, by name.
+        history: one record per evaluation, as in `loop.COLUMNS`.
+    """
 
     step: int = 0
     best: float = -math.inf
@@ -36,7 +49,7 @@ class State:
     history: list[tuple[float, ...]] = field(default_factory=list)
 
     def evaluations_since_best(self) -> int:
-        """Evaluations after the chosen one."""
+        """Return the number of evaluations after the chosen one."""
         return sum(record[0] > self.chosen for record in self.history)
 
 
@@ -48,7 +61,7 @@ def save(
     generator: torch.Generator,
     state: State,
 ) -> None:
-    """Everything that the next iteration depends on, in one file."""
+    """Write everything that the next iteration depends on to one file of the run."""
     tensors = {f"weights.{k}": v for k, v in critic.state_dict().items()}
     tensors |= {f"best.{k}": v for k, v in state.best_weights.items()}
     tensors |= {f"average.{k}": v for k, v in state.average.items()}
@@ -69,7 +82,7 @@ def save(
 
 @dataclass(frozen=True)
 class _Numbers:
-    """What a checkpoint holds besides tensors."""
+    """The values of a checkpoint that are not tensors."""
 
     step: int
     best: float
@@ -88,10 +101,10 @@ def load(
     state: State,
     config: Config,
 ) -> None:
-    """Continue from the checkpoint, if there is one.
+    """Restore the state from the checkpoint of that name, if there is one.
 
     Raises:
-        InputError: it is damaged, or is none that this fit could have written.
+        InputError: If the checkpoint is damaged, or this fit cannot have written it.
     """
     found = run.load_checkpoint(name)
     if found is None:
@@ -120,7 +133,7 @@ def _put(
     generator: torch.Generator,
     state: State,
 ) -> None:
-    """What a checkpoint holds, where it belongs."""
+    """Copy a checkpoint to the critic, the optimiser, the generator and the state."""
     here = {k: v.device for k, v in critic.state_dict().items()}
 
     def part(prefix: str) -> dict[str, Tensor]:
@@ -136,7 +149,7 @@ def _put(
     optimiser.load_state_dict({"state": moments, "param_groups": groups})
     generator.set_state(tensors["generator"])
     state.best_weights = {k: v.to(here[k]) for k, v in part("best").items()}
-    average = part("average")  # in the parameters' order, which a file does not keep
+    average = part("average")  # a file does not keep the order of the parameters
     state.average = {k: average[k].to(here[k]) for k in state.average}
     state.history = [tuple(record) for record in tensors["history"].tolist()]
     state.step, state.best = numbers.step, numbers.best
@@ -147,7 +160,10 @@ def _put(
 def _expected(
     critic: nn.Module, optimiser: AdamW, generator: torch.Generator, state: State
 ) -> list[tuple[bool, dict[str, Tensor]]]:
-    """Groups of tensors that a checkpoint holds whole, each like the one here; True: it must."""
+    """List the groups of tensors that a checkpoint has completely or not at all.
+
+    The flag tells whether the group is required; the tensors give the expected shapes and dtypes.
+    """
     weights = critic.state_dict()
     groups = [
         (True, {f"weights.{k}": v for k, v in weights.items()}),
@@ -168,10 +184,10 @@ def _expected(
 def _expect_tensors(
     tensors: Mapping[str, Tensor], groups: list[tuple[bool, dict[str, Tensor]]], step: int
 ) -> None:
-    """Refuse tensors of other names, shapes or types than this fit's.
+    """Check that the tensors have the names, shapes and dtypes of this fit.
 
     Raises:
-        ValueError: the first that does not fit.
+        ValueError: If a tensor does not fit; the first one is named.
     """
     left = tensors.keys() - {"history"}
     for needed, group in groups:
@@ -195,10 +211,10 @@ def _expect_tensors(
 
 
 def _expect_history(history: Tensor | None, numbers: _Numbers, config: Config) -> None:
-    """Refuse steps, values and choices that no training with these settings comes to.
+    """Check that training with these settings can have produced the steps, values and choices.
 
     Raises:
-        ValueError: the first that cannot be.
+        ValueError: If a value is impossible; the first one is named.
     """
     step = numbers.step
     if not 0 <= step <= config.n_iters:
@@ -211,7 +227,7 @@ def _expect_history(history: Tensor | None, numbers: _Numbers, config: Config) -
     if history[:, 0].tolist() != evaluated or not history[:, 2].isfinite().all():
         raise ValueError("history: expected finite values at the iterations evaluated")
     validation = dict(zip(evaluated, history[:, 3].tolist(), strict=True))
-    chosen = (0, -math.inf)  # where validation has not chosen yet
+    chosen = (0, -math.inf)  # before the first choice by validation
     if (numbers.chosen, numbers.best) not in (chosen, *validation.items()):
         raise ValueError(f"chosen: expected an evaluation; got {numbers.chosen}, {numbers.best}")
     if not math.isfinite(numbers.log_average):
@@ -221,7 +237,11 @@ def _expect_history(history: Tensor | None, numbers: _Numbers, config: Config) -
 
 
 def agree(critic: nn.Module, state: State, run: Run | None) -> None:
-    """All ranks begin at the same step, with the first one's weights."""
+    """Give all ranks the weights of rank 0, after checking that they start at the same step.
+
+    Raises:
+        InputError: If ranks start at different steps.
+    """
     step = torch.tensor(float(state.step), dtype=torch.float32)
     distributed.same_as_first([step])
     if distributed.any_says(int(step) != state.step):

@@ -1,9 +1,9 @@
-"""One training loop: critic, bound, training rows, validation rows, config -> critic and history.
+"""The training loop: fits a critic to training rows and returns it with its history.
 
-The loop knows nothing of folds, transforms or files: rows come in as tensors, and what is written
-goes through a `run_directory.Run`. Its whole state (weights, best weights, optimiser, batch
-generator, step, moving average, history) is in one checkpoint, so a resumed fit equals the
-uninterrupted one to the last bit.
+The loop does not depend on folds, transforms or files: rows come in as tensors, and everything is
+written through a `run_directory.Run`. The whole state (weights, best weights, optimiser, batch
+generator, step, moving average, history) is in one checkpoint, so a resumed fit is bitwise equal to
+an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -31,18 +31,27 @@ from infobound.training.run_directory import Run
 __all__ = ["COLUMNS", "Fit", "Hooks", "Interrupted", "Progress", "Rows", "device", "fit", "value"]
 
 Rows = tuple[Tensor, Tensor]
-MASKS = 1_000_003  # between ranks' seeds; of a seed only the lower 32 bits count
-ASKED = 10  # iterations between two times that ranks ask each other whether to stop
+MASKS = 1_000_003  # difference of the ranks' dropout seeds, of which only the lower 32 bits count
+ASKED = 10  # iterations after which ranks ask each other whether to stop
 COLUMNS = ("iteration", "loss", "train", "validation")
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was asked to stop; what a run directory can keep is in its checkpoint."""
+    """Training was asked to stop; with a run directory, the state is in its checkpoint."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a progress bar shows after an evaluation, in nats."""
+    """The state of a fit after an evaluation, as a progress bar shows it.
+
+    Attributes:
+        name: the name of the fit.
+        iteration: the number of steps taken.
+        n_iters: the largest number of steps.
+        train: the bound on training rows, in nats.
+        validation: the bound on validation rows, in nats; nan if there are none.
+        ceiling: the largest value of the bound, in nats; None if there is no limit.
+    """
 
     name: str
     iteration: int
@@ -54,10 +63,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Hooks:
-    """What an estimate is connected to while it is made; each may be absent.
+    """Connections of an estimate to the outside while it is computed; each may be None.
 
-    `run` gets checkpoints and metrics, `on_progress` is called after each evaluation, and
-    `should_stop` is asked between iterations.
+    Attributes:
+        run: the run to which checkpoints and metrics are written.
+        on_progress: called after each evaluation.
+        should_stop: called between iterations; if it returns True, training stops.
     """
 
     run: Run | None = None
@@ -67,25 +78,30 @@ class Hooks:
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted critic and how it came about.
+    """A fitted critic and its training history.
 
-    `history` maps each of `COLUMNS` to an array (T,), values in nats, nan where there was nothing
-    to evaluate. `chosen` is the iteration whose weights the critic holds.
+    Attributes:
+        critic: the critic.
+        history: maps each of `COLUMNS` to an array (T,), in nats; nan where nothing was evaluated.
+        chosen: the iteration whose weights the critic has.
+        stopped_early: whether training ended before the last iteration.
+        count: the number of rows scored together in an evaluation.
+        ceiling: the largest value of the bound in the history, in nats; None if there is no limit.
     """
 
     critic: nn.Module
     history: Mapping[str, np.ndarray]
     chosen: int
     stopped_early: bool
-    count: int  # rows scored together in an evaluation
-    ceiling: float | None  # of the history's values, nats
+    count: int
+    ceiling: float | None
 
 
 def device(config: Config) -> torch.device:
-    """The device that `config.device` names.
+    """Return the device that `config.device` names.
 
     Raises:
-        InputError: CUDA asked for where there is none.
+        InputError: If CUDA is requested and not available.
 
     Example:
         >>> device(Config(device="cpu"))
@@ -107,7 +123,18 @@ def value(
     limit: int,
     weights: Mapping[str, Tensor] | None = None,
 ) -> float:
-    """The bound over all pairs of the first `limit` rows, nats; with other `weights` if given."""
+    """Evaluate the bound over all pairs of the first rows, in evaluation mode.
+
+    Args:
+        critic: maps x (n, p) and y (m, q) to scores (n, m).
+        bound: the bound.
+        rows: x (n, p) and y (n, q).
+        limit: the number of rows to use.
+        weights: tensors that replace those of the critic, by name.
+
+    Returns:
+        The bound in nats.
+    """
     critic.eval()
     tensors = {f"critic.{name}": tensor for name, tensor in (weights or {}).items()}
     with torch.no_grad():
@@ -116,7 +143,7 @@ def value(
 
 
 class _Value(nn.Module):
-    """The bound over all pairs as a module of its critic's weights."""
+    """A module that computes the bound over all pairs, so that weights can be replaced."""
 
     def __init__(self, critic: nn.Module, bound: Bound) -> None:
         super().__init__()
@@ -139,26 +166,33 @@ def fit(
     watch: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Fit:
-    """Maximise the bound's objective over the critic's parameters, in place.
+    """Maximise the objective of a bound over the parameters of a critic, in place.
 
-    Iteration t of the history is the state after t steps. With `config.patience` the weights with
-    the best validation value are restored at the end, by copy; without, the last ones stay.
+    Iteration t of the history is the state after t steps. With `config.patience`, the weights with
+    the best validation value are restored at the end; otherwise the last weights are kept.
 
     Args:
-        critic: scores (n, m); its parameters that require gradients are trained.
-        bound: what is trained and evaluated, with its settings bound.
+        critic: maps x (n, p) and y (m, q) to scores (n, m). Its parameters that require gradients
+            are trained.
+        bound: the bound that is trained and evaluated, with its settings fixed.
         train: x (n, p) and y (n, q), on the critic's device.
-        validation: rows that no gradient sees; they stop the training and choose the weights.
+        validation: rows that are not trained on; they stop the training and choose the weights.
         config: the settings.
         seed: seed of the batches.
-        name: the checkpoint's name in the run.
-        run: where checkpoints and TensorBoard events go; an existing checkpoint is continued.
+        name: the name of the checkpoint in the run.
+        run: where checkpoints and TensorBoard events are written; an existing checkpoint is
+            continued.
         watch: called after each evaluation.
-        stop: asked between iterations; True saves and raises.
+        stop: called between iterations; if it returns True, the state is saved and `Interrupted` is
+            raised.
+
+    Returns:
+        The fitted critic and its history.
 
     Raises:
-        InputError: scores that are not finite, or of a wrong shape.
-        Interrupted: `stop` said so.
+        InputError: If scores are not finite or have a wrong shape, or no parameter requires
+            gradients.
+        Interrupted: If `stop` returned True.
 
     Example:
         >>> from infobound.bounds import variational as bounds
@@ -208,7 +242,7 @@ def fit(
         halt = asked and distributed.any_says(stop is not None and stop())
         due = state.step % config.checkpoint_every == 0 and state.step > 0
         if run is not None and (state.finished or halt or due):
-            if writer is not None:  # what lies before a checkpoint is not written again
+            if writer is not None:  # a resumed fit does not write earlier events again
                 writer.flush()
             checkpoints.save(run, name, critic, optimiser, generator, state)
         if state.finished or halt:
@@ -240,14 +274,14 @@ def _step(
     generator: torch.Generator,
     state: State,
 ) -> None:
-    """One batch, one step of the optimiser."""
+    """Draw a batch and take one step of the optimiser."""
     place = train[0].device
     rows = _batch(len(train[0]), config, generator).to(place)
     for group in optimiser.param_groups:
         group["lr"] = config.lr * _rate(state.step, config)
     critic.train()
     shared = tiled.is_shared(critic, len(rows), len(rows))
-    # Where ranks have other rows, dropout has other masks.
+    # Ranks with different rows must draw different dropout masks.
     other = MASKS * distributed.ranks()[0] if shared else 0
     with tiled.seeded(critic, generator.initial_seed() + state.step + other):
         found = tiled.all_pairs(critic, train[0][rows], train[1][rows], bound.aim_reads)
@@ -265,7 +299,7 @@ def _step(
         distributed.add_gradients(parameters)
     optimiser.step()
     state.step += 1
-    if config.ema:  # a rate that begins at 1 forgets the start, as Adam's correction does
+    if config.ema:  # at first a plain mean of all weights so far, so that the start weighs little
         rate = max(1 - config.ema, 1 / (state.step + 1))
         with torch.no_grad():
             torch._foreach_lerp_(list(state.average.values()), parameters, rate)
@@ -273,10 +307,10 @@ def _step(
 
 
 def _batch(n: int, config: Config, generator: torch.Generator) -> Tensor:
-    """Numbers of the rows of a batch, of n.
+    """Draw the row indices of a batch from n rows.
 
-    All orders are equally likely. Where repeats are rare, rows are drawn until there are none: n
-    rows need not be shuffled for a few.
+    All orders are equally likely. If repeats are rare, indices are redrawn until there are none,
+    because shuffling n rows for a small batch would be slow.
     """
     size = min(config.batch_size, n)
     if not config.replace and size**2 > n:
@@ -288,19 +322,19 @@ def _batch(n: int, config: Config, generator: torch.Generator) -> Tensor:
 
 
 def _weights(critic: nn.Module, state: State) -> dict[str, Tensor]:
-    """What is evaluated and kept: the critic's tensors, averaged where there is an average."""
+    """Return the tensors that are evaluated and kept: moving averages where there are any."""
     return {**critic.state_dict(), **state.average}
 
 
 def _rate(step: int, config: Config) -> float:
-    """The learning rate's factor: 1, or half a cosine from 1 to 0 over n_iters."""
+    """Return the factor of the learning rate: 1, or half a cosine from 1 to 0 over n_iters."""
     if config.schedule == "constant":
         return 1.0
     return 0.5 * (1 + math.cos(math.pi * step / config.n_iters))
 
 
 def _size(train: Rows, validation: Rows | None, config: Config) -> int:
-    """Rows per evaluation: as many of both kinds, so that both values have one ceiling."""
+    """Return the number of rows per evaluation, the same for both, so that ceilings are equal."""
     return min(config.eval_rows, *(len(rows[0]) for rows in (train, validation) if rows))
 
 
@@ -313,17 +347,17 @@ def _evaluate(
     state: State,
 ) -> None:
     """Append a record to the history and keep a copy of the best weights."""
-    if state.history and state.history[-1][0] == state.step:  # resumed just here
+    if state.history and state.history[-1][0] == state.step:  # resumed right after an evaluation
         return
     size = _size(train, validation, config)
-    distributed.same_as_first(critic.buffers())  # running averages are each rank's own
+    distributed.same_as_first(critic.buffers())  # running averages differ between ranks
     weights = _weights(critic, state)
     values = [
         math.nan if rows is None else value(critic, bound, rows, size, weights)
         for rows in (train, validation)
     ]
     agreed = torch.tensor(values, dtype=torch.float64)
-    distributed.same_as_first([agreed])  # what stops one must stop all
+    distributed.same_as_first([agreed])  # all ranks must decide alike when to stop
     on_train, on_validation = agreed.tolist()
     if not math.isfinite(on_train):
         raise InputError(

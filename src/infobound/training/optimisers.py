@@ -1,8 +1,8 @@
-"""AdamW without PyTorch's compiler: the functional form of the optimiser and the state it needs.
+"""AdamW without PyTorch's compiler: PyTorch's functional form and the state it needs.
 
-`torch.optim.AdamW(...)` imports `torch._dynamo` when it is made, which takes longer than many an
-estimate. The arithmetic here is PyTorch's own function, so the weights are the same to the bit, and
-it is the fused one: one pass over each tensor instead of a dozen.
+`torch.optim.AdamW(...)` imports `torch._dynamo` when it is constructed, which takes longer than
+many estimates. This class calls the same fused PyTorch function, so the weights are bitwise
+identical. The fused form makes one pass over each tensor instead of a dozen.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class AdamW:
         params: the tensors that `step` changes in place.
         lr: learning rate; `param_groups[0]["lr"]` may be set between steps.
         betas: decay of the first and of the second moment.
-        weight_decay: 0 gives Adam.
+        weight_decay: decoupled weight decay; 0 gives Adam.
+        eps: added to the denominator for numerical stability.
 
     Source: Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101.
 
@@ -53,13 +54,13 @@ class AdamW:
         self.state: dict[int, dict[str, Tensor]] = {}
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Set all gradients to None."""
         for tensor in self.param_groups[0]["params"]:
             tensor.grad = None
 
     @torch.no_grad()
     def step(self) -> None:
-        """One step along the gradients; tensors without one stay as they are."""
+        """Take one step; tensors without a gradient stay unchanged."""
         group = self.param_groups[0]
         moved = [(k, p) for k, p in enumerate(group["params"]) if p.grad is not None]
         self.state |= {k: _start(p) for k, p in moved if k not in self.state}
@@ -82,7 +83,7 @@ class AdamW:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """The moments by the tensor's position, and the settings."""
+        """Return the moments by position of their tensor, and the settings."""
         group = self.param_groups[0]
         return {
             "state": self.state,
@@ -90,7 +91,7 @@ class AdamW:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave, copied and put where each tensor is."""
+        """Restore the state from `state_dict`, copied to the device of each tensor."""
         tensors = self.param_groups[0]["params"]
         self.param_groups[0] |= {**state["param_groups"][0], "params": tensors}
         self.state = {
@@ -105,6 +106,6 @@ def _start(tensor: Tensor) -> dict[str, Tensor]:
 
 
 def _place(name: str, value: Tensor, tensor: Tensor) -> Tensor:
-    """A copy beside its tensor; the count of steps is in float32 whatever the tensor is."""
+    """Copy a moment to its tensor's device and dtype; the step count is always float32."""
     dtype = torch.float32 if name == "step" else tensor.dtype
     return value.detach().to(tensor.device, dtype, copy=True)

@@ -1,8 +1,7 @@
-"""The run directory: what a run leaves on disk, and how it is read back.
+"""The run directory: the files of a run and how they are written and read.
 
-Every file is written whole or not at all (`files`). Arrays and checkpoints are safetensors, the
-rest is JSON and CSV; nothing that is read can execute code. What is in a checkpoint, `loop`
-decides.
+Files are written atomically (`files`). Arrays and checkpoints are safetensors, the rest is JSON and
+CSV, so reading a run cannot execute code. `checkpoints` defines the contents of a checkpoint.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ T = TypeVar("T")
 FORMAT, VERSION = "infobound-run", 1
 ROWS, CHECKS, EVENTS = "rows.safetensors", "checks.json", ".infobound"
 CURVE = ("curve.png", "curve.svg", "metrics.csv", "result.json")
-FILES = {  # what a kind of run writes under fixed names
+FILES = {  # files with fixed names that each kind of run writes
     "reproduce": CURVE,
     "estimate": (*CURVE, ROWS, CHECKS, "estimate.png", "estimate.svg"),
 }
@@ -64,7 +63,7 @@ EVERY_FILE = FILES["estimate"]
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a result depends on.
+    """Return the versions of Python, the platform and the packages that a result depends on.
 
     Example:
         >>> "torch" in versions()
@@ -81,7 +80,12 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory; `record` is what `run.json` says of it.
+    """A run directory.
+
+    Attributes:
+        path: the directory.
+        record: the contents of `run.json`.
+        said: the warnings that the run has given already.
 
     Example:
         >>> import tempfile
@@ -105,12 +109,23 @@ class Run:
         rows: Mapping[str, np.ndarray] | None = None,
         overwrite: bool = False,
     ) -> Run:
-        """Make the directory, write the rows and, last, `run.json`: with it the run exists.
+        """Create a run: make the directory, write the rows and, last, `run.json`.
 
-        The caller holds the directory (`locks`).
+        The run exists once `run.json` does. The caller must hold the lock of the directory
+        (`locks`).
+
+        Args:
+            path: the directory, new or empty.
+            record: the contents of `run.json` besides format and versions.
+            rows: arrays to save as the rows of the run.
+            overwrite: whether to replace an existing run.
+
+        Returns:
+            The run.
 
         Raises:
-            InputError: there is a run already, the folder holds other files, or it cannot be made.
+            InputError: If there is a run already, the directory contains other files, or it cannot
+                be created.
         """
         path = Path(path)
         full = {"format": FORMAT, "version": VERSION, "versions": versions(), **record}
@@ -119,7 +134,7 @@ class Run:
         return run
 
     def _begin(self, rows: Mapping[str, np.ndarray] | None, overwrite: bool) -> None:
-        """The directory with nothing of ours in it but what a run begins with."""
+        """Clear the directory of an earlier run, and write the rows and `run.json`."""
         path = self.path
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -127,9 +142,9 @@ class Run:
         except OSError as error:
             raise unwritable(path, error) from error
         if expect_regular(path / "run.json"):
-            found = self.open(path)  # a foreign run.json is no run: say so and delete nothing
+            found = self.open(path)  # raises for a foreign run.json, before anything is deleted
             if distributed.restarted() and found.record == self.record and found._holds(rows):
-                return  # the same command once more, after a rank died: it goes on
+                return  # the same command was restarted after a rank died: continue the run
             if not overwrite:
                 raise InputError(
                     f"Expected a new directory for the run; {path} holds one already. Continue "
@@ -137,7 +152,7 @@ class Run:
                 )
             found._remove(FILES.get(str(self.record.get("kind")), EVERY_FILE))
         elif all(_is_rows(file) for file in {*here} - {*temporaries(path)}):
-            for file in here:  # a run that was killed before it existed
+            for file in here:  # a run that was killed before it wrote run.json
                 file.unlink()
         else:
             raise InputError(
@@ -149,13 +164,15 @@ class Run:
         self.write_json("run.json", sealed(self.record))
 
     def _remove(self, wanted: Sequence[str]) -> None:
-        """Remove the run, and nothing else, so that one that writes `wanted` may take its place.
+        """Remove the run, and nothing else, so that a run that writes `wanted` can replace it.
 
-        What a run writes under a fixed name is known by the name, since `run.json` says that the
-        directory is a run's; all else by what is in it. `run.json` goes last: it says so till then.
+        Files with fixed names belong to the run because `run.json` marks the directory as a run;
+        other files are recognised by their contents. `run.json` is removed last, so that the
+        directory stays marked until then.
 
         Raises:
-            InputError: something that is not of the run is in the way; then all of it is left.
+            InputError: If a file that does not belong to the run is in the way; then nothing is
+                removed.
         """
         names = FILES.get(str(self.record.get("kind")), EVERY_FILE)
         ours = [self.path / name for name in names if expect_regular(self.path / name)]
@@ -182,11 +199,11 @@ class Run:
         for file in [*ours, *temporaries(self.path), self.path / "run.json"]:
             file.unlink()
         for folder in [*folders, self.path / "tensorboard"]:
-            with contextlib.suppress(OSError):  # somebody else's files are in it
+            with contextlib.suppress(OSError):  # it contains files of others
                 folder.rmdir()
 
     def _folders(self) -> list[Path]:
-        """The directories of TensorBoard's events."""
+        """Return the directories of TensorBoard events."""
         events = self.path / "tensorboard"
         if not expect_directory(events):
             return []
@@ -197,10 +214,11 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """The run in a directory.
+        """Open the run in a directory.
 
         Raises:
-            InputError: no directory, no run in it, or one that this version cannot read.
+            InputError: If there is no such directory, no run in it, or a run that this version
+                cannot read.
         """
         path = Path(path)
         try:
@@ -223,10 +241,10 @@ class Run:
         return cls(path, record)
 
     def settings(self, kind: type[T]) -> T:
-        """What `run.json` holds, as a dataclass (`schemas`).
+        """Return the contents of `run.json` as a dataclass (`schemas`).
 
         Raises:
-            InputError: a field is missing, or of another type.
+            InputError: If a field is missing or has another type.
         """
         try:
             found: T = schemas.parse(kind, self.record)
@@ -235,10 +253,10 @@ class Run:
         return found
 
     def config(self, settings: Mapping[str, Any]) -> Config:
-        """The configuration in `run.json`.
+        """Build the configuration from the settings in `run.json`.
 
         Raises:
-            InputError: a setting is unknown, or out of range.
+            InputError: If a setting is unknown or out of range.
         """
         try:
             return Config.from_dict(settings)
@@ -251,25 +269,28 @@ class Run:
         return (self.path / "result.json").is_file()
 
     def sweep(self) -> None:
-        """Remove what killed processes left half written; the caller holds the directory."""
+        """Remove temporary files of killed processes; the caller must hold the directory's lock."""
         if distributed.is_first():
             sweep(self.path)
 
     def write_bytes(self, name: str, data: bytes, *, previous: str | None = None) -> None:
-        """One file of the run, atomically; of several ranks the first writes."""
+        """Write a file of the run atomically, on rank 0 only.
+
+        With `previous`, an existing file is kept under that name.
+        """
         if distributed.is_first():
             old = None if previous is None else self.path / previous
             write_atomic(self.path / name, data, previous=old)
 
     def write_json(self, name: str, value: Any) -> None:
-        """A JSON file of the run, atomically; floats round-trip."""
+        """Write a JSON file of the run atomically; floats round-trip."""
         self.write_bytes(name, (json.dumps(value, indent=2) + "\n").encode())
 
     def read_json(self, name: str) -> Any:
-        """A JSON file of the run.
+        """Read a JSON file of the run.
 
         Raises:
-            InputError: it is missing or not whole.
+            InputError: If the file is missing or incomplete.
         """
         try:
             return read_json(self.path / name)
@@ -277,14 +298,14 @@ class Run:
             raise self._unreadable(name, error) from error
 
     def save_rows(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Arrays, which may be memory-mapped, as `<name>.safetensors`."""
+        """Write arrays, which may be memory-mapped, to `<name>.safetensors`."""
         write_arrays(self.path / f"{name}.safetensors", arrays)
 
     def load_rows(self, name: str) -> dict[str, np.ndarray]:
-        """The inverse of `save_rows`; arrays that are much of the free memory stay in the file.
+        """Read the arrays of `save_rows`; large ones are memory-mapped.
 
         Raises:
-            InputError: the file is missing or damaged.
+            InputError: If the file is missing or damaged.
         """
         path = self.path / f"{name}.safetensors"
         try:
@@ -293,9 +314,9 @@ class Run:
             raise self._unreadable(path.name, error) from error
 
     def save_checkpoint(self, name: str, tensors: Mapping[str, Tensor], meta: Mapping) -> None:
-        """Tensors and a JSON-able `meta` as one file, `checkpoint-<name>.safetensors`.
+        """Write tensors and JSON-serialisable `meta` to `checkpoint-<name>.safetensors`.
 
-        The one before stays as `checkpoint-<name>.previous.safetensors`.
+        The checkpoint before it is kept as `checkpoint-<name>.previous.safetensors`.
         """
         from safetensors.torch import save
 
@@ -307,12 +328,13 @@ class Run:
         self.write_bytes(file.name, data, previous=previous.name)
 
     def load_checkpoint(self, name: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The inverse of `save_checkpoint`; None where there is none.
+        """Read the checkpoint of `save_checkpoint`; None if there is none.
 
-        Where the last one is damaged or gone it is the one before, with a `FaultWarning`.
+        If the last one is damaged or missing, the one before it is used, with a `FaultWarning`.
 
         Raises:
-            InputError: a file is truncated, damaged or something else, and so is the one before.
+            InputError: If a file is truncated, damaged or no checkpoint, and so is the one before
+                it.
         """
         file, previous = self._checkpoints(name)
         if expect_regular(file):
@@ -333,12 +355,12 @@ class Run:
         return found
 
     def _checkpoints(self, name: str) -> tuple[Path, Path]:
-        """Where a checkpoint is, and the one before it."""
+        """Return the paths of a checkpoint and of the one before it."""
         stem = self.path / f"checkpoint-{name}"
         return Path(f"{stem}.safetensors"), Path(f"{stem}.previous.safetensors")
 
     def _checkpoint(self, file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What is in one checkpoint file."""
+        """Read and verify one checkpoint file."""
         from safetensors import SafetensorError
         from safetensors.torch import load, save
 
@@ -356,7 +378,7 @@ class Run:
         return tensors, meta
 
     def write_metrics(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """`metrics.csv`, atomically; floats by their shortest exact form, nan as an empty cell."""
+        """Write `metrics.csv` atomically; floats in shortest exact form, nan as an empty cell."""
         text = io.StringIO()
         columns = list(rows[0]) if rows else []
         table = csv.writer(text, lineterminator="\n")
@@ -367,9 +389,10 @@ class Run:
         self.write_bytes("metrics.csv", text.getvalue().encode())
 
     def tensorboard(self, name: str, *, purge_step: int) -> Events | None:
-        """A writer of TensorBoard events for one fit; events from `purge_step` on are dropped.
+        """Open a writer of TensorBoard events for one fit; events from `purge_step` on are dropped.
 
-        None on all ranks but the first.
+        Returns:
+            The writer; None on all ranks but rank 0.
         """
         if not distributed.is_first():
             return None
@@ -377,7 +400,7 @@ class Run:
         try:
             for each in (folder, folder / name):
                 if not expect_directory(each):  # a link would lead out of the run
-                    each.mkdir()  # not its parents: a run that is gone is not made anew
+                    each.mkdir()  # without parents: a run that was deleted is not created again
         except OSError as error:
             raise unwritable(folder, error) from error
         return Events(folder / name, purge_step, self.said)
@@ -401,7 +424,13 @@ def _await_next_second(folder: Path) -> None:
 
 
 class Events:
-    """TensorBoard events of one fit; `said` holds the warnings that the run has given already."""
+    """Writes the TensorBoard events of one fit.
+
+    Args:
+        folder: the directory of the events.
+        purge_step: events from this step on are dropped.
+        said: the warnings that the run has given already.
+    """
 
     def __init__(self, folder: Path, purge_step: int, said: set[str]) -> None:
         logging.getLogger("tensorboard").setLevel(logging.ERROR)
@@ -415,23 +444,23 @@ class Events:
             )
 
     def scalars(self, step: int, **values: float) -> None:
-        """One value per name at a step."""
+        """Write one value per name at a step."""
         with self._writing():
             for name, value in values.items():
                 self.writer.add_scalar(name, value, step)
 
     def graph(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        """The module's graph; a `FaultWarning`, once a run, where it cannot be traced."""
+        """Write the graph of a module; warn once per run with `FaultWarning` if tracing fails."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the tracer's: that the graph holds for these inputs
+            warnings.simplefilter("ignore")  # the tracer warns that the graph depends on the inputs
             try:
-                traced = _traced(module, inputs)  # here, for `add_graph` prints what goes wrong
+                traced = _traced(module, inputs)  # traced here because `add_graph` prints errors
                 with self._writing():
                     self.writer.add_graph(traced, inputs)
                 return
             except InputError:
                 raise
-            except Exception as error:  # a user's module may do what no tracer follows
+            except Exception as error:  # a user's module may be impossible to trace
                 why = str(error).strip().partition("\n")[0] or type(error).__name__
         text = (
             f"TensorBoard's events in {self.folder.parent} have no graph of the critic: PyTorch "
@@ -442,18 +471,18 @@ class Events:
             warnings.warn(text, FaultWarning, stacklevel=2)
 
     def flush(self) -> None:
-        """Write what is waiting."""
+        """Write buffered events to disk."""
         with self._writing():
             self.writer.flush()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write buffered events to disk and close the file."""
         with self._writing():
             self.writer.close()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """What the disk refuses is said as of any file, also if it met a thread of the writer."""
+        """Convert errors of the disk, also those of the writer's thread, to `InputError`."""
         try:
             yield
         except OSError as error:
@@ -461,9 +490,9 @@ class Events:
 
 
 def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
-    """The module with its graph.
+    """Trace a module.
 
-    Without gradients, as the tracer's own check runs: critics may take another way with.
+    Gradients are disabled, as in the tracer's own check: critics may compute differently with them.
     """
     import torch
 
@@ -477,13 +506,13 @@ def _traced(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A NumPy number as Python's, integers kept."""
+    """Convert a NumPy number to Python's; whole numbers become integers."""
     number = value.item() if isinstance(value, np.generic) else value
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def _is_rows(file: Path) -> bool:
-    """Whether a file is the rows of a run, whole."""
+    """Return whether a file contains the complete rows of a run."""
     try:
         return file.name == ROWS and bool(read_arrays(file))
     except (OSError, InputError):
@@ -491,7 +520,7 @@ def _is_rows(file: Path) -> bool:
 
 
 def _is_checkpoint(file: Path) -> bool:
-    """Whether a file is a checkpoint of a run, by its header."""
+    """Return whether a file is a checkpoint of a run, by its header."""
     try:
         return {"meta", "digest"} <= read_header(file)[1].keys()
     except OSError:
@@ -503,7 +532,11 @@ def _is_checkpoint(file: Path) -> bool:
 
 
 def _is_checks(file: Path) -> bool:
-    """Whether a file is what `--check` writes: of all fixed names, the one that few runs use."""
+    """Return whether a file was written by `--check`.
+
+    It is checked because few runs write this file, so that another program's file may have its
+    name.
+    """
     try:
         return bool(read_json(file, tuple[_Check, ...]))
     except (OSError, InputError):
@@ -512,7 +545,7 @@ def _is_checks(file: Path) -> bool:
 
 @dataclass(frozen=True)
 class _Check:
-    """What tells a check of `analyses.invariance` from other JSON."""
+    """The fields by which a check of `analyses.invariance` is recognised."""
 
     name: str
     relation: str
