@@ -119,7 +119,7 @@ def best_base(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray, np.ndarray]
     """
     fitted, held = data.hold_out(np.arange(len(x)), 0.3, seed=0)
     shape = Shape(
-        len(fitted), x.shape[1] + y.shape[1], data.levels(x[fitted]), data.levels(y[fitted])
+        len(fitted), x.shape[1] + y.shape[1], data.n_distinct(x[fitted]), data.n_distinct(y[fitted])
     )
     others = np.concatenate([held, fitted])
     value = {}

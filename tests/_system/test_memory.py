@@ -167,7 +167,7 @@ def test_few_knots_change_no_normal_score(monkeypatch):
     values = np.random.default_rng(0).normal(size=(60_000, 1)) ** 3
     values[:9_000] = 0.0  # a pile keeps its place
     few = data.Transform.fit(values)
-    monkeypatch.setattr("infobound.data.pair.KNOTS", 10**9)
+    monkeypatch.setattr("infobound.data.transforms.KNOTS", 10**9)
     every = data.Transform.fit(values)
     assert len(few.knots[0]) <= 10_000 < len(every.knots[0])
     apart = np.abs(few.normal_scores(values) - every.normal_scores(values))

@@ -10,21 +10,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from infobound.data.pair import (
-        FEWEST,
-        Entropy,
-        Pair,
-        Transform,
-        as_pair,
-        entropy,
-        has_ties,
-        hold_out,
-        is_plain,
-        levels,
-        pair_arrays,
-        pair_frames,
-        split,
-    )
+    from infobound.data.discreteness import Entropy, entropy, has_ties, n_distinct
+    from infobound.data.pair import Pair, as_pair, is_plain, pair_arrays, pair_frames
+    from infobound.data.splits import FEWEST, hold_out, split
+    from infobound.data.transforms import Transform
 
 __all__ = [
     "FEWEST",
@@ -36,15 +25,23 @@ __all__ = [
     "has_ties",
     "hold_out",
     "is_plain",
-    "levels",
+    "n_distinct",
     "pair_arrays",
     "pair_frames",
     "split",
 ]
 
+_HOMES = {
+    "discreteness": ("Entropy", "entropy", "has_ties", "n_distinct"),
+    "pair": ("Pair", "as_pair", "is_plain", "pair_arrays", "pair_frames"),
+    "splits": ("FEWEST", "hold_out", "split"),
+    "transforms": ("Transform",),
+}
+
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that `--help` needs no NumPy."""
-    if name not in __all__:
-        raise AttributeError(f"module 'infobound.data' has no attribute {name!r}")
-    return getattr(importlib.import_module("infobound.data.pair"), name)
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"infobound.data.{home}"), name)
+    raise AttributeError(f"module 'infobound.data' has no attribute {name!r}")

@@ -1,20 +1,18 @@
-"""Validated pairs of rows, their folds and their transforms.
+"""Validated pairs of rows.
 
-Values are validated here, once, at the boundary; files are read in `readers`. A transform is fitted
-to training rows only. This module does not import torch, and imports pandas only when needed.
+Values are validated here, once, at the boundary; files are read in `readers`. This module does not
+import torch, and imports pandas only when needed.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import ndtri
 
-from infobound._system.memory import fits, gathered, kinds, pieces
+from infobound._system.memory import fits, gathered, pieces
 from infobound.data.containers import as_rows, have_different_indexes
 from infobound.data.encoding import numbers
 from infobound.errors import InputError
@@ -22,23 +20,7 @@ from infobound.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "Entropy",
-    "Pair",
-    "Transform",
-    "as_pair",
-    "entropy",
-    "has_ties",
-    "hold_out",
-    "is_plain",
-    "levels",
-    "pair_arrays",
-    "pair_frames",
-    "split",
-]
-
-FEWEST = 40  # smallest number of rows; with fewer, a fold is too small for a standard error
-KNOTS = 10_000  # largest number of knots of interpolated ranks: about 0.002 sd apart
+__all__ = ["Pair", "as_pair", "is_plain", "pair_arrays", "pair_frames"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,228 +260,3 @@ def pair_frames(
         _expect_finite(zip(names, np.isinf(values).sum(0), strict=True), source)
         sides.append((np.ascontiguousarray(values), tuple(names)))
     return Pair(sides[0][0], sides[1][0], sides[0][1], sides[1][1], tuple(notes))
-
-
-def split(
-    n: int, k: int, *, seed: int, series: bool = False
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Split n rows into k cross-fitting folds; every row is a test row once.
-
-    Args:
-        n: the number of rows.
-        k: the number of folds.
-        seed: seed of the random split.
-        series: whether rows are a time series; then each fold tests a contiguous block.
-
-    Returns:
-        The sorted indices of training and test rows of each fold.
-
-    Raises:
-        InputError: If there are too few rows.
-
-    Example:
-        >>> [len(test) for _, test in split(43, 4, seed=0)]
-        [11, 11, 11, 10]
-    """
-    need = max(FEWEST, 10 * k)
-    if n < need:
-        raise InputError(
-            f"Expected at least {need} rows for {k} folds; got {n}. Collect more rows"
-            + (f", or use fewer folds (--folds {max(2, n // 10)})." if n >= FEWEST else ".")
-        )
-    order = np.arange(n) if series else np.random.default_rng(seed).permutation(n)
-    tests = [np.sort(part) for part in np.array_split(order, k)]
-    return [(np.setdiff1d(order, test), test) for test in tests]
-
-
-def hold_out(
-    rows: np.ndarray, share: float, *, seed: int, series: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """Split rows at random into (rest, held out), both sorted, with at least two rows in each.
-
-    Args:
-        rows: (n,), the indices of the rows.
-        share: the fraction to hold out.
-        seed: seed of the split.
-        series: whether rows are a time series; then the last rows are held out.
-
-    Example:
-        >>> [len(part) for part in hold_out(np.arange(100), 0.15, seed=0)]
-        [85, 15]
-    """
-    order = np.sort(rows)[::-1] if series else np.random.default_rng(seed).permutation(rows)
-    count = min(max(2, round(share * len(rows))), len(rows) - 2)
-    return np.sort(order[count:]), np.sort(order[:count])
-
-
-@dataclass(frozen=True, eq=False)
-class Transform:
-    """Column-wise maps fitted on training rows (n, d).
-
-    Example:
-        >>> fitted = Transform.fit(np.array([[1.0], [2.0], [100.0]]))
-        >>> fitted.normal_scores(np.array([[2.0]])).item()
-        0.0
-    """
-
-    knots: tuple[np.ndarray, ...]
-    scores: tuple[np.ndarray, ...]
-    centre: np.ndarray
-    scale: np.ndarray
-    unit: np.ndarray
-
-    @classmethod
-    def fit(cls, rows: np.ndarray) -> Transform:
-        """Fit ranks, medians and interquartile ranges to rows (n, d)."""
-        knots, scores = [], []
-        for column in rows.T:
-            values, counts = np.unique(column, return_counts=True)
-            middle = (np.cumsum(counts) - 0.5 * counts) / counts.sum()
-            quantiles = ndtri(middle)
-            if len(values) < len(column):  # without ties their mean is zero by symmetry
-                quantiles = quantiles - np.average(quantiles, weights=counts)
-            spread = np.sqrt(np.average(quantiles**2, weights=counts))
-            kept = _knots(quantiles)
-            knots.append(values[kept])
-            scores.append(quantiles[kept] / (spread if spread > 0 else np.inf))
-        # Differences of values near the largest float64 would overflow; those of a quarter do not.
-        unit = np.where(np.abs(rows).max(axis=0) > np.finfo(float).max / 4, 0.25, 1.0)
-        rows = rows * unit
-        low, centre, high = np.percentile(rows, [25, 50, 75], axis=0)
-        scale = (high - low) / 1.349
-        with np.errstate(over="ignore"):
-            spread = rows.std(axis=0)
-        for k in np.flatnonzero((scale == 0) & ~((spread > 0) & np.isfinite(spread))):
-            top = np.abs(rows[:, k]).max() or 1.0  # squares of such values leave float64's range
-            spread[k] = np.minimum((rows[:, k] / top).std() * top, np.finfo(float).max)
-        scale = np.where(scale > 0, scale, spread)
-        scale = np.where(scale > 0, scale, 1.0)
-        return cls(tuple(knots), tuple(scores), centre, scale, unit)
-
-    def normal_scores(self, rows: np.ndarray) -> np.ndarray:
-        """Return normal quantiles (n, d) of interpolated mid-ranks, clamped outside the range."""
-        columns = [
-            _interpolated(column, knots, scores)
-            for column, knots, scores in zip(rows.T, self.knots, self.scores, strict=True)
-        ]
-        return np.stack(columns, axis=1)
-
-    def robust(self, rows: np.ndarray) -> np.ndarray:
-        """Return (x - median) / scale, (n, d); logarithmic beyond 5 (1000 gives 11.9), up to 20."""
-        with np.errstate(over="ignore"):
-            scaled = (rows * self.unit - self.centre) / self.scale
-        beyond = np.maximum(np.abs(scaled) - 5, 0)
-        return np.clip(scaled, -5, 5) + np.sign(scaled) * np.minimum(np.log1p(beyond), 15)
-
-    def every(self, rows: np.ndarray) -> np.ndarray:
-        """Return `normal_scores`, `robust` and the radii of both side by side, (n, 2 d + 4)."""
-        scores, robust = self.normal_scores(rows), self.robust(rows)
-        return np.concatenate([scores, robust, _radii(scores, robust)], axis=1)
-
-
-def _interpolated(column: np.ndarray, knots: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Interpolate scores between ascending knots, even so close that slopes overflow.
-
-    In that case knots and values are scaled up.
-    """
-    found = np.interp(column, knots, scores)
-    steep = ~np.isfinite(found)
-    if steep.any():
-        with np.errstate(over="ignore"):
-            found[steep] = np.interp(column[steep] * 2.0**200, knots * 2.0**200, scores)
-    return found
-
-
-def _knots(quantiles: np.ndarray) -> np.ndarray:
-    """Return the indices of quantiles to keep as knots: all, or those next to an even grid."""
-    if len(quantiles) <= KNOTS:
-        return np.arange(len(quantiles))
-    above = np.searchsorted(quantiles, np.linspace(quantiles[0], quantiles[-1], KNOTS // 2))
-    return np.union1d(above, np.maximum(above - 1, 0))
-
-
-def _radii(*scaled: np.ndarray) -> np.ndarray:
-    """Return the scaled radii |z|^2 and log |z|^2 of the rows of each z (n, d), side by side.
-
-    Radii are columns of their own because networks learn them poorly from many coordinates. They
-    are scaled by the degrees of freedom instead of being fitted.
-    """
-    columns = []
-    for z in scaled:
-        square = (z**2).sum(axis=1) / z.shape[1]
-        spread = np.sqrt(2 / z.shape[1])
-        columns += [3 * np.tanh((square - 1) / spread / 3)]
-        columns += [np.clip(np.log(square + 1e-2) / spread, -5, 5)]
-    return np.stack(columns, axis=1)
-
-
-def levels(rows: np.ndarray) -> int:
-    """Count distinct rows of (n, d); return n if one column has more than n / 10 distinct values.
-
-    Example:
-        >>> levels(np.arange(60).reshape(-1, 1) % 3)
-        3
-    """
-    if any(len(np.unique(column)) > len(rows) / 10 for column in rows.T):
-        return len(rows)
-    return int(kinds(rows).max()) + 1
-
-
-class Entropy(NamedTuple):
-    """An estimated entropy, in nats.
-
-    Attributes:
-        value: the entropy.
-        error: its standard error.
-        largest: the largest entropy of that many values.
-    """
-
-    value: float
-    error: float
-    largest: float
-
-    def interval(self, errors: float, doubt: float = 0.0) -> tuple[float, float]:
-        """Return an interval of so many standard errors around the value, in nats.
-
-        A further uncertainty `doubt`, in nats, lowers the lower end.
-        """
-        low = self.value - errors * math.hypot(self.error, doubt)
-        return low, min(self.value + errors * self.error, self.largest)
-
-
-def entropy(rows: np.ndarray) -> Entropy | None:
-    """Estimate the entropy of rows that take few values.
-
-    It is the entropy of the observed frequencies plus (K - 1) / 2n, at most log K, for K values.
-
-    Args:
-        rows: (n, d).
-
-    Returns:
-        The entropy in nats, or None if there are more than n / 10 distinct rows.
-
-    Source: Miller and Madow; Paninski (2003), https://doi.org/10.1162/089976603321780272.
-
-    Example:
-        >>> round(entropy(np.arange(60).reshape(-1, 1) % 3).value, 3)  # log 3
-        1.099
-    """
-    if levels(rows) > len(rows) / 10:
-        return None
-    counts = np.bincount(kinds(rows))
-    surprise = -np.log(counts / len(rows))
-    observed = float(np.average(surprise, weights=counts))
-    variance = float(np.average((surprise - observed) ** 2, weights=counts))
-    unseen = (len(counts) - 1) / (2 * len(rows))
-    largest = math.log(len(counts))
-    return Entropy(min(observed + unseen, largest), math.sqrt(variance / len(rows)), largest)
-
-
-def has_ties(pair: Pair) -> bool:
-    """Return whether more than one row in twenty repeats a value, in any column.
-
-    Example:
-        >>> has_ties(as_pair([1, 1, 2], [1, 2, 3]))
-        True
-    """
-    return any(len(np.unique(c)) < 0.95 * len(c) for side in (pair.x, pair.y) for c in side.T)

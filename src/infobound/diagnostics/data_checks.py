@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from infobound._system.memory import kinds
-from infobound.data import Pair, levels
+from infobound.data import Pair, n_distinct
 from infobound.data.encoding import LEVELS
 
 __all__ = [
@@ -529,7 +529,9 @@ def coded_columns(pair: Pair, columns: Sequence[Column]) -> tuple[str, ...]:
         >>> coded_columns(pair, columns(pair))
         ('y[0]',)
     """
-    if 5 * levels(pair.x) * levels(pair.y) <= len(pair.x):  # a contingency table can be fitted
+    if 5 * n_distinct(pair.x) * n_distinct(pair.y) <= len(
+        pair.x
+    ):  # a contingency table can be fitted
         return ()
     return tuple(
         c.name
@@ -582,7 +584,7 @@ def unordered_columns(pair: Pair, columns: Sequence[Column]) -> tuple[Unordered,
     n = len(sides["x"])
     found: list[Unordered] = []
     whole = [LEVELS < len(c.values) <= n / 5 and bool((c.values % 1 == 0).all()) for c in columns]
-    if not any(whole) or 5 * levels(pair.x) * levels(pair.y) <= len(pair.x):
+    if not any(whole) or 5 * n_distinct(pair.x) * n_distinct(pair.y) <= len(pair.x):
         return ()
     ranks = {side: _ranks(rows) for side, rows in sides.items()}
     # Copies are placed at their first occurrence, so that the halves do not share their noise.

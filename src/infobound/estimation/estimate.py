@@ -21,7 +21,8 @@ from infobound._system import arguments, locks, torch_state, units
 from infobound.bounds.variational import Bound
 from infobound.config import Config, configured
 from infobound.critics import networks
-from infobound.data.pair import Pair, as_pair, pair_arrays, split
+from infobound.data.pair import Pair, as_pair, pair_arrays
+from infobound.data.splits import split
 from infobound.diagnostics.findings import Evidence, findings
 from infobound.errors import InputError
 from infobound.estimation.crossfit import Fold

@@ -306,7 +306,7 @@ class _Inputs:
         for values in (pair.x, pair.y):
             rows, d = take(values, held), values.shape[1]
             transforms.append(data.Transform.fit(rows))
-            levels.append(data.levels(rows))
+            levels.append(data.n_distinct(rows))
             sides.append(_seen(transforms[-1], rows, kind == "raw", where))
             slices.setdefault("scores", []).append(slice(0, d))
             slices.setdefault("robust", []).append(slice(d, 2 * d))

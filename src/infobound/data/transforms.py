@@ -1,0 +1,113 @@
+"""Column-wise transforms, fitted to training rows only: normal scores and robust scaling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtri
+
+__all__ = ["Transform"]
+
+KNOTS = 10_000  # largest number of knots of interpolated ranks: about 0.002 sd apart
+
+
+@dataclass(frozen=True, eq=False)
+class Transform:
+    """Column-wise maps fitted on training rows (n, d).
+
+    Example:
+        >>> fitted = Transform.fit(np.array([[1.0], [2.0], [100.0]]))
+        >>> fitted.normal_scores(np.array([[2.0]])).item()
+        0.0
+    """
+
+    knots: tuple[np.ndarray, ...]
+    scores: tuple[np.ndarray, ...]
+    centre: np.ndarray
+    scale: np.ndarray
+    unit: np.ndarray
+
+    @classmethod
+    def fit(cls, rows: np.ndarray) -> Transform:
+        """Fit ranks, medians and interquartile ranges to rows (n, d)."""
+        knots, scores = [], []
+        for column in rows.T:
+            values, counts = np.unique(column, return_counts=True)
+            middle = (np.cumsum(counts) - 0.5 * counts) / counts.sum()
+            quantiles = ndtri(middle)
+            if len(values) < len(column):  # without ties their mean is zero by symmetry
+                quantiles = quantiles - np.average(quantiles, weights=counts)
+            spread = np.sqrt(np.average(quantiles**2, weights=counts))
+            kept = _knots(quantiles)
+            knots.append(values[kept])
+            scores.append(quantiles[kept] / (spread if spread > 0 else np.inf))
+        # Differences of values near the largest float64 would overflow; those of a quarter do not.
+        unit = np.where(np.abs(rows).max(axis=0) > np.finfo(float).max / 4, 0.25, 1.0)
+        rows = rows * unit
+        low, centre, high = np.percentile(rows, [25, 50, 75], axis=0)
+        scale = (high - low) / 1.349
+        with np.errstate(over="ignore"):
+            spread = rows.std(axis=0)
+        for k in np.flatnonzero((scale == 0) & ~((spread > 0) & np.isfinite(spread))):
+            top = np.abs(rows[:, k]).max() or 1.0  # squares of such values leave float64's range
+            spread[k] = np.minimum((rows[:, k] / top).std() * top, np.finfo(float).max)
+        scale = np.where(scale > 0, scale, spread)
+        scale = np.where(scale > 0, scale, 1.0)
+        return cls(tuple(knots), tuple(scores), centre, scale, unit)
+
+    def normal_scores(self, rows: np.ndarray) -> np.ndarray:
+        """Return normal quantiles (n, d) of interpolated mid-ranks, clamped outside the range."""
+        columns = [
+            _interpolated(column, knots, scores)
+            for column, knots, scores in zip(rows.T, self.knots, self.scores, strict=True)
+        ]
+        return np.stack(columns, axis=1)
+
+    def robust(self, rows: np.ndarray) -> np.ndarray:
+        """Return (x - median) / scale, (n, d); logarithmic beyond 5 (1000 gives 11.9), up to 20."""
+        with np.errstate(over="ignore"):
+            scaled = (rows * self.unit - self.centre) / self.scale
+        beyond = np.maximum(np.abs(scaled) - 5, 0)
+        return np.clip(scaled, -5, 5) + np.sign(scaled) * np.minimum(np.log1p(beyond), 15)
+
+    def every(self, rows: np.ndarray) -> np.ndarray:
+        """Return `normal_scores`, `robust` and the radii of both side by side, (n, 2 d + 4)."""
+        scores, robust = self.normal_scores(rows), self.robust(rows)
+        return np.concatenate([scores, robust, _radii(scores, robust)], axis=1)
+
+
+def _interpolated(column: np.ndarray, knots: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Interpolate scores between ascending knots, even so close that slopes overflow.
+
+    In that case knots and values are scaled up.
+    """
+    found = np.interp(column, knots, scores)
+    steep = ~np.isfinite(found)
+    if steep.any():
+        with np.errstate(over="ignore"):
+            found[steep] = np.interp(column[steep] * 2.0**200, knots * 2.0**200, scores)
+    return found
+
+
+def _knots(quantiles: np.ndarray) -> np.ndarray:
+    """Return the indices of quantiles to keep as knots: all, or those next to an even grid."""
+    if len(quantiles) <= KNOTS:
+        return np.arange(len(quantiles))
+    above = np.searchsorted(quantiles, np.linspace(quantiles[0], quantiles[-1], KNOTS // 2))
+    return np.union1d(above, np.maximum(above - 1, 0))
+
+
+def _radii(*scaled: np.ndarray) -> np.ndarray:
+    """Return the scaled radii |z|^2 and log |z|^2 of the rows of each z (n, d), side by side.
+
+    Radii are columns of their own because networks learn them poorly from many coordinates. They
+    are scaled by the degrees of freedom instead of being fitted.
+    """
+    columns = []
+    for z in scaled:
+        square = (z**2).sum(axis=1) / z.shape[1]
+        spread = np.sqrt(2 / z.shape[1])
+        columns += [3 * np.tanh((square - 1) / spread / 3)]
+        columns += [np.clip(np.log(square + 1e-2) / spread, -5, 5)]
+    return np.stack(columns, axis=1)
