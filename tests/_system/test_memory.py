@@ -11,9 +11,10 @@ from safetensors.numpy import load_file
 from infobound import data
 from infobound._system import files, memory
 from infobound.config import Config
+from infobound.data import pair as pairs
 from infobound.data import parquet, readers
 from infobound.errors import InputError
-from infobound.estimation import crossfit, point, selection
+from infobound.estimation import crossfit, selection
 from infobound.estimation.estimate import estimate
 from infobound.training.run_directory import Run
 
@@ -204,7 +205,7 @@ def test_no_step_holds_all_rows_in_memory(tmp_path, monkeypatch, no_memory):
         (selection, "FITTED", 500),
         (selection, "VALUES", 100_000),
         (crossfit, "TRAINED", 500),
-        (point, "LOOKED", 50_000),
+        (pairs, "LOOKED", 50_000),
         (memory, "PIECE", 50_000),
     ):
         monkeypatch.setattr(module, name, limit)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from infobound._system.memory import kinds
-from infobound.data.pair import Pair
+
+if TYPE_CHECKING:
+    from infobound.data.pair import Pair
 
 __all__ = ["Entropy", "entropy", "has_ties", "n_distinct"]
 

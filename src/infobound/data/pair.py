@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from infobound._system.memory import fits, gathered, pieces
+from infobound._system.memory import fits, gathered, pieces, stretches, take
 from infobound.data.containers import as_rows, have_different_indexes
+from infobound.data.discreteness import Entropy, entropy
 from infobound.data.encoding import numbers
 from infobound.errors import InputError
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Pair", "as_pair", "is_plain", "pair_arrays", "pair_frames"]
+
+LOOKED = 20_000_000  # largest number of values that the data checks read
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,20 @@ class Pair:
     x_names: tuple[str, ...]
     y_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def sample(self) -> tuple[np.ndarray, Pair]:
+        """The indices and values of evenly spaced rows, at most `LOOKED` values."""
+        index = stretches(len(self.x), LOOKED // (self.x.shape[1] + self.y.shape[1]))
+        x, y = take(self.x, index), take(self.y, index)
+        return index, Pair(x, y, self.x_names, self.y_names, self.notes)
+
+    @cached_property
+    def limit(self) -> tuple[str, Entropy] | None:
+        """The side with the smaller entropy, an upper limit of the MI, if one takes few values."""
+        known = (("x", entropy(self.x)), ("y", entropy(self.y)))
+        limits = [(side, found) for side, found in known if found is not None]
+        return min(limits, key=lambda each: each[1], default=None)
 
 
 def as_pair(x: Any, y: Any = None, *, part: bool = False) -> Pair:

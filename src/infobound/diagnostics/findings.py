@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from infobound.data import Pair, entropy
+from infobound.data import Pair
 from infobound.diagnostics import data_checks
 
 __all__ = ["CHECKS", "OK", "Check", "Evidence", "Finding", "findings", "worst"]
@@ -106,16 +106,10 @@ class Evidence:
         """Columns of x and y that determine each other, cached for several checks."""
         return data_checks.leaks(self.pair, self.columns)
 
-    @cached_property
-    def limit(self) -> tuple[str, float] | None:
-        """The side with the smaller entropy and its entropy, if a side takes few values."""
-        known = ((side, entropy(getattr(self.pair, side))) for side in ("x", "y"))
-        limits = ((side, h.value) for side, h in known if h is not None)
-        return min(limits, key=lambda p: p[1], default=None)
-
     def is_at_entropy(self, value: float) -> bool:
         """Return whether a value is near the entropy of a side, the upper limit of the MI."""
-        return self.limit is not None and value >= 0.9 * self.limit[1]
+        limit = self.pair.limit
+        return limit is not None and value >= 0.9 * limit[1].value
 
 
 def _listed(parts: Sequence[str]) -> str:
@@ -448,9 +442,9 @@ def _second_opinion(e: Evidence) -> str | None:
 
 
 def _impossible(e: Evidence) -> str | None:
-    if e.limit is None:
+    if e.pair.limit is None:
         return None
-    side, limit = e.limit
+    side, limit = e.pair.limit[0], e.pair.limit[1].value
     if e.mi - limit <= max(e.half_width, EXCESS, 0.02 * limit):
         return None
     return (

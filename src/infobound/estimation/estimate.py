@@ -6,31 +6,27 @@ written to the run directory, if there is one.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from infobound._system import arguments, locks, torch_state, units
-from infobound.bounds.variational import Bound
 from infobound.config import Config, configured
 from infobound.critics import networks
 from infobound.data.pair import Pair, as_pair, pair_arrays
 from infobound.data.splits import split
-from infobound.diagnostics.findings import Evidence, findings
 from infobound.errors import InputError
-from infobound.estimation.crossfit import Fold
+from infobound.estimation import outcome
 from infobound.estimation.estimators import ESTIMATORS
-from infobound.estimation.point import PointEstimate, inspected
 from infobound.estimation.result import Estimate
 from infobound.estimation.selection import bind, candidates
-from infobound.plotting import figures
 from infobound.training import loop, run_directory
 
 __all__ = ["estimate", "resume"]
@@ -101,16 +97,11 @@ def estimate(
         networks.expect_room(pair.x.shape[1], pair.y.shape[1], config)
     units.expect_files("run", run, unit)
     arguments.boolean("overwrite", overwrite)
-    if run is None:
-        return _estimate(pair, config, module, hooks)
-    run = arguments.directory("run", run)
-    bind(config), candidates(config, module), loop.device(config)
-    split(len(pair.x), config.folds, seed=config.seed)
-    record = {"kind": "estimate", "config": config.as_dict(), "own_module": module is not None}
-    record |= {"unit": unit, "x_names": pair.x_names, "y_names": pair.y_names, "notes": pair.notes}
-    rows = {"x": pair.x, "y": pair.y}
-    with locks.held(run):
-        here = run_directory.Run.create(run, record=record, rows=rows, overwrite=overwrite)
+    if run is not None:
+        run = arguments.directory("run", run)
+        bind(config), candidates(config, module), loop.device(config)
+        split(len(pair.x), config.folds, seed=config.seed)
+    with _opened(run, pair, config, module is not None, unit, overwrite) as here:
         return _estimate(pair, config, module, replace(hooks, run=here))
 
 
@@ -123,6 +114,21 @@ estimate.__signature__ = inspect.signature(estimate).replace(  # type: ignore[at
         ),
     ]
 )
+
+
+@contextlib.contextmanager
+def _opened(
+    run: Path | None, pair: Pair, config: Config, own_module: bool, unit: str, overwrite: bool
+) -> Iterator[run_directory.Run | None]:
+    """Create the run's directory and hold its lock; without a directory, there is no run."""
+    if run is None:
+        yield None
+        return
+    record = {"kind": "estimate", "config": config.as_dict(), "own_module": own_module}
+    record |= {"unit": unit, "x_names": pair.x_names, "y_names": pair.y_names, "notes": pair.notes}
+    with locks.held(run):
+        rows = {"x": pair.x, "y": pair.y}
+        yield run_directory.Run.create(run, record=record, rows=rows, overwrite=overwrite)
 
 
 @torch_state.defaults()
@@ -193,85 +199,10 @@ def _estimate(pair: Pair, config: Config, module: nn.Module | None, hooks: loop.
     """Run the estimator and the checks, and write the result to the run."""
     start = time.perf_counter()
     found = ESTIMATORS[config.estimator](pair, config, hooks, module)
-    result = _result(pair, config, module, found, _evidence(pair, config, found), start)
+    result = outcome.result_of(pair, config, module, found, start)
     if hooks.run is not None:
-        unit = hooks.run.record.get("unit", "nats")
-        hooks.run.write_json("result.json", result.as_dict(unit))
-        if found.folds:  # the result is on disk already, so a failing figure cannot lose it
-            _pictures(hooks.run, result, found.folds[0].fit, bind(config), unit)
+        outcome.write(hooks.run, result, found.folds)
     return result
-
-
-def _evidence(pair: Pair, config: Config, found: PointEstimate) -> Evidence:
-    """Collect the values that the checks read."""
-    folds, bound = found.folds, bind(config)
-    block, late, capped = None, 0.0, False
-    if folds:
-        block = min(len(f.rows) // -(-len(f.rows) // config.eval_rows) for f in folds)
-        late = float(np.mean([_is_late(fold, config) for fold in folds]))
-        capped = any(fold.capped() for fold in folds) and found.method != "ksg"
-    rows, seen = inspected(pair)
-    fold_of = _in_order(folds, [np.full(len(f.rows), k) for k, f in enumerate(folds)])
-    mi, half_width = found.unlimited
-    return Evidence(
-        pair=seen,
-        mi=mi,
-        half_width=half_width,
-        train=found.training,
-        held_out=found.held_out,
-        error=found.held_out_error,
-        block=block,
-        ceiling=None if bound.ceiling is None or block is None else float(bound.ceiling(block)),
-        is_lower_bound=bound.is_lower_bound,
-        bound=config.bound,
-        late=late,
-        capped=capped,
-        ksg=found.ksg,
-        method=found.method,
-        fold=None if fold_of is None else fold_of[rows],
-        terms=_in_order(folds, [f.terms() for f in folds]),
-        blocks=config.series,
-        p_value=found.p_value,
-        alpha=1 - config.level,
-        bases=tuple(fold.base or "none" for fold in folds),
-    )
-
-
-def _result(
-    pair: Pair,
-    config: Config,
-    module: nn.Module | None,
-    found: PointEstimate,
-    evidence: Evidence,
-    start: float,
-) -> Estimate:
-    """Build the result from the numbers, the findings and the settings."""
-    return Estimate(
-        mi=found.mi,
-        interval=found.interval,
-        held_out=found.held_out,
-        held_out_error=found.held_out_error,
-        training=found.training,
-        ceiling=evidence.ceiling,
-        certified=found.certified,
-        p_value=found.p_value,
-        ksg=found.ksg,
-        method=found.method,
-        bases=evidence.bases,
-        findings=findings(evidence),
-        notes=pair.notes,
-        n=len(pair.x),
-        dim_x=pair.x.shape[1],
-        dim_y=pair.y.shape[1],
-        bound=config.bound,
-        critic=_describe(found.folds, config, module),
-        kept=sum(fold.kept for fold in found.folds),
-        config=config.as_dict(),
-        seed=config.seed,
-        versions=run_directory.versions(),
-        seconds=time.perf_counter() - start,
-        pointwise=tuple(found.pointwise.tolist()) if config.pointwise else None,
-    )
 
 
 def _hooks(
@@ -295,64 +226,3 @@ def _hooks(
     arguments.function("watch", watch, 1)
     arguments.function("stop", stop, 0)
     return loop.Hooks(on_progress=watch, should_stop=stop)
-
-
-def _in_order(folds: Sequence[Fold], values: list[np.ndarray]) -> np.ndarray | None:
-    """Concatenate each fold's values of its test rows to one array (n,) in the order of rows."""
-    if not folds:
-        return None
-    rows = np.concatenate([fold.rows for fold in folds])
-    return np.asarray(np.concatenate(values)[np.argsort(rows)])
-
-
-def _pictures(
-    run: run_directory.Run, result: Estimate, fit: loop.Fit | None, bound: Bound, unit: str
-) -> None:
-    """Draw the estimate and the training curve of the first fold."""
-    x, y = (figures.listed(run.record[side]) for side in ("x_names", "y_names"))
-
-    def estimated() -> Any:
-        return figures.estimate_figure(
-            title=f"I({x}; {y}), {result.n:,} rows",
-            mi=result.mi,
-            interval=result.interval,
-            held_out=float(result.held_out or 0),
-            held_out_error=float(result.held_out_error or 0),
-            training=float(result.training or 0),
-            certified=result.certified,
-            ceiling=result.ceiling,
-            level=result.config["level"],
-            unit=unit,
-        )
-
-    def trained(fit: loop.Fit) -> Any:
-        return figures.training_curve(
-            fit.history,
-            title=f"{bound.title}, fold 1 of {result.config['folds']}",
-            rate=result.config["smoothing"],
-            chosen=fit.chosen,
-            ceiling=fit.ceiling,
-            count=fit.count,
-            held_name="validation",
-            unit=unit,
-        )
-
-    figures.draw("estimate", estimated, run.write_bytes)
-    if fit is not None:
-        figures.draw("curve", lambda: trained(fit), run.write_bytes)
-
-
-def _describe(folds: Sequence[Fold], config: Config, module: nn.Module | None) -> str:
-    """Describe the critic as bases + network."""
-    if config.estimator != "default":
-        return config.estimator
-    network = config.critic if module is None else type(module).__name__
-    bases = sorted({fold.base for fold in folds if fold.base is not None})
-    return " + ".join(part for part in ("/".join(bases), network) if part not in ("", "none"))
-
-
-def _is_late(fold: Fold, config: Config) -> bool:
-    """Return whether the best validation value came within the last 5 % of the iterations."""
-    if fold.fit is None or not fold.kept or config.patience == 0:
-        return False
-    return not fold.fit.stopped_early and fold.fit.chosen > 0.95 * config.n_iters

@@ -16,7 +16,7 @@ from infobound.config import Config
 from infobound.estimation import combine, ksg
 from infobound.estimation.crossfit import Fold, fit_fold
 from infobound.estimation.guarantees import guarantees
-from infobound.estimation.point import PointEstimate, entropy_limit, inspected
+from infobound.estimation.point import NO_LIMIT, PointEstimate
 from infobound.estimation.selection import Job, bind
 from infobound.training import loop
 
@@ -61,8 +61,8 @@ def cross_fitted(
     if config.certify:
         certified, p_value = guarantees(job, [test for _, test in parts], last)
     believed = combine.downgrade_implausible_copulas(folds)
-    limit = entropy_limit(inspected(pair)[1])
-    found = combine.combine_folds(pair, believed, config, limit)
+    limit = pair.sample[1].limit
+    found = combine.combine_folds(pair, believed, config, limit[1] if limit else NO_LIMIT)
     return replace(found, certified=certified, p_value=p_value)
 
 

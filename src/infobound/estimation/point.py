@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from infobound import data
-from infobound._system.memory import stretches, take
 from infobound.config import Config
 
 if TYPE_CHECKING:
@@ -19,14 +18,11 @@ if TYPE_CHECKING:
 __all__ = [
     "NO_LIMIT",
     "PointEstimate",
-    "entropy_limit",
-    "inspected",
     "interval",
     "standard_error",
     "z_quantile",
 ]
 
-LOOKED = 20_000_000  # largest number of values that the data checks read
 NO_LIMIT = data.Entropy(math.inf, 0.0, math.inf)
 
 
@@ -84,19 +80,6 @@ def z_quantile(level: float) -> float:
         1.96
     """
     return NormalDist().inv_cdf((1 + level) / 2)
-
-
-def inspected(pair: data.Pair) -> tuple[np.ndarray, data.Pair]:
-    """Return the indices and values of the evenly spaced rows that the data checks read."""
-    rows = stretches(len(pair.x), LOOKED // (pair.x.shape[1] + pair.y.shape[1]))
-    x, y = take(pair.x, rows), take(pair.y, rows)
-    return rows, data.Pair(x, y, pair.x_names, pair.y_names, pair.notes)
-
-
-def entropy_limit(pair: data.Pair) -> data.Entropy:
-    """Return the smaller entropy of the sides that take few values, an upper limit of the MI."""
-    found = [data.entropy(side) for side in (pair.x, pair.y)]
-    return min((h for h in found if h is not None), default=NO_LIMIT)
 
 
 def standard_error(values: np.ndarray, rows: np.ndarray, config: Config) -> float:
