@@ -1,4 +1,4 @@
-"""Isolation from PyTorch's global state: results neither depend on the caller's nor change it.
+"""Isolation from PyTorch's global state: results neither depend on it nor change it.
 
 There are three kinds of state. Grad mode, inference mode, autocast and the default device belong to
 a thread: `defaults` sets them at each entry point and restores those of the caller. The default

@@ -363,6 +363,12 @@ def resume(
         InputError: If there is no run, a file is damaged, this version cannot resume the kind of
             run, or another process writes to the directory.
         Interrupted: If `stop` returned True.
+
+    Example:
+        >>> resume("no-such-run")
+        Traceback (most recent call last):
+        ...
+        infobound.errors.InputError: Expected a run directory; no-such-run: no such directory. ...
     """
     path = arguments.directory("path", path)
     arguments.function("watch", watch, 1), arguments.function("stop", stop, 0)
@@ -380,6 +386,9 @@ def unit_of(path: str | Path) -> str:
 
     Args:
         path: the directory of the run.
+
+    Returns:
+        "nats" or "bits".
 
     Raises:
         InputError: If there is no run, or its unit is unknown.

@@ -55,6 +55,10 @@ def high_mi(*, d: int = 5, mi: float = 10.0) -> Task:
     Both sides are rotated, transformed column by column and rotated again, so that no single column
     of x corresponds to a single column of y, and none is normal.
 
+    Args:
+        d: the number of columns of x and of y.
+        mi: the mutual information, in nats.
+
     Example:
         >>> high_mi(mi=20.0).mi
         20.0
@@ -71,6 +75,11 @@ def hidden_pair(*, d: int = 100, rho: float = 0.9, signs: bool = True) -> Task:
 
     With `signs`, the correlation of the pairs is rho or -rho at random, so that no column of x
     correlates with a column of y; without, all columns are normal.
+
+    Args:
+        d: the number of columns of x and of y.
+        rho: the correlation of the dependent pairs.
+        signs: whether the correlation has random signs.
 
     Raises:
         InputError: If there are fewer than two columns.
@@ -94,6 +103,11 @@ def multiplicative(*, d: int = 2, spread: float = 1.5, noise: float = 0.5) -> Ta
     log x and log y = log x + noise are normal, so each column has an MI of
     log(1 + (spread / noise)^2) / 2 nats.
 
+    Args:
+        d: the number of columns of x and of y.
+        spread: the standard deviation of log x.
+        noise: the standard deviation of the noise.
+
     Example:
         >>> round(multiplicative(d=1, spread=1.0, noise=1.0).mi, 4)
         0.3466
@@ -113,6 +127,10 @@ def plates(*, size: int = 16, mi: float = 2.0) -> Task:
     The centres are normal pairs with this `mi`, two columns each, mapped by the normal distribution
     function. The map to the image is injective, so the images have the same MI.
 
+    Args:
+        size: the number of pixels across.
+        mi: the mutual information, in nats.
+
     Example:
         >>> plates(mi=5.0).mi
         5.0
@@ -125,6 +143,10 @@ def rectangles(*, size: int = 16, mi: float = 2.0) -> Task:
     """Two images of a rectangle, dependent in size and place.
 
     The construction is that of `plates`, with four columns on each side.
+
+    Args:
+        size: the number of pixels across.
+        mi: the mutual information, in nats.
 
     Example:
         >>> rectangles(mi=5.0).dim_x
@@ -249,6 +271,9 @@ def make(name: str, **given: Any) -> Task:
     Args:
         name: a key of `TASKS`.
         **given: parameters of the task; the others have their defaults.
+
+    Returns:
+        The task.
 
     Raises:
         InputError: If the name or a parameter is unknown, or a value is out of range.

@@ -135,6 +135,9 @@ def first_reached(values: np.ndarray, iterations: np.ndarray, level: float) -> i
         iterations: (T,), increasing, the iteration of each value.
         level: the level, in the unit of `values`.
 
+    Returns:
+        The iteration, or None.
+
     Raises:
         InputError: If lengths are unequal, or iterations do not increase.
 
@@ -344,6 +347,9 @@ def render(figure: Figure, kind: Literal["png", "svg", "pdf"]) -> bytes:
     Args:
         figure: the figure.
         kind: the file format.
+
+    Returns:
+        The contents of the file.
 
     Raises:
         InputError: If the format is unknown.

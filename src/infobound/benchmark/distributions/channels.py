@@ -52,6 +52,10 @@ class UniformNoise(_Single):
 
     The support has a sharp edge, which smooth critics cannot represent.
 
+    Args:
+        epsilon: the half-width of the noise.
+        name: the name in tables.
+
     Source: Czyż et al. 2023, https://arxiv.org/abs/2306.11078.
 
     Example:
@@ -91,6 +95,10 @@ class UniformSteps(_Single):
 
     One side is discrete, the other continuous.
 
+    Args:
+        m: the number of values of x.
+        name: the name in tables.
+
     Source: Gao et al. 2017, https://arxiv.org/abs/1709.06212.
 
     Example:
@@ -127,6 +135,12 @@ class Labels(_Single):
     """y one of n labels, x = spacing y plus noise.
 
     The labels 0 to n - 1 are equally frequent; the noise is normal or Laplace with scale 1.
+
+    Args:
+        n: the number of labels.
+        spacing: the distance between the means of x of neighbouring labels.
+        law: the distribution of the noise, "normal" or "laplace".
+        name: the name in tables.
 
     Raises:
         InputError: If the law is not "normal" or "laplace", or a parameter is out of range.
@@ -193,6 +207,10 @@ class Poissonised(_Single):
     zeros cannot be distinguished from others. Here `mi` is that of x and y, by quadrature; both
     agree at zeros = 0.
 
+    Args:
+        zeros: the probability of an additional zero, in [0, 1).
+        name: the name in tables.
+
     Source: Gao et al. 2017, https://arxiv.org/abs/1709.06212.
 
     Raises:
@@ -252,6 +270,12 @@ class NoisyFunction(_Single):
     """x normal, y = f(k x) plus normal noise; f is not invertible.
 
     f is the square, the absolute value or the sine. With the first two, x and y are uncorrelated.
+
+    Args:
+        function: a key of `FUNCTIONS`.
+        k: the factor of x.
+        noise: the standard deviation of the noise.
+        name: the name in tables.
 
     Raises:
         InputError: If the function is unknown, or a parameter is not positive.

@@ -70,6 +70,10 @@ class _Square:
 class Gaussian(_Square):
     """d independent pairs of standard normals with correlation rho: the notebook's Gaussian.
 
+    Args:
+        d: the number of columns of x and of y.
+        rho: the correlation of each pair.
+
     Example:
         >>> round(Gaussian(d=6, rho=0.9).mi, 3)
         4.982
@@ -127,6 +131,10 @@ def _mixture_mi(d: int, rho: float) -> float:
 class MixedGaussian(_Square):
     """Independent mixtures of correlations rho and -rho per dimension: the notebook's code.
 
+    Args:
+        d: the number of columns of x and of y.
+        rho: the absolute correlation of each pair.
+
     Example:
         >>> round(MixedGaussian(d=6, rho=0.9).mi, 2)
         2.45
@@ -165,6 +173,10 @@ class MixedGaussian(_Square):
 @dataclass(frozen=True)
 class MixedGaussianJoint(_Square):
     """One mixture of two d-dimensional products, correlations rho and -rho: the notebook's text.
+
+    Args:
+        d: the number of columns of x and of y.
+        rho: the absolute correlation of each pair.
 
     Example:
         >>> round(MixedGaussianJoint(d=6, rho=0.9).mi, 2)
@@ -240,6 +252,10 @@ def _step_rho(d: int, mi: float) -> float:
 class StaircaseGaussian(_Square):
     """Poole et al.'s Gaussian staircase: d pairs whose correlation is set by the requested MI.
 
+    Args:
+        d: the number of columns of x and of y.
+        mi: the mutual information, in nats.
+
     Source: Poole et al. 2019, https://arxiv.org/abs/1905.06922.
 
     Example:
@@ -270,6 +286,10 @@ class StaircaseCubic(_Square):
     """Poole et al.'s cubic staircase: y is mapped to (W y)^3, which keeps the MI.
 
     The map is invertible; W is a fixed orthogonal matrix.
+
+    Args:
+        d: the number of columns of x and of y.
+        mi: the mutual information, in nats.
 
     Source: Poole et al. 2019, https://arxiv.org/abs/1905.06922.
 
