@@ -1,7 +1,7 @@
-"""Results in the terminal. (Progress bars are in `cli.progress`, tables of many in `listings`.)
+"""Results in the terminal. (Progress bars are in `cli.progress`.)
 
 Only this module, `listings`, `cli.session` and `cli.main` print. Results go to standard output;
-progress bars and messages go to standard error.
+progress and messages go to standard error.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _style(finding: Finding) -> str:
 
 
 def _verdict(result: Estimate) -> Text:
-    """Return the verdict in one line, with the headline of the most severe finding."""
+    """One line: the most severe finding, or that there is none."""
     finding = worst(result.findings)
     if finding is None:
         return Text("verdict: ok - nothing speaks against the number", "green")
@@ -136,7 +136,7 @@ def _warned(result: Estimate, code: str) -> bool:
 
 
 def show_demo(result: Demo, *, units: str) -> None:
-    """Print the truth, the notebook's values, the held-out bound and the estimate; explain them."""
+    """The true MI, the notebook's value, the held-out value and the estimate."""
     console = Console(highlight=False)
     ours = result.estimate
     low, high = (number(end, units) for end in ours.interval)
@@ -211,7 +211,7 @@ def show_reproduction(result: Reproduction, *, units: str) -> None:
 
 
 def show_next(commands: Mapping[str, str]) -> None:
-    """Print the commands to run next, and their purpose."""
+    """Suggested next commands."""
     console = Console(highlight=False)
     for k, (command, what) in enumerate(commands.items()):
         head = ("Next: " if k == 0 else "      ", "dim")
@@ -234,7 +234,7 @@ def show_comparison(result: Comparison, *, units: str, names: str, y: str) -> No
 
 
 def show_checks(checks: Sequence[Check], *, units: str) -> None:
-    """Print the outcomes of the invariance checks."""
+    """Properties that every MI estimate should have, and whether this one has them."""
     console = Console(highlight=False)
     table = Table(title=f"Checks on these rows, {units}", title_justify="left", box=SIMPLE_HEAD)
     for name in ("", "estimate", "before", "change", "allowed", ""):
