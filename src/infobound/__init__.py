@@ -3,7 +3,7 @@
     import infobound
     result = infobound.estimate(x, y)
 
-Names are imported when they are first used, so that `import infobound` is quick.
+Names are imported on first use, so that `import infobound` is fast.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its module, when it is first used."""
+    """Import a public name from its module on first use."""
     if name == "distributed":
         return importlib.import_module("infobound._system.distributed")
     if name not in _HOMES:
@@ -75,5 +75,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names."""
+    """Return the public names."""
     return [*__all__, "__version__"]

@@ -1,4 +1,4 @@
-"""`python -m infobound` is the command `infobound`."""
+"""`python -m infobound` runs the command `infobound`."""
 
 from infobound.cli.main import main
 

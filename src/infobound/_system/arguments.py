@@ -1,7 +1,8 @@
-"""What an argument must be: its type, its range, and the sentence where it is something else.
+"""Checks of the type and the range of arguments, with uniform messages.
 
-Every public function checks its arguments by these, before it computes or writes anything. Each
-check gives the value back as a plain Python object, so that NumPy's numbers reach JSON as numbers.
+Every public function checks its arguments with these before it computes or writes anything. Each
+check returns the value as a plain Python object, so that NumPy's numbers can be written to JSON.
+Each raises an `InputError` if the value is invalid.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ __all__ = [
 
 Kind = TypeVar("Kind")
 
-MOST = 1_000_000_000  # of any count: products of two of them are int64
-SEEDS = 10**18  # and as many more are int64, so seeds can be counted up and written to Parquet
-LEVELS = (1e-6, 1 - 1e-9)  # outside of these a normal quantile is zero or infinite in float64
-SHOWN = 80  # characters of a value in a message
+MOST = 1_000_000_000  # largest count; products of two counts fit into int64
+SEEDS = 10**18  # largest seed; twice that fits into int64, so seeds can be counted up in Parquet
+LEVELS = (1e-6, 1 - 1e-9)  # outside of this range a normal quantile is zero or infinite in float64
+SHOWN = 80  # largest number of characters of a value in a message
 
 
 def shown(value: object) -> str:
-    """A value in a message: its repr on one line, shortened; its type where it has no repr.
+    """Format a value for a message: its repr on one line, shortened, or else its type.
 
     Example:
         >>> shown("a"), shown(10**40)
@@ -55,16 +56,23 @@ def shown(value: object) -> str:
     """
     try:
         line = " ".join(repr(value).split())
-    except Exception:  # an integer of too many digits, or an object of the caller's
+    except Exception:  # an integer with too many digits, or a faulty object of the caller
         return f"an object of type {type(value).__name__}"
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
 
 
 def expect(holds: bool, name: str, expected: str, value: object, remedy: str = "") -> None:
-    """Refuse an argument.
+    """Raise an error about an argument unless a condition holds.
+
+    Args:
+        holds: the condition.
+        name: the name of the argument.
+        expected: what it should be.
+        value: its value.
+        remedy: a sentence to add to the message.
 
     Raises:
-        InputError: `holds` is false.
+        InputError: If `holds` is false.
     """
     if not holds:
         end = f" {remedy}" if remedy else ""
@@ -72,7 +80,7 @@ def expect(holds: bool, name: str, expected: str, value: object, remedy: str = "
 
 
 def integer(name: str, value: Any, *, least: int = 0, most: int = MOST) -> int:
-    """A whole number, Python's or NumPy's.
+    """Check a whole number, of Python or NumPy, from `least` to `most`.
 
     Example:
         >>> integer("folds", 4, least=2)
@@ -91,12 +99,12 @@ def integer(name: str, value: Any, *, least: int = 0, most: int = MOST) -> int:
 
 
 def seed(name: str, value: Any) -> int:
-    """A seed of random numbers: a whole number that a signed 64-bit integer holds with room."""
+    """Check a seed of random numbers: a whole number from 0 to `SEEDS`."""
     return integer(name, value, most=SEEDS)
 
 
 def real(name: str, value: Any, within: str = "(-inf, inf)") -> float:
-    """A finite number in an interval, such as "(0, 1]" or "[0, inf)".
+    """Check a finite number in an interval, for example "(0, 1]" or "[0, inf)".
 
     Example:
         >>> real("lr", 1, "(0, inf)")
@@ -122,7 +130,7 @@ def real(name: str, value: Any, within: str = "(-inf, inf)") -> float:
 
 
 def level(name: str, value: Any) -> float:
-    """A confidence level, in (0, 1) and so far from its ends that quantiles are finite."""
+    """Check a confidence level in (0, 1) for which normal quantiles are finite and not zero."""
     number = real(name, value, "(0, 1)")
     low, high = LEVELS
     expect(low <= number <= high, name, f"from {low:f} to {high:.9f}", value)
@@ -130,26 +138,26 @@ def level(name: str, value: Any) -> float:
 
 
 def boolean(name: str, value: Any) -> bool:
-    """True or False, and nothing that is taken for one of them: "no" would count as true."""
+    """Check True or False; truthy values are an error, since "no" would count as true."""
     expect(isinstance(value, bool), name, "of type bool", value)
     return bool(value)
 
 
 def text(name: str, value: Any) -> str:
-    """A string."""
+    """Check a string."""
     expect(isinstance(value, str), name, "of type str", value)
     return str(value)
 
 
 def choice(name: str, value: Any, choices: Iterable[str]) -> str:
-    """One of several names."""
+    """Check that a value is one of several names."""
     known = tuple(choices)
     expect(text(name, value) in known, name, f"one of {known}", value)
     return str(value)
 
 
 def lookup(what: str, name: Any, table: Mapping[str, Kind]) -> Kind:
-    """The entry of a table by its name; the nearest names are said where there is none.
+    """Return the entry of a table by its name; the message lists similar names.
 
     Example:
         >>> lookup("fruit", "aple", {"apple": 1, "pear": 2})
@@ -165,7 +173,7 @@ def lookup(what: str, name: Any, table: Mapping[str, Kind]) -> Kind:
 
 
 def names(name: str, value: Any) -> tuple[str, ...]:
-    """Several strings; one string alone is refused, since it is a sequence of its letters.
+    """Check a sequence of strings; a single string is an error, since it is a sequence of letters.
 
     Example:
         >>> names("kinds", ["monotone"])
@@ -179,7 +187,7 @@ def names(name: str, value: Any) -> tuple[str, ...]:
 
 
 def numbers(name: str, value: Any) -> tuple[Any, ...]:
-    """Several values, which are checked one by one: a list, a tuple, a range or a NumPy array."""
+    """Check a non-empty list, tuple, range or NumPy array, whose values are checked elsewhere."""
     try:
         several = () if isinstance(value, (str, bytes, dict)) else tuple(value)
     except TypeError:
@@ -191,7 +199,7 @@ def numbers(name: str, value: Any) -> tuple[Any, ...]:
 def function(
     name: str, value: Callable[..., Kind] | None, takes: int
 ) -> Callable[..., Kind] | None:
-    """Something that can be called with so many arguments, or None.
+    """Check a callable that takes so many positional arguments; None is allowed.
 
     Example:
         >>> function("stop", abs, 0)
@@ -203,7 +211,7 @@ def function(
     if value is not None:
         try:
             signature = inspect.signature(value)
-        except (TypeError, ValueError):  # written in C, without one
+        except (TypeError, ValueError):  # a C function without a signature
             return value
         try:
             signature.bind(*range(takes))
@@ -216,7 +224,7 @@ def function(
 
 
 def listed(name: str, values: Iterable[Kind]) -> list[Kind]:
-    """The members of anything that can be iterated over and has at least one.
+    """Return the members of a non-empty iterable as a list.
 
     Example:
         >>> listed("blocks", [])
@@ -234,18 +242,18 @@ def listed(name: str, values: Iterable[Kind]) -> list[Kind]:
 
 
 def instance(name: str, value: Any, kind: type[Kind], remedy: str = "") -> Kind:
-    """An object of a class."""
+    """Check an instance of a class."""
     expect(isinstance(value, kind), name, f"of type {kind.__name__}", value, remedy)
     found: Kind = value
     return found
 
 
 def directory(name: str, value: Any) -> Path:
-    """A directory that exists or can be made, as far as its name tells. Nothing is made here.
+    """Check the path of a directory that exists or can probably be created; nothing is created.
 
     Raises:
-        InputError: no name of a file, one that is too long for the file system, or a directory
-            above it that may not be entered.
+        InputError: If the value is no path, a name is invalid or too long for the file system, or a
+            parent directory may not be entered.
 
     Example:
         >>> directory("run", "runs/a").name
@@ -259,13 +267,13 @@ def directory(name: str, value: Any) -> Path:
     expect(isinstance(path, str) and path != "", name, "the path of a directory", value)
     found = Path(path)
     above = next((each for each in (found, *found.parents) if _is_there(name, each)), Path())
-    for part in found.parts[len(above.parts) :]:  # not made yet; each must be possible by itself
+    for part in found.parts[len(above.parts) :]:  # not created yet; each must be a valid name
         _is_there(name, above / part)
     return found
 
 
 def _is_there(name: str, path: Path) -> bool:
-    """Whether a path exists; refused where the system cannot tell."""
+    """Return whether a path exists; it is an error if the system cannot tell."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):

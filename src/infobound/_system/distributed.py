@@ -1,9 +1,9 @@
-"""Several processes that make one estimate: who has which rows, and how parts become a whole.
+"""Several processes (ranks) that compute one estimate: division of rows and collective operations.
 
-Every process (rank) runs the same program with the same seeds, so all of them decide alike; only
-the pairs are shared out. A rank scores its own rows of x against all rows of y, and what bounds
-read of that is put together here. Ranks are those of `world`; outside of it there is one, whatever
-else the program does with `torch.distributed`. The only module that imports that.
+Every rank runs the same program with the same seeds, so all of them make the same decisions; only
+the pairs are divided. A rank scores its own rows of x against all rows of y, and the sums are
+combined here. Ranks exist within `world`; outside of it there is a single one, whatever else the
+program does with `torch.distributed`. This is the only module that imports it.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ __all__ = [
     *("rows_of_all", "same_as_first", "shared_out", "whole", "world"),
 ]
 
-STARTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun sets
+STARTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # variables set by torchrun
 PATIENCE = 45  # seconds that a rank waits for one that may be dead
 
-LONG = datetime.timedelta(hours=1)  # for what the first one writes, or another one fetches
+LONG = datetime.timedelta(hours=1)  # time limit where rank 0 writes, or another rank fetches
 
-_engine: Any = None  # torch.distributed inside `world`; threads of the backward pass see it too
-_patient: Any = None  # the same ranks where they may wait long
+_engine: Any = None  # torch.distributed inside `world`; global, so that all threads see it
+_patient: Any = None  # a group of the same ranks with the time limit LONG
 
 
 def ranks() -> tuple[int, int]:
-    """This process's number and how many there are.
+    """Return the rank of this process and the number of ranks.
 
     Example:
         >>> ranks()
@@ -50,24 +50,24 @@ def ranks() -> tuple[int, int]:
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes and prints."""
+    """Return whether this process is rank 0, which writes and prints."""
     return ranks()[0] == 0
 
 
 def restarted() -> bool:
-    """Whether `torchrun --max-restarts` has started this command again, after a rank died."""
+    """Return whether `torchrun --max-restarts` has restarted this command after a rank died."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
 @contextlib.contextmanager
 def world() -> Iterator[None]:
-    """Within it, work is shared among the ranks that `torchrun` started; alone nothing happens.
+    """Context in which work is divided among the ranks of `torchrun`; no effect on one process.
 
-    The engine is gloo on CPUs and nccl on GPUs. A process group that exists already is used, and
-    left as it is.
+    The backend is gloo on CPUs and nccl on GPUs. An existing process group is used and left as it
+    is.
 
     Raises:
-        LostRank: the ranks do not find each other, or one ends before the others.
+        LostRank: If the ranks do not find each other, or one ends before the others.
 
     Source: Li et al. 2020, https://arxiv.org/abs/2006.15704 (PyTorch Distributed).
 
@@ -99,10 +99,10 @@ def world() -> Iterator[None]:
 
 
 def _begin(dist: Any) -> None:
-    """The process group, in a room of the ranks' store that no earlier start has used.
+    """Create the process group with a key prefix in the store that no earlier start has used.
 
-    `torchrun` keeps one store over restarts, and ranks would call the addresses of the dead:
-    https://github.com/pytorch/pytorch/issues/135712.
+    `torchrun` keeps one store over restarts, so ranks would otherwise connect to the addresses of
+    dead processes: https://github.com/pytorch/pytorch/issues/135712.
     """
     patience = datetime.timedelta(seconds=PATIENCE)
     store, rank, size = next(dist.rendezvous("env://", timeout=patience))
@@ -113,10 +113,10 @@ def _begin(dist: Any) -> None:
 
 
 def _fresh(store: Any, rank: int, size: int) -> str:
-    """A name that all ranks of this start know, and none of an earlier one.
+    """Agree on a name that is unique to this start and known to all its ranks.
 
-    The first rank offers it; each other one answers with a number of its own, and takes the name
-    once the first has repeated that number.
+    Rank 0 proposes the name. Each other rank answers with a random number of its own, and accepts
+    the name once rank 0 has repeated that number.
     """
     number = uuid.uuid4().hex
     until = time.monotonic() + PATIENCE
@@ -138,7 +138,7 @@ def _fresh(store: Any, rank: int, size: int) -> str:
 
 
 def own(n: int) -> slice:
-    """Which of n rows are this rank's: slices in order, as equal as can be.
+    """Return this rank's slice of n rows; slices are in order and as equal as possible.
 
     Example:
         >>> own(7)
@@ -149,18 +149,18 @@ def own(n: int) -> slice:
 
 
 def rows_of_all(part: Tensor, n: int) -> Tensor:
-    """All n rows from each rank's `own(n)`, for something that each rank then uses in its own way.
+    """Gather all n rows from each rank's `own(n)`, for computations that differ between ranks.
 
-    The gradient of a rank's rows is the sum of what all ranks did with them.
+    The gradient of a rank's rows is the sum of the gradients of all ranks.
     """
     return part if ranks()[1] == 1 else _Spread.apply(part, n)
 
 
 def whole(*parts: tuple[Tensor, int]) -> tuple[Tensor, ...]:
-    """For each part and n all n rows from each rank's `own(n)`, in one message.
+    """Gather all n rows of each (part, n) from each rank's `own(n)`, in one message.
 
-    They are for something that all ranks then do alike: the gradient of a rank's rows is what it is
-    on this rank.
+    They are for computations that are the same on all ranks: the gradient of a rank's rows is the
+    one computed on this rank.
     """
     if ranks()[1] == 1:
         return tuple(part for part, _ in parts)
@@ -168,7 +168,7 @@ def whole(*parts: tuple[Tensor, int]) -> tuple[Tensor, ...]:
 
 
 def add(part: Tensor) -> Tensor:
-    """The sum over ranks, in place; no gradient goes through it."""
+    """Sum a tensor over ranks in place; it is not differentiable."""
     if _engine is not None:
         with _answered():
             _engine.all_reduce(part)
@@ -176,7 +176,7 @@ def add(part: Tensor) -> Tensor:
 
 
 def add_gradients(parameters: Iterable[Tensor]) -> None:
-    """Each parameter's gradient is the sum of the ranks', each of which saw its own pairs."""
+    """Sum the gradients of parameters over ranks, each of which has those of its own pairs."""
     if ranks()[1] == 1:
         return
     parameters = list(parameters)
@@ -188,19 +188,19 @@ def add_gradients(parameters: Iterable[Tensor]) -> None:
 
 
 def same_as_first(tensors: Iterable[Tensor]) -> None:
-    """Give all ranks the first one's numbers, in place: other processors may round otherwise."""
+    """Copy tensors of rank 0 to all ranks in place, since other CPUs may round differently."""
     for tensor in () if _engine is None else tensors:
         with _answered():
             _engine.broadcast(tensor, 0)
 
 
 def any_says(yes: bool) -> bool:
-    """Whether any rank says so: ranks must stop at the same step."""
+    """Return whether the value is true on any rank, so that all ranks stop at the same step."""
     return yes if ranks()[1] == 1 else bool(add(torch.tensor(float(yes), dtype=torch.float32)))
 
 
 def shared_out(work: Callable[[int], float], count: int) -> list[float]:
-    """What `work` gives for the numbers from 0 up to `count`, each done by one of the ranks.
+    """Compute `work(k)` for k from 0 to `count` - 1, each on one of the ranks.
 
     Example:
         >>> shared_out(lambda k: k / 2, 3)
@@ -212,10 +212,10 @@ def shared_out(work: Callable[[int], float], count: int) -> list[float]:
 
 
 def by_first(action: Callable[[], None]) -> None:
-    """Done by the first rank while the others wait; what a user can mend is raised by all.
+    """Run an action on rank 0 while the others wait; an `InputError` is raised on all ranks.
 
     Raises:
-        InputError: the first rank's.
+        InputError: If rank 0 raised it.
 
     Example:
         >>> by_first(lambda: print("once"))
@@ -236,10 +236,10 @@ def by_first(action: Callable[[], None]) -> None:
 
 
 def exchanged(parts: Iterator[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
-    """Each rank's numbered parts (k, width), float64, to all ranks: as soon as all have their next.
+    """Send each rank's numbered parts (k, width), float64, to all ranks, as they are produced.
 
     Raises:
-        InputError, OverflowError: what a rank raised while it made its parts, on all of them.
+        InputError, OverflowError: If a rank raised it while it produced its parts; raised on all.
 
     Example:
         >>> list(exchanged(iter([(0, np.zeros((1, 1)))])))
@@ -275,12 +275,12 @@ def exchanged(parts: Iterator[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np
 
 @contextlib.contextmanager
 def _answered() -> Iterator[None]:
-    """What goes wrong between ranks, as a sentence."""
+    """Context in which errors of communication become a `LostRank`."""
     try:
         yield
-    except RuntimeError as error:  # gloo's and nccl's
+    except RuntimeError as error:  # raised by gloo and nccl
         words = str(error).strip().splitlines()[0]
-        first = re.sub(r"^\[.*?\] ", "", words).split(". ")[0]  # not where in the engine it was
+        first = re.sub(r"^\[.*?\] ", "", words).split(". ")[0]  # without the source location
         raise LostRank(
             f"Expected an answer from all {os.environ.get('WORLD_SIZE')} ranks; one has ended, or "
             f"was silent for {PATIENCE} seconds ({first}). Start the same command again; with "
@@ -290,7 +290,7 @@ def _answered() -> Iterator[None]:
 
 
 def _gather(counts: Sequence[int], parts: Sequence[Tensor]) -> list[Tensor]:
-    """All rows from each rank's own, which need not be as many: zeros elsewhere, and a sum."""
+    """Gather all rows by summing arrays that are zero outside of each rank's own rows."""
     all_rows = [part.new_zeros(n, *part.shape[1:]) for n, part in zip(counts, parts, strict=True)]
     for rows, part in zip(all_rows, parts, strict=True):
         rows[own(len(rows))] = part

@@ -1,6 +1,6 @@
-"""Files that are whole or not there: temporary file, fsync, rename; arrays as safetensors.
+"""Atomic files: temporary file, fsync, rename; arrays as safetensors.
 
-Nothing that is read can execute code.
+Reading cannot execute code.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = [
 
 T = TypeVar("T")
 TEMPORARY = ".infobound-*.tmp"
-MOST_JSON = 2**28  # bytes; the largest that is read is a few kilobytes
+MOST_JSON = 2**28  # largest JSON file in bytes; those that are written have a few kilobytes
 KINDS_OF_FILE = {
     stat.S_IFREG: "a file",
     stat.S_IFDIR: "a directory",
@@ -55,15 +55,19 @@ KINDS_OF_FILE = {
     stat.S_IFBLK: "a device",
 }
 
-KINDS, SIZES = {"f": "F", "i": "I", "u": "U"}, (1, 2, 4, 8)  # NumPy's types and safetensors'
+KINDS, SIZES = {"f": "F", "i": "I", "u": "U"}, (1, 2, 4, 8)  # types of NumPy and of safetensors
 
 
 def read_bytes(path: Path, *, most: int | None = None) -> bytes:
-    """What a regular file holds; anything else is not even opened.
+    """Read a regular file; anything else is not opened.
+
+    Args:
+        path: the file.
+        most: the largest size in bytes.
 
     Raises:
-        InputError: something else than a regular file, or one of more than `most` bytes.
-        OSError: it cannot be read.
+        InputError: If it is no regular file, or has more than `most` bytes.
+        OSError: If it cannot be read.
 
     Example:
         >>> read_bytes(Path("/dev/null"))
@@ -83,11 +87,11 @@ def read_json(path: Path) -> Any: ...
 @overload
 def read_json(path: Path, kind: type[T]) -> T: ...
 def read_json(path: Path, kind: Any = Any) -> Any:
-    """The value in a JSON file, as a `kind` of `schemas`, without its digest (`sealed`).
+    """Read a JSON file, check its digest (`sealed`), and convert it to `kind` by `schemas`.
 
     Raises:
-        InputError: it is no regular file, damaged, changed, or holds something else.
-        OSError: it cannot be read.
+        InputError: If it is no regular file, is damaged or changed, or does not fit `kind`.
+        OSError: If it cannot be read.
     """
     data = read_bytes(path, most=MOST_JSON)
     try:
@@ -102,10 +106,10 @@ def read_json(path: Path, kind: Any = Any) -> Any:
 
 
 def parse_json(data: bytes | str) -> Any:
-    """The value of a JSON text.
+    """Parse a JSON text.
 
     Raises:
-        ValueError: no JSON, a name given twice, or nested too deeply.
+        ValueError: If it is no JSON, has a duplicate name, or is nested too deeply.
 
     Example:
         >>> parse_json('{"a": 1, "a": 2}')
@@ -128,7 +132,7 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
-    """An object for a JSON file with a digest of it, which `read_json` checks.
+    """Add a digest, which `read_json` checks, to an object for a JSON file.
 
     Example:
         >>> sealed({"a": 1})["digest"][:8]
@@ -142,19 +146,19 @@ def _digest_of(value: Mapping[str, Any]) -> str:
 
 
 def expect_regular(path: Path) -> bool:
-    """Whether there is a file at this very path; what is there must be regular.
+    """Return whether there is a file at this path, without following links; it must be regular.
 
     Raises:
-        InputError: a link, a directory, a pipe, a socket or a device.
+        InputError: If it is a link, a directory, a pipe, a socket or a device.
     """
     return _expect_kind(path, stat.S_IFREG, "a regular file")
 
 
 def expect_directory(path: Path) -> bool:
-    """Whether there is a directory at this very path; what is there must be one.
+    """Return whether there is a directory at this path, without following links.
 
     Raises:
-        InputError: anything else, a link to a directory too.
+        InputError: If it is anything else, including a link to a directory.
     """
     return _expect_kind(path, stat.S_IFDIR, "a directory")
 
@@ -173,7 +177,7 @@ def _expect_kind(path: Path, kind: int, expected: str) -> bool:
 
 
 def is_regular(path: Path) -> bool:
-    """Whether a regular file lies at this very path.
+    """Return whether there is a regular file at this path, without following links.
 
     Example:
         >>> is_regular(Path("/dev/null"))
@@ -186,9 +190,9 @@ def is_regular(path: Path) -> bool:
 
 
 def _opened(path: Path) -> IO[bytes]:
-    """A regular file, opened for reading; opening a device could do harm, so it is looked at first.
+    """Open a regular file for reading, after checking its type, since opening a device can do harm.
 
-    Should it become something else meanwhile: no link is followed, and no pipe waited for.
+    If it is replaced in between, no link is followed and no pipe blocks.
     """
     if not expect_regular(path):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
@@ -202,13 +206,16 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def write_atomic(path: str | Path, data: bytes, *, previous: Path | None = None) -> None:
-    """Write a file so that a reader sees the old bytes or the new ones, never a part.
+    """Write a file so that a reader sees the old or the new contents, never a part.
 
-    The old file becomes `previous`, if that is given.
+    Args:
+        path: the file.
+        data: its contents.
+        previous: if given, the old file is renamed to it.
 
     Raises:
-        InputError: the file cannot be written, or something else than a regular file is there;
-            what was there before is untouched.
+        InputError: If the file cannot be written, or there is something else than a regular file;
+            the existing file is unchanged.
 
     Example:
         >>> import tempfile
@@ -223,14 +230,14 @@ def write_atomic(path: str | Path, data: bytes, *, previous: Path | None = None)
 def _write_parts(
     path: Path, parts: Iterable[bytes | memoryview], previous: Path | None = None
 ) -> None:
-    """`write_atomic` of bytes that come in parts."""
+    """Write a file atomically from bytes in parts."""
     temporary = path.parent / TEMPORARY.replace("*", secrets.token_hex(8))
     begun = False
     try:
         for target in (path, previous):
             if target is not None:
                 expect_regular(target)
-        with open(temporary, "xb") as file:  # x: never a file or a link that is there already
+        with open(temporary, "xb") as file:  # x never opens an existing file or link
             begun = True
             for part in parts:
                 file.write(part)
@@ -253,25 +260,25 @@ def _write_parts(
 
 
 def temporaries(folder: Path) -> list[Path]:
-    """The temporary files of processes that were killed."""
+    """Return the temporary files of killed processes."""
     return [file for file in folder.glob(TEMPORARY) if is_regular(file)]
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary files of processes that were killed; the caller holds the folder."""
+    """Remove the temporary files of killed processes; the caller must hold the folder's lock."""
     for file in temporaries(folder):
         file.unlink(missing_ok=True)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Arrays (n, d), which may be memory-mapped, as one safetensors file with a checksum."""
+    """Write arrays (n, d), which may be memory-mapped, to one safetensors file with a checksum."""
     whole = _in_order(arrays)
     header = _header(whole, {"digest": _checksum(whole)})
     _write_parts(path, itertools.chain([header], _bytes(whole)))
 
 
 def same_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> bool:
-    """Whether the file holds just these arrays."""
+    """Return whether a file contains exactly these arrays."""
     try:
         metadata = read_header(path)[1]
     except (OSError, InputError):
@@ -280,11 +287,11 @@ def same_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> bool:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The inverse of `write_arrays`; arrays that are much of the free memory stay in the file.
+    """Read the arrays of `write_arrays`; large ones are memory-mapped.
 
     Raises:
-        InputError: the file is damaged, or something else.
-        OSError: it cannot be read.
+        InputError: If the file is damaged, or no file of `write_arrays`.
+        OSError: If it cannot be read.
     """
     start, metadata, entries = read_header(path)
     try:
@@ -299,13 +306,16 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_header(path: Path) -> tuple[int, dict[str, str], dict[str, dict[str, Any]]]:
-    """Where the arrays of a safetensors file begin, its metadata, and its arrays' entries in order.
+    """Read the header of a safetensors file.
 
-    safetensors itself has checked that types, shapes and offsets agree with the file's length.
+    safetensors itself checks that types, shapes and offsets agree with the size of the file.
+
+    Returns:
+        The offset of the arrays in bytes, the metadata, and the entries of the arrays in order.
 
     Raises:
-        InputError: the file is damaged, or something else.
-        OSError: it cannot be read.
+        InputError: If the file is damaged, or no safetensors file.
+        OSError: If it cannot be read.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -323,15 +333,15 @@ def read_header(path: Path) -> tuple[int, dict[str, str], dict[str, dict[str, An
 
 
 def digest(data: bytes) -> str:
-    """A checksum."""
+    """Return the SHA-256 of bytes in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
 def damaged(path: Path, error: object) -> InputError:
-    """What to say of a file that is not as it was written."""
+    """Return the error for a file that is not as it was written."""
     if path.name.startswith("checkpoint-") or path.parent.name == "cells":
         remedy = "Restore it from a copy, or delete it: what it held is computed again."
-    else:  # the settings or the rows: nothing can compute those again
+    else:  # the settings or the rows, which cannot be computed again
         remedy = "Restore it from a copy, or start the run again in another directory."
     return InputError(
         f"Expected a whole {path.name} as infobound writes it; {path} is truncated, damaged or "
@@ -340,7 +350,7 @@ def damaged(path: Path, error: object) -> InputError:
 
 
 def unwritable(path: Path, error: OSError) -> InputError:
-    """What to say of a file that cannot be written."""
+    """Return the error for a file that cannot be written."""
     return InputError(
         f"Expected to write {path}; it cannot be written ({error.strerror or error}). Name a "
         "directory that exists, is yours and has room. What was written before is whole."
@@ -348,7 +358,7 @@ def unwritable(path: Path, error: OSError) -> InputError:
 
 
 def _in_order(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """As safetensors puts them."""
+    """Order arrays as safetensors does."""
     return {key: arrays[key] for key in sorted(arrays, key=lambda k: (-arrays[k].itemsize, k))}
 
 
@@ -360,7 +370,7 @@ def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def _header(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> bytes:
-    """What a safetensors file of these arrays begins with: a length, and where each array is."""
+    """Return the header of a safetensors file: its length, and the position of each array."""
     entries: dict[str, Any] = {} if metadata is None else {"__metadata__": metadata}
     start = 0
     for key, array in arrays.items():
@@ -374,7 +384,7 @@ def _header(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None
 
 
 def _bytes(arrays: Mapping[str, np.ndarray]) -> Iterator[bytes]:
-    """The arrays' bytes, some megabytes at a time."""
+    """Yield the bytes of arrays, a few megabytes at a time."""
     for array in arrays.values():
         for at in pieces(len(array), array[:1].size):
             yield np.ascontiguousarray(array[at]).tobytes()
@@ -383,7 +393,7 @@ def _bytes(arrays: Mapping[str, np.ndarray]) -> Iterator[bytes]:
 def _mapped(
     file: IO[bytes], start: int, dtype: str, shape: Sequence[int], data_offsets: Sequence[int]
 ) -> np.ndarray:
-    """One array of a safetensors file, memory-mapped."""
+    """Memory-map one array of a safetensors file."""
     kinds = {f"{word}{8 * size}": (kind, size) for kind, word in KINDS.items() for size in SIZES}
     kind, size = kinds[dtype]
     offset = start + data_offsets[0]

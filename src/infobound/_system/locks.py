@@ -1,7 +1,7 @@
-"""One process at a time in a directory: a lock of the kernel's, which goes when its holder does.
+"""Exclusive locks on directories, by a kernel lock that is released when its process ends.
 
-Whoever writes a run or a study holds its directory while it does so. The lock is on a file in it
-that says who holds it; the file alone, after a crash, is in nobody's way.
+A process that writes a run or a study holds the lock of its directory. The lock is on a file in it
+that names the holder; the file alone, left by a crash, does not count as a lock.
 """
 
 from __future__ import annotations
@@ -25,19 +25,22 @@ from infobound.errors import FaultWarning, InputError
 __all__ = ["NAME", "held"]
 
 NAME = ".infobound.lock"
-BEGINNING, SIZE = b'{"pid": ', 1000  # of what is in it, in bytes
+BEGINNING, SIZE = b'{"pid": ', 1000  # first bytes and largest size of the file's contents
 LACKING = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 
 
 @contextlib.contextmanager
 def held(path: str | Path | None) -> Iterator[None]:
-    """Hold a directory against other processes; made if need be, removed again if still empty.
+    """Context that holds the lock of a directory against other processes.
 
-    Of several ranks the first holds it for all. Where the file system knows no locks a
-    `FaultWarning` says so, and nothing is held. None stands for no directory.
+    The directory is created if necessary, and removed again if it is still empty. Rank 0 holds the
+    lock for all ranks. If the file system does not support locks, there is only a `FaultWarning`.
+
+    Args:
+        path: the directory; None means that there is nothing to lock.
 
     Raises:
-        InputError: another process holds it, or it cannot be written.
+        InputError: If another process holds the lock, or the directory cannot be written.
 
     Source: flock(2), https://man7.org/linux/man-pages/man2/flock.2.html, by way of
     https://py-filelock.readthedocs.io.
@@ -60,12 +63,12 @@ def held(path: str | Path | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """`held`, by this process."""
+    """Hold the lock of a directory in this process."""
     from filelock import FileLock, Timeout
 
     absent: list[Path] = []
     file = path / NAME
-    # An existing file must not count as a lock: after a crash it would be in the way for ever.
+    # An existing file must not count as a lock, or a crash would block the directory for ever.
     lock = FileLock(file, fallback_to_soft=False, on_acquired=lambda opened: _sign(opened, file))
     try:
         absent = [folder for folder in (path, *path.parents) if not folder.exists()]
@@ -91,7 +94,7 @@ def _alone(path: Path) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError, InputError):
             if lock.is_locked or _is_sign(read_bytes(file)):
-                file.unlink()  # while it is held: who has opened it meanwhile sees that it is gone
+                file.unlink()  # before release, so that a waiting process sees that it is deleted
         lock.release()
         with contextlib.suppress(OSError):
             for folder in absent:
@@ -100,7 +103,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Holder:
-    """Who holds a lock; the time is for people, and nothing depends on it."""
+    """The holder of a lock; the time is informative only."""
 
     pid: int
     host: str
@@ -108,10 +111,10 @@ class _Holder:
 
 
 def _sign(opened: int, file: Path) -> None:
-    """Say in the lock's file who holds it; somebody else's file is left as it is.
+    """Write the holder to the lock file; a file of another program is left unchanged.
 
     Raises:
-        InputError: it has another name too, or holds something else than a holder of this lock.
+        InputError: If the file has further hard links, or contents that are not those of a lock.
     """
     if os.fstat(opened).st_nlink > 1 or not _is_sign(os.read(opened, SIZE + 1)):
         raise InputError(
@@ -125,12 +128,12 @@ def _sign(opened: int, file: Path) -> None:
 
 
 def _is_sign(data: bytes) -> bool:
-    """Whether these bytes are what `_sign` writes, or what a crash has left of that."""
+    """Return whether bytes are what `_sign` writes, completely or up to a crash."""
     return len(data) <= SIZE and (BEGINNING.startswith(data) or data.startswith(BEGINNING))
 
 
 def _holder(file: Path) -> str:
-    """Who holds the lock, as far as that can be read."""
+    """Describe the holder of the lock, as far as it can be read."""
     try:
         who = read_json(file, _Holder)
     except (OSError, InputError):

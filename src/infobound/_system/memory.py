@@ -1,6 +1,6 @@
-"""Rows that may be more than memory holds: taken, drawn, told apart, walked through.
+"""Operations on rows that may not fit in memory: selection, sampling, comparison, iteration.
 
-An array here may be memory-mapped, of any real type; what is taken from it is float64 in memory.
+Arrays may be memory-mapped with any real dtype; rows taken from them are float64 in memory.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ __all__ = [
 ]
 
 MIXERS = tuple(map(np.uint64, (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53)))
-SHARE = 0.25  # of the free memory that rows may take; more are left, or put, on disk
-PIECE = 2_000_000  # values in a piece
+SHARE = 0.25  # largest fraction of the free memory for rows; larger arrays are kept on disk
+PIECE = 2_000_000  # largest number of values in a piece
 
 
 def take(values: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Rows of values (n, d), float64, in the order of `index`; read in the order of the rows.
+    """Return rows of values (n, d) in the order of `index`, float64; reads them in ascending order.
 
     Example:
         >>> take(np.arange(6, dtype=np.float32).reshape(3, 2), np.array([2, 0]))
@@ -48,7 +48,7 @@ def take(values: np.ndarray, index: np.ndarray) -> np.ndarray:
 
 
 def some(index: np.ndarray, most: int, *, seed: int) -> np.ndarray:
-    """At most so many of the rows, drawn at random where there are more, and then sorted.
+    """Return a sorted random sample of at most `most` row indices; all of them if there are fewer.
 
     Example:
         >>> some(np.array([5, 3]), 2, seed=0), len(some(np.arange(9), 4, seed=0))
@@ -60,10 +60,10 @@ def some(index: np.ndarray, most: int, *, seed: int) -> np.ndarray:
 
 
 def kinds(*sides: np.ndarray) -> np.ndarray:
-    """The number of each row's kind (n,): exact copies share one; sides (n, d) stand side by side.
+    """Return an id (n,) for each row of sides (n, d) side by side; exact copies have the same id.
 
-    Rows are told apart by 64 bits made of theirs, by the last steps of MurmurHash3 for each
-    column: two of a million different rows are taken for one with a chance of 3e-8.
+    Rows are compared by a 64-bit hash, the final steps of MurmurHash3 for each column. With a
+    million different rows, the probability that two have the same id is 3e-8.
 
     Example:
         >>> len(set(kinds(np.array([[1.0, 0.0], [2.0, 0.0], [1.0, -0.0]])).tolist()))
@@ -81,9 +81,9 @@ def kinds(*sides: np.ndarray) -> np.ndarray:
 
 
 def stretches(n: int, most: int) -> np.ndarray:
-    """All of n rows, or about `most` of them: a hundred stretches at even distances.
+    """Return the indices of n rows, or of about `most` rows in a hundred evenly spaced blocks.
 
-    Neighbours stay neighbours, and a file on disk is read by the stretch.
+    Neighbouring rows stay together, and a file on disk is read in blocks.
 
     Example:
         >>> stretches(1_000, 300)[:5]
@@ -96,21 +96,21 @@ def stretches(n: int, most: int) -> np.ndarray:
 
 
 def pieces(n: int, width: int) -> Iterator[slice]:
-    """Stretches of n rows of `width` columns, which together are all rows.
+    """Divide n rows of `width` columns into contiguous slices of limited size.
 
     Example:
         >>> list(pieces(3, 1_000_000))
         [slice(0, 2, None), slice(2, 3, None)]
     """
-    step = max(1, PIECE // width if width else n)  # rows without columns take no memory
+    step = max(1, PIECE // width if width else n)  # rows without columns need no memory
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
 def gathered(parts: Iterable[np.ndarray], n: int, width: int) -> np.ndarray:
-    """Parts (k, width), one after the other, as one array (n, width), as by `placed`.
+    """Concatenate parts (k, width) to one array (n, width), in memory or memory-mapped.
 
     Raises:
-        InputError: no room for the scratch file.
+        InputError: If there is no room for the temporary file.
 
     Example:
         >>> gathered(iter([np.ones((2, 3)), np.zeros((1, 3))]), 3, 3)[:, 0].tolist()
@@ -127,13 +127,13 @@ def gathered(parts: Iterable[np.ndarray], n: int, width: int) -> np.ndarray:
 
 
 def placed(parts: Iterable[tuple[int, np.ndarray]], n: int, width: int) -> np.ndarray:
-    """Parts (k, width), each with its first row's number, as one array (n, width), float64.
+    """Assemble parts (k, width), each with the index of its first row, to one array (n, width).
 
-    Where that is more than a quarter of the free memory it is memory-mapped, read-only, in a
-    scratch file without a name, which is gone when nobody uses it any more.
+    An array that exceeds a quarter of the free memory is memory-mapped, read-only, from an unnamed
+    temporary file, which is deleted when it is no longer used.
 
     Raises:
-        InputError: no room for the scratch file.
+        InputError: If there is no room for the temporary file.
 
     Example:
         >>> placed([(1, np.ones((2, 1))), (0, np.zeros((1, 1)))], 3, 1).ravel().tolist()
@@ -162,7 +162,7 @@ def placed(parts: Iterable[tuple[int, np.ndarray]], n: int, width: int) -> np.nd
 
 
 def fits(n: int, width: int) -> bool:
-    """Whether n rows of `width` columns, float64, may be held in memory.
+    """Return whether n rows of `width` columns, float64, may be kept in memory.
 
     Example:
         >>> fits(100, 3), fits(10**12, 10**6)
@@ -172,7 +172,7 @@ def fits(n: int, width: int) -> bool:
 
 
 def free_memory() -> int:
-    """Bytes of memory that are free, or can be made free, as far as the system tells.
+    """Return the number of bytes of available memory, as reported by the system.
 
     Example:
         >>> free_memory() > 0

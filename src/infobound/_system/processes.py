@@ -1,4 +1,4 @@
-"""A process that computes for another one: on one thread, and no longer than the other lives."""
+"""Worker processes: one thread each, and an end when the parent process ends."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import torch
 
 __all__ = ["end_with_parent", "one_thread"]
 
-WATCHED = 0.5  # seconds between two looks whether the parent lives
+WATCHED = 0.5  # seconds between two checks whether the parent is alive
 
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch, BLAS and OpenMP on one thread each, as in processes of joblib's: to the same bits."""
-    import sklearn.mixture  # noqa: F401 - a limit reaches only what is loaded
+    """Limit torch, BLAS and OpenMP to one thread, for results bitwise equal to joblib's workers."""
+    import sklearn.mixture  # noqa: F401 - the limit applies only to loaded libraries
     from threadpoolctl import threadpool_limits
 
     threads = torch.get_num_threads()
@@ -33,10 +33,10 @@ def one_thread() -> Iterator[None]:
 
 @functools.cache
 def end_with_parent(parent: int) -> None:
-    """End this process soon after its parent, which may be killed without a word (not on Windows).
+    """End this process soon after its parent, which may be killed at any time (not on Windows).
 
-    joblib's processes would finish their cell first. That the parent says who it is, and is not
-    asked for here, makes it right also where it is gone before this begins.
+    Workers of joblib would finish their cell first. The parent passes its own process id, so that
+    this also works if it has ended before this function is called.
     """
 
     def watch() -> None:

@@ -1,7 +1,7 @@
-"""Which rows of a data set each of several processes reads.
+"""Division of the rows of a data set among ranks.
 
-Pure functions of counts and seeds, so that every process finds the same without asking another.
-Rows have global numbers: their place when all row groups stand one after the other.
+All functions are pure functions of counts, so that ranks agree without communication. The global
+index of a row is its index in the concatenation of all row groups.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Stretch", "span", "whole_groups"]
 
 
 class Stretch(NamedTuple):
-    """Rows start to stop of a row group; `first` is the global number of row start."""
+    """Rows start to stop of a row group; `first` is the global index of row start."""
 
     group: int
     start: int
@@ -26,7 +26,7 @@ class Stretch(NamedTuple):
 
 
 def span(n: int, rank: int, ranks: int) -> range:
-    """The global numbers of a rank's rows: consecutive, as many as another's or one more or less.
+    """Return the global indices of a rank's rows: contiguous, and equally many up to one.
 
     Example:
         >>> [span(7, rank, 2) for rank in range(2)]
@@ -37,19 +37,22 @@ def span(n: int, rank: int, ranks: int) -> range:
 
 
 def whole_groups(counts: Sequence[int], rank: int, ranks: int) -> list[Stretch]:
-    """What a rank reads where no row group is to be fetched twice, in order.
+    """Assign whole row groups to ranks, so that no group is fetched twice.
 
-    The largest group left goes to the rank with the fewest rows: no rank then has more than 4/3 of
-    the least that is possible (Graham 1969, https://doi.org/10.1137/0117039), and any two differ by
-    the largest group at most.
+    The largest remaining group goes to the rank with the fewest rows. Then no rank has more than
+    4/3 of the smallest possible maximum (Graham 1969, https://doi.org/10.1137/0117039), and any two
+    ranks differ by at most the largest group.
 
     Args:
-        counts: the rows of each row group.
-        rank: this process, from 0.
-        ranks: how many there are.
+        counts: the number of rows of each row group.
+        rank: the rank, from 0.
+        ranks: the number of ranks.
+
+    Returns:
+        The row groups of the rank, in order.
 
     Raises:
-        InputError: no such rank.
+        InputError: If there is no such rank.
 
     Example:
         >>> [[s.group for s in whole_groups([2, 5, 3], rank, 2)] for rank in range(2)]

@@ -1,7 +1,7 @@
-"""Values that somebody else may have written, checked against the annotations of a dataclass.
+"""Validation of untrusted values against the annotations of a dataclass.
 
-The dataclass is the schema: what a file must hold is written once, where it is used. Unknown
-fields are ignored, so that a later version may add some.
+The dataclass is the schema: the required contents of a file are defined once, where they are used.
+Unknown fields are ignored, so that a later version may add fields.
 """
 
 from __future__ import annotations
@@ -16,21 +16,24 @@ import numpy as np
 
 __all__ = ["parse"]
 
-LARGEST = 2**63 - 1  # integers beyond it are no counts, steps or seeds, and fit no table
+LARGEST = 2**63 - 1  # larger integers are no valid counts, steps or seeds, and fit into no table
 NAMES = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
 
 
 def parse(kind: Any, value: Any, field: str = "") -> Any:
-    """The plain value as `kind`, converted: lists become tuples, objects become dataclasses.
+    """Convert a plain value to a type: lists become tuples, objects become dataclasses.
 
     Args:
-        kind: a dataclass, or what its annotations may be: int, float, bool, str, None, Any,
-            `tuple[T, ...]`, `tuple[T, U]`, `dict[str, T]`, a literal, or a union of these.
-        value: what JSON gave.
+        kind: a dataclass, or a type that its annotations may have: int, float, bool, str, None,
+            Any, `tuple[T, ...]`, `tuple[T, U]`, `dict[str, T]`, a literal, or a union of these.
+        value: the value read from JSON.
         field: the name of the value in messages.
 
+    Returns:
+        The converted value.
+
     Raises:
-        ValueError: a field is missing or has another type; it says which one.
+        ValueError: If a field is missing or has another type; the message names it.
 
     Example:
         >>> @dataclasses.dataclass
@@ -69,7 +72,7 @@ def parse(kind: Any, value: Any, field: str = "") -> Any:
 
 
 def _object(kind: Any, value: Any, field: str) -> Any:
-    """A dataclass from an object that has its fields."""
+    """Build a dataclass from an object with its fields."""
     _expect(isinstance(value, Mapping), value, "an object", field)
     given = {}
     for name, annotation in _annotations(kind).items():
@@ -82,7 +85,7 @@ def _object(kind: Any, value: Any, field: str) -> Any:
 
 
 def _union(parts: tuple[Any, ...], value: Any, field: str) -> Any:
-    """The first of several types that fits."""
+    """Convert to the first of several types that fits."""
     problem: ValueError | None = None
     for part in parts:
         try:
@@ -94,7 +97,7 @@ def _union(parts: tuple[Any, ...], value: Any, field: str) -> Any:
 
 
 def _plain(kind: Any, value: Any, field: str) -> Any:
-    """A number, a truth value or text; true is no number, and an integer is one."""
+    """Convert a number, a truth value or text; true is no number, and an integer is a float."""
     value = value.item() if isinstance(value, np.generic) else value
     fits = type(value) is kind or (kind is float and type(value) is int)
     _expect(fits, value, NAMES[kind], field)
@@ -123,7 +126,7 @@ def _annotations(kind: Any) -> dict[str, Any]:
 
 @functools.cache
 def _required(kind: Any) -> frozenset[str]:
-    """The fields without a default."""
+    """Return the fields without a default."""
     missing = dataclasses.MISSING
     fields = dataclasses.fields(kind)
     return frozenset(

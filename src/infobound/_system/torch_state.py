@@ -1,10 +1,10 @@
-"""PyTorch's global state: a result neither depends on what a caller has set there nor changes it.
+"""Isolation from PyTorch's global state: results neither depend on it nor change it.
 
-PyTorch has three kinds of it. Grad mode, inference mode, autocast and the default device belong to
-a thread: `defaults` sets them at each entry point and gives the caller's back. The default dtype
-belongs to the process, so that setting it would disturb other threads: every call that makes a
-tensor names its dtype instead (`tests/test_torch_state.py` sees to it). The generator from which
-dropout draws belongs to the process as well: `seeded` has a thread draw from generators of its own.
+There are three kinds of state. Grad mode, inference mode, autocast and the default device belong to
+a thread: `defaults` sets them at each entry point and restores those of the caller. The default
+dtype belongs to the process, so setting it would disturb other threads: every call that creates a
+tensor names its dtype instead (tested by `tests/test_torch_state.py`). The generator of dropout
+belongs to the process as well: `seeded` makes a thread draw from its own generators.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from infobound.errors import InputError
 
 __all__ = ["defaults", "draws", "nothing_drawn", "seeded", "seeded_globally"]
 
-DEVICES = ("cpu", "cuda")  # those that autocast is turned off for
-NO_GENERATOR = torch.ops.aten.native_dropout  # draws always, and takes no generator
+DEVICES = ("cpu", "cuda")  # devices for which autocast is disabled
+NO_GENERATOR = torch.ops.aten.native_dropout  # always draws, and takes no generator
 _LOCK = threading.Lock()  # held while one operation draws from a global generator
 
 
 @contextlib.contextmanager
 def defaults() -> Iterator[None]:
-    """Grad mode, inference mode, autocast and the default device as PyTorch starts with them.
+    """Context with PyTorch's initial grad mode, inference mode, autocast and default device.
 
-    Of this thread alone; also a decorator.
+    It affects this thread only, and is also a decorator.
 
     Example:
         >>> with torch.no_grad(), torch.device("meta"), defaults():
@@ -52,12 +52,12 @@ def defaults() -> Iterator[None]:
 
 
 def seeded(seed: int) -> contextlib.AbstractContextManager[Any]:
-    """Random operations of this thread draw from generators with this seed, one for each device.
+    """Context in which random operations of this thread draw from generators with this seed.
 
-    The values are those that `torch.manual_seed(seed)` would give, dropout's too. The global
-    generators are not touched, so that threads do not disturb each other. An operation that takes
-    no generator (dropout on a GPU) draws from the global one, which is locked, and put back after.
-    Each operation takes some microseconds more.
+    There is one generator per device. The values equal those after `torch.manual_seed(seed)`, also
+    for dropout. The global generators are not changed, so threads do not disturb each other. An
+    operation that takes no generator (dropout on a GPU) draws from the global one, which is locked
+    and restored afterwards. Each operation takes a few microseconds longer.
 
     Example:
         >>> before = torch.get_rng_state()
@@ -71,11 +71,10 @@ def seeded(seed: int) -> contextlib.AbstractContextManager[Any]:
 
 
 def nothing_drawn() -> contextlib.AbstractContextManager[Any]:
-    """Random operations of this thread raise an `InputError`.
+    """Context in which random operations of this thread raise an `InputError`.
 
-    What draws in the backward pass is activation checkpointing, which computes the forward pass
-    again. It would set the global generator to what it was, and get other numbers than `seeded`
-    gave.
+    Activation checkpointing draws in the backward pass, where it repeats the forward pass. It would
+    restore the state of the global generator, and get other numbers than `seeded` gave.
 
     Example:
         >>> with nothing_drawn():
@@ -88,7 +87,7 @@ def nothing_drawn() -> contextlib.AbstractContextManager[Any]:
 
 
 def draws(action: Callable[[], object]) -> bool:
-    """Whether an action draws random numbers; it is done once, and gets some of seed 0.
+    """Return whether an action draws random numbers; it is run once with seed 0.
 
     Example:
         >>> draws(lambda: torch.rand(1)), draws(lambda: torch.zeros(1, dtype=torch.float32))
@@ -101,21 +100,21 @@ def draws(action: Callable[[], object]) -> bool:
 
 @contextlib.contextmanager
 def seeded_globally(seed: int, device: torch.device) -> Iterator[None]:
-    """The global generator of a device has this seed, and in the end the state that it had.
+    """Context in which the global generator of a device has this seed; its state is restored.
 
-    For what cannot run inside `seeded`, as PyTorch's tracer. Threads that draw meanwhile are
-    disturbed.
+    It is for code that cannot run inside `seeded`, such as PyTorch's tracer. Other threads that
+    draw at the same time are affected.
     """
     with _LOCK, _in_place_of_global(torch.Generator(device).manual_seed(seed)):
         yield
 
 
 class _Mode(TorchDispatchMode):
-    """Sees every operation of the thread on its way to the kernel, and lets all but some pass."""
+    """Dispatch mode that intercepts random operations of a thread that are given no generator."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return False  # skipping it would import the compiler, which takes a second
+        return False  # returning True would import the compiler, which takes a second
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping | None = None
@@ -127,7 +126,7 @@ class _Mode(TorchDispatchMode):
         return self.drawn(func, args, given)
 
     def drawn(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """What a random operation gives that was told no generator."""
+        """Return the result of a random operation that was given no generator."""
         raise NotImplementedError
 
 
@@ -151,7 +150,7 @@ class _Seeded(_Mode):
 class _NothingDrawn(_Mode):
     def drawn(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if _with_generator(func) is None and func.overloadpacket is not NO_GENERATOR:
-            return func(*args, **kwargs)  # attention, which may draw but need not
+            return func(*args, **kwargs)  # such as attention, which draws only with dropout
         raise InputError(
             "Expected a module that draws no random numbers in the backward pass; got one that "
             "does, such as one with dropout inside torch.utils.checkpoint. Leave out one of the "
@@ -161,7 +160,7 @@ class _NothingDrawn(_Mode):
 
 @functools.cache
 def _with_generator(func: Any) -> Any:
-    """The overload of an operation that takes a generator besides the same arguments, or None."""
+    """Return the overload of an operation with an additional generator argument, or None."""
     own = _arguments(func)
     packet = func.overloadpacket
     others = (getattr(packet, name) for name in packet.overloads())
@@ -173,13 +172,13 @@ def _with_generator(func: Any) -> Any:
 
 
 def _arguments(overload: Any) -> list[tuple[str, str]]:
-    """Names and types of the arguments except for the generator."""
+    """Return names and types of the arguments without the generator."""
     arguments = overload._schema.arguments
     return [(a.name, str(a.type)) for a in arguments if a.name != "generator"]
 
 
 def _device(args: Sequence[Any], kwargs: Mapping[str, Any]) -> torch.device:
-    """Where an operation draws: where its first tensor is, or where its result will be."""
+    """Return the device on which an operation draws: that of its first tensor or of its result."""
     tensors = (value for value in args if isinstance(value, Tensor))
     first = next(tensors, None)
     device = torch.device(kwargs.get("device") or "cpu") if first is None else first.device
@@ -190,7 +189,7 @@ def _device(args: Sequence[Any], kwargs: Mapping[str, Any]) -> torch.device:
 
 @contextlib.contextmanager
 def _in_place_of_global(own: torch.Generator) -> Iterator[None]:
-    """The global generator of a device goes on from the state of `own`, and that from its."""
+    """Run with the global generator in the state of `own`, and store its final state in `own`."""
     if own.device.type == "cuda":
         shared = torch.cuda.default_generators[own.device.index]
     else:

@@ -1,6 +1,6 @@
-"""Results whose fields know their unit: values are in nats until they are shown.
+"""Results with units: values are in nats, and are converted for output only.
 
-A field whose type holds `Nats` is converted by `as_dict`, and by nothing else.
+Fields whose type contains `Nats` are converted by `as_dict`, and by nothing else.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from infobound.errors import InputError
 __all__ = ["UNITS", "Nats", "Result", "convert", "expect_files", "scale"]
 
 Nats = Annotated[float, "nats"]
-UNITS = {"nats": 1.0, "bits": math.log(2)}  # a value in nats, divided by this, is in the unit
+UNITS = {"nats": 1.0, "bits": math.log(2)}  # divide a value in nats by this to get the unit
 
 
 def scale(unit: str) -> float:
-    """How many nats one of the unit is.
+    """Return how many nats a unit is.
 
     Raises:
-        InputError: a unit other than nats and bits.
+        InputError: If the unit is neither "nats" nor "bits".
 
     Example:
         >>> scale("bits") == math.log(2)
@@ -37,10 +37,12 @@ def scale(unit: str) -> float:
 
 
 def expect_files(name: str, place: object, unit: str) -> None:
-    """A unit of files, only where there is a place for them: what is returned is in nats.
+    """Check that another unit than nats is given only with a directory for files.
+
+    The unit applies to files only; returned values are in nats.
 
     Raises:
-        InputError: a unit other than nats and bits, or bits without a place.
+        InputError: If the unit is neither "nats" nor "bits", or is "bits" without a directory.
     """
     if scale(unit) != 1 and place is None:
         raise InputError(
@@ -51,7 +53,7 @@ def expect_files(name: str, place: object, unit: str) -> None:
 
 @dataclass(frozen=True)
 class Result:
-    """A result as plain values, in nats or bits.
+    """Base class of results that convert to plain values in nats or bits.
 
     Example:
         >>> @dataclass(frozen=True)
@@ -63,15 +65,15 @@ class Result:
     """
 
     def as_dict(self, unit: str = "nats") -> dict[str, Any]:
-        """Plain values, fit for JSON; `unit` is nats or bits.
+        """Return plain values for JSON; `unit` is "nats" or "bits".
 
         Raises:
-            InputError: a unit other than nats and bits.
+            InputError: If the unit is neither.
         """
         return {"unit": unit, **self.values(unit)}
 
     def values(self, unit: str = "nats") -> dict[str, Any]:
-        """`as_dict` without the unit, for parts of another result."""
+        """Return the values of `as_dict` without the unit, for parts of another result."""
         found = dataclasses.asdict(self)
         inner = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self))
         found |= {name: value.as_dict(unit) for name, value in inner if isinstance(value, Result)}
@@ -79,7 +81,7 @@ class Result:
 
 
 def convert(kind: type[Result], values: Mapping[str, Any], divisor: float) -> dict[str, Any]:
-    """The values of a result by field name, those that are in nats divided by `divisor`."""
+    """Divide the values in nats of a result, given by field name, by `divisor`."""
     changed = {
         name: (np.asarray(values[name]) / divisor).tolist()
         for name in _in_nats(kind)  # type: ignore[arg-type]
@@ -90,7 +92,7 @@ def convert(kind: type[Result], values: Mapping[str, Any], divisor: float) -> di
 
 @functools.cache
 def _in_nats(kind: type[Result]) -> tuple[str, ...]:
-    """The fields of a result whose types hold `Nats`."""
+    """Return the fields of a result whose types contain `Nats`."""
     types = get_type_hints(kind, include_extras=True)
     return tuple(f.name for f in dataclasses.fields(kind) if _holds_nats(types[f.name]))
 

@@ -2,10 +2,10 @@
 
 `BMI` has the 40 tasks of "Beyond Normal" (Czyż et al. 2023, https://arxiv.org/abs/2306.11078),
 `BMI2` the 13 of "The Mixtures and the Neural Critics" (https://arxiv.org/abs/2310.10240), each as a
-function that makes it. They are written from their definitions; a name holds all its parameters.
-Every MI is a closed form or quadrature, where the benchmark's second suite has Monte Carlo.
+function that builds it. They are implemented from their definitions; a name fixes all parameters.
+Every MI is a closed form or quadrature, where the benchmark's second suite uses Monte Carlo.
 
-A task's docstring is its line in the listings: short enough to stand beside the name.
+The docstring of a task is shown in listings beside its name, so it must be short.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["BMI", "BMI2"]
 
 
 def _make(name: str) -> Task:
-    """A task that another one starts from."""
+    """Build a task that another one is derived from."""
     return BMI[name]()
 
 
@@ -32,17 +32,17 @@ def _pair(name: str, rho: float) -> Task:
 
 
 def _dense(name: str, d: int) -> Task:
-    """Every two correlate by 0.5."""
+    """All columns correlated by 0.5."""
     return elliptical.Normal(elliptical.dense(2 * d, rho=0.5), d, name)
 
 
 def _sparse(name: str, d: int) -> Task:
-    """Two pairs correlate by 0.8."""
+    """Two pairs correlated by 0.8."""
     return elliptical.Normal(elliptical.sparse(d, d, pairs=2, strength=2.0), d, name)
 
 
 def _student(name: str, d: int, df: int) -> Task:
-    """Dependent by their scale."""
+    """Student-t with a common scale."""
     return elliptical.Student(torch.eye(2 * d, dtype=torch.float64), d, df, name)
 
 
@@ -52,7 +52,7 @@ def _additive(name: str, epsilon: float) -> Task:
 
 
 def _bimodal(name: str, base: str) -> Task:
-    """Both sides have two humps."""
+    """Bimodal margins on both sides."""
     x = transforms.Quantiles(weights=(0.3, 0.7), means=(0.0, 5.0))
     y = transforms.Quantiles(weights=(0.5, 0.5), means=(-1.0, 3.0))
     first = transforms.NORMAL_CDF
@@ -62,7 +62,7 @@ def _bimodal(name: str, base: str) -> Task:
 
 
 def _wiggly(name: str, base: str) -> Task:
-    """Sums of sines on each side."""
+    """Sums of sines added to each side."""
     x = transforms.Wiggle(((0.4, 1.0, 0.0), (0.2, 1.7, 1.0), (0.03, 3.3, -2.5)))
     y = transforms.Wiggle(((-0.4, 0.4, 0.0), (0.17, 1.3, 3.5), (0.02, 4.3, -2.5)))
     return transforms.Mapped(_make(base), x, y, name)
@@ -74,12 +74,12 @@ def _swiss_roll(name: str, base: str) -> Task:
 
 
 def _through(name: str, base: str, step: Map) -> Task:
-    """A function of each number."""
+    """A function applied to each value."""
     return transforms.Mapped(_make(base), step, step, name)
 
 
 def _spiral(name: str, base: str) -> Task:
-    """Turned by the row's length."""
+    """Rotated by the length of the row."""
     task = _make(base)
     x = transforms.Spiral(columns=(0, 1), speed=1 / task.dim_x)
     y = transforms.Spiral(columns=(1, 2), speed=1 / task.dim_y)
@@ -138,29 +138,29 @@ def _letters(name: str) -> Task:
 
 
 def _cross(name: str, rho: float) -> Task:
-    """Two normals that cross like an X."""
+    """Two crossing normals, the letter X."""
     return mixtures.cross(rho=rho, name=name)
 
 
 def _concentric(name: str, d: int, n: int) -> Task:
-    """Normals of growing radius, told by y."""
+    """Normals of growing radius; y is the index."""
     return mixtures.concentric(d=d, n=n, name=name)
 
 
 def _galaxy(name: str, speed: float, distance: float) -> Task:
-    """Two balls, stirred into spiral arms."""
+    """Two normals twisted into spiral arms."""
     arms = transforms.Spiral(columns=(0, 1), speed=speed)
     return transforms.Mapped(mixtures.balls(distance=distance), arms, transforms.IDENTITY, name)
 
 
 def _waves(name: str, n: int, amplitude: float, frequency: float) -> Task:
-    """Stripes bent by a sine, told by y."""
+    """Stripes bent by a sine; y has four levels."""
     bend = transforms.Shear(amplitude, frequency, scale=(0.1, 0.5), shift=(-0.8, 0.0))
     return transforms.Mapped(mixtures.stripes(n=n), bend, transforms.IDENTITY, name)
 
 
 def _inliers(name: str, d: int, fraction: float) -> Task:
-    """Sparse normal, some rows shuffled."""
+    """Sparse normal, some rows independent."""
     return mixtures.inliers(dim_x=d, dim_y=d, pairs=2, rho=0.8, fraction=fraction, name=name)
 
 
@@ -182,7 +182,7 @@ _BMI2: dict[str, tuple[Any, ...]] = {
 
 
 def _fixed(name: str, build: Callable[..., Task], *arguments: Any) -> Callable[[], Task]:
-    """What makes a benchmark's task: the name fixes all its parameters."""
+    """Return a function that builds a task, whose name fixes all parameters."""
 
     def factory() -> Task:
         return build(name, *arguments)

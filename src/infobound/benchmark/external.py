@@ -1,7 +1,8 @@
-"""Other people's estimators, run on the same samples: the table `PEERS`.
+"""Estimators of other packages, run on the same samples: the table `PEERS`.
 
-Those with an environment of their own run there as a process; rows go as npz and the value comes
-back as JSON. To add a peer: one function and one line. Nothing here knows of studies.
+Estimators with their own environment run there in a process; rows are passed as npz, and the value
+is returned as JSON. A new estimator is a function and an entry in `PEERS`. This module does not
+depend on studies.
 """
 
 from __future__ import annotations
@@ -27,16 +28,18 @@ from infobound.errors import InputError
 
 __all__ = ["PEERS", "External", "Peer", "Where", "estimate"]
 
-LIMIT = 3600  # seconds for one estimate in a process of its own
-CLASSES = 20  # y with at most so many whole values is a class, not a number
+LIMIT = 3600  # time limit of one estimate in another process, in seconds
+CLASSES = 20  # y with at most this many distinct values, all whole numbers, is treated as a class
 
 
 @dataclass(frozen=True)
 class Where:
-    """Where the peers are that this environment cannot hold.
+    """The locations of estimators that cannot be installed in this environment.
 
-    `bmi_python` is the Python of an environment with benchmark-mi; `neuralmi` a checkout of
-    NeuralMI; `torch_mist_python` the Python of an environment with torch-mist.
+    Attributes:
+        bmi_python: the Python of an environment with benchmark-mi.
+        neuralmi: a checkout of NeuralMI.
+        torch_mist_python: the Python of an environment with torch-mist.
     """
 
     bmi_python: Path | None = None
@@ -46,8 +49,13 @@ class Where:
 
 @dataclass(frozen=True)
 class Peer:
-    """`version(where)` says what would run, or raises; `estimate(x, y, seed, where)` gives nats and
-    seconds for x (n, p) and y (n, q)."""
+    """An estimator of another package.
+
+    Attributes:
+        version: maps the locations to the version that would run, or raises.
+        estimate: maps x (n, p), y (n, q), seed and locations to the MI in nats and the seconds.
+        note: a description.
+    """
 
     version: Callable[[Where], str]
     estimate: Callable[[np.ndarray, np.ndarray, int, Where], tuple[float, float]]
@@ -65,22 +73,28 @@ class _Version:
 
 @dataclass(frozen=True)
 class External:
-    """A peer as an estimator of a study (`grid.Estimator`)."""
+    """An external estimator as an estimator of a study (`grid.Estimator`).
+
+    Attributes:
+        name: a key of `PEERS`.
+        where: the locations of external estimators.
+        version: the version that runs.
+    """
 
     name: str
     where: Where
     version: str
 
     def settings(self) -> Mapping[str, Any]:
-        """What would run."""
+        """Return the version."""
         return {"peer": self.version}
 
     def requirement(self) -> Callable[[], Mapping[str, str]]:
-        """The same version."""
+        """Return a function that names the version."""
         return _Version(self.name, self.where)
 
     def columns(self, name: str, x: np.ndarray, y: np.ndarray, seed: int) -> Mapping[str, Any]:
-        """The peer's value and its seconds."""
+        """Estimate from x (n, p) and y (n, q); return the MI in nats and the seconds."""
         mi, seconds = estimate(self.name, x, y, seed=seed, where=self.where)
         return {"mi": mi, "seconds": seconds}
 
@@ -88,11 +102,21 @@ class External:
 def estimate(
     name: str, x: np.ndarray, y: np.ndarray, *, seed: int, where: Where
 ) -> tuple[float, float]:
-    """A peer's value in nats for x (n, p) and y (n, q), and the seconds that it took.
+    """Estimate the MI with an estimator of another package.
+
+    Args:
+        name: a key of `PEERS`.
+        x: (n, p).
+        y: (n, q).
+        seed: the seed of the estimator.
+        where: the locations of external estimators.
+
+    Returns:
+        The MI in nats, and the time in seconds.
 
     Raises:
-        Unsuitable: the peer cannot take rows of this shape.
-        EstimatorError: it failed in a process of its own.
+        Unsuitable: If the estimator does not support rows of this shape.
+        EstimatorError: If it failed in another process.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -106,7 +130,7 @@ def estimate(
 
 
 def _flat(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as vectors (n,), for peers that know no others."""
+    """Return both as vectors (n,), for estimators of single columns."""
     if x.shape[1] != 1 or y.shape[1] != 1:
         raise Unsuitable(
             f"one column each is what it takes; x has {x.shape[1]} and y has {y.shape[1]}"
@@ -115,7 +139,7 @@ def _flat(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sklearn(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[float, float]:
-    """KSG, or Ross's estimator where y is a class; for several columns it gives one value each."""
+    """KSG, or Ross's estimator if y is a class; it supports single columns only."""
     from sklearn import feature_selection
 
     _flat(x, y)
@@ -128,7 +152,7 @@ def _sklearn(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[flo
 
 
 def _ennemi(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[float, float]:
-    """KSG; no choice in it is random."""
+    """KSG; it is deterministic."""
     import ennemi
 
     one, other = _flat(x, y)
@@ -137,7 +161,7 @@ def _ennemi(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[floa
     return float(np.asarray(value).ravel()[0]), time.perf_counter() - start
 
 
-# Each reads rows.npz and writes value.json in its working directory; seconds without the imports.
+# Each reads rows.npz and writes value.json in its working directory; imports are not timed.
 BMI = """
 import json, sys, time
 import numpy as np
@@ -209,17 +233,17 @@ with open("value.json", "w") as file:
 ENDS = """
 import os, sys, threading
 threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()
-"""  # what it reads from closes when the process that asked ends, however that happens
+"""  # standard input closes when the parent process ends, for whatever reason
 
 
 def _elsewhere(
     python: str | Path, script: str, *words: str, rows: dict[str, np.ndarray] | None = None
 ) -> dict:
-    """A script in a process of its own, on one thread: what it left in value.json."""
+    """Run a script in another process on one thread, and return what it wrote to value.json."""
     single = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     environment = {**os.environ, **dict.fromkeys(single, "1"), "JAX_PLATFORMS": "cpu"}
     environment["XLA_FLAGS"] = (
-        "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"  # both are for one core
+        "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"  # use one core
     )
     with tempfile.TemporaryDirectory() as folder:
         if rows is not None:
@@ -227,7 +251,7 @@ def _elsewhere(
         reading, writing = os.pipe()
         try:
             done = subprocess.run(
-                [str(python), "-I", "-c", ENDS + script, *words],  # -I: nothing leaks in
+                [str(python), "-I", "-c", ENDS + script, *words],  # -I isolates the environment
                 stdin=reading,
                 cwd=folder,
                 env=environment,
@@ -247,7 +271,7 @@ def _elsewhere(
 
 
 def _bmi(kind: str) -> Callable[[np.ndarray, np.ndarray, int, Where], tuple[float, float]]:
-    """One of benchmark-mi's estimators, with its defaults."""
+    """Return one of benchmark-mi's estimators, with its defaults."""
 
     def run(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[float, float]:
         found = _elsewhere(_python(where), BMI, kind, str(seed), rows={"x": x, "y": y})
@@ -257,7 +281,7 @@ def _bmi(kind: str) -> Callable[[np.ndarray, np.ndarray, int, Where], tuple[floa
 
 
 def _neuralmi(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[float, float]:
-    """NeuralMI's mode `estimate` on a random split, its defaults otherwise."""
+    """NeuralMI in mode `estimate` with a random split, and its defaults otherwise."""
     rows = {"x": x.astype(np.float32), "y": y.astype(np.float32)}
     words = str(_checkout(where)), str(seed)
     found = _elsewhere(sys.executable, NEURALMI, *words, rows=rows)
@@ -265,7 +289,9 @@ def _neuralmi(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[fl
 
 
 def _torch_mist(kind: str) -> Callable[[np.ndarray, np.ndarray, int, Where], tuple[float, float]]:
-    """One of torch-mist's estimators, its hidden layer that of its manual, its defaults otherwise.
+    """Return one of torch-mist's estimators, with the hidden layer of its manual.
+
+    Everything else has its default.
 
     Source: https://github.com/mfederici/torch-mist.
     """
@@ -293,7 +319,7 @@ def _python(where: Where) -> Path:
             "Expected --bmi-python PATH, the Python of an environment with benchmark-mi, for the "
             f"peers bmi-*; got none. {BMI_REMEDY}"
         )
-    return where.bmi_python.absolute()  # not resolved: a link is what tells a venv from its origin
+    return where.bmi_python.absolute()  # not resolved: the link is what makes it a venv's Python
 
 
 def _checkout(where: Where) -> Path:
@@ -320,7 +346,7 @@ NEURALMI_REMEDY = (
 
 
 def _installed(package: str, module: str) -> Callable[[Where], str]:
-    """The version of a package in this environment."""
+    """Return a function for the version of a package in this environment."""
 
     def version(where: Where) -> str:
         if importlib.util.find_spec(module) is None:
@@ -355,7 +381,7 @@ def _neuralmi_version(where: Where) -> str:
 
 
 def _version_elsewhere(what: str, remedy: str, python: str | Path, script: str, *words: str) -> str:
-    """What the script, run by that Python, says its version is."""
+    """Return the version that the script reports when run by that Python."""
     try:
         version: str = _elsewhere(python, script, *words)["version"]
     except (OSError, EstimatorError) as error:

@@ -1,4 +1,4 @@
-"""The notebook's experiment: as printed (`reproduce`), done right (`demo`), and continued.
+"""The notebook's experiment: as published (`reproduce`), beside `estimate` (`demo`), and resumed.
 
 Source: the page `infonce` of https://github.com/ccha23/miml. Its hyper-parameters are
 `Config.notebook()`; its data come from `tasks`.
@@ -30,18 +30,31 @@ from infobound.training import loop, run_directory
 
 __all__ = ["Demo", "Reproduction", "demo", "reproduce", "resume", "sample", "unit_of"]
 
-FEWEST, MOST_COLUMNS = 20, 10_000  # rows of a sample, columns of either side
-COPIES = 4  # of a sample: the fresh rows beside it, each once more in single precision
+FEWEST, MOST_COLUMNS = 20, 10_000  # smallest number of rows, largest number of columns per side
+COPIES = 4  # copies of a sample in memory: sample and fresh rows, each in two precisions
 DENSITIES = ("gaussian", "mixed_gaussian", "mixed_gaussian_joint")
-SHARE = 0.8  # the notebook marks where its smoothed curve first reaches 80 % of the truth
+SHARE = 0.8  # the notebook marks where its smoothed curve first exceeds 80 % of the truth
 
 
 @dataclass(frozen=True)
 class Reproduction(Result):
-    """The notebook's run: its value on its own training rows, and what fresh rows say; in nats.
+    """The result of the notebook's training, in nats.
 
-    `reached` is the iteration at which the smoothed training-row curve first exceeds 80 % of the
-    truth. `peak` is the best held-out value on the way, at `peak_iteration`.
+    Attributes:
+        task: a description of the task.
+        truth: the exact MI.
+        n: the number of training rows.
+        iterations: the number of iterations.
+        training: the bound on the training rows, which is what the notebook reports.
+        held_out: the bound on fresh rows.
+        peak: the best bound on fresh rows during training.
+        peak_iteration: the iteration of `peak`.
+        reached: the iteration at which the smoothed curve of training rows first exceeds 80 % of
+            the truth; None if it never does.
+        ceiling: the largest value of the bound.
+        config: the settings.
+        versions: versions of Python and of the packages that the result depends on.
+        seconds: the time of the run.
     """
 
     task: str
@@ -59,7 +72,7 @@ class Reproduction(Result):
     seconds: float = field(compare=False)
 
     def __str__(self) -> str:
-        """One line, with the unit."""
+        """Format the result as one line with its unit."""
         return (
             f"{self.task}: training rows {self.training:.3f} nats, held-out {self.held_out:.3f} "
             f"nats, exact {self.truth:.3f} nats, {self.n:,} rows"
@@ -68,7 +81,17 @@ class Reproduction(Result):
 
 @dataclass(frozen=True)
 class Demo(Result):
-    """One sample of the notebook's pair, three ways to a number; in nats."""
+    """Three values for one sample of the notebook's pair, in nats.
+
+    Attributes:
+        truth: the exact MI.
+        n: the number of rows.
+        notebook_training: the bound of the notebook's critic on its training rows.
+        notebook_fresh: its bound on fresh rows.
+        notebook_iterations: the number of its iterations.
+        notebook_lr: its learning rate.
+        estimate: the estimate of this package.
+    """
 
     truth: Nats
     n: int
@@ -93,23 +116,29 @@ def reproduce(
     stop: Callable[[], bool] | None = None,
     unit: str = "nats",
 ) -> Reproduction:
-    """Train the notebook's critic on its sample, evaluating on that sample and on fresh rows.
+    """Train the notebook's critic on its sample, and evaluate it on that sample and on fresh rows.
 
     Args:
-        config: `Config.notebook()` if not given.
-        density: gaussian, or the notebook's mixed Gaussian in either reading, mixed_gaussian (its
-            code) and mixed_gaussian_joint (its text).
-        d: dimensions of x and of y.
-        rho: correlation in each dimension.
-        sample_size: rows trained on; as many fresh rows stand beside them.
-        run: a directory for checkpoints, metrics, the plot and the result.
-        overwrite: replace an existing run in that directory.
-        watch: called after each evaluation.
-        stop: asked between iterations.
-        unit: of the result and the plot in `run`, nats or bits; what is returned is in nats.
+        config: the settings; `Config.notebook()` by default.
+        density: "gaussian", or the notebook's mixed Gaussian as in its code ("mixed_gaussian") or
+            as in its text ("mixed_gaussian_joint").
+        d: the number of columns of x and of y.
+        rho: the correlation in each dimension.
+        sample_size: the number of training rows, and of fresh rows.
+        run: a directory for checkpoints, metrics, the figure and the result.
+        overwrite: whether to replace an existing run in that directory.
+        watch: called with a `loop.Progress` after each evaluation.
+        stop: called between iterations; if it returns True, the run is saved and `Interrupted` is
+            raised.
+        unit: "nats" or "bits", the unit of the result and the figure in `run`. The returned values
+            are always in nats.
+
+    Returns:
+        The values on training rows and on fresh rows, in nats.
 
     Raises:
-        InputError: parameters out of range; an existing run.
+        InputError: If a parameter is out of range, or the run exists already.
+        Interrupted: If `stop` returned True.
 
     Example:
         >>> short = Config.notebook().with_(n_iters=20, eval_every=10, batch_size=50)
@@ -132,7 +161,7 @@ def reproduce(
 
 
 def _checked(config: Config, *, density: Any, d: Any, rho: Any, sample_size: Any) -> dict[str, Any]:
-    """What is sampled, refused before anything is written where it cannot be."""
+    """Check the parameters of the sample before anything is written, and return them."""
     density, rho = arguments.choice("density", density, DENSITIES), arguments.real("rho", rho)
     d = arguments.integer("d", d, least=1, most=MOST_COLUMNS)
     sample_size = arguments.integer("sample_size", sample_size, least=FEWEST)
@@ -154,7 +183,7 @@ def _reproduce(
     watch: Callable[[loop.Progress], None] | None,
     stop: Callable[[], bool] | None,
 ) -> Reproduction:
-    """Sample, train, evaluate, write; the same whether it is begun or resumed."""
+    """Sample, train, evaluate and write; the same for a new and a resumed run."""
     start = time.perf_counter()
     seeds = _seeds(config.seed)
     task = tasks.make(parameters["density"], d=parameters["d"], rho=parameters["rho"])
@@ -225,12 +254,21 @@ def _reproduce(
 
 
 def _seeds(seed: int) -> list[int]:
-    """Seeds of the sample, the fresh rows, the starting weights and the batches."""
+    """Return the seeds of the sample, the fresh rows, the initial weights and the batches."""
     return [int(s) for s in np.random.SeedSequence(seed).generate_state(4)]
 
 
 def sample(task: Any, n: int, seed: int, *, fresh: bool = False) -> loop.Rows:
-    """The rows x (n, p), y (n, q) of a run with this seed, or its fresh rows; float64.
+    """Draw the rows of a run with this seed, or its fresh rows.
+
+    Args:
+        task: a task.
+        n: the number of rows.
+        seed: the seed of the run.
+        fresh: whether to draw the fresh rows instead of the training rows.
+
+    Returns:
+        x (n, p) and y (n, q), float64.
 
     Example:
         >>> sample(tasks.make("gaussian", d=2), 5, 0)[0].shape
@@ -251,13 +289,29 @@ def demo(
     stop: Callable[[], bool] | None = None,
     unit: str = "nats",
 ) -> Demo:
-    """The notebook's 400 rows: its way of evaluating, and `estimate`, side by side.
+    """Compare the notebook's evaluation with `estimate` on the notebook's 400 rows.
 
-    The notebook's critic is trained at thirty times its learning rate, so that what its 60,000
-    steps show is seen in a minute; `reproduce` takes the long way. `unit` is that of the result
-    and the pictures in `run`; what is returned is in nats.
+    The notebook's critic is trained with thirty times its learning rate, so that the effect of its
+    60,000 steps is seen within a minute; `reproduce` trains as the notebook does.
+
+    Args:
+        seed: the seed of the sample and of both methods.
+        device: the device, as in `Config`.
+        run: a directory for the run of `estimate`.
+        overwrite: whether to replace an existing run in that directory.
+        watch: called with a `loop.Progress` after each evaluation.
+        stop: called between iterations; if it returns True, `Interrupted` is raised.
+        unit: "nats" or "bits", the unit of the result and the figures in `run`. The returned values
+            are always in nats.
+
+    Returns:
+        The values of both methods and the exact MI, in nats.
+
+    Raises:
+        InputError: If an argument is out of range, or the run exists already.
+        Interrupted: If `stop` returned True.
     """
-    units.scale(unit)  # refused before anything is computed
+    units.scale(unit)  # checks the unit before anything is computed
     task = tasks.make("gaussian", d=6, rho=0.9)
     short = Config.notebook().with_(seed=seed, device=device, lr=3e-3, n_iters=1500, eval_every=50)
     x, y = sample(task, 400, seed)
@@ -291,23 +345,34 @@ def resume(
     stop: Callable[[], bool] | None = None,
     unit: str | None = None,
 ) -> Estimate | Reproduction:
-    """Continue the run in a directory; its result equals the uninterrupted one, bit for bit.
+    """Resume the run in a directory; its result is bitwise equal to that of an uninterrupted run.
 
     Args:
-        path: the directory that was `run`.
+        path: the directory that was given as `run`.
         module: your own critic, if the run was started with one.
         watch: called with a `loop.Progress` after each evaluation.
-        stop: asked between iterations; True saves the run and raises `loop.Interrupted`.
-        unit: of the result and the pictures in the directory, nats or bits; that of the run if not
-            given. What is returned is in nats.
+        stop: called between iterations; if it returns True, the run is saved and `Interrupted` is
+            raised.
+        unit: "nats" or "bits", the unit of the result and the figures in the directory; by default
+            that of the run. The returned values are always in nats.
+
+    Returns:
+        The result of `estimate` or of `reproduce`, depending on the run.
 
     Raises:
-        InputError: no run there, a damaged file, a kind of run that this version cannot resume,
-            or another process that is writing it.
+        InputError: If there is no run, a file is damaged, this version cannot resume the kind of
+            run, or another process writes to the directory.
+        Interrupted: If `stop` returned True.
+
+    Example:
+        >>> resume("no-such-run")
+        Traceback (most recent call last):
+        ...
+        infobound.errors.InputError: Expected a run directory; no-such-run: no such directory. ...
     """
     path = arguments.directory("path", path)
     arguments.function("watch", watch, 1), arguments.function("stop", stop, 0)
-    unit = unit_of(path) if unit is None else unit  # where there is no run, nothing is made
+    unit = unit_of(path) if unit is None else unit  # raises before a lock file is created
     units.scale(unit)
     with locks.held(path):
         here = run_directory.Run.open(path)
@@ -317,10 +382,16 @@ def resume(
 
 
 def unit_of(path: str | Path) -> str:
-    """The unit in which the run in a directory writes its result and its pictures.
+    """Return the unit in which the run in a directory writes its result and figures.
+
+    Args:
+        path: the directory of the run.
+
+    Returns:
+        "nats" or "bits".
 
     Raises:
-        InputError: no run there, or an unknown unit.
+        InputError: If there is no run, or its unit is unknown.
     """
     run = run_directory.Run.open(arguments.directory("path", path))
     return arguments.choice("unit in run.json", run.record.get("unit", "nats"), units.UNITS)
@@ -332,7 +403,7 @@ def _resume(
     watch: Callable[[loop.Progress], None] | None,
     stop: Callable[[], bool] | None,
 ) -> Estimate | Reproduction:
-    """The rest of a run, by its kind."""
+    """Continue a run according to its kind."""
     kind = run.record.get("kind")
     if kind == "estimate":
         return estimates.resume(run, module=module, watch=watch, stop=stop)
@@ -349,7 +420,7 @@ def _resume(
 
 @dataclass(frozen=True)
 class _Parameters:
-    """What `reproduce` samples."""
+    """The parameters of the sample of `reproduce`."""
 
     density: str
     d: int
@@ -359,7 +430,7 @@ class _Parameters:
 
 @dataclass(frozen=True)
 class _Record:
-    """What `run.json` holds of a reproduction."""
+    """The fields of `run.json` that describe a reproduction."""
 
     config: dict[str, Any]
     parameters: _Parameters

@@ -1,4 +1,4 @@
-"""Which tasks take part in a study, from a suite or from npz files."""
+"""Selection of the tasks of a study, from a suite or from npz files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,17 @@ __all__ = ["FileTask", "choose_tasks"]
 
 @dataclass(frozen=True)
 class FileTask:
-    """Rows from an npz file with x (n, p), y (n, q) and the exact `mi` in nats; `mi_error` besides.
+    """A task whose rows come from an npz file.
+
+    The file has x (n, p), y (n, q), the exact `mi` in nats and, optionally, its standard error
+    `mi_error`.
+
+    Attributes:
+        path: the file.
+        mi: the exact MI, in nats.
+        mi_error: its standard error, in nats.
+        rows: the number of rows.
+        digest: a hash of the file.
 
     Example:
         >>> import tempfile
@@ -43,12 +53,13 @@ class FileTask:
 
     @classmethod
     def open(cls, path: Path) -> FileTask:
-        """The task in a file.
+        """Open the task in a file.
 
         Raises:
-            InputError: the file cannot be read, or lacks x, y or mi.
+            InputError: If the file cannot be read, lacks x, y or mi, or x and y have different
+                numbers of rows.
         """
-        place(path).size()  # a pipe would be waited for
+        place(path).size()  # rejects a pipe, which would block
         try:
             archive = Archive(path)
             whole = {n: _number(archive, n) for n in ("mi", "mi_error") if n in archive.arrays}
@@ -57,7 +68,7 @@ class FileTask:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except InputError:
             raise
-        except Exception as error:  # of zipfile, of its codecs, of NumPy: each has its own
+        except Exception as error:  # zipfile, its codecs and NumPy each raise their own types
             raise InputError(
                 f"Expected x, y and mi (a number, nats) in {path}; got {error}. Save it with "
                 "np.savez(path, x=x, y=y, mi=mi)."
@@ -69,7 +80,11 @@ class FileTask:
         return cls(path, mi, whole.get("mi_error", 0.0), x.rows, digest)
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """n of the file's rows, each at most once: x (n, p) and y (n, q)."""
+        """Draw n of the file's rows without replacement: x (n, p) and y (n, q).
+
+        Raises:
+            InputError: If n exceeds the number of rows.
+        """
         if n > self.rows:
             raise InputError(f"Expected at most {self.rows:,} rows, all of {self.path}; got {n:,}.")
         archive = Archive(self.path)
@@ -79,7 +94,7 @@ class FileTask:
 
 
 def _number(archive: Archive, name: str) -> float:
-    """An array of one number."""
+    """Read an array of one number."""
     shape = archive.header(name).shape
     if math.prod(shape) != 1:
         raise ValueError(f"{name} of shape {shape}")
@@ -89,15 +104,18 @@ def _number(archive: Archive, name: str) -> float:
 def choose_tasks(
     suite: str, patterns: Sequence[str], files: str | Path | None
 ) -> list[tuple[str, Any, tuple[float, float]]]:
-    """Label, task, and truth with its error in nats, for each task that takes part.
+    """Select the tasks of a study.
 
     Args:
-        suite: the suite's name; with `files` only a word for messages.
-        patterns: a task takes part if its label matches one of them.
-        files: a directory of npz files to take instead of the suite.
+        suite: the name of the suite; with `files` only a word for messages.
+        patterns: a task is selected if its label matches one of them.
+        files: a directory of npz files to use instead of the suite.
+
+    Returns:
+        Label, task, and MI with its standard error in nats, for each selected task.
 
     Raises:
-        InputError: an unknown suite, no task that matches, or a file that is none.
+        InputError: If the suite is unknown, no task matches, or a file is no task.
 
     Example:
         >>> import tempfile

@@ -1,8 +1,8 @@
-"""Tasks x estimators x sizes x seeds: many estimates with known answers, as one table.
+"""Studies: tasks x estimators x sizes x seeds with known MI, as one table.
 
-The way: plan (every cell, checked before anything runs) -> cells in parallel, each on disk as soon
-as it is done -> one table, a summary and two figures. The same command again goes on where it was.
-`VARIANTS` names the estimators; external ones are in `external`.
+All cells are planned and checked before anything runs, computed in parallel, and each is written to
+disk as soon as it is done. The result is one table, a summary and two figures; the same command
+resumes an interrupted study. `VARIANTS` names the estimators; external ones are in `external`.
 """
 
 from __future__ import annotations
@@ -63,34 +63,38 @@ def study(
     watch: Callable[[Progress], None] | None = None,
     unit: str = "nats",
 ) -> Study:
-    """Estimate known mutual informations over and over, and say how wrong the estimates are.
+    """Estimate known mutual informations repeatedly and report the accuracy of the estimates.
 
-    The sample of a cell depends on the task's label, n and the seed alone, so all estimators and
-    peers see the same rows. Each cell runs on one thread; `jobs` of them run at once. The table
-    holds every cell in `out`, those of earlier plans too.
+    The sample of a cell depends on the label of the task, n and the seed alone, so all estimators
+    see the same rows. Each cell runs on one thread; `jobs` of them run in parallel. The table
+    contains every cell in `out`, including those of earlier plans.
 
     Args:
         suite: a suite of tasks; with `files` only a name for the table.
-        out: the study's directory; what is done there already is not done again.
-        sizes: numbers of rows.
-        seeds: samples for each task and size; their seeds count up from `config.seed`.
-        estimators: names in `VARIANTS`.
-        tasks: patterns; a task takes part if its label matches one of them.
-        files: a directory of npz files with x, y and mi to take rows from, instead of drawing.
-        peers: names in `external.PEERS`.
-        where: where peers are that have an environment of their own.
-        jobs: cells at once; one for each core if not given.
-        dask: the address of a Dask scheduler, "tcp://host:8786": its workers compute, not `jobs`.
-        config: settings of all estimators, under those of their variant.
-        overwrite: delete what `out` holds of an earlier study.
+        out: the directory of the study; cells that are there already are not computed again.
+        sizes: the numbers of rows.
+        seeds: the number of samples per task and size; their seeds count up from `config.seed`.
+        estimators: keys of `VARIANTS`.
+        tasks: patterns; a task is included if its label matches one of them.
+        files: a directory of npz files with x, y and mi, whose rows are used instead of a suite.
+        peers: keys of `external.PEERS`.
+        where: the locations of external estimators that have their own environment.
+        jobs: the number of parallel cells; one per core by default.
+        dask: the address of a Dask scheduler, for example "tcp://host:8786", whose workers compute
+            instead of `jobs`.
+        config: settings of all estimators; those of a variant take precedence.
+        overwrite: whether to delete an earlier study in `out`.
         watch: called with a `Progress` after each cell.
-        unit: of the pictures in `out`, nats or bits; the tables there, which a later study
-            extends, and what is returned are in nats.
+        unit: "nats" or "bits", the unit of the figures in `out`. The tables there, which a later
+            study extends, and the returned values are always in nats.
+
+    Returns:
+        The table and its summary.
 
     Raises:
-        InputError: something unknown or missing, found before anything runs; cells in `out`
-            that were computed with other settings or by another version; another process there;
-            or a cluster that is lost midway (what is done stays on disk).
+        InputError: If an argument is unknown or something is missing (found before anything runs),
+            cells in `out` were computed with other settings or by another version, another process
+            uses `out`, or a cluster is lost midway (finished cells stay on disk).
 
     Example:
         >>> import tempfile
@@ -137,7 +141,7 @@ def study(
 def _estimators(
     variants: Sequence[str], peers: Sequence[str], base: Config, where: Where
 ) -> dict[str, Estimator]:
-    """The estimators of these names, checked before anything runs."""
+    """Build the estimators of these names, and check them before anything runs."""
     found: dict[str, Estimator] = {}
     for name in variants:
         config = base.with_(certify=False, **arguments.lookup("estimator", name, VARIANTS))
@@ -152,7 +156,7 @@ def _estimators(
 
 
 def _draw(found: Study, unit: str) -> None:
-    """The table as a page and as pictures."""
+    """Write the table as a page and as figures."""
     title = f"Study: {', '.join(dict.fromkeys(row.suite for row in found.rows))}"
     files.write_atomic(found.path / "summary.md", accuracy.markdown(found.rows, title).encode())
     means = accuracy.by_task(found.rows)

@@ -1,11 +1,13 @@
-"""The tables of tasks: every joint distribution by name, and the suites they are run in.
+"""The tables of tasks: every joint distribution by name, and the suites they belong to.
 
-`TASKS` maps a name to what makes the task, `make` calls it, `SUITES` lists what belongs together.
-The distributions are in `distributions` (`gaussian`, `elliptical`, `mixtures`, `transforms`,
-`channels`, `images`); the benchmark's in `bmi`. Every task draws pairs, knows its `mi` in
-nats with the standard error `mi_error` (0.0: closed form or quadrature), and has an exact
-`log_ratio`, the optimal critic. `CONSISTENCY` has the pairs of which only ratios are known: they
-have neither `mi` nor `log_ratio`.
+`TASKS` maps a name to a function that builds the task, `make` calls it, and `SUITES` lists tasks
+that are run together. The distributions are in `distributions` (`gaussian`, `elliptical`,
+`mixtures`, `transforms`, `channels`, `images`); those of the BMI benchmark in `bmi`. Every task
+draws pairs, has its `mi` in nats with the standard error `mi_error` (0.0 for a closed form or
+quadrature), and an exact `log_ratio`, the optimal critic. `CONSISTENCY` has pairs of which only
+ratios of MI are known, without `mi` and `log_ratio`.
+
+The first line of a task's docstring is shown in listings beside its name, so it must be short.
 """
 
 from __future__ import annotations
@@ -43,15 +45,19 @@ __all__ = [
     "suite",
 ]
 
-MOST = 10_000  # columns, and whatever else is counted: some tasks have matrices of them
+MOST = 10_000  # largest integer parameter, since some tasks have matrices of that size
 Builder = Callable[..., Task]
 
 
 def high_mi(*, d: int = 5, mi: float = 10.0) -> Task:
-    """Normal pairs that tell much, mixed and bent.
+    """Normal pairs of high MI, mixed and transformed.
 
-    Both sides are rotated, bent column by column and rotated again, so that no column of one
-    belongs to one of the other and none is normal.
+    Both sides are rotated, transformed column by column and rotated again, so that no single column
+    of x corresponds to a single column of y, and none is normal.
+
+    Args:
+        d: the number of columns of x and of y.
+        mi: the mutual information, in nats.
 
     Example:
         >>> high_mi(mi=20.0).mi
@@ -65,13 +71,18 @@ def high_mi(*, d: int = 5, mi: float = 10.0) -> Task:
 
 
 def hidden_pair(*, d: int = 100, rho: float = 0.9, signs: bool = True) -> Task:
-    """Two pairs of columns depend; a rotation hides them among d.
+    """Two dependent pairs of columns, rotated among d.
 
-    With `signs`, the correlation of the pairs is rho or -rho at random, so that no two columns of x
-    and y correlate; without, all is normal.
+    With `signs`, the correlation of the pairs is rho or -rho at random, so that no column of x
+    correlates with a column of y; without, all columns are normal.
+
+    Args:
+        d: the number of columns of x and of y.
+        rho: the correlation of the dependent pairs.
+        signs: whether the correlation has random signs.
 
     Raises:
-        InputError: fewer than two columns.
+        InputError: If there are fewer than two columns.
 
     Example:
         >>> hidden_pair(signs=False).dim_x
@@ -87,9 +98,15 @@ def hidden_pair(*, d: int = 100, rho: float = 0.9, signs: bool = True) -> Task:
 
 
 def multiplicative(*, d: int = 2, spread: float = 1.5, noise: float = 0.5) -> Task:
-    """y = x exp(noise), x log-normal: noise that multiplies, and heavy tails.
+    """y = x exp(noise), x log-normal: multiplicative noise, heavy tails.
 
-    log y = log x + noise are normal, so each column tells log(1 + (spread / noise)^2) / 2 nats.
+    log x and log y = log x + noise are normal, so each column has an MI of
+    log(1 + (spread / noise)^2) / 2 nats.
+
+    Args:
+        d: the number of columns of x and of y.
+        spread: the standard deviation of log x.
+        noise: the standard deviation of the noise.
 
     Example:
         >>> round(multiplicative(d=1, spread=1.0, noise=1.0).mi, 4)
@@ -105,10 +122,14 @@ def multiplicative(*, d: int = 2, spread: float = 1.5, noise: float = 0.5) -> Ta
 
 
 def plates(*, size: int = 16, mi: float = 2.0) -> Task:
-    """Two images of a round spot; the centres depend.
+    """Two images of a round spot with dependent centres.
 
-    The centres are normal pairs with this `mi`, two columns each, through the normal distribution
+    The centres are normal pairs with this `mi`, two columns each, mapped by the normal distribution
     function. The map to the image is injective, so the images have the same MI.
+
+    Args:
+        size: the number of pixels across.
+        mi: the mutual information, in nats.
 
     Example:
         >>> plates(mi=5.0).mi
@@ -119,9 +140,13 @@ def plates(*, size: int = 16, mi: float = 2.0) -> Task:
 
 
 def rectangles(*, size: int = 16, mi: float = 2.0) -> Task:
-    """Two images of a rectangle; sides and places depend.
+    """Two images of a rectangle, dependent in size and place.
 
-    As `plates`, with four columns on each side.
+    The construction is that of `plates`, with four columns on each side.
+
+    Args:
+        size: the number of pixels across.
+        mi: the mutual information, in nats.
 
     Example:
         >>> rectangles(mi=5.0).dim_x
@@ -153,7 +178,7 @@ TASKS: dict[str, Builder] = {
 
 
 class Entry(NamedTuple):
-    """One line of a suite: what to call it, which task, with which parameters."""
+    """An entry of a suite: its label, the name of the task and its parameters."""
 
     label: str
     task: str
@@ -195,9 +220,9 @@ SUITES: dict[str, tuple[Entry, ...]] = {
 
 
 class Consistency(NamedTuple):
-    """Two sets of pairs and what is known about their MI: MI of `of` = ratio x MI of `to`.
+    """Two kinds of pairs with a known relation: MI of `of` = `ratio` x MI of `to`.
 
-    A ratio of None says only that it is at least 1.
+    A ratio of None means that it is at least 1.
     """
 
     of: images.Pairs
@@ -214,10 +239,10 @@ CONSISTENCY: dict[str, Consistency] = {
 
 
 def parameters(name: str) -> dict[str, Any]:
-    """The parameters of the task with this name and their defaults; none for a benchmark's task.
+    """Return the parameters of a task with their defaults; a task of the BMI benchmark has none.
 
     Raises:
-        InputError: an unknown name.
+        InputError: If the name is unknown.
 
     Example:
         >>> parameters("gaussian")
@@ -228,10 +253,10 @@ def parameters(name: str) -> dict[str, Any]:
 
 
 def says(name: str) -> str:
-    """What the task with this name is, in a line.
+    """Return the description of a task in one line.
 
     Raises:
-        InputError: an unknown name.
+        InputError: If the name is unknown.
 
     Example:
         >>> says("1v1-AI")
@@ -241,10 +266,17 @@ def says(name: str) -> str:
 
 
 def make(name: str, **given: Any) -> Task:
-    """The task with this name and these parameters.
+    """Build a task by name.
+
+    Args:
+        name: a key of `TASKS`.
+        **given: parameters of the task; the others have their defaults.
+
+    Returns:
+        The task.
 
     Raises:
-        InputError: an unknown name or parameter, or a value out of range.
+        InputError: If the name or a parameter is unknown, or a value is out of range.
 
     Example:
         >>> make("gaussian", d=1, rho=0.5).dim_x
@@ -261,7 +293,11 @@ def make(name: str, **given: Any) -> Task:
 
 
 def _expect_like(name: str, value: Any, default: Any) -> None:
-    """Refuse the value of a parameter that is of another kind than its default."""
+    """Check that the value of a parameter has the type of its default.
+
+    Raises:
+        InputError: If it has another type.
+    """
     if isinstance(default, bool):
         arguments.boolean(name, value)
     elif isinstance(default, int):
@@ -271,10 +307,10 @@ def _expect_like(name: str, value: Any, default: Any) -> None:
 
 
 def suite(name: str) -> list[tuple[str, Task]]:
-    """The tasks of a suite, each with its label.
+    """Build the tasks of a suite, each with its label.
 
     Raises:
-        InputError: an unknown name.
+        InputError: If the name is unknown.
 
     Example:
         >>> len(suite("bmi")), len(suite("bmi2"))
@@ -287,7 +323,7 @@ def suite(name: str) -> list[tuple[str, Task]]:
 
 
 def staircase(name: str, levels: Sequence[float] = (2, 4, 6, 8, 10)) -> list[Task]:
-    """The tasks along a staircase, one for each MI in `levels` (nats).
+    """Build the tasks of a staircase, one per MI in `levels`, in nats.
 
     Example:
         >>> [task.mi for task in staircase("staircase_cubic")]

@@ -33,12 +33,19 @@ over each row. distance[i, j] = (j - i) mod m is zero for positives."""
 
 
 class Sums(NamedTuple):
-    """The statistics of scores (n, m) that a bound is a function of, in nats."""
+    """The statistics of scores (n, m) that a bound is a function of, in nats.
 
-    positives: Tensor  # (n,) scores of the positives
-    rows: Tensor  # (n,) log of the sum of e^f over a row's negatives
-    columns: Tensor  # (m,) log of the sum of e^f over a column's negatives
-    others: tuple[Tensor, ...] = ()  # (n,) each: log of the sum over a row of e^r, r from `Reads`
+    Attributes:
+        positives: (n,), the scores of the positives.
+        rows: (n,), the log of the sum of e^f over the negatives of each row.
+        columns: (m,), the log of the sum of e^f over the negatives of each column.
+        others: (n,) each, the log of the sum over each row of e^r, for each tensor r of `Reads`.
+    """
+
+    positives: Tensor
+    rows: Tensor
+    columns: Tensor
+    others: tuple[Tensor, ...] = ()
 
     @classmethod
     def made(cls, parts: Sequence[Tensor]) -> Sums:

@@ -284,7 +284,15 @@ def value(critic: nn.Module, bound: Bound, x: Tensor, y: Tensor) -> Tensor:
 
 @torch.no_grad()
 def scores(critic: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Compute the score matrix (n, m) of x (n, p) and y (m, q), without gradients.
+    """Compute the score matrix of all pairs, without gradients.
+
+    Args:
+        critic: maps x (n, p) and y (m, q) to scores (n, m).
+        x: (n, p).
+        y: (m, q).
+
+    Returns:
+        (n, m), in nats.
 
     Example:
         >>> from infobound.critics.networks import Bilinear

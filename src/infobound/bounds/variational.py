@@ -37,6 +37,23 @@ CAP = 30.0  # e^z is continued linearly above it, so that value and gradient sta
 class Bound:
     """A bound: the estimate it reports, the objective it trains, and its properties.
 
+    Attributes:
+        title: the name in texts.
+        of: maps `Sums` to the terms (n,) without the influence on other rows, in nats.
+        is_lower_bound: whether it is a lower bound for every n, in expectation over samples, with a
+            critic fixed beforehand.
+        note: a description, or why it is not a lower bound.
+        cite: the paper.
+        url: its address.
+        goal: maps `Sums` to the training objective, a scalar; None means the estimate. With
+            `average`, it takes the moving average as second argument.
+        ceiling: maps the number of columns m to the largest estimate, in nats; None means no limit.
+        settings: keyword arguments of the functions above, see `bind`.
+        average: maps `Sums` to the log of the batch's mean e^f, for MINE.
+        reads: what `of` sums besides e^f.
+        goal_reads: what `goal` sums besides e^f.
+        pooled: whether all terms share one normaliser.
+
     Example:
         >>> BOUNDS["infonce"].estimate(9 * torch.eye(4))
         tensor(1.3859)
@@ -45,19 +62,18 @@ class Bound:
     """
 
     title: str
-    of: Callable[..., Tensor]  # Sums -> terms (n,) without the influence on other rows, nats
-    is_lower_bound: bool  # for every n, in expectation over samples, with a critic fixed beforehand
-    note: str  # a description, or why it is not a lower bound
+    of: Callable[..., Tensor]
+    is_lower_bound: bool
+    note: str
     cite: str
     url: str
-    goal: Callable[..., Tensor] | None = None  # Sums -> the training objective, a scalar; None
-    # means the estimate. With `average`: (Sums, its moving average) -> a scalar
-    ceiling: Callable[..., float] | None = None  # m -> the largest estimate, nats; None: no limit
-    settings: tuple[str, ...] = ()  # keyword arguments of the functions above: see `bind`
-    average: Callable[[Sums], Tensor] | None = None  # MINE: Sums -> log of the batch's mean e^f
-    reads: Reads | None = None  # what `of` sums besides e^f
-    goal_reads: Reads | None = None  # what `goal` sums besides e^f
-    pooled: bool = False  # whether all terms share one normaliser
+    goal: Callable[..., Tensor] | None = None
+    ceiling: Callable[..., float] | None = None
+    settings: tuple[str, ...] = ()
+    average: Callable[[Sums], Tensor] | None = None
+    reads: Reads | None = None
+    goal_reads: Reads | None = None
+    pooled: bool = False
 
     def estimate(self, scores: Tensor) -> Tensor:
         """Return the bound, the mean of its terms, for scores (n, m): a scalar, in nats."""

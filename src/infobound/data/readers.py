@@ -58,6 +58,14 @@ def read(
 
     Raises:
         InputError: If there is a problem with the address, the file, the selectors or the values.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(f"{folder}/rows.npy", np.arange(12.0).reshape(4, 3))
+        ...     pair = read(f"{folder}/rows.npy", x=["0:1"], y=["2"])
+        >>> pair.x.shape, pair.y.shape
+        ((4, 2), (4, 1))
     """
     where = place(path)
     found = _open(where)

@@ -391,6 +391,9 @@ def candidates(config: Config, module: nn.Module | None) -> list[str]:
         config: the settings.
         module: the user's own critic; with one, `base="auto"` means no base.
 
+    Returns:
+        Keys of `BASES`.
+
     Raises:
         InputError: If a name is unknown.
 

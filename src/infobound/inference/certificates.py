@@ -64,17 +64,24 @@ class Bet:
     W = (s_11 + s_22) / 2 - (e^s_12 + e^s_21) / 2 + 1, whose mean is at most I(X;Y): the bound of
     Nguyen, Wainwright and Jordan, https://arxiv.org/abs/0809.0853.
 
+    Attributes:
+        slope: multiplies the shifted score; below 1 for an overconfident critic.
+        shift: subtracted from the score; near the log mean of e^f over negatives, in nats.
+        floor: the smallest value of s, in nats.
+        cap: the largest value of s, in nats.
+        share: the fraction of the wealth that is staked, in [0, 1).
+
     Example:
         >>> bet = Bet(slope=1.0, shift=0.0, floor=-1.0, cap=1.0, share=0.5)
         >>> bet.values(np.array([9.0, 9.0]), np.array([-9.0, -9.0]))  # 1 - 1/e + 1
         array(1.63212056)
     """
 
-    slope: float  # multiplies the shifted score; below 1 for an overconfident critic
-    shift: float  # subtracted from the score; near the log mean of e^f over negatives, nats
-    floor: float  # smallest value of s, nats
-    cap: float  # largest value of s, nats
-    share: float  # fraction of the wealth that is staked, in [0, 1)
+    slope: float
+    shift: float
+    floor: float
+    cap: float
+    share: float
 
     @property
     def least(self) -> float:

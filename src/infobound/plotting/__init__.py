@@ -1,1 +1,1 @@
-"""Figures from plain arrays and numbers; no other package's types are used here."""
+"""Figures of plain arrays and numbers; this package uses no types of other packages."""

@@ -1,7 +1,7 @@
-"""Pictures of a study or a rehearsal: estimate against truth, and error against rows.
+"""Figures of a study or a calibration: estimate against truth, and error against rows.
 
-Plain records in, a matplotlib `Figure` out, as in `figures`; `figures.render` turns it into
-bytes. Nothing here estimates or writes a file.
+Functions take plain records and return a matplotlib `Figure`, as in `figures`; `figures.render`
+turns it into bytes. Nothing here estimates or writes a file.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["error_figure", "rehearsal_figure", "truth_figure"]
 
-# One look for each estimator: a colour that every colour vision tells from its neighbours, and a
-# mark, so that black and white will do too.
+# Colour and marker of each estimator: neighbouring colours are distinguishable with any colour
+# vision, and markers in black and white.
 LOOKS = (
     (figures.BLUE, "o"),
     (figures.ORANGE, "s"),
@@ -32,19 +32,22 @@ LOOKS = (
     (figures.GREY, "X"),
     (figures.RED, "*"),
 )
-DECADES = 1e4  # errors that are smaller than the largest by more than this leave the frame
+DECADES = 1e4  # errors smaller than the largest by more than this factor are not shown
 FAR = 1.0  # an estimate off by more than this multiple of the largest truth is drawn on the edge
-PANELS = 4  # so many sizes side by side at most: the smallest, the largest, and those between
+PANELS = 4  # largest number of sizes side by side: the smallest, the largest, and some in between
 
 
 def truth_figure(records: Iterable[Mapping[str, Any]], *, title: str, unit: str = "nats") -> Figure:
-    """Estimate against truth: a panel for each n, a mark for each task, a look for each estimator.
+    """Draw estimate against truth: a panel per n, a marker per task, a style per estimator.
 
     Args:
-        records: with `task`, `n`, `estimator`, and in nats `truth`, `mi`, `low`, `high`; the last
-            two are None where there is no interval.
-        title: printed above.
-        unit: of the picture, nats or bits.
+        records: mappings with `task`, `n`, `estimator`, and in nats `truth`, `mi`, `low`, `high`;
+            the last two are None if there is no interval.
+        title: the title.
+        unit: the unit of the figure, "nats" or "bits".
+
+    Returns:
+        The figure.
 
     Example:
         >>> record = dict(task="a", n=100, estimator="e", truth=0.5, mi=0.4, low=0.3, high=0.6)
@@ -59,7 +62,7 @@ def truth_figure(records: Iterable[Mapping[str, Any]], *, title: str, unit: str 
     panels = _panels(figure, axes, len(sizes))
     low, high = _frame(records)
     left, right = _padded([0.0, 0.1, *(r["truth"] for r in records)])
-    # Estimators of one task stand side by side, but too near to mistake the place on the diagonal.
+    # Estimators of one task are drawn side by side, with a shift that is small against the axis.
     step = 0.02 * (right - left) / max(len(names) - 1, 2)
     for axes, n in zip(panels, sizes, strict=False):
         equal = "estimate = truth"
@@ -85,14 +88,17 @@ def truth_figure(records: Iterable[Mapping[str, Any]], *, title: str, unit: str 
 
 
 def error_figure(records: Iterable[Mapping[str, Any]], *, title: str, unit: str = "nats") -> Figure:
-    """Mean absolute error against N, both axes logarithmic; a line for each estimator.
+    """Draw mean absolute error against N with logarithmic axes and a line per estimator.
 
     Args:
-        records: with `suite`, `group`, `n`, `estimator`, and in nats `mae` and `mae_error`, which
-            may be None, and `tasks`, the number of tasks; those of the group "all" are drawn,
-            several suites as lines of their own.
-        title: printed above.
-        unit: of the picture, nats or bits.
+        records: mappings with `suite`, `group`, `n`, `estimator`, in nats `mae` and `mae_error`,
+            which may be None, and `tasks`, the number of tasks. Only the group "all" is drawn; each
+            suite has its own lines.
+        title: the title.
+        unit: the unit of the figure, "nats" or "bits".
+
+    Returns:
+        The figure.
 
     Example:
         >>> common = dict(suite="s", group="all", estimator="e", tasks=1, mae_error=None)
@@ -143,7 +149,7 @@ def error_figure(records: Iterable[Mapping[str, Any]], *, title: str, unit: str 
 def _in_unit(
     records: Iterable[Mapping[str, Any]], names: Sequence[str], unit: str
 ) -> list[Mapping[str, Any]]:
-    """Records with the values of these names, which are in nats or None, in the unit."""
+    """Convert the values of these names, which are in nats or None, to the unit."""
     divisor = scale(unit)
     return [
         {**r, **{name: r[name] / divisor for name in names if r[name] is not None}} for r in records
@@ -151,22 +157,22 @@ def _in_unit(
 
 
 def _ends(record: Mapping[str, Any]) -> tuple[float, float]:
-    """From the mean error to its ends; the lower one short of 0, which a log axis has not."""
+    """Return the offsets of an error bar; the lower end stays above 0 because of the log axis."""
     error = record["mae_error"] or 0.0
     return -min(error, 0.7 * record["mae"]), error
 
 
 def _said(name: str, records: list[Mapping[str, Any]], full: int, below: bool) -> str:
-    """A line's name, with what a reader must know to compare it with the others."""
+    """Return the label of a line, with remarks about fewer tasks and values that are not shown."""
     tasks = min(r["tasks"] for r in records)
     few = f", {tasks} of {full} tasks" if tasks < full else ""
     return f"{name}{few}{', below the frame' if below else ''}"
 
 
 def _frame(records: list[Mapping[str, Any]]) -> tuple[float, float]:
-    """The ends of the upright axis: all truths, and estimates and intervals that are not far off.
+    """Return the range of the y axis: all truths, and estimates and intervals near them.
 
-    One estimate that went astray must not squash all others; it is drawn on the edge.
+    An outlier would squash all other estimates, so it is drawn on the edge.
     """
     top = max([0.1, *(r["truth"] for r in records)])
     values = [0.0, top]
@@ -178,7 +184,7 @@ def _frame(records: list[Mapping[str, Any]]) -> tuple[float, float]:
 
 
 def _padded(values: list[float]) -> tuple[float, float]:
-    """The ends of an axis that shows these values and a little more."""
+    """Return the range of an axis that shows these values with a margin."""
     low, high = min(values), max(values)
     return low - 0.05 * (high - low), high + 0.05 * (high - low)
 
@@ -191,7 +197,7 @@ def _marks(
     mark: str,
     name: str,
 ) -> None:
-    """One estimator's tasks in one panel, with their intervals."""
+    """Draw the estimates of one estimator with their intervals in one panel."""
     x = [r["truth"] + shift for r in records]
     spans = [(a, r) for a, r in zip(x, records, strict=True) if r["low"] is not None]
     axes.vlines(
@@ -210,7 +216,7 @@ def _marks(
 
 
 def _panels(figure: Figure, first: Axes, count: int) -> list[Axes]:
-    """The first axes and others of the same manner to its right; the title stays with the first."""
+    """Return `count` axes side by side: the first, which has the title, and others to its right."""
     if count < 2:
         return [first]
     grid = figure.add_gridspec(1, count)
@@ -225,7 +231,7 @@ def _panels(figure: Figure, first: Axes, count: int) -> list[Axes]:
 
 
 def _thinned(sizes: list[int]) -> list[int]:
-    """At most `PANELS` sizes, the ends among them."""
+    """Select at most `PANELS` sizes, including the smallest and the largest."""
     if len(sizes) <= PANELS:
         return sizes
     last = len(sizes) - 1
@@ -233,7 +239,7 @@ def _thinned(sizes: list[int]) -> list[int]:
 
 
 def _plain_ticks(axes: Axes, sizes: list[int], errors: list[float]) -> None:
-    """Every size by its number, and errors as decimals: 0.05, not 5 x 10^-2."""
+    """Label every size by its number, and errors as decimals: 0.05, not 5 x 10^-2."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator
 
     axes.xaxis.set_major_locator(FixedLocator(sizes))
@@ -257,17 +263,20 @@ def rehearsal_figure(
     title: str,
     unit: str = "nats",
 ) -> Figure:
-    """Estimates against planted truth, a panel for each kind; the user's own as a band across.
+    """Draw estimates against planted truth in a panel per kind, with the user's own as a band.
 
-    Both axes are linear up to 0.05 and logarithmic from there.
+    Both axes are linear up to 0.05 and logarithmic beyond.
 
     Args:
-        records: one a run, with `group` (the kind, or independent), and in nats `truth`, `mi`,
-            `low` and `high`.
-        own: the user's own estimate, nats.
-        interval: its interval, nats.
-        title: printed above.
-        unit: of the picture, nats or bits.
+        records: one mapping per run, with `group` (the kind, or "independent"), and in nats
+            `truth`, `mi`, `low` and `high`.
+        own: the user's own estimate, in nats.
+        interval: its interval, in nats.
+        title: the title.
+        unit: the unit of the figure, "nats" or "bits".
+
+    Returns:
+        The figure.
 
     Example:
         >>> run = dict(group="monotone", truth=0.5, mi=0.4, low=0.3, high=0.6)
@@ -310,7 +319,7 @@ def rehearsal_figure(
 
 
 def _beside(truths: Sequence[float]) -> list[float]:
-    """Places of runs of one rung side by side, so that their bars do not hide each other."""
+    """Return positions side by side for the runs of one rung, so that their bars do not overlap."""
     seen: dict[float, int] = {}
     places = []
     for truth in truths:
@@ -321,7 +330,7 @@ def _beside(truths: Sequence[float]) -> list[float]:
 
 
 def _decimals(axes: Axes, truths: Sequence[float]) -> None:
-    """The rungs as ticks below, plain decimals on the left."""
+    """Set ticks at the rungs on the x axis, and plain decimals on both axes."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     plain = FuncFormatter(lambda value, _: f"{value:.2g}".replace("-", "−"))

@@ -1,8 +1,8 @@
-"""Pictures of a training curve and of an estimate, and the smoothing that the curve uses.
+"""Figures of a training curve and of an estimate, and the smoothing that the curve uses.
 
-Numbers in, a matplotlib `Figure` out, and `render` turns that into bytes. matplotlib is imported
-by the function that needs it, through its object interface: no pyplot, no window, no state left
-behind. Nothing here computes an estimate or writes a file.
+Functions take numbers and return a matplotlib `Figure`, which `render` turns into bytes. matplotlib
+is imported only when needed, through its object interface: no pyplot, no windows, no global state.
+Nothing here computes an estimate or writes a file.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ __all__ = ["canvas", "draw", "estimate_figure", "finish", "first_reached", "list
 __all__ += ["render", "smooth", "training_curve"]
 
 
-# After Okabe and Ito, told apart by people of every colour vision; dashes and dots tell again.
+# After Okabe and Ito, distinguishable with any colour vision; line styles differ as well.
 BLUE, PALE, ORANGE, GREEN, RED = "#0072B2", "#9CCBE8", "#D17A00", "#009E73", "#C8102E"
 INK, GREY, MIST = "#262626", "#6E6E6E", "#DEDEDE"
 
-FAR = 2.5  # a ceiling beyond this multiple of all else is named, not drawn: it would squash all
-DEPTH = 1.5  # a curve deeper than this multiple of the height leaves the frame, and is named too
+FAR = 2.5  # a ceiling above this multiple of all other values is only named: it would squash them
+DEPTH = 1.5  # a curve below minus this multiple of the largest value is cut off, with its minimum
 SPARSE = 400  # with fewer records than this, the raw curve is a wide band behind the smoothed one
 DPI = 150
-KINDS: tuple[Literal["png", "svg"], ...] = ("png", "svg")  # of every picture
+KINDS: tuple[Literal["png", "svg"], ...] = ("png", "svg")  # file formats of every figure
 
 
 def listed(names: Sequence[str]) -> str:
-    """The names of columns for a title: all of a few, the first and the last of many.
+    """Return the names of columns for a title: all of a few, or the first and the last of many.
 
     Example:
         >>> listed(["bmi", "age"]), listed([f"a{k}" for k in range(9)])
@@ -54,10 +54,15 @@ def listed(names: Sequence[str]) -> str:
 
 
 def draw(name: str, figure: Callable[[], Figure], write: Callable[[str, bytes], object]) -> None:
-    """A picture as `<name>.png` and `<name>.svg`, by `write`, which takes a file's name and bytes.
+    """Draw a figure and write it as `<name>.png` and `<name>.svg`.
 
-    Whoever calls this has written the result. Where the picture cannot be made or written (a full
-    disk, a broken matplotlib) a `FaultWarning` says so, and nothing else is lost.
+    Call it after the result has been written: if the figure cannot be drawn or written (a full
+    disk, a broken matplotlib), there is only a `FaultWarning`.
+
+    Args:
+        name: the name of the files without ending.
+        figure: returns the figure.
+        write: called with the name and the bytes of each file.
 
     Example:
         >>> files = {}
@@ -68,12 +73,12 @@ def draw(name: str, figure: Callable[[], Figure], write: Callable[[str, bytes], 
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a letter that the font does not have
+            warnings.simplefilter("ignore", UserWarning)  # characters missing in the font
             made = figure()
             files = {f"{name}.{kind}": render(made, kind) for kind in KINDS}
         for file, data in files.items():
             write(file, data)
-    except Exception as error:  # whatever matplotlib, its files or the disk do
+    except Exception as error:  # matplotlib, its files or the disk may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         warnings.warn(
             f"The picture {name}.png is left out; the result itself is saved. It cannot be drawn "
@@ -84,22 +89,23 @@ def draw(name: str, figure: Callable[[], Figure], write: Callable[[str, bytes], 
 
 
 def smooth(values: np.ndarray, iterations: np.ndarray, rate: float) -> np.ndarray:
-    """The moving average s_k = (1 - rate) s_{k-1} + rate v_k, one step per iteration.
+    """Return the moving average s_k = (1 - rate) s_{k-1} + rate v_k, one step per iteration.
 
     Between records that are D iterations apart, D steps are taken towards the later one: their
     joint rate is 1 - (1 - rate)^D. So the curve hardly depends on how often it was recorded, and
-    with a record per iteration it is the notebook's. A nan takes no step.
+    with a record per iteration it equals the notebook's. A nan is skipped.
 
     Args:
-        values: the curve, shape (T,).
-        iterations: when each value was recorded, increasing, shape (T,).
-        rate: of the moving average per iteration, in (0, 1].
+        values: (T,), the curve.
+        iterations: (T,), increasing, the iteration of each value.
+        rate: the rate of the moving average per iteration, in (0, 1].
 
     Returns:
-        The smoothed curve, shape (T,), in the unit of `values`; it starts at the first value.
+        (T,), the smoothed curve in the unit of `values`; it starts at the first value.
 
     Raises:
-        InputError: unequal lengths, iterations that do not increase, or a rate outside (0, 1].
+        InputError: If lengths are unequal, iterations do not increase, or the rate is outside
+            (0, 1].
 
     Example:
         >>> smooth(np.array([0.0, 1.0, 1.0]), np.array([0, 1, 3]), 0.5).tolist()
@@ -113,7 +119,7 @@ def smooth(values: np.ndarray, iterations: np.ndarray, rate: float) -> np.ndarra
     for k, (value, iteration) in enumerate(zip(values, iterations, strict=True)):
         if math.isfinite(value):
             gap = iteration - last
-            # The rate itself at distance 1, so that the notebook's curve is met to the last bit.
+            # No rounding at distance 1, so that the notebook's curve is reproduced exactly.
             gain = rate if gap == 1 else 1 - (1 - rate) ** gap
             current = value if math.isnan(current) else (1 - gain) * current + gain * value
             last = iteration
@@ -122,15 +128,18 @@ def smooth(values: np.ndarray, iterations: np.ndarray, rate: float) -> np.ndarra
 
 
 def first_reached(values: np.ndarray, iterations: np.ndarray, level: float) -> int | None:
-    """The first iteration at which a curve exceeds a level; None where it never does.
+    """Return the first iteration at which a curve exceeds a level; None if it never does.
 
     Args:
-        values: the curve, usually smoothed, shape (T,); a nan exceeds nothing.
-        iterations: when each value was recorded, increasing, shape (T,).
-        level: in the unit of `values`.
+        values: (T,), the curve, usually smoothed; a nan exceeds nothing.
+        iterations: (T,), increasing, the iteration of each value.
+        level: the level, in the unit of `values`.
+
+    Returns:
+        The iteration, or None.
 
     Raises:
-        InputError: unequal lengths, or iterations that do not increase.
+        InputError: If lengths are unequal, or iterations do not increase.
 
     Example:
         >>> first_reached(np.array([0.0, 3.0, 4.5]), np.array([0, 500, 1000]), 4.0)
@@ -154,23 +163,26 @@ def training_curve(
     held_name: str = "held-out",
     unit: str = "nats",
 ) -> Figure:
-    """The bound during training, on the rows trained on and on rows held out.
+    """Draw the bound during training, on training rows and on held-out rows.
 
     Args:
         history: arrays (T,): `iteration`; `train`, the bound on training rows; `validation`, the
-            bound on held-out rows, with nan where there is none. Values in nats.
-        title: printed above the curves.
-        truth: the exact mutual information in nats, where it is known.
-        ceiling: the largest value that the bound can show, in nats.
-        count: the K of a ceiling log K, to be named beside it.
-        rate: of the moving average of the training-row curve, see `smooth`.
-        share: a line marks where the smoothed curve first exceeds this share of the truth.
-        chosen: the iteration whose weights were chosen; a dot marks it.
-        held_name: what the held-out rows are: validation, if they chose the weights.
-        unit: of the picture, nats or bits.
+            bound on held-out rows, nan if missing. Values in nats.
+        title: the title.
+        truth: the exact mutual information in nats, if it is known.
+        ceiling: the largest value of the bound, in nats.
+        count: the K of a ceiling log K, for its label.
+        rate: the rate of the moving average of the training curve, see `smooth`.
+        share: a line marks where the smoothed curve first exceeds this fraction of the truth.
+        chosen: the iteration whose weights were chosen, marked by a dot.
+        held_name: the name of the held-out rows: "validation" if they chose the weights.
+        unit: the unit of the figure, "nats" or "bits".
+
+    Returns:
+        The figure.
 
     Raises:
-        InputError: an unknown unit, a column of `history` that is missing, or what `smooth` raises.
+        InputError: If the unit is unknown, a column of `history` is missing, or `smooth` raises it.
 
     Example:
         >>> steps = np.arange(50)
@@ -242,24 +254,27 @@ def estimate_figure(
     level: float = 0.95,
     unit: str = "nats",
 ) -> Figure:
-    """One estimate on one line of numbers: what was fitted, what held, and what is concluded.
+    """Draw an estimate on one axis: training value, held-out bound, certified bound and interval.
 
     Args:
-        mi: the point estimate; this and all values in nats.
+        mi: the point estimate; this and all other values are in nats.
         interval: its interval at `level`.
-        held_out: the lower bound on rows that were not trained on.
+        held_out: the lower bound on held-out rows.
         held_out_error: its standard error.
-        training: the same bound on the training rows.
-        title: printed above.
-        certified: the lower bound that holds at `level`, drawn up to the estimate, if there is one.
-        ceiling: the largest value that the bound can show.
-        count: the K of a ceiling log K, to be named beside it.
-        truth: the exact mutual information, where it is known.
-        level: the confidence of `interval` and of `certified`.
-        unit: of the picture, nats or bits.
+        training: the same bound on training rows.
+        title: the title.
+        certified: the certified lower bound at `level`, drawn up to the estimate, if there is one.
+        ceiling: the largest value of the bound.
+        count: the K of a ceiling log K, for its label.
+        truth: the exact mutual information, if it is known.
+        level: the confidence level of `interval` and of `certified`.
+        unit: the unit of the figure, "nats" or "bits".
+
+    Returns:
+        The figure.
 
     Raises:
-        InputError: an unknown unit.
+        InputError: If the unit is unknown.
 
     Example:
         >>> figure = estimate_figure(mi=0.4, interval=(0.3, 0.5), held_out=0.35,
@@ -292,7 +307,7 @@ def estimate_figure(
     axes.axvline(0, color=MIST, linewidth=1, zorder=0.5)
     edges = [0.0, 1e-3 / factor]
     for row, (name, value, (low, high), colour, text) in enumerate(rows):
-        one_sided = name.startswith("certified")  # it is open upwards
+        one_sided = name.startswith("certified")  # a lower bound has no upper end
         line, mark = (":", ">") if one_sided else ("-", "o")
         ends = [low / factor, high / factor]
         axes.plot(ends, [row, row], color=colour, linestyle=line, linewidth=3)
@@ -325,12 +340,19 @@ def estimate_figure(
 
 
 def render(figure: Figure, kind: Literal["png", "svg", "pdf"]) -> bytes:
-    """A figure as the bytes of a file; no date inside, so the same figure gives the same bytes.
+    """Render a figure to the bytes of a file without a date, so that the bytes are reproducible.
 
-    PNG at 150 dots per inch; the text of an SVG stays text.
+    PNG has 150 dots per inch; text in SVG stays text.
+
+    Args:
+        figure: the figure.
+        kind: the file format.
+
+    Returns:
+        The contents of the file.
 
     Raises:
-        InputError: an unknown kind.
+        InputError: If the format is unknown.
 
     Example:
         >>> figure = training_curve({c: np.arange(3) for c in ("iteration", "train", "validation")},
@@ -350,7 +372,7 @@ def render(figure: Figure, kind: Literal["png", "svg", "pdf"]) -> bytes:
 
 
 def _curve(values: np.ndarray, iterations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as float64 vectors, checked."""
+    """Check a curve and return values and iterations as float64 vectors."""
     values, iterations = np.asarray(values, np.float64), np.asarray(iterations, np.float64)
     if values.ndim != 1 or values.shape != iterations.shape or not len(values):
         raise InputError(
@@ -366,13 +388,13 @@ def _curve(values: np.ndarray, iterations: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _number(value: float) -> str:
-    """Two decimals, or three where two would show nothing; a true minus sign."""
+    """Format with two decimals, or three for small numbers, and a true minus sign."""
     digits = 3 if abs(value) < 0.1 else 2
     return f"{value:.{digits}f}".replace("-", "−")
 
 
 def canvas(width: float, height: float, title: str) -> tuple[Figure, Axes]:
-    """An empty picture, size in inches, with a title and quiet axes."""
+    """Create an empty figure of a size in inches, with a title and plain axes."""
     figure = _matplotlib("matplotlib.figure").Figure(
         figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white"
     )
@@ -388,10 +410,10 @@ def canvas(width: float, height: float, title: str) -> tuple[Figure, Axes]:
 
 
 def _matplotlib(module: str) -> Any:
-    """A module of matplotlib, whatever the environment variable MPLBACKEND says.
+    """Import a module of matplotlib independently of the environment variable MPLBACKEND.
 
-    The backend that it names is for windows and notebooks. Pictures here need none, but matplotlib
-    itself cannot be imported where it does not know that name.
+    The variable names a backend for windows or notebooks, which is not needed here; but matplotlib
+    cannot be imported if it does not know the name.
     """
     if "matplotlib" in sys.modules:
         return importlib.import_module(module)
@@ -402,13 +424,13 @@ def _matplotlib(module: str) -> Any:
         if backend is not None:
             os.environ["MPLBACKEND"] = backend
     if backend:
-        with contextlib.suppress(ValueError):  # as matplotlib does with it, for the caller's pyplot
+        with contextlib.suppress(ValueError):  # set it for the caller's pyplot, as matplotlib does
             sys.modules["matplotlib"].rcParams["backend"] = backend
     return found
 
 
 def quiet(axes: Axes) -> None:
-    """Axes in the manner of the house: no frame, grey lines, dark words."""
+    """Apply the common style to axes: no frame, grey lines, dark text."""
     axes.xaxis.label.set_fontsize(11)
     axes.yaxis.label.set_fontsize(11)
     axes.tick_params(labelsize=10.5, color=GREY, labelcolor=INK)
@@ -420,7 +442,7 @@ def quiet(axes: Axes) -> None:
 
 
 def _truth(draw: Callable[..., object], value: float) -> None:
-    """The exact value, by `axhline` or `axvline`."""
+    """Draw the exact value with `axhline` or `axvline`."""
     name = f"ground truth = {_number(value)}"
     draw(value, color=RED, linewidth=1.6, linestyle="--", zorder=2.5, label=name)
 
@@ -433,7 +455,7 @@ def _ceiling(
     unit: str,
     limit: float,
 ) -> float:
-    """The ceiling, by `axhline` or `axvline`; what the axis must reach to show it, or 0."""
+    """Draw the ceiling with `axhline` or `axvline`; return the value the axis must show, or 0."""
     if ceiling is None or not math.isfinite(ceiling):
         return 0.0
     value = ceiling / scale
@@ -441,13 +463,13 @@ def _ceiling(
     if value <= limit:
         draw(value, color=INK, linewidth=0.9, zorder=1.5, label=f"ceiling{log} {_number(value)}")
         return value
-    # An empty line: the legend names the value, the axis keeps to what was measured.
+    # An empty line puts the value into the legend without extending the axis.
     draw(math.nan, color="none", label=f"ceiling{log} {_number(value)}, beyond the frame")
     return 0.0
 
 
 def _chosen(axes: Axes, steps: np.ndarray, curve: np.ndarray, chosen: int) -> None:
-    """A dot on the curve by which the weights were chosen."""
+    """Mark the chosen iteration by a dot on the curve that chose it."""
     seen = np.isfinite(curve)
     axes.plot(
         [chosen],
@@ -463,7 +485,7 @@ def _chosen(axes: Axes, steps: np.ndarray, curve: np.ndarray, chosen: int) -> No
 
 
 def finish(figure: Figure, axes: Axes, *, ncols: int = 2) -> None:
-    """A legend below the axes, so that it never lies on the data; then places are fixed."""
+    """Add a legend below the axes, where it cannot cover data, and fix the layout."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         figure.legend(
@@ -477,6 +499,6 @@ def finish(figure: Figure, axes: Axes, *, ncols: int = 2) -> None:
             handlelength=2.4,
             columnspacing=2.5,
         )
-    # Laid out once: each further layout would move things by a hair, and the bytes would differ.
+    # Each further layout would move things slightly and change the bytes of the file.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")

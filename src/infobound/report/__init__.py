@@ -1,1 +1,1 @@
-"""What results look like in a terminal: panels, tables and lists."""
+"""Results in a terminal: panels, tables and lists."""

@@ -27,7 +27,7 @@ __all__ += ["show_next", "show_reproduction", "signed"]
 
 
 def number(nats: float, units: str, digits: int = 3) -> str:
-    """A number in the unit asked for; never -0.000.
+    """Format a value in nats as a number in the unit; never -0.000.
 
     Example:
         >>> number(-1e-9, "nats"), number(math.log(2), "bits")
@@ -39,7 +39,7 @@ def number(nats: float, units: str, digits: int = 3) -> str:
 
 
 def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
-    """The estimate, the held-out bound, and the findings with their remedies."""
+    """Print an estimate, its held-out bound, and the findings with their remedies."""
     console = Console(highlight=False)
     n = f"{result.n:,} rows, x has {_columns(result.dim_x)}, y has {_columns(result.dim_y)}"
     low, high = (number(end, units) for end in result.interval)
@@ -120,7 +120,7 @@ def _verdict(result: Estimate) -> Text:
 
 
 def _made_of(result: Estimate) -> str:
-    """What made the estimate, in words."""
+    """Describe what the estimate comes from."""
     if result.method == "ksg":
         return "from nearest neighbours (KSG)"
     folds, bases = len(result.bases), ", ".join(dict.fromkeys(result.bases))
@@ -187,7 +187,7 @@ def show_demo(result: Demo, *, units: str) -> None:
 
 
 def show_reproduction(result: Reproduction, *, units: str) -> None:
-    """The notebook's number beside the held-out one."""
+    """Print the notebook's value beside the held-out one."""
     console = Console(highlight=False)
     table = Table.grid(padding=(0, 2))
     table.add_row("Truth", f"{number(result.truth, units)} {units}", result.task)
@@ -223,7 +223,7 @@ def show_next(commands: Mapping[str, str]) -> None:
 
 
 def show_comparison(result: Comparison, *, units: str, names: str, y: str) -> None:
-    """Both estimates and their difference."""
+    """Print both estimates and their difference."""
     table = Table.grid(padding=(0, 2))
     for name, one in zip(names.split(","), (result.first, result.second), strict=True):
         low, high = (number(end, units) for end in one.interval)
@@ -262,11 +262,11 @@ def show_checks(checks: Sequence[Check], *, units: str) -> None:
 
 
 def signed(nats: float, units: str) -> str:
-    """A number with its sign."""
+    """Format a value in nats with its sign."""
     text = number(nats, units)
     return text if text.startswith("-") or float(text) == 0 else f"+{text}"
 
 
 def maybe(nats: float | None, units: str) -> str:
-    """A number, or a dash for none."""
+    """Format a value in nats; None is a dash."""
     return "–" if nats is None else number(nats, units)

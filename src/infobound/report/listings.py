@@ -1,4 +1,4 @@
-"""Many numbers in the terminal: listings, studies, rehearsals. (One estimate is in `console`.)"""
+"""Tables in the terminal: listings, studies, calibrations. (One estimate is in `console`.)"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["show_rehearsal", "show_study", "show_suites", "show_table"]
 
 
 def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """A plain table; `infobound bounds`."""
+    """Print a plain table, for example of `infobound bounds`."""
     table = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):
         table.add_column(column, no_wrap=index == 0, overflow="fold")
@@ -29,9 +29,9 @@ def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
 
 
 def show_suites(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """A table for each value of the first column, without the columns that say nothing there.
+    """Print a table for each value of the first column, without the columns that are empty there.
 
-    The last column is left empty where it repeats the row above.
+    A cell of the last column is left empty if it repeats the row above.
     """
     for suite, group in itertools.groupby(rows, lambda row: row[0]):
         lines = list(group)
@@ -47,7 +47,7 @@ def show_suites(title: str, columns: list[str], rows: list[list[str]]) -> None:
 
 
 def show_study(result: Study, *, units: str) -> None:
-    """The summary over all tasks, what failed, and where the files are."""
+    """Print the summary over all tasks, the failures, and the location of the files."""
     console = Console(highlight=False)
     columns = ("N", "tasks", "error", "± s.e.", "bias", "spread", "coverage", "± s.e.", "s")
     for suite in dict.fromkeys(s.suite for s in result.summary):
@@ -80,7 +80,7 @@ def show_study(result: Study, *, units: str) -> None:
 
 
 def show_rehearsal(result: Rehearsal, *, units: str, title: str) -> None:
-    """The ladder, and what follows from it for the user's own estimate."""
+    """Print the results of the ladder and their implications for the user's own estimate."""
     console = Console(highlight=False)
     console.print(Text(f"Rehearsal on your rows, {units}: {title}", "italic"))
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -118,7 +118,7 @@ def show_rehearsal(result: Rehearsal, *, units: str, title: str) -> None:
 
 
 def _rehearsed(result: Rehearsal, units: str) -> list[str]:
-    """What the ladder says, in sentences."""
+    """Describe the results of the ladder in sentences."""
     own, low, high = (number(v, units) for v in (result.own.mi, *result.own.interval))
     said = [f"Your own estimate: [bold]{own}[/] {units}, {low} to {high}."]
     for limit in result.limits:
@@ -141,7 +141,7 @@ def _rehearsed(result: Rehearsal, units: str) -> list[str]:
 
 
 def _found(limit: Limit, units: str) -> str:
-    """How small a dependence is found."""
+    """Describe how small a dependence is detected."""
     if limit.detectable is None:
         most = number(limit.below, units)
         return f"no rung is found in 80 % of the runs, up to {most} {units}."
@@ -155,14 +155,14 @@ def _found(limit: Limit, units: str) -> str:
 
 
 def _behind(limit: Limit, own: str, units: str) -> str:
-    """What truth an estimate like the user's stands for."""
+    """Describe for which truth estimates like the user's own occur."""
     if limit.behind is None:
         return "Estimates like yours are beyond the ladder."
     return f"Estimates like yours ({own}) came out where {number(limit.behind, units)} was planted."
 
 
 def _rows_wanted(width: Width, n: int, units: str) -> str:
-    """How many rows a narrower interval needs, and how well the rule held where it was tried."""
+    """Describe how many rows a narrower interval needs, and how well the rule held in the test."""
     wished, now = number(width.wished, units), number(width.now, units)
     said = (
         f"For +- {wished} {units} instead of +- {now}: about {width.rows:,} rows (you have {n:,})"

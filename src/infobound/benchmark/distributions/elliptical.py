@@ -1,8 +1,8 @@
-"""Normal and Student-t pairs given by the matrix of all their columns.
+"""Normal and Student-t pairs, defined by one matrix for the columns of x and of y.
 
-The covariance (for Student's t: the dispersion) of the columns of x, then of y. `dense` and
-`sparse` are the matrices of the BMI benchmark. Both classes have `mi` in closed form, nats, and an
-exact log ratio.
+The matrix is the covariance (for Student-t: the dispersion) of the columns of x, then of y. `dense`
+and `sparse` return the matrices of the BMI benchmark. Both classes have `mi` in closed form, in
+nats, and an exact log ratio.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Normal", "Student", "dense", "sparse"]
 
 
 def dense(d: int, *, rho: float = 0.5) -> Tensor:
-    """The (d, d) matrix of ones with rho everywhere off the diagonal.
+    """Return the (d, d) matrix with ones on the diagonal and rho everywhere else.
 
     Example:
         >>> dense(2, rho=0.5).tolist()
@@ -33,15 +33,24 @@ def dense(d: int, *, rho: float = 0.5) -> Tensor:
 
 
 def sparse(dim_x: int, dim_y: int, *, pairs: int = 2, strength: float = 2.0) -> Tensor:
-    """The (dim_x + dim_y) square matrix where only the first `pairs` columns of x and y correlate.
+    """Return the correlation matrix in which only the first `pairs` columns of x and y correlate.
 
-    Column i of x and column i of y share a normal of standard deviation `strength` on top of their
-    own of 1, so their correlation is strength^2 / (1 + strength^2).
+    Column i of x and column i of y share a normal variable of standard deviation `strength`, added
+    to their own of standard deviation 1, so their correlation is strength^2 / (1 + strength^2).
 
-    Source: Czyż et al. 2023, https://arxiv.org/abs/2306.11078.
+    Args:
+        dim_x: the number of columns of x.
+        dim_y: the number of columns of y.
+        pairs: the number of correlated pairs of columns.
+        strength: the standard deviation of the shared variable.
+
+    Returns:
+        (dim_x + dim_y, dim_x + dim_y).
 
     Raises:
-        InputError: more pairs than columns.
+        InputError: If there are more pairs than columns.
+
+    Source: Czyż et al. 2023, https://arxiv.org/abs/2306.11078.
 
     Example:
         >>> sparse(1, 1, pairs=1, strength=2.0).tolist()
@@ -76,7 +85,7 @@ def _check(matrix: Tensor, dim_x: int) -> None:
 
 
 class _Blocks:
-    """What the normal and Student's t share: the matrix, its blocks and their quadratic forms."""
+    """The common part of both classes: the matrix, its blocks and their quadratic forms."""
 
     def __init__(self, matrix: Tensor, dim_x: int) -> None:
         self.matrix = matrix.to(torch.float64)
@@ -94,7 +103,7 @@ class _Blocks:
         return noise @ self.root.T
 
     def forms(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The squared Mahalanobis lengths: of x (n, 1), of y (m,), of the pairs (n, m)."""
+        """Return squared Mahalanobis distances: of x (n, 1), of y (m,) and of all pairs (n, m)."""
         k = self.dim_x
         own_x, own_y = ((rows @ m.to(rows) * rows).sum(1) for rows, m in ((x, self.x), (y, self.y)))
         joint = self.joint.to(x)
@@ -105,12 +114,12 @@ class _Blocks:
 
 @dataclass(frozen=True, eq=False)
 class Normal:
-    """A normal of all columns, with mean zero and this covariance.
+    """A multivariate normal with mean zero and this covariance.
 
     The MI is half of log det(Sigma_x) det(Sigma_y) / det(Sigma).
 
     Raises:
-        InputError: a matrix that is no covariance, or no column for one of the sides.
+        InputError: If the matrix is no covariance, or a side has no columns.
 
     Example:
         >>> round(Normal(covariance=dense(2, rho=0.75), dim_x=1).mi, 4)
@@ -123,7 +132,7 @@ class Normal:
     name: str = "normal"
 
     def __post_init__(self) -> None:
-        """Hold the parameters against their ranges."""
+        """Check the ranges of the parameters."""
         _check(self.covariance, self.dim_x)
 
     @cached_property
@@ -132,37 +141,37 @@ class Normal:
 
     @property
     def dim_y(self) -> int:
-        """Columns of y."""
+        """The number of columns of y."""
         return len(self.covariance) - self.dim_x
 
     @property
     def mi(self) -> float:
-        """In closed form, nats."""
+        """The mutual information in closed form, in nats."""
         return self._blocks.mi
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """x (n, dim_x) and y (n, dim_y)."""
+        """Draw x (n, dim_x) and y (n, dim_y)."""
         rows = self._blocks.draw(n, generator)
         return rows[:, : self.dim_x], rows[:, self.dim_x :]
 
     def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """Exact log ratio (n, m)."""
+        """Return the exact log ratio (n, m), in nats."""
         of_x, of_y, of_both = self._blocks.forms(x, y)
         return 0.5 * (of_x + of_y - of_both) + self._blocks.mi
 
 
 @dataclass(frozen=True, eq=False)
 class Student:
-    """Student's t of all columns, with this dispersion and whole degrees of freedom.
+    """A multivariate Student-t with this dispersion and integer degrees of freedom.
 
-    Columns are dependent even where the dispersion is diagonal, because they share one scale. With
-    at most two degrees of freedom the variance is infinite, with one so is the mean.
+    Columns are dependent even if the dispersion is diagonal, because they share one scale. With at
+    most two degrees of freedom the variance is infinite; with one the mean does not exist.
 
     Source: Arellano-Valle, Contreras-Reyes and Genton 2013,
     https://doi.org/10.1111/j.1467-9469.2011.00774.x.
 
     Raises:
-        InputError: a matrix that is no dispersion, or no degree of freedom.
+        InputError: If the matrix is no dispersion, a side has no columns, or `df` is less than one.
 
     Example:
         >>> round(Student(dispersion=torch.eye(2), dim_x=1, df=1).mi, 4)
@@ -176,7 +185,7 @@ class Student:
     name: str = "student"
 
     def __post_init__(self) -> None:
-        """Hold the parameters against their ranges."""
+        """Check the ranges of the parameters."""
         _check(self.dispersion, self.dim_x)
         at_least_one(df=self.df)
 
@@ -186,17 +195,17 @@ class Student:
 
     @property
     def dim_y(self) -> int:
-        """Columns of y."""
+        """The number of columns of y."""
         return len(self.dispersion) - self.dim_x
 
     def _log_constant(self, d: int) -> float:
-        """The logarithm of the d-dimensional density at its centre, for the identity matrix."""
+        """Return the log density of d dimensions at the centre, for the identity matrix."""
         half = 0.5 * (self.df + d)
         return float(gammaln(half) - gammaln(0.5 * self.df) - 0.5 * d * math.log(self.df * math.pi))
 
     @property
     def mi(self) -> float:
-        """The normal's value for this matrix plus what the shared scale tells, nats."""
+        """The MI of a normal with this matrix plus that of the shared scale, in nats."""
 
         def entropy(d: int) -> float:
             half = 0.5 * (self.df + d)
@@ -206,14 +215,14 @@ class Student:
         return self._blocks.mi + entropy(self.dim_x) + entropy(self.dim_y) - entropy(both)
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """x (n, dim_x) and y (n, dim_y)."""
+        """Draw x (n, dim_x) and y (n, dim_y)."""
         normal = self._blocks.draw(n, generator)
         shared = torch.randn(n, self.df, generator=generator, dtype=torch.float64)
         rows = normal / shared.square().mean(1, keepdim=True).sqrt()
         return rows[:, : self.dim_x], rows[:, self.dim_x :]
 
     def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """Exact log ratio (n, m)."""
+        """Return the exact log ratio (n, m), in nats."""
 
         def log_density(form: Tensor, d: int) -> Tensor:
             return self._log_constant(d) - 0.5 * (self.df + d) * torch.log1p(form / self.df)

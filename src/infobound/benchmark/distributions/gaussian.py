@@ -1,8 +1,8 @@
-"""Pairs of standard normals: the notebook's densities and the staircases.
+"""Pairs of standard normals: the densities of the notebook and the staircases.
 
-Correlated column by column, signs mixed or not, or pushed through a cube. Each knows its exact
-`mi` in nats (closed form, or quadrature to 1e-6) and its exact log ratio. Normals with any
-covariance are in `elliptical`.
+Columns are correlated in pairs, with or without random signs, or mapped by a cube. Each task has
+its exact `mi` in nats (closed form, or quadrature to 1e-6) and its exact log ratio. Normals with
+any covariance are in `elliptical`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _check(d: int, rho: float) -> None:
 
 
 def _gaussian_log_ratio(x: Tensor, y: Tensor, rho: float) -> Tensor:
-    """sum_k of the bivariate normal's log ratio, through one matrix product."""
+    """Return the log ratio of d bivariate normals, summed over columns, by one matrix product."""
     rest = 1 - rho**2
     own = 0.5 * rho**2 / rest
     squares = own * ((x**2).sum(1)[:, None] + (y**2).sum(1))
@@ -51,24 +51,28 @@ def _gaussian_pair(n: int, d: int, rho: float, generator: torch.Generator) -> tu
 
 
 class _Square:
-    """As many columns in x as in y."""
+    """A task with equally many columns in x and y."""
 
     d: int
 
     @property
     def dim_x(self) -> int:
-        """Columns of x."""
+        """The number of columns of x."""
         return self.d
 
     @property
     def dim_y(self) -> int:
-        """Columns of y."""
+        """The number of columns of y."""
         return self.d
 
 
 @dataclass(frozen=True)
 class Gaussian(_Square):
     """d independent pairs of standard normals with correlation rho: the notebook's Gaussian.
+
+    Args:
+        d: the number of columns of x and of y.
+        rho: the correlation of each pair.
 
     Example:
         >>> round(Gaussian(d=6, rho=0.9).mi, 3)
@@ -81,40 +85,40 @@ class Gaussian(_Square):
     rho: float = 0.9
 
     def __post_init__(self) -> None:
-        """Hold the parameters against their ranges."""
+        """Check the ranges of the parameters."""
         _check(self.d, self.rho)
 
     @property
     def mi(self) -> float:
-        """-d log(1 - rho^2) / 2, nats."""
+        """The mutual information -d log(1 - rho^2) / 2, in nats."""
         return -0.5 * self.d * math.log1p(-(self.rho**2))
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """x and y (n, d)."""
+        """Draw x and y, (n, d) each."""
         return _gaussian_pair(n, self.d, self.rho, generator)
 
     def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """Exact log ratio (n, m)."""
+        """Return the exact log ratio (n, m), in nats."""
         return _gaussian_log_ratio(x, y, self.rho)
 
 
 def _mixture_mi(d: int, rho: float) -> float:
-    """MI of one half-and-half mixture of d pairs of correlation rho and of -rho, nats.
+    """Return the MI of an equal mixture of d pairs with correlation rho and -rho, in nats.
 
     The log ratio is that of the rho component plus log((1 + e^-t) / 2), t = 2 rho S / (1 - rho^2)
-    and S = sum x_k y_k; by symmetry it suffices to average over the rho component, where S is
+    and S = sum x_k y_k. By symmetry it suffices to average over the rho component, where S is
     (1 + rho) A / 2 - (1 - rho) B / 2 with A and B independent chi-square with d degrees of freedom.
     """
     if rho == 0:
         return 0.0
     rho = abs(rho)
-    from scipy import stats  # late: estimates need none of it, and it is slow to import
+    from scipy import stats  # imported here because it is slow and estimates do not need it
 
     chi = stats.chi2(d)
     scale = rho / (1 - rho**2)
 
     nodes, weights = np.polynomial.legendre.leggauss(600)
-    # In u = sqrt(a) the density of A is smooth at 0 for every d.
+    # As a function of u = sqrt(a), the density of A is smooth at 0 for every d.
     top = math.sqrt(float(chi.isf(1e-16)))
     u = 0.5 * top * (nodes + 1)
     mass = 0.5 * top * weights * chi.pdf(u**2) * 2 * u
@@ -125,7 +129,11 @@ def _mixture_mi(d: int, rho: float) -> float:
 
 @dataclass(frozen=True)
 class MixedGaussian(_Square):
-    """Each dimension its own mixture of correlations rho and -rho: the notebook's code.
+    """Independent mixtures of correlations rho and -rho per dimension: the notebook's code.
+
+    Args:
+        d: the number of columns of x and of y.
+        rho: the absolute correlation of each pair.
 
     Example:
         >>> round(MixedGaussian(d=6, rho=0.9).mi, 2)
@@ -138,22 +146,22 @@ class MixedGaussian(_Square):
     rho: float = 0.9
 
     def __post_init__(self) -> None:
-        """Hold the parameters against their ranges."""
+        """Check the ranges of the parameters."""
         _check(self.d, self.rho)
 
     @cached_property
     def mi(self) -> float:
-        """d times the MI of one dimension, by quadrature, nats."""
+        """The mutual information, d times that of one dimension, by quadrature, in nats."""
         return self.d * _mixture_mi(1, self.rho)
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """x and y (n, d)."""
+        """Draw x and y, (n, d) each."""
         x, y = _gaussian_pair(n, self.d, self.rho, generator)
         signs = 2.0 * torch.randint(2, (n, self.d), generator=generator) - 1
         return x, y * signs
 
     def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """Exact log ratio (n, m)."""
+        """Return the exact log ratio (n, m), in nats."""
         total = x.new_zeros(len(x), len(y))
         for k in range(self.d):
             a, b = x[:, k : k + 1], y[:, k : k + 1]
@@ -166,6 +174,10 @@ class MixedGaussian(_Square):
 class MixedGaussianJoint(_Square):
     """One mixture of two d-dimensional products, correlations rho and -rho: the notebook's text.
 
+    Args:
+        d: the number of columns of x and of y.
+        rho: the absolute correlation of each pair.
+
     Example:
         >>> round(MixedGaussianJoint(d=6, rho=0.9).mi, 2)
         4.29
@@ -177,22 +189,22 @@ class MixedGaussianJoint(_Square):
     rho: float = 0.9
 
     def __post_init__(self) -> None:
-        """Hold the parameters against their ranges."""
+        """Check the ranges of the parameters."""
         _check(self.d, self.rho)
 
     @cached_property
     def mi(self) -> float:
-        """By quadrature over two chi-square variables, nats."""
+        """The mutual information by quadrature over two chi-square variables, in nats."""
         return _mixture_mi(self.d, self.rho)
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """x and y (n, d)."""
+        """Draw x and y, (n, d) each."""
         x, y = _gaussian_pair(n, self.d, self.rho, generator)
         signs = 2.0 * torch.randint(2, (n, 1), generator=generator) - 1
         return x, y * signs
 
     def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """Exact log ratio (n, m)."""
+        """Return the exact log ratio (n, m), in nats."""
         sides = _gaussian_log_ratio(x, y, self.rho), _gaussian_log_ratio(x, y, -self.rho)
         return torch.logaddexp(*sides) - math.log(2)
 
@@ -211,25 +223,25 @@ class Independent(_Square):
     d: int = 5
 
     def __post_init__(self) -> None:
-        """Hold the parameters against their ranges."""
+        """Check the ranges of the parameters."""
         _check(self.d, 0.0)
 
     @property
     def mi(self) -> float:
-        """Zero."""
+        """The mutual information: zero."""
         return 0.0
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """x and y (n, d)."""
+        """Draw x and y, (n, d) each."""
         return _gaussian_pair(n, self.d, 0.0, generator)
 
     def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """Zeros (n, m)."""
+        """Return zeros (n, m)."""
         return x.new_zeros(len(x), len(y))
 
 
 def _step_rho(d: int, mi: float) -> float:
-    """The correlation at which d Gaussian pairs have `mi` nats."""
+    """Return the correlation at which d Gaussian pairs have `mi` nats."""
     _check(d, 0.0)
     if mi < 0:
         raise InputError(f"Expected mi of zero or more nats; got {mi}.")
@@ -238,7 +250,11 @@ def _step_rho(d: int, mi: float) -> float:
 
 @dataclass(frozen=True)
 class StaircaseGaussian(_Square):
-    """Poole et al.'s Gaussian staircase: d pairs whose correlation is set by the wished-for MI.
+    """Poole et al.'s Gaussian staircase: d pairs whose correlation is set by the requested MI.
+
+    Args:
+        d: the number of columns of x and of y.
+        mi: the mutual information, in nats.
 
     Source: Poole et al. 2019, https://arxiv.org/abs/1905.06922.
 
@@ -253,23 +269,27 @@ class StaircaseGaussian(_Square):
     mi: float = 2.0
 
     def __post_init__(self) -> None:
-        """Hold the parameters against their ranges."""
+        """Check the ranges of the parameters."""
         _check(self.d, _step_rho(self.d, self.mi))
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """x and y (n, d)."""
+        """Draw x and y, (n, d) each."""
         return _gaussian_pair(n, self.d, _step_rho(self.d, self.mi), generator)
 
     def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """Exact log ratio (n, m)."""
+        """Return the exact log ratio (n, m), in nats."""
         return _gaussian_log_ratio(x, y, _step_rho(self.d, self.mi))
 
 
 @dataclass(frozen=True)
 class StaircaseCubic(_Square):
-    """Poole et al.'s cubic staircase: y goes through (W y)^3, an invertible map, so MI is kept.
+    """Poole et al.'s cubic staircase: y is mapped to (W y)^3, which keeps the MI.
 
-    W is a fixed orthogonal matrix.
+    The map is invertible; W is a fixed orthogonal matrix.
+
+    Args:
+        d: the number of columns of x and of y.
+        mi: the mutual information, in nats.
 
     Source: Poole et al. 2019, https://arxiv.org/abs/1905.06922.
 
@@ -284,23 +304,23 @@ class StaircaseCubic(_Square):
     mi: float = 2.0
 
     def __post_init__(self) -> None:
-        """Hold the parameters against their ranges."""
+        """Check the ranges of the parameters."""
         _check(self.d, _step_rho(self.d, self.mi))
 
     @cached_property
     def mixing(self) -> Tensor:
-        """W (d, d), orthogonal, the same for everybody."""
+        """The orthogonal matrix W (d, d), from a fixed seed."""
         noise = torch.randn(
             self.d, self.d, generator=torch.Generator().manual_seed(0), dtype=torch.float64
         )
         return torch.linalg.qr(noise).Q
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """x and y (n, d)."""
+        """Draw x and y, (n, d) each."""
         x, y = _gaussian_pair(n, self.d, _step_rho(self.d, self.mi), generator)
         return x, (y @ self.mixing.T) ** 3
 
     def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """Exact log ratio (n, m)."""
+        """Return the exact log ratio (n, m), in nats."""
         plain = (y.sign() * y.abs() ** (1 / 3)) @ self.mixing.to(y)
         return _gaussian_log_ratio(x, plain, _step_rho(self.d, self.mi))

@@ -1,8 +1,8 @@
-"""The contract of a joint distribution whose mutual information is known.
+"""The contract of joint distributions whose mutual information is known.
 
-What every task offers (`Task`), what an invertible map of one side offers (`Map`), and the two
-things that follow from the contract alone: the log ratio of given pairs and the Monte Carlo check
-of `mi`. The distributions are in the other modules of this package.
+This module defines the interface of a task (`Task`) and of an invertible map of one side (`Map`),
+and two functions that need nothing else: the log ratio of given pairs and the Monte Carlo check of
+`mi`. The distributions are in the other modules of this package.
 """
 
 from __future__ import annotations
@@ -19,56 +19,56 @@ __all__ = ["Map", "Task", "at_least_one", "monte_carlo", "pointwise", "positive"
 
 
 class Task(Protocol):
-    """What every task offers; all of them have a log ratio."""
+    """The interface of a task: a joint distribution with known MI and log ratio."""
 
     @property
     def name(self) -> str:
-        """What the tables call it."""
+        """The name in tables."""
 
     @property
     def dim_x(self) -> int:
-        """Columns of x."""
+        """The number of columns of x."""
 
     @property
     def dim_y(self) -> int:
-        """Columns of y."""
+        """The number of columns of y."""
 
     @property
     def mi(self) -> float:
-        """The mutual information, nats."""
+        """The mutual information, in nats."""
 
     @property
     def mi_error(self) -> float:
-        """Standard error of `mi`, nats: 0.0 for a closed form or quadrature, else Monte Carlo's."""
+        """The standard error of `mi`, in nats; 0.0 unless `mi` is computed by Monte Carlo."""
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """n pairs: x (n, dim_x) and y (n, dim_y), float64, rows independent."""
+        """Draw n independent pairs: x (n, dim_x) and y (n, dim_y), float64."""
 
     def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """log p(x_i, y_j) / (p(x_i) p(y_j)), (n, m), for x (n, dim_x) and y (m, dim_y).
+        """Return log p(x_i, y_j) / (p(x_i) p(y_j)), (n, m), for x (n, dim_x) and y (m, dim_y).
 
-        -inf where a pair cannot occur. A discrete side has probabilities instead of densities.
+        It is -inf for impossible pairs. A discrete side has probabilities instead of densities.
         """
 
 
 class Map(Protocol):
-    """An injective map of one side's rows, with its inverse on what it reaches."""
+    """An injective map of the rows of one side, with its inverse on its range."""
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """Rows (n, d) mapped, (n, width(d))."""
+        """Map rows (n, d) to (n, width(d))."""
 
     def inverse(self, rows: Tensor) -> Tensor:
-        """The rows (n, d) that lead to these (n, width(d))."""
+        """Map rows (n, width(d)) back to (n, d)."""
 
     def width(self, d: int) -> int:
-        """Columns after the map, for d columns before it."""
+        """Return the number of columns after the map, for d columns before it."""
 
 
 def at_least_one(**counts: int) -> None:
-    """Check that these are counts of one or more.
+    """Check that counts are one or more.
 
     Raises:
-        InputError: one of them is not.
+        InputError: If a count is less than one.
 
     Example:
         >>> at_least_one(d=0)
@@ -81,10 +81,10 @@ def at_least_one(**counts: int) -> None:
 
 
 def positive(**values: float) -> None:
-    """Check that these numbers are finite and greater than zero.
+    """Check that numbers are finite and greater than zero.
 
     Raises:
-        InputError: one of them is not.
+        InputError: If a number is not.
 
     Example:
         >>> positive(noise=-1.0)
@@ -97,15 +97,18 @@ def positive(**values: float) -> None:
 
 
 def pointwise(task: Task, x: Tensor, y: Tensor, *, chunk: int = 64) -> Tensor:
-    """The log ratio of the pairs (x_i, y_i), nats, (n,): the diagonal of `log_ratio`.
+    """Return the log ratios of the pairs (x_i, y_i), the diagonal of `log_ratio`.
 
-    Its mean over pairs drawn from the task estimates `task.mi`.
+    Their mean over pairs drawn from the task estimates `task.mi`.
 
     Args:
         task: a task.
         x: (n, dim_x).
         y: (n, dim_y).
-        chunk: pairs at a time; the memory is that of a (chunk, chunk) matrix.
+        chunk: the number of pairs at a time; memory is that of a (chunk, chunk) matrix.
+
+    Returns:
+        (n,), in nats.
 
     Example:
         >>> from infobound.benchmark.distributions.gaussian import Gaussian
@@ -117,10 +120,18 @@ def pointwise(task: Task, x: Tensor, y: Tensor, *, chunk: int = 64) -> Tensor:
 
 
 def monte_carlo(task: Task, *, n: int = 100_000, generator: torch.Generator) -> tuple[float, float]:
-    """The mean log ratio of n fresh pairs and its standard error, nats.
+    """Estimate the MI of a task as the mean log ratio of n new pairs.
 
-    This recomputes any `mi`: by a way of its own where `mi` is a closed form or quadrature, and
-    the same way where `mi_error` is not zero.
+    It is an independent check of `mi` if that is a closed form or quadrature (`mi_error` is zero);
+    otherwise `mi` was computed in the same way.
+
+    Args:
+        task: a task.
+        n: the number of pairs.
+        generator: draws the pairs.
+
+    Returns:
+        The mean and its standard error, in nats.
 
     Example:
         >>> from infobound.benchmark.distributions.gaussian import Gaussian

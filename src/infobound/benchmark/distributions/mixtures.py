@@ -1,8 +1,8 @@
-"""Mixtures of normals: the second BMI suite's densities.
+"""Mixtures of normals: the densities of the second BMI suite.
 
-A mixture is given by weights, means and covariances of all columns, x first. Its log ratio is
-exact. Its `mi` is quadrature over a grid up to three columns in all, a value that its maker derived
-(`concentric`, `inliers`) beyond, or, where neither exists, Monte Carlo with its standard error.
+A mixture is defined by weights, means and covariances of all columns, x first. Its log ratio is
+exact. Its `mi` is a value derived by its factory function (`concentric`, `inliers`), or quadrature
+on a grid for up to three columns in all, or otherwise Monte Carlo with its standard error.
 
 Source of the densities: Czyż et al. 2023, "The Mixtures and the Neural Critics",
 https://arxiv.org/abs/2310.10240.
@@ -24,25 +24,26 @@ from infobound.errors import InputError
 
 __all__ = ["NormalMixture", "balls", "concentric", "cross", "inliers", "letters", "stripes"]
 
-STEP = 0.3  # of a grid, in standard deviations of the narrowest component given the other columns
-GRID_COLUMNS = 3
+STEP = 0.3  # grid step in conditional standard deviations of the narrowest component
+GRID_COLUMNS = 3  # largest number of columns for quadrature on a grid
 
 
 @dataclass(frozen=True, eq=False)
 class NormalMixture:
-    """A mixture of normals of all columns.
+    """A mixture of multivariate normals.
 
     Args:
         means: (k, dim_x + dim_y).
         covariances: (k, dim_x + dim_y, dim_x + dim_y).
-        dim_x: columns of x.
+        dim_x: the number of columns of x.
         weights: (k,), positive; they are divided by their sum. Equal by default.
-        known: the MI where it was derived by other means, nats.
-        name: what the tables call it.
-        n_monte_carlo: pairs for `mi` where there is neither a grid nor a known value.
+        known: the MI in nats, if it was derived by other means.
+        name: the name in tables.
+        n_monte_carlo: the number of pairs for `mi` if there is neither a known value nor a grid.
 
     Raises:
-        InputError: shapes that do not agree, or a covariance that is not positive definite.
+        InputError: If shapes disagree, weights are not positive, or a covariance is not positive
+            definite.
 
     Example:
         >>> one = NormalMixture(torch.zeros(1, 2), torch.tensor([[[1.0, 0.75], [0.75, 1.0]]]))
@@ -59,7 +60,7 @@ class NormalMixture:
     n_monte_carlo: int = field(default=100_000, repr=False)
 
     def __post_init__(self) -> None:
-        """Hold the parameters against their ranges."""
+        """Check the ranges of the parameters."""
         k, d = self.means.shape
         if self.covariances.shape != (k, d, d):
             raise InputError(
@@ -75,7 +76,7 @@ class NormalMixture:
 
     @property
     def dim_y(self) -> int:
-        """Columns of y."""
+        """The number of columns of y."""
         return self.means.shape[1] - self.dim_x
 
     @cached_property
@@ -85,7 +86,7 @@ class NormalMixture:
         return (given / given.sum()).log()
 
     def _components(self, columns: slice) -> list[tuple[Tensor, Tensor, float]]:
-        """Of these columns: each component's mean, inverse covariance and log constant."""
+        """Return mean, inverse covariance and log constant of each component for these columns."""
         blocks = self.covariances.double()[:, columns, columns]
         logs = -0.5 * torch.logdet(2 * math.pi * blocks) + self._log_weights
         parts = zip(self.means, torch.linalg.inv(blocks), logs.tolist(), strict=True)
@@ -100,7 +101,7 @@ class NormalMixture:
         return [self._components(slice(0, self.dim_x)), self._components(slice(self.dim_x, None))]
 
     def _log_side(self, rows: Tensor, side: int) -> Tensor:
-        """Log density of x (side 0) or y (side 1), (n,)."""
+        """Return the log density (n,) of x (side 0) or y (side 1)."""
         total = rows.new_full((len(rows),), -math.inf)
         for mean, inverse, constant in self._sides[side]:
             centred = rows - mean.to(rows)
@@ -109,7 +110,7 @@ class NormalMixture:
         return total
 
     def _log_joint(self, x: Tensor, y: Tensor) -> Tensor:
-        """Log density of every pair, (n, m)."""
+        """Return the log density of every pair, (n, m)."""
         k = self.dim_x
         total = x.new_full((len(x), len(y)), -math.inf)
         for mean, exact, constant in self._joint:
@@ -131,7 +132,11 @@ class NormalMixture:
         return monte_carlo(self, n=self.n_monte_carlo, generator=generator)
 
     def _by_grid(self, step: float) -> float:
-        """The trapezoidal rule, which converges faster than any power of the step here."""
+        """Compute the MI by the trapezoidal rule.
+
+        It converges faster than any power of the step, since the integrand is smooth and vanishes
+        at the ends of the grid.
+        """
         sides = self.covariances.double().diagonal(dim1=1, dim2=2).sqrt()
         within = torch.linalg.inv(self.covariances.double()).diagonal(dim1=1, dim2=2).rsqrt()
         low, high = (self.means - 9 * sides).amin(0), (self.means + 9 * sides).amax(0)
@@ -152,16 +157,16 @@ class NormalMixture:
 
     @property
     def mi(self) -> float:
-        """By quadrature, derivation or Monte Carlo, nats."""
+        """The mutual information by derivation, quadrature or Monte Carlo, in nats."""
         return self._truth[0]
 
     @property
     def mi_error(self) -> float:
-        """Zero but for Monte Carlo, nats."""
+        """The standard error of `mi`, in nats; zero except for Monte Carlo."""
         return self._truth[1]
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """x (n, dim_x) and y (n, dim_y)."""
+        """Draw x (n, dim_x) and y (n, dim_y)."""
         weights = self._log_weights.exp()
         which = torch.multinomial(weights, max(n, 1), replacement=True, generator=generator)[:n]
         rows = torch.randn(n, self.means.shape[1], generator=generator, dtype=torch.float64)
@@ -172,7 +177,7 @@ class NormalMixture:
         return rows[:, : self.dim_x], rows[:, self.dim_x :]
 
     def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """Exact log ratio (n, m)."""
+        """Return the exact log ratio (n, m), in nats."""
         of_x, of_y = self._log_side(x, 0), self._log_side(y, 1)
         return self._log_joint(x, y) - of_x[:, None] - of_y
 
@@ -182,7 +187,7 @@ def _stack(matrices: Sequence[Sequence[Sequence[float]]]) -> Tensor:
 
 
 def cross(*, rho: float = 0.9, name: str = "cross") -> NormalMixture:
-    """Half and half of two normal pairs with correlations rho and -rho: the letter X.
+    """Build an equal mixture of two normal pairs with correlations rho and -rho: the letter X.
 
     Example:
         >>> round(cross(rho=0.9).mi, 4)
@@ -193,7 +198,7 @@ def cross(*, rho: float = 0.9, name: str = "cross") -> NormalMixture:
 
 
 def letters(*, name: str = "letters") -> NormalMixture:
-    """Six normals in the plane that draw the letters A and I.
+    """Build a mixture of six normals in the plane that draws the letters A and I.
 
     Example:
         >>> round(letters().mi, 3)
@@ -214,7 +219,7 @@ def letters(*, name: str = "letters") -> NormalMixture:
 
 
 def balls(*, distance: float = 3.0, name: str = "balls") -> NormalMixture:
-    """Two unit balls, x in the plane and y on the line, their centres apart in every column.
+    """Build two unit normals, x in the plane and y on the line, that differ in every column.
 
     Example:
         >>> balls().dim_x, balls().dim_y
@@ -226,7 +231,7 @@ def balls(*, distance: float = 3.0, name: str = "balls") -> NormalMixture:
 
 
 def stripes(*, n: int = 12, name: str = "stripes") -> NormalMixture:
-    """n narrow normals side by side in the first column of x; y has four levels in turn.
+    """Build n narrow normals side by side in the first column of x; y cycles through four levels.
 
     Example:
         >>> stripes().dim_x, stripes().dim_y
@@ -239,11 +244,11 @@ def stripes(*, n: int = 12, name: str = "stripes") -> NormalMixture:
 
 
 def _chi_nodes(d: int, points: int = 400) -> tuple[np.ndarray, np.ndarray]:
-    """Squared lengths of d standard normals and their probabilities: a quadrature rule.
+    """Return a quadrature rule for the squared length of d standard normals.
 
-    In the length itself the density is smooth at 0 for every d.
+    It is a rule in the length itself, whose density is smooth at 0 for every d.
     """
-    from scipy import stats  # late: estimates need none of it, and it is slow to import
+    from scipy import stats  # imported here because it is slow and estimates do not need it
 
     chi = stats.chi2(d)
     nodes, weights = np.polynomial.legendre.leggauss(points)
@@ -253,10 +258,10 @@ def _chi_nodes(d: int, points: int = 400) -> tuple[np.ndarray, np.ndarray]:
 
 
 def concentric(*, d: int = 3, n: int = 5, name: str = "concentric") -> NormalMixture:
-    """n normals around zero, the k-th of standard deviation k; y is k, give or take 0.01.
+    """Build n normals around zero, the k-th of standard deviation k; y is k plus noise of sd 0.01.
 
-    y tells k without error (neighbours lie 100 standard deviations apart), so the MI is that of x
-    and k, and it depends on the length of x alone: quadrature over one variable.
+    y determines k without error (neighbours are 100 standard deviations apart), so the MI is that
+    of x and k, which depends on x only through its length: quadrature over one variable.
 
     Example:
         >>> round(concentric(d=3, n=5).mi, 3)
@@ -268,7 +273,7 @@ def concentric(*, d: int = 3, n: int = 5, name: str = "concentric") -> NormalMix
     covariances = torch.diag_embed(torch.tensor(variances, dtype=torch.float64))
     squared, mass = _chi_nodes(d)
     scales = np.arange(1.0, n + 1)
-    # Log density of the k-th at a length drawn from the j-th, up to what all share: (k, j, q).
+    # Log density of the k-th at lengths of the j-th, up to a common constant: (k, j, q).
     lengths = squared * scales[:, None] ** 2
     logs = -d * np.log(scales)[:, None, None] - 0.5 * lengths / scales[:, None, None] ** 2
     own = np.einsum("jjq->jq", logs)
@@ -286,14 +291,23 @@ def inliers(
     fraction: float = 0.2,
     name: str = "inliers",
 ) -> NormalMixture:
-    """Normal columns of which `pairs` correlate, but a fraction of the rows has x and y shuffled.
+    """Build normal columns with correlated pairs, of which a fraction of rows is independent.
 
-    The log ratio is log(fraction + (1 - fraction) e^g), g that of the normal alone. g depends on
-    the squared lengths of x + y and x - y over the pairs only, and these are independent
-    multiples of chi-square variables in both parts: quadrature over two variables.
+    The log ratio is log(fraction + (1 - fraction) e^g), with g that of the normal alone. g depends
+    only on the squared lengths of x + y and x - y over the pairs, which are independent multiples
+    of chi-square variables in both components: quadrature over two variables.
+
+    Args:
+        dim_x: the number of columns of x.
+        dim_y: the number of columns of y.
+        pairs: the number of correlated pairs of columns.
+        rho: their correlation.
+        fraction: the fraction of rows in which x and y are independent.
+        name: the name in tables.
 
     Raises:
-        InputError: a fraction outside (0, 1), more pairs than columns, or a correlation of 1.
+        InputError: If the fraction is outside (0, 1), there are more pairs than columns, or rho is
+            not strictly between -1 and 1.
 
     Example:
         >>> round(inliers(fraction=0.5).mi, 3)

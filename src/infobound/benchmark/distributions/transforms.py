@@ -1,8 +1,8 @@
-"""Invertible maps of one side's rows, and the task that pushes another task through them.
+"""Invertible maps of the rows of one side, and tasks that apply them to another task.
 
-Mutual information does not change under an injective map of x or of y, and the log ratio of the
-new pair is that of the pair it came from: `Mapped` inverts the maps and asks its base. `Padded`
-adds columns of noise, which change neither.
+Mutual information is invariant under injective maps of x and of y, and the log ratio of a mapped
+pair is that of the original pair: `Mapped` inverts the maps and calls its base. `Padded` adds
+columns of noise, which change neither.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def _normal_cdf(z: Tensor) -> Tensor:
 
 
 def _normal_quantile(u: Tensor) -> Tensor:
-    """Finite at 0 and 1 too, where rounding may have put a row."""
+    """Return normal quantiles, finite even if rounding has produced 0 or 1."""
     edge = torch.finfo(u.dtype).eps / 2
     return torch.special.ndtri(u.clamp(edge, 1 - edge))
 
 
 def _bisect(increasing: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Tensor:
-    """Where an increasing function is zero, between low and high, to the last bits."""
+    """Find the zero of an increasing function between low and high to machine precision."""
     for _ in range(64):
         middle = 0.5 * (low + high)
         below = increasing(middle) < 0
@@ -59,7 +59,7 @@ def _bisect(increasing: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -
 
 @dataclass(frozen=True)
 class Columnwise:
-    """An increasing function of every number, with its inverse.
+    """An increasing function applied to every number, with its inverse.
 
     Example:
         >>> CUBE(torch.tensor([[2.0]])).item(), CUBE.inverse(torch.tensor([[-8.0]])).item()
@@ -70,15 +70,15 @@ class Columnwise:
     backward: Callable[[Tensor], Tensor]
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """(n, d) to (n, d)."""
+        """Map rows (n, d) to (n, d)."""
         return self.forward(rows)
 
     def inverse(self, rows: Tensor) -> Tensor:
-        """(n, d) to (n, d)."""
+        """Map rows (n, d) back to (n, d)."""
         return self.backward(rows)
 
     def width(self, d: int) -> int:
-        """As many columns as before."""
+        """Return d: the number of columns stays the same."""
         return d
 
 
@@ -96,10 +96,10 @@ CUBE = Columnwise(_power(3.0), _power(1 / 3))
 
 @dataclass(frozen=True)
 class Wiggle:
-    """t plus a few sines of it: sum of a sin(b t + c), slow enough to keep it increasing.
+    """The map t + sum of a sin(b t + c), whose sines are so small that it is increasing.
 
     Raises:
-        InputError: the sines could turn the function back.
+        InputError: If the function may not be increasing.
 
     Example:
         >>> wiggle = Wiggle(((0.4, 1.0, 0.0),))
@@ -110,28 +110,28 @@ class Wiggle:
     terms: tuple[tuple[float, float, float], ...]
 
     def __post_init__(self) -> None:
-        """Hold the parameters against their ranges."""
+        """Check the ranges of the parameters."""
         slope = sum(abs(a * b) for a, b, _ in self.terms)
         if slope >= 1:
             raise InputError(f"Expected sum of |a b| below 1; got {slope:g}. Use smaller waves.")
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """(n, d) to (n, d)."""
+        """Map rows (n, d) to (n, d)."""
         return rows + sum(a * torch.sin(b * rows + c) for a, b, c in self.terms)
 
     def inverse(self, rows: Tensor) -> Tensor:
-        """(n, d) to (n, d), by bisection."""
+        """Map rows (n, d) back to (n, d), by bisection."""
         reach = sum(abs(a) for a, _, _ in self.terms)
         return _bisect(lambda t: self(t) - rows, rows - reach, rows + reach)
 
     def width(self, d: int) -> int:
-        """As many columns as before."""
+        """Return d: the number of columns stays the same."""
         return d
 
 
 @dataclass(frozen=True)
 class Quantiles:
-    """From uniform numbers to a mixture of unit normals, its quantile function.
+    """The quantile function of a mixture of unit normals, which maps uniform numbers to it.
 
     Example:
         >>> two = Quantiles(weights=(0.5, 0.5), means=(-1.0, 3.0))
@@ -143,26 +143,26 @@ class Quantiles:
     means: tuple[float, ...]
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """(n, d) in (0, 1) to (n, d), by bisection."""
+        """Map rows (n, d) in (0, 1) to (n, d), by bisection."""
         low = torch.full_like(rows, min(self.means) - 12)
         high = torch.full_like(rows, max(self.means) + 12)
         return _bisect(lambda t: self.inverse(t) - rows, low, high)
 
     def inverse(self, rows: Tensor) -> Tensor:
-        """(n, d) to (n, d) in (0, 1): the mixture's distribution function."""
+        """Map rows (n, d) back to (0, 1) by the mixture's distribution function."""
         parts = zip(self.weights, self.means, strict=True)
         return torch.stack([w * _normal_cdf(rows - mean) for w, mean in parts]).sum(0)
 
     def width(self, d: int) -> int:
-        """As many columns as before."""
+        """Return d: the number of columns stays the same."""
         return d
 
 
 @dataclass(frozen=True)
 class Spiral:
-    """Turns two columns by an angle that grows with the squared length of the row.
+    """Rotation of two columns by an angle proportional to the squared length of the row.
 
-    The length stays, so the same turn backwards is the inverse.
+    The length does not change, so the inverse is the rotation by the negative angle.
 
     Example:
         >>> turn = Spiral(columns=(0, 1), speed=math.pi / 2)
@@ -182,21 +182,21 @@ class Spiral:
         return torch.stack(sides, 1)
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """(n, d) to (n, d)."""
+        """Map rows (n, d) to (n, d)."""
         return self._turn(rows, self.speed)
 
     def inverse(self, rows: Tensor) -> Tensor:
-        """(n, d) to (n, d)."""
+        """Map rows (n, d) back to (n, d)."""
         return self._turn(rows, -self.speed)
 
     def width(self, d: int) -> int:
-        """As many columns as before."""
+        """Return d: the number of columns stays the same."""
         return d
 
 
 @dataclass(frozen=True)
 class SwissRoll:
-    """Rolls a number between 0 and 1 up in the plane: (n, 1) to (n, 2).
+    """The Swiss roll: maps a number between 0 and 1 to a spiral in the plane.
 
     Example:
         >>> roll = SwissRoll()
@@ -205,23 +205,23 @@ class SwissRoll:
     """
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """(n, 1) to (n, 2)."""
+        """Map rows (n, 1) to (n, 2)."""
         t = 1.5 * math.pi * (1 + 2 * rows)
         return torch.cat([t * t.cos(), t * t.sin()], 1) / 21
 
     def inverse(self, rows: Tensor) -> Tensor:
-        """(n, 2) to (n, 1): the distance from the centre tells."""
+        """Map rows (n, 2) back to (n, 1), by the distance from the centre."""
         t = 21 * rows.square().sum(1, keepdim=True).sqrt()
         return (t / (1.5 * math.pi) - 1) / 2
 
     def width(self, d: int) -> int:
-        """Two columns."""
+        """Return 2."""
         return 2
 
 
 @dataclass(frozen=True)
 class Shear:
-    """Moves the first of two columns by a sine of the second, then scales and shifts both.
+    """Shift of the first of two columns by a sine of the second; then both are scaled and shifted.
 
     Example:
         >>> shear = Shear(amplitude=5.0, frequency=3.0, scale=(0.1, 0.5), shift=(-0.8, 0.0))
@@ -235,26 +235,26 @@ class Shear:
     shift: tuple[float, float] = (0.0, 0.0)
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """(n, 2) to (n, 2)."""
+        """Map rows (n, 2) to (n, 2)."""
         first = rows[:, 0] + self.amplitude * torch.sin(self.frequency * rows[:, 1])
         return torch.stack([first, rows[:, 1]], 1) * rows.new_tensor(self.scale) + rows.new_tensor(
             self.shift
         )
 
     def inverse(self, rows: Tensor) -> Tensor:
-        """(n, 2) to (n, 2)."""
+        """Map rows (n, 2) back to (n, 2)."""
         rows = (rows - rows.new_tensor(self.shift)) / rows.new_tensor(self.scale)
         first = rows[:, 0] - self.amplitude * torch.sin(self.frequency * rows[:, 1])
         return torch.stack([first, rows[:, 1]], 1)
 
     def width(self, d: int) -> int:
-        """As many columns as before."""
+        """Return d: the number of columns stays the same."""
         return d
 
 
 @dataclass(frozen=True)
 class Rotation:
-    """A random orthogonal mixing of d columns, the same for the same seed.
+    """A random orthogonal matrix applied to d columns, reproducible by its seed.
 
     Example:
         >>> round(Rotation(d=3, seed=1)(torch.ones(1, 3)).square().sum().item(), 4)
@@ -266,27 +266,27 @@ class Rotation:
 
     @cached_property
     def matrix(self) -> Tensor:
-        """(d, d), orthogonal."""
+        """The orthogonal matrix (d, d)."""
         generator = torch.Generator().manual_seed(self.seed)
         noise = torch.randn(self.d, self.d, generator=generator, dtype=torch.float64)
         return torch.linalg.qr(noise).Q
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """(n, d) to (n, d)."""
+        """Map rows (n, d) to (n, d)."""
         return rows @ self.matrix.T.to(rows)
 
     def inverse(self, rows: Tensor) -> Tensor:
-        """(n, d) to (n, d)."""
+        """Map rows (n, d) back to (n, d)."""
         return rows @ self.matrix.to(rows)
 
     def width(self, d: int) -> int:
-        """As many columns as before."""
+        """Return d: the number of columns stays the same."""
         return d
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Maps one after the other, the first one first.
+    """The composition of several maps, applied in order.
 
     Example:
         >>> Chain((EXP, CUBE))(torch.zeros(1, 1)).item()
@@ -296,19 +296,19 @@ class Chain:
     maps: tuple[Map, ...]
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """(n, d) to (n, width(d))."""
+        """Map rows (n, d) to (n, width(d))."""
         for step in self.maps:
             rows = step(rows)
         return rows
 
     def inverse(self, rows: Tensor) -> Tensor:
-        """(n, width(d)) to (n, d)."""
+        """Map rows (n, width(d)) back to (n, d)."""
         for step in reversed(self.maps):
             rows = step.inverse(rows)
         return rows
 
     def width(self, d: int) -> int:
-        """Columns after the last map."""
+        """Return the number of columns after the last map."""
         for step in self.maps:
             d = step.width(d)
         return d
@@ -316,7 +316,7 @@ class Chain:
 
 @dataclass(frozen=True)
 class Mapped:
-    """A task whose x, y or both went through injective maps; its MI is the base's.
+    """A task with injective maps applied to x and y; its MI is that of the base.
 
     Example:
         >>> from infobound.benchmark.distributions.gaussian import Gaussian
@@ -332,37 +332,37 @@ class Mapped:
 
     @property
     def dim_x(self) -> int:
-        """Columns of x after its map."""
+        """The number of columns of x after its map."""
         return self.map_x.width(self.base.dim_x)
 
     @property
     def dim_y(self) -> int:
-        """Columns of y after its map."""
+        """The number of columns of y after its map."""
         return self.map_y.width(self.base.dim_y)
 
     @property
     def mi(self) -> float:
-        """The base's, nats."""
+        """That of the base, in nats."""
         return self.base.mi
 
     @property
     def mi_error(self) -> float:
-        """The base's, nats."""
+        """That of the base, in nats."""
         return self.base.mi_error
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """x (n, dim_x) and y (n, dim_y)."""
+        """Draw x (n, dim_x) and y (n, dim_y)."""
         x, y = self.base.sample(n, generator)
         return self.map_x(x), self.map_y(y)
 
     def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """Exact log ratio (n, m), of rows that the maps can reach."""
+        """Return the exact log ratio (n, m), in nats, of rows in the range of the maps."""
         return self.base.log_ratio(self.map_x.inverse(x), self.map_y.inverse(y))
 
 
 @dataclass(frozen=True)
 class Padded:
-    """A task with columns of independent standard normals behind its own.
+    """A task with additional columns of independent standard normals.
 
     Example:
         >>> from infobound.benchmark.distributions.gaussian import Gaussian
@@ -376,7 +376,7 @@ class Padded:
     name: str = "padded"
 
     def __post_init__(self) -> None:
-        """Hold the parameters against their ranges."""
+        """Check the ranges of the parameters."""
         if min(self.more_x, self.more_y) < 0:
             raise InputError(
                 f"Expected zero or more columns of noise; got {self.more_x} and {self.more_y}."
@@ -384,26 +384,26 @@ class Padded:
 
     @property
     def dim_x(self) -> int:
-        """Columns of x, noise included."""
+        """The number of columns of x, including noise."""
         return self.base.dim_x + self.more_x
 
     @property
     def dim_y(self) -> int:
-        """Columns of y, noise included."""
+        """The number of columns of y, including noise."""
         return self.base.dim_y + self.more_y
 
     @property
     def mi(self) -> float:
-        """The base's, nats."""
+        """That of the base, in nats."""
         return self.base.mi
 
     @property
     def mi_error(self) -> float:
-        """The base's, nats."""
+        """That of the base, in nats."""
         return self.base.mi_error
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """x (n, dim_x) and y (n, dim_y)."""
+        """Draw x (n, dim_x) and y (n, dim_y)."""
         x, y = self.base.sample(n, generator)
         more = (
             torch.randn(n, count, generator=generator, dtype=torch.float64)
@@ -412,5 +412,5 @@ class Padded:
         return torch.cat([x, next(more)], 1), torch.cat([y, next(more)], 1)
 
     def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
-        """Exact log ratio (n, m); the noise does not enter."""
+        """Return the exact log ratio (n, m), in nats; it does not depend on the noise."""
         return self.base.log_ratio(x[:, : self.base.dim_x], y[:, : self.base.dim_y])
