@@ -22,6 +22,7 @@ from infobound.critics.densities import (
     MixtureModel,
     components,
 )
+from infobound.critics.unwinding import UnwoundCopula
 
 __all__ = ["BASES", "Base", "Shape"]
 
@@ -35,6 +36,7 @@ CLASSES = 1_000  # largest number of such values
 LEVELS = 20  # the other side must take more values than this for Gaussians by value
 WIDE = 3  # rows per column below which covariances are shrunk and a model must beat none at all
 PLAIN = 2  # rows per column above which a covariance may be used without shrinkage
+UNWOUND = 20_000  # largest number of rows for a fit with rotations
 SHRUNK = 4_000  # largest number of rows for a fit with shrunk covariances
 
 
@@ -126,6 +128,12 @@ BASES: dict[str, Base] = {
         can_start=False,  # it is too overconfident for a network to correct
         most=SHRUNK,
         normalised=False,
+    ),
+    "unwound": Base(
+        UnwoundCopula.fit,
+        "robust",
+        lambda s: s.columns > 2 and _affordable(s),
+        most=UNWOUND,
     ),
     "student": Base(StudentCopula.fit, "scores", _affordable, most=ITERATED),
     "contaminated": Base(ContaminatedCopula.fit, "scores", _affordable, most=ITERATED),

@@ -1,0 +1,241 @@
+"""A Gaussian copula after rotations whose angle depends on the norm have been undone.
+
+Spirals and other twists keep the norm of a row and turn it by an angle that depends on the norm.
+The inverse has the same form, is a bijection, and leaves mutual information as it is.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from infobound.critics.contract import Product, Rows
+from infobound.critics.copulas import GaussianCopula
+
+__all__ = ["UnwoundCopula"]
+
+PLANES = 8  # of rotation per side, at most
+SPREADS = (0.0, 0.3, 0.3, 0.5, 0.5, 0.5, 0.8, 0.8)  # of the angles at the starts, radians
+SHORT, LONG = 15, 80  # steps of L-BFGS from each start, and then from the best
+SMALL = 1_500  # rows that all starts are optimised on; the best is then optimised on all rows
+RIDGE = 1e-3  # penalty on squared coefficients of the angles, nats
+SAMPLES = 20  # of a Gaussian, for the test of whether there is any rotation
+FUNCTIONS = (1, 3)  # of the norm that it reads
+CLEAR = 3.0  # standard deviations by which the rows must exceed them
+
+
+class Rotation(NamedTuple):
+    """Planes and angles: `frame` (d, 2 m) spans m planes, `angles` (m, k) weighs the functions."""
+
+    frame: Tensor
+    angles: Tensor
+
+
+class UnwoundCopula(Product):
+    """The Gaussian copula of u = R(x) x and v = R(y) y, with rotations that depend on the norm.
+
+    R(x) turns m orthogonal planes by angles that are linear in `_radial` functions of |x|. Planes
+    and angles maximise the MI of the copula of u and v, by L-BFGS. Where a linear test sees no
+    such rotation, there is none, and this is the Gaussian copula.
+
+    Source: the rotations are those of Czyż et al. 2023, section 3.2,
+    https://arxiv.org/abs/2306.11078, with other functions of the norm.
+
+    Example:
+        >>> x, noise = torch.randn(2, 1000, 2, generator=torch.Generator().manual_seed(0))
+        >>> angle = 2 * x.norm(dim=1)
+        >>> turned = torch.stack(
+        ...     [angle.cos() * x[:, 0] - angle.sin() * x[:, 1],
+        ...      angle.sin() * x[:, 0] + angle.cos() * x[:, 1]], 1)
+        >>> y = 0.8 * x + 0.6 * noise  # 1.02 nats
+        >>> fitted = UnwoundCopula.fit(turned, y)
+        >>> GaussianCopula.fit(turned, y).mi < 0.3, fitted.copula.mi > 0.9
+        (True, True)
+    """
+
+    mean_x: Tensor
+    mean_y: Tensor
+
+    def __init__(
+        self,
+        copula: GaussianCopula,
+        rotations: tuple[Rotation | None, Rotation | None],
+        means: tuple[Tensor, Tensor],
+    ) -> None:
+        super().__init__()
+        self.copula = copula
+        self.register_buffer("mean_x", means[0])
+        self.register_buffer("mean_y", means[1])
+        for side, rotation in zip("xy", rotations, strict=True):
+            for name in Rotation._fields:
+                value = None if rotation is None else getattr(rotation, name)
+                self.register_buffer(f"{name}_{side}", value)
+
+    @classmethod
+    def fit(cls, x: Tensor, y: Tensor) -> UnwoundCopula:
+        """x (n, dim_x) and y (n, dim_y), robustly scaled; computed in float64."""
+        means = x.double().mean(0), y.double().mean(0)
+        a, b = (side.double() - mean for side, mean in zip((x, y), means, strict=True))
+        rotations = _fitted(a, b)
+        u, v = (
+            side if rotation is None else _rotated(side, rotation, _radial(side))
+            for side, rotation in zip((a, b), rotations, strict=True)
+        )
+        kind = x.dtype
+        copula = GaussianCopula.fit(u.to(kind), v.to(kind))
+        first, second = (
+            None if each is None else Rotation(*(part.to(kind) for part in each))
+            for each in rotations
+        )
+        return cls(copula, (first, second), (means[0].to(kind), means[1].to(kind)))
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """What the Gaussian copula encodes of the rotated rows."""
+        sides = []
+        for side, rows in (("x", x), ("y", y)):
+            centred = rows - getattr(self, f"mean_{side}")
+            frame = getattr(self, f"frame_{side}")
+            if frame is not None:
+                rotation = Rotation(frame, getattr(self, f"angles_{side}"))
+                centred = _rotated(centred, rotation, _radial(centred))
+            sides.append(centred)
+        return self.copula.encode(*sides)
+
+
+def _radial(rows: Tensor) -> Tensor:
+    """Functions of the norm of rows (n, d), (n, 4); the norm is near one for standard normals."""
+    square = (rows**2).sum(1) / rows.shape[1]
+    norm = square.clamp_min(1e-12).sqrt()
+    return torch.stack([norm, square, torch.sin(2 * norm), torch.cos(2 * norm)], 1)
+
+
+def _rotated(rows: Tensor, rotation: Rotation, radial: Tensor) -> Tensor:
+    """Rows (n, d), turned in each plane by its angle."""
+    angle = radial @ rotation.angles.T
+    first, second = (rows @ rotation.frame).chunk(2, dim=1)
+    cos, sin = angle.cos() - 1, angle.sin()
+    moved = torch.cat([cos * first - sin * second, sin * first + cos * second], 1)
+    return rows + moved @ rotation.frame.T
+
+
+def _fitted(a: Tensor, b: Tensor) -> tuple[Rotation | None, Rotation | None]:
+    """The rotations of centred a (n, p) and b (n, q) that show the most MI, or None."""
+    if not _has_twist(a, b):
+        return None, None
+    few = a[:SMALL], b[:SMALL]
+    generator = torch.Generator().manual_seed(0)
+    tried = []
+    for spread in SPREADS:
+        start = [_start(side.shape[1], spread, generator, a) for side in (a, b)]
+        tried.append(_climbed(*few, start, SHORT))
+    best = max(tried, key=lambda each: each[0])[1]
+    found = _climbed(a, b, best, LONG)[1]
+    return found[0], found[1]
+
+
+def _start(d: int, spread: float, generator: torch.Generator, like: Tensor) -> Rotation | None:
+    """Random planes of d columns, with angles of that spread; None for one column."""
+    planes = min(d // 2, PLANES)
+    if planes == 0:
+        return None
+    frame = torch.randn(d, 2 * planes, generator=generator, dtype=torch.float64)
+    angles = torch.randn(planes, 4, generator=generator, dtype=torch.float64) * (spread + 0.01)
+    return Rotation(torch.linalg.qr(frame)[0].to(like.device), angles.to(like.device))
+
+
+def _climbed(
+    a: Tensor, b: Tensor, start: list[Rotation | None], steps: int
+) -> tuple[float, list[Rotation | None]]:
+    """The penalised MI of the copula after L-BFGS, and the rotations there."""
+    free = [None if r is None else Rotation(*(_free(part) for part in r)) for r in start]
+    parameters = [part for rotation in free if rotation is not None for part in rotation]
+    radial = _radial(a), _radial(b)
+
+    def value() -> Tensor:
+        sides, penalty = [], a.new_zeros(())
+        for rows, rotation, functions in zip((a, b), free, radial, strict=True):
+            if rotation is not None:
+                frame = torch.linalg.qr(rotation.frame)[0]
+                penalty = penalty + RIDGE * (rotation.angles**2).sum()
+                rows = _rotated(rows, Rotation(frame, rotation.angles), functions)
+            sides.append(rows)
+        return _copula_mi(*sides) - penalty
+
+    optimiser = torch.optim.LBFGS(
+        parameters, max_iter=steps, history_size=20, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = -value()
+        loss.backward()
+        return loss
+
+    with torch.enable_grad():
+        optimiser.step(closure)
+    with torch.no_grad():
+        found: list[Rotation | None] = [
+            None if r is None else Rotation(torch.linalg.qr(r.frame)[0], r.angles.detach())
+            for r in free
+        ]
+        return float(value()), found
+
+
+def _free(values: Tensor) -> Tensor:
+    """A parameter that starts at these values."""
+    return values.clone(memory_format=torch.contiguous_format).requires_grad_()
+
+
+def _copula_mi(a: Tensor, b: Tensor) -> Tensor:
+    """The MI of the Gaussian with the covariance of the rows, nats."""
+    rows = torch.cat([a, b], 1)
+    rows = rows - rows.mean(0)
+    p = a.shape[1]
+    covariance = rows.T @ rows / len(rows)
+    covariance = covariance + 1e-9 * covariance.diagonal().mean() * torch.eye(
+        len(covariance), dtype=rows.dtype, device=rows.device
+    )
+    parts = covariance[:p, :p], covariance[p:, p:], covariance
+    own_a, own_b, both = (torch.linalg.slogdet(part)[1] for part in parts)
+    return 0.5 * (own_a + own_b - both)
+
+
+def _has_twist(a: Tensor, b: Tensor) -> bool:
+    """Whether directions that turn with the norm show clearly more MI than a Gaussian's would.
+
+    The gain of adding them to the rows is compared with that in samples of a Gaussian of the same
+    covariance. The directions are bounded, so heavy tails do not raise it.
+    """
+    n, widths = len(a), (a.shape[1], b.shape[1])
+    rows = torch.cat([a, b], 1)
+    values, vectors = torch.linalg.eigh(rows.T @ rows / n)
+    root = vectors * values.clamp_min(0).sqrt()
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(SAMPLES, n, sum(widths), generator=generator, dtype=a.dtype).to(a.device)
+    for functions in FUNCTIONS:
+        if 3 * (1 + functions) * sum(widths) >= n:
+            continue
+        shown = _gain(a, b, functions)
+        null = [_gain(*(each @ root.T).split(widths, 1), functions) for each in noise]
+        if shown > np.mean(null) + CLEAR * np.std(null, ddof=1):
+            return True
+    return False
+
+
+def _gain(a: Tensor, b: Tensor, functions: int) -> float:
+    """The MI, nats, that the directions of the rows add to theirs."""
+    wide = (
+        torch.cat([side, *_directions(side)[:functions]], 1) if side.shape[1] > 1 else side
+        for side in (a, b)
+    )
+    return float(_copula_mi(*wide) - _copula_mi(a, b))
+
+
+def _directions(rows: Tensor) -> list[Tensor]:
+    """The directions of rows (n, d), and the same times a sine and a cosine of the norm."""
+    radial = _radial(rows)
+    unit = rows / radial[:, :1]
+    return [unit, unit * radial[:, 2:3], unit * radial[:, 3:4]]
