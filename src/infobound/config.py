@@ -108,9 +108,10 @@ class Config:
     (nearest neighbours; no held-out value)."""
     base: str = "auto"
     """Closed-form models that the critic may start from; the best on held-out rows is used:
-    gaussian, gaussian_raw, gaussian_shrunk (columns close to the number of rows), student,
-    contaminated, mixture, fine_mixture, classwise (x or y has few distinct values), table. Separate
-    several by commas. auto: all of them, or none if the critic is your own module."""
+    gaussian, gaussian_raw, gaussian_shrunk (columns close to the number of rows), unwound (after
+    rotations that depend on the norm), student, contaminated, mixture, fine_mixture, classwise (x
+    or y has few distinct values), table. Separate several by commas. auto: all of them, or none if
+    the critic is your own module."""
     critic: str = "separable"
     """Network: separable, joint (as in the InfoNCE notebook), bilinear, or none (the closed-form
     model alone)."""

@@ -32,6 +32,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no_base": {"base": "none"},
     "no_elliptical": {"base": "mixture,fine_mixture,table"},
     "only_gaussian": {"base": "gaussian"},
+    "no_unwound": {"base": "gaussian,gaussian_raw,student,contaminated,mixture,fine_mixture,table"},
     "no_mixture": {"base": "gaussian,gaussian_raw,student,contaminated"},
     "no_average": {"ema": 0.0},
     "scores": {"transform": "scores"},

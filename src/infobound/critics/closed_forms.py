@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
@@ -86,6 +86,7 @@ class Base:
         most: the largest number of rows it is fitted to, if the fit is slow.
         normalised: whether e^f averages to one over the negatives if the model is correct, so that
             f may be taken as the log ratio.
+        refit: maps a fitted critic, x and y to one fitted to these, in less time than `fit`.
     """
 
     fit: Callable[[Tensor, Tensor], nn.Module]
@@ -95,6 +96,7 @@ class Base:
     leaves: Callable[[Shape], bool] = lambda shape: True
     most: int | None = None
     normalised: bool = True
+    refit: Callable[[Any, Tensor, Tensor], nn.Module] | None = None
 
 
 def _determined(shape: Shape) -> bool:
@@ -134,6 +136,7 @@ BASES: dict[str, Base] = {
         "robust",
         lambda s: s.columns > 2 and _affordable(s),
         most=UNWOUND,
+        refit=UnwoundCopula.refit,
     ),
     "student": Base(StudentCopula.fit, "scores", _affordable, most=ITERATED),
     "contaminated": Base(ContaminatedCopula.fit, "scores", _affordable, most=ITERATED),

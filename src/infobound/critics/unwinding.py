@@ -6,7 +6,7 @@ The inverse has the same form, is a bijection, and leaves mutual information as 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -23,8 +23,8 @@ SHORT, LONG = 15, 80  # steps of L-BFGS from each start, and then from the best
 SMALL = 1_500  # rows that all starts are optimised on; the best is then optimised on all rows
 RIDGE = 1e-3  # penalty on squared coefficients of the angles, nats
 SAMPLES = 20  # of a Gaussian, for the test of whether there is any rotation
-FUNCTIONS = (1, 3)  # of the norm that it reads
-CLEAR = 3.0  # standard deviations by which the rows must exceed them
+FUNCTIONS = (3, 1)  # of the norm that it reads
+CLEAR = 4.0  # standard deviations by which the rows must exceed them
 
 
 class Rotation(NamedTuple):
@@ -32,6 +32,9 @@ class Rotation(NamedTuple):
 
     frame: Tensor
     angles: Tensor
+
+
+Rotations: TypeAlias = tuple[Rotation | None, Rotation | None]  # of x and of y
 
 
 class UnwoundCopula(Product):
@@ -62,7 +65,7 @@ class UnwoundCopula(Product):
     def __init__(
         self,
         copula: GaussianCopula,
-        rotations: tuple[Rotation | None, Rotation | None],
+        rotations: Rotations,
         means: tuple[Tensor, Tensor],
     ) -> None:
         super().__init__()
@@ -77,13 +80,33 @@ class UnwoundCopula(Product):
     @classmethod
     def fit(cls, x: Tensor, y: Tensor) -> UnwoundCopula:
         """x (n, dim_x) and y (n, dim_y), robustly scaled; computed in float64."""
+        return cls._on(x, y, None)
+
+    def refit(self, x: Tensor, y: Tensor) -> UnwoundCopula:
+        """Fit to other rows; the rotations start from those of this model, if it has any."""
+        return self._on(x, y, self.rotations)
+
+    @property
+    def rotations(self) -> Rotations:
+        """The rotations of x and of y; None for no rotation."""
+        found = []
+        for side in "xy":
+            frame, angles = getattr(self, f"frame_{side}"), getattr(self, f"angles_{side}")
+            found.append(None if frame is None else Rotation(frame, angles))
+        return found[0], found[1]
+
+    @classmethod
+    def _on(cls, x: Tensor, y: Tensor, start: Rotations | None) -> UnwoundCopula:
         means = x.double().mean(0), y.double().mean(0)
         a, b = (side.double() - mean for side, mean in zip((x, y), means, strict=True))
-        rotations = _fitted(a, b)
-        u, v = (
-            side if rotation is None else _rotated(side, rotation, _radial(side))
-            for side, rotation in zip((a, b), rotations, strict=True)
-        )
+        if start is None or start == (None, None):
+            rotations = _fitted(a, b)
+        else:
+            first, second = (
+                None if r is None else Rotation(*(p.double() for p in r)) for r in start
+            )
+            rotations = _climbed(a, b, (first, second), LONG)[1]
+        u, v = map(_unwound, (a, b), rotations)
         kind = x.dtype
         copula = GaussianCopula.fit(u.to(kind), v.to(kind))
         first, second = (
@@ -94,15 +117,8 @@ class UnwoundCopula(Product):
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
         """What the Gaussian copula encodes of the rotated rows."""
-        sides = []
-        for side, rows in (("x", x), ("y", y)):
-            centred = rows - getattr(self, f"mean_{side}")
-            frame = getattr(self, f"frame_{side}")
-            if frame is not None:
-                rotation = Rotation(frame, getattr(self, f"angles_{side}"))
-                centred = _rotated(centred, rotation, _radial(centred))
-            sides.append(centred)
-        return self.copula.encode(*sides)
+        centred = x - self.mean_x, y - self.mean_y
+        return self.copula.encode(*map(_unwound, centred, self.rotations))
 
 
 def _radial(rows: Tensor) -> Tensor:
@@ -121,7 +137,12 @@ def _rotated(rows: Tensor, rotation: Rotation, radial: Tensor) -> Tensor:
     return rows + moved @ rotation.frame.T
 
 
-def _fitted(a: Tensor, b: Tensor) -> tuple[Rotation | None, Rotation | None]:
+def _unwound(rows: Tensor, rotation: Rotation | None) -> Tensor:
+    """Centred rows (n, d) after their rotation."""
+    return rows if rotation is None else _rotated(rows, rotation, _radial(rows))
+
+
+def _fitted(a: Tensor, b: Tensor) -> Rotations:
     """The rotations of centred a (n, p) and b (n, q) that show the most MI, or None."""
     if not _has_twist(a, b):
         return None, None
@@ -129,11 +150,10 @@ def _fitted(a: Tensor, b: Tensor) -> tuple[Rotation | None, Rotation | None]:
     generator = torch.Generator().manual_seed(0)
     tried = []
     for spread in SPREADS:
-        start = [_start(side.shape[1], spread, generator, a) for side in (a, b)]
-        tried.append(_climbed(*few, start, SHORT))
+        first, second = (_start(side.shape[1], spread, generator, a) for side in (a, b))
+        tried.append(_climbed(*few, (first, second), SHORT))
     best = max(tried, key=lambda each: each[0])[1]
-    found = _climbed(a, b, best, LONG)[1]
-    return found[0], found[1]
+    return _climbed(a, b, best, LONG)[1]
 
 
 def _start(d: int, spread: float, generator: torch.Generator, like: Tensor) -> Rotation | None:
@@ -146,9 +166,7 @@ def _start(d: int, spread: float, generator: torch.Generator, like: Tensor) -> R
     return Rotation(torch.linalg.qr(frame)[0].to(like.device), angles.to(like.device))
 
 
-def _climbed(
-    a: Tensor, b: Tensor, start: list[Rotation | None], steps: int
-) -> tuple[float, list[Rotation | None]]:
+def _climbed(a: Tensor, b: Tensor, start: Rotations, steps: int) -> tuple[float, Rotations]:
     """The penalised MI of the copula after L-BFGS, and the rotations there."""
     free = [None if r is None else Rotation(*(_free(part) for part in r)) for r in start]
     parameters = [part for rotation in free if rotation is not None for part in rotation]
@@ -177,11 +195,11 @@ def _climbed(
     with torch.enable_grad():
         optimiser.step(closure)
     with torch.no_grad():
-        found: list[Rotation | None] = [
+        first, second = (
             None if r is None else Rotation(torch.linalg.qr(r.frame)[0], r.angles.detach())
             for r in free
-        ]
-        return float(value()), found
+        )
+        return float(value()), (first, second)
 
 
 def _free(values: Tensor) -> Tensor:
@@ -200,14 +218,16 @@ def _copula_mi(a: Tensor, b: Tensor) -> Tensor:
     )
     parts = covariance[:p, :p], covariance[p:, p:], covariance
     own_a, own_b, both = (torch.linalg.slogdet(part)[1] for part in parts)
-    return 0.5 * (own_a + own_b - both)
+    mi: Tensor = 0.5 * (own_a + own_b - both)
+    return mi
 
 
 def _has_twist(a: Tensor, b: Tensor) -> bool:
-    """Whether directions that turn with the norm show clearly more MI than a Gaussian's would.
+    """Whether directions that turn with the norm clearly add MI to the rows.
 
-    The gain of adding them to the rows is compared with that in samples of a Gaussian of the same
-    covariance. The directions are bounded, so heavy tails do not raise it.
+    What they add to one side, beside the rows of the other, is compared with what they add in
+    samples of a Gaussian of the same covariance, where it is noise. The directions are bounded, so
+    heavy tails do not raise it.
     """
     n, widths = len(a), (a.shape[1], b.shape[1])
     rows = torch.cat([a, b], 1)
@@ -219,19 +239,22 @@ def _has_twist(a: Tensor, b: Tensor) -> bool:
         if 3 * (1 + functions) * sum(widths) >= n:
             continue
         shown = _gain(a, b, functions)
-        null = [_gain(*(each @ root.T).split(widths, 1), functions) for each in noise]
+        null = []
+        for each in noise:
+            left, right = (each @ root.T).split(widths, 1)
+            null.append(_gain(left, right, functions))
         if shown > np.mean(null) + CLEAR * np.std(null, ddof=1):
             return True
     return False
 
 
 def _gain(a: Tensor, b: Tensor, functions: int) -> float:
-    """The MI, nats, that the directions of the rows add to theirs."""
-    wide = (
+    """The MI, nats, that the directions of one side add to the rows, summed over both sides."""
+    left, right = (
         torch.cat([side, *_directions(side)[:functions]], 1) if side.shape[1] > 1 else side
         for side in (a, b)
     )
-    return float(_copula_mi(*wide) - _copula_mi(a, b))
+    return float(_copula_mi(left, b) + _copula_mi(a, right) - 2 * _copula_mi(a, b))
 
 
 def _directions(rows: Tensor) -> list[Tensor]:

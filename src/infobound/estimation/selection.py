@@ -344,6 +344,12 @@ class _Inputs:
         most = BASES[name].most
         return index if most is None else some(index, most, seed=0)
 
+    def _fit(self, name: str, x: Tensor, y: Tensor) -> nn.Module:
+        """Fit the base of that name, starting from an earlier fit in this fold if it can."""
+        refit = BASES[name].refit
+        earlier = [model for (other, _), model in self.fitted.items() if other == name]
+        return refit(earlier[0], x, y) if refit and earlier else BASES[name].fit(x, y)
+
     def critic(
         self,
         name: str | None,
@@ -358,8 +364,7 @@ class _Inputs:
             reads = self.reads[BASES[name].inputs]
             if (name, index.tobytes()) not in self.fitted:
                 x, y = self.rows(self.fitted_to(name, index))
-                model = BASES[name].fit(x[:, reads.x], y[:, reads.y])
-                self.fitted[name, index.tobytes()] = model
+                self.fitted[name, index.tobytes()] = self._fit(name, x[:, reads.x], y[:, reads.y])
             base = self.fitted[name, index.tobytes()]
         critic = networks.Composite(
             base,
