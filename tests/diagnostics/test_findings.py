@@ -70,11 +70,11 @@ PLANTED = {
     "not_converged": ({"late": 0.5}, "--n-iters"),
     "unmeasured": (
         {"held_out": 0.03, "train": 0.1, "p_value": 0.01},
-        "speaks for dependence of x and y, but there are too few rows",
+        "shows that x and y are dependent, but there are too few rows",
     ),
     "zero": ({"held_out": 0.03, "train": 0.1, "p_value": 0.4}, "'no dependence found', not"),
     "saturated": ({"held_out": 4.0}, "log K = log 100"),
-    "second_opinion": ({"ksg": 0.4}, "disagrees"),
+    "second_opinion": ({"ksg": 0.4}, "(KSG) disagree"),
     "few_rows": ({"half_width": 0.2}, "collect about"),
     "wide": ({"pair": as_pair(RNG.normal(size=(N, 40)), Y)}, "41 columns are many for 400 rows"),
     "sorted_rows": ({"pair": as_pair(X[ORDER], Y[ORDER])}, "sorted by y[0]"),
@@ -145,7 +145,7 @@ def test_what_determines_each_other_is_infinite_only_where_it_is_continuous():
 @pytest.mark.parametrize(
     ("p_value", "width", "code", "words", "never"),
     [
-        (0.004, 2, "unmeasured", "speaks for dependence", "weak"),
+        (0.004, 2, "unmeasured", "shows that x and y are dependent", "weak"),
         (0.034, 2, "unmeasured", "weak evidence", "speaks for"),
         (0.2, 2, "zero", "does not reject (p = 0.2)", "do not report"),
         (None, 2, "zero", "Independence was not tested", "no dependence found"),

@@ -121,7 +121,7 @@ CHECKS: dict[str, Rule] = {
         _shuffled,
         "zero",
         "y shuffled: nothing is left",
-        "The method finds dependence where there is none: do not quote the estimate.",
+        "The method finds dependence where there is none: do not report the estimate.",
     ),
     "reordered": Rule(
         _reordered,
@@ -133,7 +133,7 @@ CHECKS: dict[str, Rule] = {
         _swapped,
         "same",
         "x and y swapped",
-        "I(X;Y) and I(Y;X) are one number: the interval is too narrow for this pair. Quote both.",
+        "I(X;Y) and I(Y;X) are one number: the interval is too narrow for this pair. Report both.",
     ),
     "bent": Rule(
         _bent,
@@ -153,7 +153,7 @@ CHECKS: dict[str, Rule] = {
         "no more",
         "a part of x alone",
         "A part of x tells more than all of x, which cannot be: leave columns out that are not "
-        "needed, and quote the larger value as 'at least' only with its own interval.",
+        "needed, and report the larger value as 'at least' only with its own interval.",
     ),
 }
 

@@ -124,8 +124,8 @@ def _saturated(e: Evidence) -> str | None:
     rest = "" if e.capped else " The estimate does not have this ceiling."
     return (
         f"The held-out bound, {e.held_out:.2f} nats, is within 1 nat of its ceiling "
-        f"log K = log {e.block:,} = {e.ceiling:.2f} and cannot show more.{rest} Quote the bound as "
-        "'at least'; more rows raise the ceiling, and --folds 2 doubles the rows scored together."
+        f"log K = log {e.block:,} = {e.ceiling:.2f} and cannot show more.{rest} Report the bound "
+        "as 'at least'. More rows raise the ceiling; --folds 2 doubles the rows scored together."
     )
 
 
@@ -149,7 +149,7 @@ def _overfit(e: Evidence) -> str | None:
         return None
     return (
         f"The training rows give {e.train:.2f} nats and the held-out rows {e.held_out:.2f}: the "
-        "critic has memorised its training rows. Never quote the training value; use more rows, "
+        "critic has memorised its training rows. Do not report the training value; use more rows, "
         "fewer columns, a smaller --hidden-dim or a larger --weight-decay."
     )
 
@@ -205,12 +205,12 @@ def _unmeasured(e: Evidence) -> str | None:
     if e.p_value > STRONG:  # type: ignore[operator]
         return (
             f"There is weak evidence that x and y depend on each other: p = {e.p_value:.2g}, which "
-            f"is below {e.alpha:.2g}, but independent rows show as much once in "
+            f"is below {e.alpha:.2g}, but independent rows reach this once in "
             f"{1 / e.p_value:.0f} samples, "  # type: ignore[operator]
             f"and {known}. Report the p-value, and repeat the test on new rows."
         )
     return (
-        f"The p-value, {e.p_value:.2g}, speaks for dependence of x and y, but there are too few "
+        f"The p-value, {e.p_value:.2g}, shows that x and y are dependent, but there are too few "
         f"rows to say how much: {known}. Report the p-value, not the estimate; more rows, or fewer "
         "columns, would measure it."
     )
@@ -243,7 +243,7 @@ def _no_bound(e: Evidence) -> str | None:
         return None
     return (
         f"The bound '{e.bound}' is not a lower bound, so held_out may exceed the truth. "
-        "Use --bound infonce for a value that can be quoted as 'at least'."
+        "Use --bound infonce for a value that can be reported as 'at least'."
     )
 
 
@@ -403,7 +403,7 @@ def _dominant(e: Evidence) -> str | None:
     return (
         f"Row {row + 1:,} alone moves the held-out value by {pulls[row]:+.2f} nats and makes most "
         "of its standard error. Check that row: correct or remove it if it is an error. If it is "
-        "genuine, keep it, and quote the estimate with and without it."
+        "genuine, keep it, and report the estimate with and without it."
     )
 
 
@@ -430,13 +430,14 @@ def _second_opinion(e: Evidence) -> str | None:
         return (
             f"Nearest neighbours (KSG) find {e.ksg:.3f} nats, more than the critic can show on "
             f"held-out rows ({e.held_out:.3f}): the dependence has edges or folds that the critic "
-            "smooths. The estimate is theirs; quote the held-out value as 'at least'."
+            "smooths. The estimate is that of nearest neighbours; report the held-out value as "
+            "'at least'."
         )
     if abs(e.ksg - e.mi) < max(0.05, 0.2 * abs(e.mi), 2 * e.half_width):
         return None
     return (
-        f"A second opinion disagrees: nearest neighbours (KSG) find {e.ksg:.3f} nats, the estimate "
-        f"is {e.mi:.3f}. Strong tails or clusters do this; look at a scatter plot, and quote the "
+        f"Nearest neighbours (KSG) disagree: they find {e.ksg:.3f} nats, the estimate "
+        f"is {e.mi:.3f}. Strong tails or clusters do this; look at a scatter plot, and report the "
         "held-out value as 'at least'."
     )
 
@@ -449,7 +450,7 @@ def _impossible(e: Evidence) -> str | None:
         return None
     return (
         f"The estimate, {e.mi:.3f} nats, and its whole interval are above the entropy of {side}, "
-        f"{limit:.3f} nats, which no mutual information exceeds. Do not quote it: the truth is at "
+        f"{limit:.3f} nats, which no mutual information exceeds. Do not report it: the truth is at "
         f"most {limit:.2f} nats."
     )
 
@@ -466,24 +467,24 @@ class Check(NamedTuple):
 # wrong, and that limit it; then properties of the number and the treatment of rows.
 CHECKS: dict[str, Check] = {
     "leakage": Check("warning", "x and y share a column", _leakage),
-    "impossible": Check("warning", "more than an entropy allows", _impossible),
+    "impossible": Check("warning", "the estimate exceeds an entropy", _impossible),
     "extreme_values": Check("warning", "codes or errors among the values", _extreme),
     "series": Check("warning", "the order of the rows is informative", _series),
     "repeated_rows": Check("warning", "rows are copies of each other", _repeated),
     "grouped_rows": Check("warning", "rows come in groups", _grouped),
     "overfit": Check("warning", "the critic has memorised its training rows", _overfit),
-    "dominant_row": Check("warning", "one row decides the held-out value", _dominant),
+    "dominant_row": Check("warning", "one row dominates the held-out value", _dominant),
     "not_a_bound": Check("warning", "held_out is no lower bound", _no_bound),
     "unordered_codes": Check("warning", "codes were taken as quantities", _unordered),
     "capped": Check("warning", "the estimate is probably too low", _capped),
     "not_converged": Check("warning", "more iterations would find more", _not_converged),
-    "unmeasured": Check("note", "evidence of dependence, too little to measure it", _unmeasured),
-    "zero": Check("note", "the held-out value does not differ from zero", _zero),
-    "saturated": Check("note", "the held-out bound cannot show more", _saturated),
+    "unmeasured": Check("note", "dependent, but too few rows to measure how much", _unmeasured),
+    "zero": Check("note", "the held-out value is not clearly above zero", _zero),
+    "saturated": Check("note", "the held-out bound is near its upper limit", _saturated),
     "second_opinion": Check("note", "nearest neighbours disagree", _second_opinion),
-    "few_rows": Check("note", "too few rows for a sure number", _few_rows),
-    "wide": Check("note", "many columns for so few rows", _wide),
-    "sorted_rows": Check("note", "the file is sorted, or a series", _sorted_rows),
+    "few_rows": Check("note", "too few rows for a precise estimate", _few_rows),
+    "wide": Check("note", "many columns for the number of rows", _wide),
+    "sorted_rows": Check("note", "the rows are sorted, or a time series", _sorted_rows),
     "tied_values": Check("remark", "many values repeat", _tied),
     "coded_columns": Check("remark", "whole numbers taken as quantities", _coded),
     "constant_columns": Check("remark", "columns without information", _constant),

@@ -28,7 +28,7 @@ class Estimate(Result):
             Negative values are kept as they are.
         held_out_error: the standard error of `held_out`, in nats.
         training: the same bound on the rows that the critics were trained on, in nats. It is biased
-            upwards; compare it with `held_out`, and do not quote it.
+            upwards; compare it with `held_out`, and do not report it.
         ceiling: the largest value that the bound can take, in nats.
         certified: a lower bound on I(X;Y) in nats that is too high in at most a fraction 1 - level
             of samples, for any distribution, if rows are independent (docs/certificate.md).
