@@ -66,11 +66,10 @@ def test_without_rotations_it_is_the_gaussian_copula():
     found = 0
     for seed in range(10):
         x, y = tensors(*normal_pairs(500, 3, seed))
-        model = UnwoundCopula.fit(x, y)
-        if model.rotations == (None, None):
-            assert torch.allclose(model(x, y), GaussianCopula.fit(x, y)(x, y), atol=1e-3)
-        else:
-            found += 1
+        model, plain = UnwoundCopula.fit(x, y), GaussianCopula.fit(x, y)
+        found += isinstance(model, UnwoundCopula)
+        if isinstance(model, GaussianCopula):
+            assert torch.equal(model(x, y), plain(x, y))  # so that the bank's order decides
     assert found <= 1  # of ten, where the test for rotations errs
 
 
@@ -95,6 +94,6 @@ def test_a_refit_starts_where_the_earlier_fit_ended():
     x, y = normal_pairs(3000, 3, 4)
     x, y = tensors(wound(x, ANGLES["square"], 5), wound(y, ANGLES["square"], 5))
     first = UnwoundCopula.fit(x[:1000], y[:1000])
-    again = first.refit(x[1000:], y[1000:])
+    again = UnwoundCopula.fit(x[1000:], y[1000:], start=first)
     fresh = UnwoundCopula.fit(x[1000:], y[1000:])
     assert again.copula.mi == pytest.approx(fresh.copula.mi, abs=0.05)

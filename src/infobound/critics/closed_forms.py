@@ -136,7 +136,7 @@ BASES: dict[str, Base] = {
         "robust",
         lambda s: s.columns > 2 and _affordable(s),
         most=UNWOUND,
-        refit=UnwoundCopula.refit,
+        refit=lambda model, x, y: UnwoundCopula.fit(x, y, start=model),
     ),
     "student": Base(StudentCopula.fit, "scores", _affordable, most=ITERATED),
     "contaminated": Base(ContaminatedCopula.fit, "scores", _affordable, most=ITERATED),

@@ -41,8 +41,7 @@ class UnwoundCopula(Product):
     """The Gaussian copula of u = R(x) x and v = R(y) y, with rotations that depend on the norm.
 
     R(x) turns m orthogonal planes by angles that are linear in `_radial` functions of |x|. Planes
-    and angles maximise the MI of the copula of u and v, by L-BFGS. Where a linear test sees no
-    such rotation, there is none, and this is the Gaussian copula.
+    and angles maximise the MI of the copula of u and v, by L-BFGS.
 
     Source: the rotations are those of Czyż et al. 2023, section 3.2,
     https://arxiv.org/abs/2306.11078, with other functions of the norm.
@@ -78,13 +77,28 @@ class UnwoundCopula(Product):
                 self.register_buffer(f"{name}_{side}", value)
 
     @classmethod
-    def fit(cls, x: Tensor, y: Tensor) -> UnwoundCopula:
-        """x (n, dim_x) and y (n, dim_y), robustly scaled; computed in float64."""
-        return cls._on(x, y, None)
+    def fit(
+        cls, x: Tensor, y: Tensor, *, start: GaussianCopula | UnwoundCopula | None = None
+    ) -> GaussianCopula | UnwoundCopula:
+        """Fit the rotations and the copula, in float64.
 
-    def refit(self, x: Tensor, y: Tensor) -> UnwoundCopula:
-        """Fit to other rows; the rotations start from those of this model, if it has any."""
-        return self._on(x, y, self.rotations)
+        Args:
+            x: (n, p), robustly scaled.
+            y: (n, q), robustly scaled.
+            start: a model of other rows, at whose rotations the search starts.
+
+        Returns:
+            The model; the Gaussian copula itself if no rotation is found.
+        """
+        means = x.double().mean(0), y.double().mean(0)
+        a, b = (side.double() - mean for side, mean in zip((x, y), means, strict=True))
+        rotations = start.rotations if isinstance(start, UnwoundCopula) else _started(a, b)
+        if rotations is None:
+            return GaussianCopula.fit(x, y)
+        rotations = _climbed(a, b, _as(rotations, torch.float64), LONG)[1]
+        u, v = (side.to(x.dtype) for side in map(_unwound, (a, b), rotations))
+        centres = means[0].to(x.dtype), means[1].to(x.dtype)
+        return cls(GaussianCopula.fit(u, v), _as(rotations, x.dtype), centres)
 
     @property
     def rotations(self) -> Rotations:
@@ -94,26 +108,6 @@ class UnwoundCopula(Product):
             frame, angles = getattr(self, f"frame_{side}"), getattr(self, f"angles_{side}")
             found.append(None if frame is None else Rotation(frame, angles))
         return found[0], found[1]
-
-    @classmethod
-    def _on(cls, x: Tensor, y: Tensor, start: Rotations | None) -> UnwoundCopula:
-        means = x.double().mean(0), y.double().mean(0)
-        a, b = (side.double() - mean for side, mean in zip((x, y), means, strict=True))
-        if start is None or start == (None, None):
-            rotations = _fitted(a, b)
-        else:
-            first, second = (
-                None if r is None else Rotation(*(p.double() for p in r)) for r in start
-            )
-            rotations = _climbed(a, b, (first, second), LONG)[1]
-        u, v = map(_unwound, (a, b), rotations)
-        kind = x.dtype
-        copula = GaussianCopula.fit(u.to(kind), v.to(kind))
-        first, second = (
-            None if each is None else Rotation(*(part.to(kind) for part in each))
-            for each in rotations
-        )
-        return cls(copula, (first, second), (means[0].to(kind), means[1].to(kind)))
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
         """What the Gaussian copula encodes of the rotated rows."""
@@ -142,18 +136,25 @@ def _unwound(rows: Tensor, rotation: Rotation | None) -> Tensor:
     return rows if rotation is None else _rotated(rows, rotation, _radial(rows))
 
 
-def _fitted(a: Tensor, b: Tensor) -> Rotations:
-    """The rotations of centred a (n, p) and b (n, q) that show the most MI, or None."""
+def _as(rotations: Rotations, kind: torch.dtype) -> Rotations:
+    """The rotations in another precision."""
+    first, second = (
+        None if each is None else Rotation(*(part.to(kind) for part in each)) for each in rotations
+    )
+    return first, second
+
+
+def _started(a: Tensor, b: Tensor) -> Rotations | None:
+    """The best of several short searches on some centred rows; None if there is no rotation."""
     if not _has_twist(a, b):
-        return None, None
+        return None
     few = a[:SMALL], b[:SMALL]
     generator = torch.Generator().manual_seed(0)
     tried = []
     for spread in SPREADS:
         first, second = (_start(side.shape[1], spread, generator, a) for side in (a, b))
         tried.append(_climbed(*few, (first, second), SHORT))
-    best = max(tried, key=lambda each: each[0])[1]
-    return _climbed(a, b, best, LONG)[1]
+    return max(tried, key=lambda each: each[0])[1]
 
 
 def _start(d: int, spread: float, generator: torch.Generator, like: Tensor) -> Rotation | None:
