@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from infobound._system import distributed, files
 from infobound.bounds import tiled
+from infobound.cli.main import main
 from infobound.cli.session import Output, Session
 from infobound.errors import InputError, LostRank
 from infobound.training.run_directory import Run
@@ -27,8 +28,8 @@ SETTINGS = ("--critic", "joint", "--base", "none", "--folds", "2", "--n-iters", 
 SETTINGS += ("--eval-every", "20", "--checkpoint-every", "10", "--batch-size", "97", "--json")
 
 
-@pytest.fixture
-def torchrun(tmp_path):
+@pytest.fixture(scope="module")
+def torchrun():
     """Starts ranks; none of them is left behind."""
     started = []
 
@@ -74,20 +75,24 @@ def done(process):
 
 
 def test_values_gradients_terms_and_training_are_those_of_one_process(torchrun, tmp_path):
-    processes = {}
-    for count in (2, 3):
-        processes[count] = torchrun(count, Path(on_ranks.__file__), tmp_path / str(count))
+    process = torchrun(3, Path(on_ranks.__file__), tmp_path / "found")  # of two: the estimate below
     alone = on_ranks.everything()
-    for count, process in processes.items():
-        assert process.wait(timeout=120) == 0, process.stderr.read()
-        found = load_file(tmp_path / str(count))
-        assert found.keys() == alone.keys()
-        for name, tensor in alone.items():
-            torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-9, msg=name)
+    assert process.wait(timeout=120) == 0, process.stderr.read()
+    found = load_file(tmp_path / "found")
+    assert found.keys() == alone.keys()
+    for name, tensor in alone.items():
+        torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-9, msg=name)
 
 
-def test_an_estimate_is_that_of_one_process(torchrun, sample):
-    alone, both = (done(torchrun(count, *estimate(sample))) for count in (1, 2))
+@pytest.fixture(scope="module")
+def both(torchrun, sample):
+    """An estimate by two ranks that nothing disturbs."""
+    return done(torchrun(2, *estimate(sample)))
+
+
+def test_an_estimate_is_that_of_one_process(both, sample, capsys):
+    main([*map(str, estimate(sample)[3:])])
+    alone = json.loads(capsys.readouterr().out)
     for name in ("mi", "held_out", "training", "certified", "p_value"):
         assert abs(both[name] - alone[name]) < 1e-5, name
     assert both["kept"] == alone["kept"] > 0
@@ -137,15 +142,14 @@ def test_a_dead_rank_ends_the_others_with_a_sentence(torchrun, sample, tmp_path,
 
 
 @LINUX
-def test_after_a_restart_the_run_goes_on_to_the_same_bits(torchrun, sample, tmp_path):
-    plain = torchrun(2, *estimate(sample))
+def test_after_a_restart_the_run_goes_on_to_the_same_bits(torchrun, sample, both, tmp_path):
     process = torchrun(2, *estimate(sample, "--run", tmp_path / "run"), restarts=1)
     once_it_trains(tmp_path / "run", process)
     begun = (tmp_path / "run" / "run.json").stat().st_mtime_ns
     os.kill(rank(process, 1), signal.SIGKILL)
-    found, expected = done(process), done(plain)
+    found = done(process)
     assert (tmp_path / "run" / "run.json").stat().st_mtime_ns == begun
-    assert {**found, "seconds": 0} == {**expected, "seconds": 0}
+    assert {**found, "seconds": 0} == {**both, "seconds": 0}
 
 
 def test_a_restart_does_not_continue_another_command(tmp_path, monkeypatch):

@@ -23,6 +23,8 @@ from infobound.analyses import accuracy, grid
 from infobound.analyses.accuracy import Row, group_of, markdown, summarise
 from infobound.benchmark import external, sampling, study, tasks
 from infobound.cli.commands import StudyCommand
+from infobound.cli.main import main
+from infobound.config import Config
 from infobound.errors import InputError
 from infobound.plotting.accuracy_figures import error_figure, truth_figure
 from infobound.runner import compute
@@ -46,7 +48,8 @@ SMALL = {
     ],
     "broken": [("good", tasks.make("gaussian", d=1)), ("bad", Broken())],
 }
-PLAN = {"sizes": [60, 120], "seeds": 2, "estimators": ["base_only"], "jobs": 1}
+CHEAP = Config(folds=2, certify=False)
+PLAN = {"sizes": [60, 120], "seeds": 2, "estimators": ["base_only"], "jobs": 1, "config": CHEAP}
 
 
 @pytest.fixture(autouse=True)
@@ -161,30 +164,30 @@ def files(tmp_path):
 
 
 def stopped_midway(number, *words, out):
-    """A study as a process of its own, sent a signal after four of its 40 cells."""
+    """A study as a process of its own, sent a signal after two of its twelve cells."""
     process = call(*words, "--out", out)
     end = time.monotonic() + 60
-    while len(list((out / "cells").glob("*.json"))) < 4:
+    while len(list((out / "cells").glob("*.json"))) < 2:
         assert time.monotonic() < end
         time.sleep(0.005)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     cells = {file: file.read_bytes() for file in (out / "cells").glob("*.json")}
-    assert 4 <= len(cells) < 40
+    assert 2 <= len(cells) < 12
     assert not (out / "study.csv").exists()
     return process.returncode, err, cells
 
 
-def forty(files):
+def twelve(files):
     """The same study as words of a command and as keywords."""
-    words = ["mine", "--files", files, "--tasks", "wide", "--sizes", 100, "--seeds", 40]
-    words += ["--estimators", "base_only", "--jobs", 1]
-    plan = {"files": files, "tasks": ["wide"], "sizes": [100], "seeds": 40}
+    words = ["mine", "--files", files, "--tasks", "wide", "--sizes", 100, "--seeds", 12]
+    words += ["--estimators", "base_only", "--jobs", 1, "--folds", 2, "--no-certify"]
+    plan = {"files": files, "tasks": ["wide"], "sizes": [100], "seeds": 12, "config": CHEAP}
     return words, {**plan, "estimators": ["base_only"], "jobs": 1}
 
 
 def test_killed_midway_a_study_goes_on_to_the_same_table(tmp_path, files):
-    words, plan = forty(files)
+    words, plan = twelve(files)
     _, _, cells = stopped_midway(signal.SIGKILL, *words, out=tmp_path / "out")
     study.study("mine", out=tmp_path / "out", **plan)
     study.study("mine", out=tmp_path / "whole", **plan)
@@ -192,32 +195,34 @@ def test_killed_midway_a_study_goes_on_to_the_same_table(tmp_path, files):
     assert all(file.read_bytes() == data for file, data in cells.items())
 
 
-def test_ctrl_c_says_where_and_the_same_command_goes_on_to_json_alone(tmp_path, files):
-    words, _ = forty(files)
+def test_ctrl_c_says_where_and_the_same_command_goes_on_to_json_alone(tmp_path, files, capsys):
+    words, _ = twelve(files)
     code, err, cells = stopped_midway(signal.SIGINT, *words, out=tmp_path / "out")
     assert code == 130
     assert f"{len(cells)} cells are saved in {tmp_path / 'out'}; the same command continues" in err
     assert "Traceback" not in err
-    process = call(*words, "--out", tmp_path / "out", "--json")
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (0, "")
+    main(["study", *map(str, words), "--out", str(tmp_path / "out"), "--json"])
+    out, err = capsys.readouterr()
+    assert err == ""
     found = [(row["unit"], row["group"], row["n"], row["cells"]) for row in json.loads(out)]
-    assert found == [("nats", "all", 100, 40)]
+    assert found == [("nats", "all", 100, 12)]
     assert all(file.read_bytes() == data for file, data in cells.items())
 
 
 def test_cells_of_other_settings_or_versions_are_refused(whole, tmp_path, monkeypatch):
     plan = {**PLAN, "sizes": [60], "seeds": 1}
     study.study("suite-a", out=tmp_path / "out", **plan)
-    other = study.Config(folds=3)
+    other = CHEAP.with_(folds=3)
     for sizes in ([60], [120]):  # whether or not the cells themselves are asked for again
-        with pytest.raises(InputError, match=r"folds = 4 there and 3 now.*--overwrite"):
-            study.study("suite-a", out=tmp_path / "out", **{**plan, "sizes": sizes}, config=other)
-    done = study.study("suite-a", out=tmp_path / "out", **plan, config=other, overwrite=True)
+        changed = {**plan, "sizes": sizes, "config": other}
+        with pytest.raises(InputError, match=r"folds = 2 there and 3 now.*--overwrite"):
+            study.study("suite-a", out=tmp_path / "out", **changed)
+    plan["config"] = other
+    done = study.study("suite-a", out=tmp_path / "out", **plan, overwrite=True)
     assert len(done.rows) == 3
     monkeypatch.setattr(grid, "__version__", "9.9.9")
     with pytest.raises(InputError, match=r"infobound = .*'9\.9\.9' now"):
-        study.study("suite-a", out=tmp_path / "out", **plan, config=other)
+        study.study("suite-a", out=tmp_path / "out", **plan)
 
 
 def test_another_truth_under_the_same_label_is_refused(tmp_path, monkeypatch):
@@ -379,6 +384,7 @@ def test_groups(label, group):
 
 def test_files_are_subsampled_the_same_for_all_and_checked(files, tmp_path):
     plan = {"sizes": [100], "seeds": 2, "estimators": ["base_only"], "jobs": 1, "files": files}
+    plan["config"] = CHEAP
     result = study.study("mine", out=tmp_path / "out", peers=["sklearn"], **plan)
     values = {(r.task, r.estimator, r.seed): r for r in result.rows}
     assert {key[0] for key in values} == {"1v1-pair", "wide"}

@@ -53,13 +53,16 @@ def _main(arguments: list[str]) -> None:
         with session.ranks():
             command(session)
     except InputError as error:
-        # A signal ends all of a study's processes, and all ranks: what that broke is no fault.
-        if session.asked and (session.keep == "--out" or isinstance(error, LostRank)):
+        lost = isinstance(error, LostRank)
+        # A signal ends all of a study's processes: what that broke is no fault.
+        if session.asked and session.keep == "--out" and not lost:
             _interrupted(session)
         if session.output.debug:
             raise
-        if session.speaks or isinstance(error, LostRank):
+        if session.speaks or lost:  # the first rank may be the lost one
             complain(f"infobound: {error}")
+        if session.asked and lost:  # torchrun ends the others, maybe before they notice the loss
+            _interrupted(session)
         sys.exit(2)
     except KeyboardInterrupt:
         _interrupted(session)
