@@ -22,6 +22,7 @@ SPREADS = (0.0, 0.3, 0.3, 0.5, 0.5, 0.5, 0.8, 0.8)  # of the angles at the start
 SHORT, LONG = 15, 80  # steps of L-BFGS from each start, and then from the best
 SMALL = 1_500  # rows that all starts are optimised on; the best is then optimised on all rows
 RIDGE = 1e-3  # penalty on squared coefficients of the angles, nats
+TESTED = 4_000  # rows of the test for rotations
 SAMPLES = 20  # of a Gaussian, for the test of whether there is any rotation
 FUNCTIONS = (3, 1)  # of the norm that it reads
 CLEAR = 4.0  # standard deviations by which the rows must exceed them
@@ -85,14 +86,18 @@ class UnwoundCopula(Product):
         Args:
             x: (n, p), robustly scaled.
             y: (n, q), robustly scaled.
-            start: a model of other rows, at whose rotations the search starts.
+            start: a model of other rows; the search starts at its rotations, and if it has none,
+                none are sought.
 
         Returns:
             The model; the Gaussian copula itself if no rotation is found.
         """
         means = x.double().mean(0), y.double().mean(0)
         a, b = (side.double() - mean for side, mean in zip((x, y), means, strict=True))
-        rotations = start.rotations if isinstance(start, UnwoundCopula) else _started(a, b)
+        if isinstance(start, UnwoundCopula):
+            rotations: Rotations | None = start.rotations
+        else:
+            rotations = _started(a, b) if start is None else None
         if rotations is None:
             return GaussianCopula.fit(x, y)
         rotations = _climbed(a, b, _as(rotations, torch.float64), LONG)[1]
@@ -146,7 +151,7 @@ def _as(rotations: Rotations, kind: torch.dtype) -> Rotations:
 
 def _started(a: Tensor, b: Tensor) -> Rotations | None:
     """The best of several short searches on some centred rows; None if there is no rotation."""
-    if not _has_twist(a, b):
+    if not _has_twist(a[:TESTED], b[:TESTED]):
         return None
     few = a[:SMALL], b[:SMALL]
     generator = torch.Generator().manual_seed(0)
