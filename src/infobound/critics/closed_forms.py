@@ -86,6 +86,9 @@ class Base:
         most: the largest number of rows it is fitted to, if the fit is slow.
         normalised: whether e^f averages to one over the negatives if the model is correct, so that
             f may be taken as the log ratio.
+        margin: the nats by which it must exceed the others on one held-out row; on n of them this
+            falls as 1 / sqrt(n), as the error of the comparison does. For models with a search that
+            fits noise well.
         refit: maps a fitted critic, x and y to one fitted to these, in less time than `fit`.
     """
 
@@ -96,6 +99,7 @@ class Base:
     leaves: Callable[[Shape], bool] = lambda shape: True
     most: int | None = None
     normalised: bool = True
+    margin: float = 0.0
     refit: Callable[[Any, Tensor, Tensor], nn.Module] | None = None
 
 
@@ -136,6 +140,7 @@ BASES: dict[str, Base] = {
         "robust",
         lambda s: s.columns > 2 and _affordable(s),
         most=UNWOUND,
+        margin=1.0,
         refit=lambda model, x, y: UnwoundCopula.fit(x, y, start=model),
     ),
     "student": Base(StudentCopula.fit, "scores", _affordable, most=ITERATED),

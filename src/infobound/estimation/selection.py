@@ -449,7 +449,8 @@ def _best_bases(
     splits = [(fit_rows, validation_rows)]
     if len(training) < FEW and not config.series:
         splits = [data.hold_out(training, 0.2, seed=seed + extra) for extra in range(3)]
-    totals = dict.fromkeys(possible, 0.0)
+    compared = math.sqrt(sum(len(held) for _, held in splits))
+    totals = {name: -len(splits) * BASES[name].margin / compared for name in possible}
     for fit, held in splits if len(possible) > 1 or shape.is_wide else []:
         x, _ = inputs.rows(held[: config.eval_rows])
         _, y = inputs.rows(np.concatenate([held, fit])[: max(len(x), config.eval_rows)])
