@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from infobound import InputError, Interrupted
 
-COUNT = 15  # inputs in processes of their own, three of each kind
+COUNT = 5  # inputs in processes of their own, one of each kind
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 PLANTED = {
     "sound": "result",

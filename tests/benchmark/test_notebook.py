@@ -13,7 +13,7 @@ from infobound.config import Config
 from infobound.errors import InputError
 from infobound.training.run_directory import Run
 
-SHORT = Config.notebook().with_(n_iters=200, eval_every=20, checkpoint_every=50)
+SHORT = Config.notebook().with_(n_iters=120, eval_every=20, checkpoint_every=50)
 SEED_CURVE = Path(__file__).parents[3] / "shared" / "seed" / "printed_curve.csv"
 
 
@@ -62,10 +62,11 @@ def test_densities_and_their_truths(density):
 
 
 def test_resume_dispatches_and_equals_the_whole(tmp_path):
-    whole = notebook.reproduce(SHORT, run=tmp_path / "whole")
+    small = {"d": 2, "sample_size": 120}
+    whole = notebook.reproduce(SHORT, **small, run=tmp_path / "whole")
     steps = iter(range(1000))
     with pytest.raises(KeyboardInterrupt):
-        notebook.reproduce(SHORT, run=tmp_path / "part", stop=lambda: next(steps) == 77)
+        notebook.reproduce(SHORT, **small, run=tmp_path / "part", stop=lambda: next(steps) == 77)
     assert notebook.resume(tmp_path / "part") == whole
     for name in ("metrics.csv", "curve.png", "curve.svg"):
         ours, theirs = (tmp_path / part / name for part in ("whole", "part"))

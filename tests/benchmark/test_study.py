@@ -48,7 +48,7 @@ SMALL = {
     ],
     "broken": [("good", tasks.make("gaussian", d=1)), ("bad", Broken())],
 }
-CHEAP = Config(folds=2, certify=False)
+CHEAP = Config(base="gaussian", folds=2, certify=False)
 PLAN = {"sizes": [60, 120], "seeds": 2, "estimators": ["base_only"], "jobs": 1, "config": CHEAP}
 
 
@@ -181,7 +181,17 @@ def stopped_midway(number, *words, out):
 def twelve(files):
     """The same study as words of a command and as keywords."""
     words = ["mine", "--files", files, "--tasks", "wide", "--sizes", 100, "--seeds", 12]
-    words += ["--estimators", "base_only", "--jobs", 1, "--folds", 2, "--no-certify"]
+    words += [
+        "--estimators",
+        "base_only",
+        "--jobs",
+        1,
+        "--folds",
+        2,
+        "--no-certify",
+        "--base",
+        "gaussian",
+    ]
     plan = {"files": files, "tasks": ["wide"], "sizes": [100], "seeds": 12, "config": CHEAP}
     return words, {**plan, "estimators": ["base_only"], "jobs": 1}
 

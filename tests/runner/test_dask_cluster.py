@@ -35,7 +35,7 @@ pytestmark = pytest.mark.distributed
 
 GAUSSIAN = tasks.make("gaussian", d=1, rho=0.6)
 SMALL = {"plain": [("one", GAUSSIAN), ("two", tasks.make("gaussian", d=2, rho=0.5))]}
-TINY = Config(n_iters=20, folds=2, hidden_dim=16)
+TINY = Config(n_iters=20, folds=2, hidden_dim=8, base="gaussian", permutations=19)
 PLAN = {"sizes": [100], "seeds": 2, "estimators": ["gaussian"]}
 FULL = {"sizes": [100, 150], "seeds": 1, "estimators": ["base_only", "no_base"], "config": TINY}
 
