@@ -24,6 +24,8 @@ from infobound.estimation.estimate import estimate
 from infobound.estimation.result import Estimate
 
 FAST = {"n_iters": 100, "hidden_dim": 32, "embedding_dim": 8, "batch_size": 128}
+BARE = {"critic": "none", "base": "gaussian", "certify": False}  # what is read, said and kept
+TRAINED = {**FAST, "folds": 2, "certify": False}
 
 
 def gaussian(n, d, rho, seed):
@@ -35,8 +37,10 @@ def codes(result):
 
 
 def test_the_notebooks_pair_is_near_the_truth_and_held_out_below_it():
-    # 8 samples of 400 rows, truth 4.982; the sampling error of the true log ratio is 0.10.
-    results = [estimate(*gaussian(400, 6, 0.9, seed), critic="none") for seed in range(8)]
+    # 6 samples of 400 rows, truth 4.982; the sampling error of the true log ratio is 0.10.
+    results = [
+        estimate(*gaussian(400, 6, 0.9, seed), critic="none", certify=False) for seed in range(6)
+    ]
     errors = np.array([r.mi - 4.982 for r in results])
     assert np.abs(errors).max() < 0.5
     assert abs(errors.mean()) < 4 * errors.std(ddof=1) / math.sqrt(len(errors)) + 0.02
@@ -48,8 +52,8 @@ def test_independence_is_zero_and_said():
     results = []
     for seed in range(6):
         rng = np.random.default_rng(seed)
-        x, y = rng.normal(size=(600, 3)), rng.standard_cauchy(size=(600, 2))
-        results.append(estimate(x, y, seed=seed, **FAST))
+        x, y = rng.normal(size=(400, 3)), rng.standard_cauchy(size=(400, 2))
+        results.append(estimate(x, y, seed=seed, **TRAINED))
     assert abs(np.mean([r.mi for r in results])) < 0.02
     assert sum("zero" in codes(r) for r in results) >= 5
     assert any(r.held_out < 0 for r in results)  # negative values are kept
@@ -58,14 +62,14 @@ def test_independence_is_zero_and_said():
 def test_a_shuffled_y_loses_its_dependence():
     x, y = gaussian(600, 2, 0.8, 0)
     shuffled = y[torch.randperm(600, generator=torch.Generator().manual_seed(1))]
-    assert "zero" not in codes(estimate(x, y, **FAST))
-    assert "zero" in codes(estimate(x, shuffled, **FAST))
+    assert "zero" not in codes(estimate(x, y, base="gaussian", **TRAINED))
+    assert "zero" in codes(estimate(x, shuffled, base="gaussian", **TRAINED))
 
 
 def test_two_folds_with_a_kept_network():
     # Fewer rows are fitted than tested: 85 % of one half against the other half.
     x, y = gaussian(120, 1, 0.8, 0)
-    result = estimate(x, y, folds=2, base="none", **FAST)
+    result = estimate(x, y, base="none", **TRAINED)
     assert result.kept == 2
     assert math.isfinite(result.training)
     assert result.ceiling == math.log(60)
@@ -73,13 +77,14 @@ def test_two_folds_with_a_kept_network():
 
 def test_the_network_is_kept_where_the_base_is_wrong_and_not_where_it_is_right():
     rng = np.random.default_rng(0)
-    x = rng.normal(size=2000)
-    y = x**2 + 0.3 * rng.normal(size=2000)  # no Gaussian copula sees this
-    found = estimate(x, y, base="gaussian", **FAST)
+    x = rng.normal(size=1000)
+    y = x**2 + 0.3 * rng.normal(size=1000)  # no Gaussian copula sees this
+    found = estimate(x, y, base="gaussian", certify=False, **FAST)
     assert found.kept == 4
     assert found.held_out > 0.5
-    assert estimate(x, y, base="gaussian", critic="none").held_out < 0.1
-    straight = estimate(x, 0.8 * x + 0.6 * rng.normal(size=2000), base="gaussian", **FAST)
+    assert estimate(x, y, **BARE).held_out < 0.1
+    line = 0.8 * x + 0.6 * rng.normal(size=1000)
+    straight = estimate(x, line, base="gaussian", certify=False, **FAST)
     assert straight.kept <= 1
 
 
@@ -99,17 +104,17 @@ def test_the_base_is_chosen_by_what_the_rows_are():
         (x[:, :1], bent, {"mixture", "fine_mixture"}),
         (labels, told, {"table"}),
     ]:
-        assert set(estimate(left, right, critic="none").bases) <= expected
+        assert set(estimate(left, right, critic="none", certify=False).bases) <= expected
 
 
 def test_the_second_opinion_overrules_only_what_it_clearly_beats():
     rng = np.random.default_rng(0)
     x = rng.uniform(size=2000)
     y = (5 * x) % 1 + rng.uniform(0, 0.05, size=2000)  # folded, with hard edges
-    folded = estimate(x, y, critic="none", base="gaussian")
+    folded = estimate(x, y, **BARE)
     assert folded.method == "ksg"
     assert "second_opinion" in codes(folded)
-    plain = estimate(*gaussian(2000, 1, 0.7, 0), critic="none")
+    plain = estimate(*gaussian(2000, 1, 0.7, 0), **BARE)
     assert plain.method == "base"
     assert plain.ksg == pytest.approx(plain.mi, abs=0.06)
 
@@ -153,12 +158,11 @@ def test_a_gaussian_copula_is_not_believed_where_the_rows_are_not_what_it_says()
     # Small images: the copula's own MI is 12.8 nats, but its held-out bound falls short of what
     # rows of that copula would show. On normal rows of 10 nats it is believed, past the ceiling.
     pair = images.Doubled(images.ImageRows(rows=4, size=8, noise=0.2))
-    alone = {"critic": "none", "base": "gaussian"}
-    wrong = estimate(*pair.sample(1500, torch.Generator().manual_seed(0)), **alone)
+    wrong = estimate(*pair.sample(1500, torch.Generator().manual_seed(0)), **BARE)
     assert wrong.mi < wrong.ceiling
     assert "capped" in codes(wrong)
     task = tasks.make("staircase_gaussian", mi=10.0)
-    right = estimate(*task.sample(1500, torch.Generator().manual_seed(0)), **alone)
+    right = estimate(*task.sample(1500, torch.Generator().manual_seed(0)), **BARE)
     assert right.mi == pytest.approx(10.0, abs=0.6)
     assert right.mi > right.ceiling + 3
 
@@ -172,7 +176,8 @@ def test_held_out_never_sees_its_rows():
     # The strongest memoriser, on independent rows: the training value is high, held-out is not.
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(300, 5)), rng.normal(size=(300, 5))
-    result = estimate(x, y, base="none", patience=0, n_iters=200, hidden_dim=256, weight_decay=0.0)
+    settings = {"patience": 0, "n_iters": 100, "hidden_dim": 64, "weight_decay": 0.0, "folds": 2}
+    result = estimate(x, y, base="none", certify=False, **settings)
     assert result.training > 0.5
     assert result.held_out < 0
     assert {"overfit", "zero"} <= codes(result)
@@ -190,19 +195,19 @@ def test_held_out_never_sees_its_rows():
 )
 def test_numpy_torch_pandas_and_lists_give_the_same_estimate(kind):
     x, y = gaussian(200, 2, 0.7, 0)
-    result = estimate(kind(x), kind(y), **FAST)
-    assert result == estimate(x.numpy(), y.numpy(), **FAST)
+    result = estimate(kind(x), kind(y), **BARE)
+    assert result == estimate(x.numpy(), y.numpy(), **BARE)
     assert (result.n, result.dim_x, result.dim_y) == (200, 2, 2)
 
 
 def test_one_dimension_becomes_a_column():
     x, y = gaussian(200, 1, 0.7, 0)
-    assert estimate(x[:, 0], y[:, 0], critic="none") == estimate(x, y, critic="none")
+    assert estimate(x[:, 0], y[:, 0], **BARE) == estimate(x, y, **BARE)
 
 
 def test_round_trip_through_json_and_bits():
     x, y = gaussian(200, 1, 0.7, 0)
-    result = estimate(x, y, critic="none")
+    result = estimate(x, y, critic="none", base="gaussian")
     assert Estimate.from_dict(json.loads(json.dumps(result.as_dict()))) == result
     assert result.as_dict("bits")["mi"] == pytest.approx(result.mi / math.log(2))
     assert "nats" in str(result)
@@ -212,10 +217,11 @@ def test_same_seed_same_bits_and_global_state_untouched():
     x, y = gaussian(200, 2, 0.7, 0)
     torch.manual_seed(3)
     state = torch.get_rng_state()
-    first = estimate(x, y, **FAST)
+    settings = {**FAST, "folds": 2, "n_iters": 50, "base": "gaussian,mixture"}
+    first = estimate(x, y, **settings)
     assert torch.equal(state, torch.get_rng_state())
-    assert first == estimate(x, y, **FAST)
-    assert first.mi != estimate(x, y, seed=1, **FAST).mi
+    assert first == estimate(x, y, **settings)
+    assert first.mi != estimate(x, y, seed=1, **settings).mi
 
 
 @runtime_checkable
@@ -230,10 +236,10 @@ class BMIEstimator(Protocol):
 def test_the_two_line_adapter_satisfies_bmis_protocol():
     class Adapter:
         def estimate(self, x, y) -> float:
-            return float(infobound.estimate(x, y, critic="none"))
+            return float(infobound.estimate(x, y, **BARE))
 
         def parameters(self):
-            return Config(critic="none")
+            return Config(**BARE)
 
     assert isinstance(Adapter(), BMIEstimator)
     value = Adapter().estimate(*gaussian(300, 2, 0.7, 0))
@@ -261,19 +267,19 @@ class Noisy(torch.nn.Module):
 
 
 def test_dropout_and_batch_norm_see_no_test_rows_and_follow_the_seed(tmp_path):
-    rows, options = gaussian(120, 1, 0.8, 0), {"folds": 2, "eval_every": 10, "n_iters": 40}
+    rows, options = gaussian(120, 1, 0.8, 0), {"folds": 2, "eval_every": 5, "n_iters": 20}
     module = Noisy()
     plain = estimate(*rows, module=module, **options)
     state = torch.random.get_rng_state()
     torch.rand(3)
+    moved = torch.random.get_rng_state()
+    assert not torch.equal(moved, state)
     assert estimate(*rows, module=module, **options) == plain
+    assert torch.equal(torch.random.get_rng_state(), moved)  # the global state is left alone
     asked = iter([False] * 25 + [True])
     with pytest.raises(infobound.Interrupted):
         estimate(*rows, module=module, run=tmp_path, stop=lambda: next(asked), **options)
     assert infobound.resume(tmp_path, module=module) == plain
-    torch.random.set_rng_state(state)
-    estimate(*rows, module=module, **options)
-    assert torch.equal(torch.random.get_rng_state(), state)  # the global state is left alone
 
 
 @pytest.mark.parametrize("module", [torch.nn.CosineSimilarity(), Noisy().requires_grad_(False)])
@@ -314,13 +320,13 @@ def test_a_module_whose_weights_have_no_values_is_an_error(module):
     ],
 )
 def test_other_values_than_those_of_an_estimate(changed, said):
-    values = estimate(*gaussian(60, 1, 0.8, 0), critic="none", base="gaussian").as_dict()
+    values = estimate(*gaussian(60, 1, 0.8, 0), **BARE).as_dict()
     with pytest.raises(InputError, match=said):
         Estimate.from_dict(changed and values | changed)
 
 
 def test_numbers_of_numpy_are_an_estimates_too():
-    result = estimate(*gaussian(60, 1, 0.8, 0), critic="none", base="gaussian")
+    result = estimate(*gaussian(60, 1, 0.8, 0), **BARE)
     assert Estimate.from_dict(result.as_dict() | {"mi": np.float64(result.mi)}) == result
 
 
@@ -335,7 +341,8 @@ def test_a_users_module_is_trained_on_raw_rows_and_left_as_it_was():
             return self.scale * x @ y.T - self.scale.abs() * (x**2 + (y**2).T) / 2
 
     mine = Mine()
-    result = estimate(*gaussian(800, 1, 0.8, 0), module=mine, n_iters=300, lr=2e-2)
+    settings = {"n_iters": 100, "lr": 5e-2, "folds": 2, "certify": False}
+    result = estimate(*gaussian(800, 1, 0.8, 0), module=mine, **settings)
     assert mine.scale.item() == 0
     assert result.critic == "Mine"
     assert 0.3 < result.held_out < 0.6  # the truth is 0.511
@@ -345,7 +352,7 @@ def test_rows_that_were_learnt_as_copies_are_counted():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(300, 1))
     y = x + rng.normal(size=(300, 1))
-    result = estimate(np.r_[x, x[:50]], np.r_[y, y[:50]], critic="none")
+    result = estimate(np.r_[x, x[:50]], np.r_[y, y[:50]], **BARE)
     message = {f.code: f.message for f in result.findings}["repeated_rows"]
     assert "50 of 350 rows" in message
     # A pair of copies is parted by four equal folds with chance 3/4: 75 of 100 rows, sd 6.
@@ -355,7 +362,7 @@ def test_rows_that_were_learnt_as_copies_are_counted():
 
 def test_the_verdict_is_in_the_json_and_old_results_are_read():
     x, y = gaussian(300, 1, 0.9, 0)
-    clean, leaking = estimate(x, y, critic="none"), estimate(x, -2 * x, critic="none")
+    clean, leaking = estimate(x, y, **BARE), estimate(x, -2 * x, **BARE)
     assert (clean.verdict, leaking.verdict) == ("ok", "leakage")
     for result in (clean, leaking):
         values = json.loads(json.dumps(result.as_dict()))
@@ -367,19 +374,21 @@ def test_the_verdict_is_in_the_json_and_old_results_are_read():
 def test_one_row_that_decides_the_held_out_value_is_named():
     x, y = gaussian(400, 1, 0.95, 0)
     x[37], y[37] = 6.0, -6.0
-    found = {f.code: f.message for f in estimate(x, y, base="gaussian_raw", critic="none").findings}
+    raw = {**BARE, "base": "gaussian_raw"}
+    found = {f.code: f.message for f in estimate(x, y, **raw).findings}
     assert "Row 38 alone" in found["dominant_row"]
     y[37] = 6.0
-    assert "dominant_row" not in codes(estimate(x, y, base="gaussian_raw", critic="none"))
+    assert "dominant_row" not in codes(estimate(x, y, **raw))
 
 
 def test_not_converged_few_rows_and_not_a_bound():
     x, y = gaussian(600, 1, 0.9, 0)
-    slow = estimate(x, y, base="none", n_iters=20, eval_every=5, lr=1e-3)
+    short = {**TRAINED, "n_iters": 20, "eval_every": 5}
+    slow = estimate(x, y, base="none", lr=1e-3, **short)
     assert "not_converged" in codes(slow)
-    few = estimate(x[:60], y[:60], critic="none")
+    few = estimate(x[:60], y[:60], **BARE)
     assert "few_rows" in codes(few)
-    assert "not_a_bound" in codes(estimate(x, y, bound="smile", **FAST))
+    assert "not_a_bound" in codes(estimate(x, y, bound="smile", base="gaussian", **short))
 
 
 @pytest.mark.parametrize(
@@ -406,17 +415,18 @@ def test_the_signature_lists_every_setting():
 
 def test_a_run_can_be_resumed_from_any_fold(tmp_path):
     x, y = gaussian(200, 2, 0.7, 0)
-    whole = estimate(x, y, run=tmp_path / "whole", **FAST)
+    settings = {**FAST, "n_iters": 40, "base": "gaussian,student"}
+    whole = estimate(x, y, run=tmp_path / "whole", **settings)
     count = iter(range(10_000))
     with pytest.raises(infobound.Interrupted):
-        estimate(x, y, run=tmp_path / "part", stop=lambda: next(count) > 230, **FAST)
+        estimate(x, y, run=tmp_path / "part", stop=lambda: next(count) > 90, **settings)
     assert infobound.resume(tmp_path / "part") == whole
     for name in ("metrics.csv", "rows.safetensors"):
         ours, theirs = (tmp_path / part / name for part in ("whole", "part"))
         assert ours.read_bytes() == theirs.read_bytes()
     with pytest.raises(InputError, match="overwrite"):
-        estimate(x, y, run=tmp_path / "whole", **FAST)
-    assert estimate(x, y, run=tmp_path / "whole", overwrite=True, **FAST) == whole
+        estimate(x, y, run=tmp_path / "whole", **settings)
+    assert estimate(x, y, run=tmp_path / "whole", overwrite=True, **settings) == whole
 
 
 @pytest.mark.parametrize("settings", [{}, {"estimator": "student"}])
@@ -432,8 +442,11 @@ def test_constant_columns_tell_nothing_and_break_nothing(settings):
 def test_many_columns_are_read_through_canonical_directions():
     """Of 216 pixels a network overfits less on the directions that go together."""
     x, y = images.ImageRows(rows=6, size=12).sample(1200, torch.Generator().manual_seed(5))
-    rows = {"x": x.numpy(), "y": y.numpy(), "folds": 2}
-    ours, plain = (estimate(**rows, base="none", transform=kind) for kind in ("auto", "both"))
+    settings = {**TRAINED, "n_iters": 150, "hidden_dim": 64, "embedding_dim": 32, "batch_size": 256}
+    ours, plain = (
+        estimate(x.numpy(), y.numpy(), base="none", transform=kind, **settings)
+        for kind in ("auto", "both")
+    )
     assert (ours.kept, ours.bases) == (2, ("none", "none"))
     assert ours.held_out > plain.held_out + 0.3
 
@@ -502,7 +515,7 @@ def test_an_interval_of_few_values_ends_at_an_entropy_and_covers_it(shares):
     truth, covered = stats.entropy(shares), 0
     for seed in range(20):
         labels = np.random.default_rng(seed).choice(len(shares), size=300, p=shares)
-        result = estimate(labels, 10 - 2 * labels, critic="none", certify=False)
+        result = estimate(labels, 10 - 2 * labels, **{**BARE, "base": "gaussian,table"})
         assert result.mi <= result.interval[1] <= math.log(len(shares)) + 1e-12
         covered += result.interval[0] <= truth <= result.interval[1]
     assert covered >= 17  # 19 expected; fewer than 17 with probability 0.016
@@ -517,13 +530,13 @@ def test_near_a_tie_both_sides_of_a_choice_count(place, monkeypatch):
     def decided(share):
         with monkeypatch.context() as patch:
             patch.setattr(*place, lambda *_: share)
-            return estimate(x, y, base="gaussian", certify=False, **FAST)
+            return estimate(x, y, base="gaussian", **{**TRAINED, "n_iters": 40})
 
     below, above = decided(0.499), decided(0.501)
     error = below.half_width / 1.96
     assert abs(above.mi - below.mi) < 0.02 * error
     assert abs(above.held_out - below.held_out) < 0.02 * error
-    assert decided(0.0).mi != decided(1.0).mi  # the control: the choice matters
+    assert abs(decided(0.0).mi - decided(1.0).mi) > 0.02 * error  # the control: it matters
 
 
 @pytest.mark.parametrize("estimator", ["ksg", "gaussian", "student"])

@@ -40,7 +40,7 @@ class Comparison(Result):
 
     Example:
         >>> x = np.random.default_rng(0).normal(size=(300, 2))
-        >>> found = compare(x[:, 0], x[:, 1], x[:, 0] + 0.5 * x[:, 1], critic="none")
+        >>> found = compare(x[:, 0], x[:, 1], x[:, 0] + 0.5 * x[:, 1], estimator="gaussian")
         >>> found.difference > 0
         True
     """
@@ -94,7 +94,8 @@ def compare(
 
     Example:
         >>> x = np.random.default_rng(0).normal(size=300)
-        >>> compare(x, x, x + np.random.default_rng(1).normal(size=300), critic="none").difference
+        >>> y = x + np.random.default_rng(1).normal(size=300)
+        >>> compare(x, x, y, estimator="gaussian", certify=False).difference
         0.0
     """
     config = configured(config, settings)

@@ -199,7 +199,7 @@ def check(
     Example:
         >>> rng = np.random.default_rng(0)
         >>> x, noise = rng.normal(size=(2, 300))
-        >>> result, checks = check(x, x + noise, critic="none")
+        >>> result, checks = check(x, x + noise, estimator="gaussian")
         >>> [c.name for c in checks if c.passed]
         ['shuffled', 'reordered', 'swapped', 'bent', 'noise', 'coarse']
     """
