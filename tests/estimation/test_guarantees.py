@@ -157,7 +157,7 @@ def test_the_notebooks_pair_is_certified_and_never_above_the_truth():
 
 
 def test_of_independent_rows_nothing_is_certified_and_p_is_uniform(monkeypatch):
-    p_values, n = [], 60
+    p_values, n = [], 100
     for seed in range(n):
         if seed == 20:  # what is certified costs most, and p does not depend on it
             monkeypatch.setattr(guarantees, "certificate", lambda *_, **__: 0.0)
