@@ -1,5 +1,6 @@
 """Crashes, full disks, damaged files, second processes: nothing recorded is lost or misread."""
 
+import contextlib
 import dataclasses
 import errno
 import importlib
@@ -123,6 +124,31 @@ def test_a_lock_goes_with_its_holder_however_that_ends(busy):
             pass
         assert (folder / locks.NAME).exists()
     assert not (folder / locks.NAME).exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("a/" * 1200, ""),  # deeper than the recursion limit, yet a legal name
+        ("a/" * 2040, "too long"),  # a legal name; that of the lock in it is not
+        ("a/b/" + "c" * 300, "too long"),
+        ("file/a", "Not a directory"),
+        ("dangling/a", "File exists"),
+    ],
+)
+def test_a_lock_of_an_odd_path_is_a_sentence_or_works_and_leaves_no_trace(
+    tmp_path, monkeypatch, path, reason
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    before = sorted(tmp_path.iterdir())
+    with contextlib.ExitStack() as stack:
+        if reason:
+            stack.enter_context(pytest.raises(InputError, match=reason))
+        with locks.held(path):
+            assert Path(path, locks.NAME).exists()
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_a_lock_leaves_no_trace_where_nothing_was_made(tmp_path):

@@ -5,6 +5,7 @@ Reading cannot execute code.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import itertools
@@ -28,11 +29,13 @@ __all__ = [
     "expect_directory",
     "expect_regular",
     "is_regular",
+    "make_directory",
     "parse_json",
     "read_arrays",
     "read_bytes",
     "read_header",
     "read_json",
+    "remove_empty",
     "same_arrays",
     "sealed",
     "sweep",
@@ -44,6 +47,7 @@ __all__ = [
 
 T = TypeVar("T")
 TEMPORARY = ".infobound-*.tmp"
+ROOM = 100  # bytes that a directory's path must leave for the files in it
 MOST_JSON = 2**28  # largest JSON file in bytes; those that are written have a few kilobytes
 KINDS_OF_FILE = {
     stat.S_IFREG: "a file",
@@ -174,6 +178,46 @@ def _expect_kind(path: Path, kind: int, expected: str) -> bool:
             "Move it away, or name another directory."
         )
     return True
+
+
+def make_directory(path: Path) -> list[Path]:
+    """Create a directory and the absent ones above it, one after another; all or none.
+
+    `Path.mkdir(parents=True)` recurses, also into directories that exist, and leaves the first ones
+    where a later one fails.
+
+    Args:
+        path: the directory; an existing one is left as it is.
+
+    Returns:
+        Those that were absent, the innermost first, for `remove_empty`.
+
+    Raises:
+        OSError: If one cannot be created, or the path is too long for files in the directory.
+
+    Example:
+        >>> make_directory(Path("/dev/null/run"))
+        Traceback (most recent call last):
+        ...
+        NotADirectoryError: [Errno 20] Not a directory: '/dev/null/run/...
+    """
+    with contextlib.suppress(FileNotFoundError):
+        (path / ("x" * ROOM)).lstat()
+    absent = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        for folder in reversed(absent):
+            folder.mkdir(exist_ok=True)
+    except OSError:
+        remove_empty(absent)
+        raise
+    return absent
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those of these directories that are empty, in this order."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def is_regular(path: Path) -> bool:

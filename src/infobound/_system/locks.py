@@ -19,7 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infobound._system import distributed
-from infobound._system.files import expect_regular, read_bytes, read_json, unwritable
+from infobound._system.files import (
+    expect_regular,
+    make_directory,
+    read_bytes,
+    read_json,
+    remove_empty,
+    unwritable,
+)
 from infobound.errors import FaultWarning, InputError
 
 __all__ = ["NAME", "held"]
@@ -66,39 +73,38 @@ def _alone(path: Path) -> Iterator[None]:
     """Hold the lock of a directory in this process."""
     from filelock import FileLock, Timeout
 
-    absent: list[Path] = []
     file = path / NAME
     # An existing file must not count as a lock, or a crash would block the directory for ever.
     lock = FileLock(file, fallback_to_soft=False, on_acquired=lambda opened: _sign(opened, file))
+    absent: list[Path] = []
     try:
-        absent = [folder for folder in (path, *path.parents) if not folder.exists()]
-        path.mkdir(parents=True, exist_ok=True)
-        expect_regular(file)
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        raise InputError(
-            f"Expected {path} to be free; {_holder(file)} is writing it. Wait until it is done, "
-            "end it, or name another directory."
-        ) from error
-    except OSError as error:
-        if error.errno not in LACKING:
-            raise unwritable(file, error) from error
-        warnings.warn(
-            f"{path} is on a file system without locks: see to it that no other process writes "
-            "there before this one is done.",
-            FaultWarning,
-            stacklevel=2,
-        )
-    try:
-        yield
+        try:
+            absent = make_directory(path)
+            expect_regular(file)
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise InputError(
+                f"Expected {path} to be free; {_holder(file)} is writing it. Wait until it is "
+                "done, end it, or name another directory."
+            ) from error
+        except OSError as error:
+            if error.errno not in LACKING:
+                raise unwritable(file, error) from error
+            warnings.warn(
+                f"{path} is on a file system without locks: see to it that no other process "
+                "writes there before this one is done.",
+                FaultWarning,
+                stacklevel=2,
+            )
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError, InputError):
+                if lock.is_locked or _is_sign(read_bytes(file)):
+                    file.unlink()  # before release, so that a waiting process sees it deleted
+            lock.release()
     finally:
-        with contextlib.suppress(OSError, InputError):
-            if lock.is_locked or _is_sign(read_bytes(file)):
-                file.unlink()  # before release, so that a waiting process sees that it is deleted
-        lock.release()
-        with contextlib.suppress(OSError):
-            for folder in absent:
-                folder.rmdir()
+        remove_empty(absent)
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class Store(Generic[Record]):
         """
         path = self.path
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            files.make_directory(path)
             here = [e for e in path.iterdir() if e.name != locks.NAME]
             expect_directory(self.cells)
             names: Sequence[str] = ()

@@ -30,6 +30,7 @@ from infobound._system.files import (
     expect_directory,
     expect_regular,
     is_regular,
+    make_directory,
     parse_json,
     read_arrays,
     read_bytes,
@@ -137,7 +138,7 @@ class Run:
         """Clear the directory of an earlier run, and write the rows and `run.json`."""
         path = self.path
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            make_directory(path)
             here = [entry for entry in path.iterdir() if entry.name != locks.NAME]
         except OSError as error:
             raise unwritable(path, error) from error
