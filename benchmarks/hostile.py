@@ -308,7 +308,7 @@ def npz(dice: Random) -> tuple[str, bytes]:
                 np.save(buffer, np.zeros(50_000_000))
                 data = buffer.getvalue()
             ending = ".npy" if dice.random() < 0.95 else dice.choice(("", ".txt"))
-            folder.writestr(name + ending, data)
+            folder.writestr((name + ending) or "x", data)
             said.append(f"{name} {kind}")
     return f"npz of {', '.join(said)}", file.getvalue()
 

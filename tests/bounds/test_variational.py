@@ -59,7 +59,7 @@ def vectorised(read, scores):
     does gives the same is seen on every 50th. Parts are copied: `diagonal_scatter` copies all that
     a view is of.
     """
-    plain = {"_exponentials": lambda _: None, "_exp": torch.exp}
+    plain = {"_shared_peak": lambda _: None, "_exp": torch.exp}
     with mock.patch.multiple(log_sums, **plain), mock.patch.object(Bound, "weights", weights):
         found = torch.cat([torch.func.vmap(read)(part.clone()) for part in scores.split(10)])
     some = torch.stack([read(one.clone()) for one in scores[::50]])

@@ -153,7 +153,8 @@ def test_a_student_copula_finds_degrees_and_scatter(degrees):
 def test_student_scatter_is_a_maximum_of_the_likelihood_that_it_states():
     z = np.random.default_rng(8).standard_t(4, size=(500, 2))
     z[:, 1] += z[:, 0]
-    scatter, likelihood = _student_scatter(torch.from_numpy(z), 4.0)
+    rows = torch.from_numpy(z)
+    scatter, likelihood = _student_scatter(rows, 4.0, torch.eye(z.shape[1]).to(rows))
 
     def stated(shape):
         joint = stats.multivariate_t(shape=shape, df=4.0).logpdf(z).mean()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from infobound.critics import unwinding
 from infobound.critics.copulas import GaussianCopula
 from infobound.critics.unwinding import UnwoundCopula
 
@@ -97,3 +98,28 @@ def test_a_refit_starts_where_the_earlier_fit_ended():
     again = UnwoundCopula.fit(x[1000:], y[1000:], start=first)
     fresh = UnwoundCopula.fit(x[1000:], y[1000:])
     assert again.copula.mi == pytest.approx(fresh.copula.mi, abs=0.05)
+
+
+@pytest.mark.parametrize("d", [3, 10])
+def test_a_search_that_goes_on_never_ends_below_its_start(d):
+    """Orthonormal frames had other signs in the next search, and planes turned the other way."""
+    x, y = normal_pairs(1000, d, 3)
+    a, b = (
+        torch.from_numpy(wound(side, ANGLES["square"], seed)) for side, seed in ((x, 1), (y, 2))
+    )
+    start = tuple(unwinding._start(d, 0.5, torch.manual_seed(0), a) for _ in range(2))
+    values = []
+    for _ in range(8):
+        value, start = unwinding._climbed(a, b, start, 4)
+        values.append(value)
+    assert np.diff(values).min() > -1e-9
+    assert values[-1] > values[0] + 0.05
+
+
+def test_margins_alone_are_no_rotation():
+    """Cubes of normals are a Gaussian copula; their directions add MI to the rows."""
+    x, y = normal_pairs(2000, 3, 4)
+    cubes = [torch.from_numpy(side**3) for side in (x, y)]
+    assert not unwinding._has_twist(*cubes)
+    turned = torch.from_numpy(wound(x, ANGLES["norm"], 1))
+    assert unwinding._has_twist(turned, torch.from_numpy(y))

@@ -143,3 +143,13 @@ def test_rows_that_cannot_be_used_are_not_taken(x, y, said):
         IndependenceStream(fit=lambda x, y: lambda u, v: np.zeros(3)).update(
             np.zeros(30), np.zeros(30)
         )
+
+
+@pytest.mark.parametrize("fit", [None, 3, int, lambda x: x, lambda x, y, z: x])
+def test_what_cannot_fit_a_critic_to_x_and_y_is_refused(fit):
+    with pytest.raises(InputError, match="fit to be a function of x and y"):
+        IndependenceStream(fit=fit)
+    with pytest.raises(InputError, match="function that returns a critic"):
+        IndependenceStream(fit=lambda x, y: 0).update(np.arange(50), np.arange(50))
+    rows = np.random.default_rng(0).normal(size=(50, 1))
+    assert IndependenceStream(fit=Witness.fit).update(rows, rows).rows == 50

@@ -35,7 +35,7 @@ def test_every_bound_trains(bound):
     assert np.isfinite(history["train"]).all()
     rows = sample(2000, 3)
     critic = fitted(SMALL.with_(n_iters=200, lr=5e-3, schedule="constant"), bound).critic
-    value = loop.value(critic, variational.BOUNDS[bound], rows, 2000)
+    value = loop.values(critic, variational.BOUNDS[bound], rows, 2000).mean()
     assert 0.2 < value < 0.8  # the truth is 0.511
 
 
@@ -56,7 +56,7 @@ def test_early_stopping_restores_the_best_weights_by_copy():
     best = int(np.nanargmax(done.history["validation"]))
     assert done.stopped_early
     assert done.chosen == done.history["iteration"][best] < done.history["iteration"][-1]
-    again = loop.value(done.critic, variational.BOUNDS["infonce"], sample(60, 2), 2500)
+    again = loop.values(done.critic, variational.BOUNDS["infonce"], sample(60, 2), 2500).mean()
     assert again == done.history["validation"][best]
 
 
@@ -73,7 +73,7 @@ def test_without_patience_the_last_weights_stay():
     done = fitted(SMALL)
     assert done.chosen == 60
     assert not done.stopped_early
-    again = loop.value(done.critic, variational.BOUNDS["infonce"], sample(200, 2), 2500)
+    again = loop.values(done.critic, variational.BOUNDS["infonce"], sample(200, 2), 2500).mean()
     assert again == done.history["validation"][-1]
 
 
@@ -162,3 +162,15 @@ def test_training_leaves_no_trace_in_the_global_random_state():
     before = torch.get_rng_state()
     loop.fit(Noisy(), variational.BOUNDS["infonce"], sample(50, 1), None, SMALL, seed=0)
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(("by", "steps"), [(-1.0, 12), (0.0, 4), (None, 12)])
+def test_a_critic_that_does_not_exceed_its_rival_must_improve_soon(by, steps):
+    """One that learns nothing: its values stay those at the start, zero."""
+    critic = networks.Bilinear(1, 1)
+    validation = sample(60, 2)
+    rival = None if by is None else by + torch.zeros(60)
+    config = SMALL.with_(lr=1e-12, patience=6, eval_every=2, n_iters=100)
+    bound = variational.BOUNDS["infonce"]
+    done = loop.fit(critic, bound, sample(60, 1), validation, config, seed=0, rival=rival)
+    assert done.history["iteration"][-1] == steps

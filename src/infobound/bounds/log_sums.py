@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -99,12 +99,11 @@ def of_tile(
         Log sums over rows (a,), over columns (b,), and the others (a,), in nats.
     """
     negatives = _left_out(tile, diagonal)
-    shared = _exponentials(negatives)
-    if shared is None:
+    peak = _shared_peak(negatives)
+    if peak is None:
         rows, columns = negatives.logsumexp(1), negatives.logsumexp(0)
     else:
-        e, peak = shared
-        rows, columns = e.sum(1).log() + peak, e.sum(0).log() + peak
+        rows, columns = _LogSums.apply(negatives, peak)  # type: ignore[no-untyped-call]
     others = tuple(read.logsumexp(1) for read in _read(tile, diagonal, m, reads))
     return rows, columns, others
 
@@ -168,12 +167,12 @@ def influence(
         sums of columns.
     """
     negatives = _left_out(tile, diagonal)
-    shared = _exponentials(negatives)
-    if shared is None:
+    peak = _shared_peak(negatives)
+    if peak is None:
         on_columns = weights.rows @ _exp(negatives - sums.rows[:, None])
         on_rows = weights.columns @ _exp(negatives - sums.columns).T
     else:
-        e, peak = shared
+        e = _exp(negatives - peak)
         on_columns = (weights.rows * (peak - sums.rows).exp()) @ e
         on_rows = (weights.columns * (peak - sums.columns).exp()) @ e.T
     found = _read(tile, diagonal, m, reads)
@@ -203,15 +202,36 @@ def _read(tile: Tensor, diagonal: int, m: int, reads: Reads | None) -> Sequence[
     return reads(tile, (columns - rows[:, None] - diagonal) % m)
 
 
-def _exponentials(negatives: Tensor) -> tuple[Tensor, Tensor] | None:
-    """Return e^(f - peak) and the peak, or None if one peak for all would underflow."""
-    with torch.no_grad():
-        of_rows, of_columns = negatives.amax(1), negatives.amax(0)
-        peak = of_rows.max()
-        # This synchronises with the device: the branch depends on the scores.
-        if not bool(torch.minimum(of_rows.min(), of_columns.min()) > peak - SPAN):
-            return None
-    return _exp(negatives - peak), peak
+@torch.no_grad()
+def _shared_peak(negatives: Tensor) -> Tensor | None:
+    """Return the largest of the scores, or None if one peak for all would underflow."""
+    of_rows, of_columns = negatives.amax(1), negatives.amax(0)
+    peak = of_rows.max()
+    # This synchronises with the device: the branch depends on the scores.
+    near = bool(torch.minimum(of_rows.min(), of_columns.min()) > peak - SPAN)
+    return peak if near else None
+
+
+class _LogSums(torch.autograd.Function):
+    """Log sums of e^f over rows and columns from one pass of exponentials, kept for the gradient.
+
+    Autograd would go back through each of the steps, which takes longer than a small network.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, negatives: Tensor, peak: Tensor) -> tuple[Tensor, Tensor]:
+        e = _exp(negatives - peak)
+        of_rows, of_columns = e.sum(1), e.sum(0)
+        ctx.save_for_backward(negatives, e, of_rows, of_columns)
+        return of_rows.log() + peak, of_columns.log() + peak
+
+    @staticmethod
+    def backward(ctx: Any, on_rows: Tensor, on_columns: Tensor) -> tuple[Tensor, None]:
+        negatives, e, of_rows, of_columns = ctx.saved_tensors
+        if torch.is_grad_enabled():  # second derivatives are wanted, and e is a constant
+            found = on_rows[:, None] * negatives.softmax(1) + on_columns * negatives.softmax(0)
+            return found, None
+        return e * ((on_rows / of_rows)[:, None] + on_columns / of_columns), None
 
 
 def _exp(shifted: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from infobound.critics import contract
 from infobound.critics.contract import Rows
 from infobound.errors import InputError
 
-__all__ = ["all_pairs", "is_shared", "scores", "seeded", "terms", "undrawn", "value"]
+__all__ = ["all_pairs", "is_shared", "scores", "seeded", "terms", "undrawn", "value", "values"]
 
 WORTH = 1 << 25  # multiplications above which sharing the work outweighs communication
 EVALUATED = 0  # seed of a random critic in evaluation
@@ -259,27 +259,32 @@ def all_pairs(
     return every.together(Sums.made(_Recomputed.apply(every, reads, tile, *tensors)))  # type: ignore[no-untyped-call]
 
 
-def value(critic: nn.Module, bound: Bound, x: Tensor, y: Tensor) -> Tensor:
+def values(critic: nn.Module, bound: Bound, x: Tensor, y: Tensor) -> Tensor:
     """Evaluate a bound over all pairs; differentiable.
 
     Args:
         critic: maps x (n, p) and y (m, q) to scores (n, m).
         bound: the bound.
         x: (n, p).
-        y: (m, q), n <= m; row i of y belongs to row i of x.
+        y: (m, q), n <= m.
 
     Returns:
-        A scalar, in nats.
+        The values (n,) of the rows of x, whose mean is the bound, in nats.
 
     Example:
         >>> from infobound.bounds.variational import BOUNDS
         >>> from infobound.critics.networks import Bilinear
-        >>> value(Bilinear(1, 1), BOUNDS["infonce"], torch.ones(9, 1), torch.ones(9, 1)).item()
-        0.0
+        >>> values(Bilinear(1, 1), BOUNDS["infonce"], torch.ones(3, 1), torch.ones(3, 1)).detach()
+        tensor([0., 0., 0.])
     """
     with seeded(critic):
         found = all_pairs(critic, x, y, bound.reads)
-    return bound.of(found).mean()
+    return bound.of(found)
+
+
+def value(critic: nn.Module, bound: Bound, x: Tensor, y: Tensor) -> Tensor:
+    """Evaluate a bound over all pairs, a scalar in nats: the mean of `values`."""
+    return values(critic, bound, x, y).mean()
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ from infobound.critics.densities import (
     MixtureModel,
     components,
 )
-from infobound.critics.unwinding import UnwoundCopula
+from infobound.critics.unwinding import MARGIN, UnwoundCopula
 
 __all__ = ["BASES", "Base", "Shape"]
 
@@ -118,7 +118,6 @@ def _mixture(size: tuple[int, int]) -> Base:
         partial(MixtureModel.fit, size=size),
         "robust",
         lambda s: s.columns <= MIXED and components(s.rows, s.columns, size) >= 2,
-        can_start=False,
         leaves=lambda s: s.columns > 2 or components(s.rows, s.columns, COARSE) < RICH,
         most=ITERATED,
     )
@@ -140,7 +139,7 @@ BASES: dict[str, Base] = {
         "robust",
         lambda s: s.columns > 2 and _affordable(s),
         most=UNWOUND,
-        margin=1.0,
+        margin=MARGIN,
         refit=lambda model, x, y: UnwoundCopula.fit(x, y, start=model),
     ),
     "student": Base(StudentCopula.fit, "scores", _affordable, most=ITERATED),

@@ -7,6 +7,7 @@ Densities of values are in `densities`.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ from infobound.critics.contract import Critic, Product, Rows
 __all__ = ["ContaminatedCopula", "GaussianCopula", "StudentCopula", "canonical_directions"]
 
 DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)  # degrees of freedom of a Student-t copula
+REACH = 4.5  # normal scores of a Student-t copula are clipped to +-REACH
+SETTLED = 1e-4  # relative change of a scatter matrix at which its iteration ends
 RIDGES = (0.1, 1.0, 10.0)  # times the mean eigenvalue of a covariance
 PARTS = 5  # cross-validation folds for the correlations of a shrunk copula
 
@@ -231,7 +234,6 @@ class StudentCopula(Critic):
     precision: Tensor
     precision_x: Tensor
     precision_y: Tensor
-    reach = 4.5  # normal scores are clipped to +-reach
 
     def __init__(self, scatter: Tensor, dim_x: int, degrees: float) -> None:
         super().__init__()
@@ -240,7 +242,7 @@ class StudentCopula(Critic):
         parts = scatter, scatter[:dim_x, :dim_x], scatter[dim_x:, dim_x:]
         for name, part in zip(("precision", "precision_x", "precision_y"), parts, strict=True):
             self.register_buffer(name, torch.linalg.inv(part.double()))
-        self.register_buffer("table", self._quantiles(degrees))
+        self.register_buffer("table", _quantiles(degrees).clone())
         log_dets = [float(torch.linalg.slogdet(part.double())[1]) for part in parts]
         self.constant = (
             _student_constant(degrees, dim)
@@ -249,30 +251,32 @@ class StudentCopula(Critic):
             - 0.5 * (log_dets[0] - log_dets[1] - log_dets[2])
         )
 
-    @classmethod
-    def _quantiles(cls, degrees: float) -> Tensor:
-        grid = torch.linspace(-cls.reach, cls.reach, 1801, dtype=torch.float64)
-        return torch.from_numpy(special.stdtrit(degrees, special.ndtr(grid.numpy())))
-
-    @classmethod
-    def _spread(cls, scores: Tensor, table: Tensor) -> Tensor:
+    @staticmethod
+    def _spread(scores: Tensor, table: Tensor) -> Tensor:
         """Map normal scores to Student-t quantiles by linear interpolation in a table."""
-        step = 2 * cls.reach / (len(table) - 1)
-        place = (scores.clamp(-cls.reach, cls.reach) + cls.reach) / step
+        step = 2 * REACH / (len(table) - 1)
+        place = (scores.clamp(-REACH, REACH) + REACH) / step
         low = place.floor().clamp(max=len(table) - 2)
         left = table[low.long()]
         return left + (place - low) * (table[low.long() + 1] - left)
 
     @classmethod
     def fit(cls, x: Tensor, y: Tensor) -> StudentCopula:
-        """Fit to normal scores x (n, dim_x) and y (n, dim_y); `DEGREES` by maximum likelihood."""
+        """Fit to normal scores x (n, dim_x) and y (n, dim_y); `DEGREES` by maximum likelihood.
+
+        The likelihood rises with the degrees up to one maximum, so the search goes down from the
+        most degrees and ends where it has fallen twice.
+        """
         scores = torch.cat([x, y], dim=1).double()
         best: tuple[float, float, Tensor] | None = None
-        for degrees in DEGREES:
-            z = cls._spread(scores, cls._quantiles(degrees).to(scores.device))
-            scatter, likelihood = _student_scatter(z, degrees)
+        scatter = torch.eye(scores.shape[1], dtype=scores.dtype, device=scores.device)
+        for degrees in reversed(DEGREES):
+            z = cls._spread(scores, _quantiles(degrees).to(scores.device))
+            scatter, likelihood = _student_scatter(z, degrees, scatter)
             if best is None or likelihood > best[0]:
                 best = (likelihood, degrees, scatter)
+            elif degrees < DEGREES[DEGREES.index(best[1]) - 1]:
+                break
         assert best is not None
         return cls(best[2], x.shape[1], best[1]).to(x.device)
 
@@ -322,16 +326,30 @@ def _student_constant(degrees: float, dim: int) -> float:
     return float(gap) - 0.5 * dim * math.log(degrees * math.pi)
 
 
-def _student_scatter(z: Tensor, degrees: float) -> tuple[Tensor, float]:
-    """Fit the scatter of rows z (n, d); return it and the copula's mean log likelihood."""
+@functools.cache
+def _quantiles(degrees: float) -> Tensor:
+    """The Student-t quantiles of a grid of normal scores from -REACH to REACH."""
+    grid = torch.linspace(-REACH, REACH, 1801, dtype=torch.float64)
+    return torch.from_numpy(special.stdtrit(degrees, special.ndtr(grid.numpy())))
+
+
+def _student_scatter(z: Tensor, degrees: float, start: Tensor) -> tuple[Tensor, float]:
+    """Fit the scatter of rows z (n, d) by fixed-point iteration from `start`.
+
+    Returns:
+        The scatter (d, d), and the copula's mean log likelihood.
+    """
     n, d = z.shape
-    scatter = torch.eye(d, dtype=z.dtype, device=z.device)
+    scatter = start
     for _ in range(15):
+        earlier = scatter
         distance = (z @ torch.linalg.inv(scatter) * z).sum(1)
         weights = (degrees + d) / (degrees + distance)
         scatter = (z * weights[:, None]).T @ z / n
         ridge = (1e-6 * scatter.diagonal().mean()).clamp_min(1e-12)  # all columns may be constant
         scatter = scatter + ridge * torch.eye(d, dtype=z.dtype, device=z.device)
+        if (scatter - earlier).abs().max() < SETTLED * scatter.abs().max():
+            break
     distance = (z @ torch.linalg.inv(scatter) * z).sum(1)
     joint = -0.5 * torch.linalg.slogdet(scatter)[1] + _student_constant(degrees, d)
     joint -= 0.5 * (degrees + d) * torch.log1p(distance / degrees).mean()

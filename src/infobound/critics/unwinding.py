@@ -6,6 +6,8 @@ The inverse has the same form, is a bijection, and leaves mutual information as 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -15,16 +17,19 @@ from torch import Tensor
 from infobound.critics.contract import Product, Rows
 from infobound.critics.copulas import GaussianCopula
 
-__all__ = ["UnwoundCopula"]
+__all__ = ["MARGIN", "UnwoundCopula"]
 
 PLANES = 8  # of rotation per side, at most
 SPREADS = (0.0, 0.3, 0.3, 0.5, 0.5, 0.5, 0.8, 0.8)  # of the angles at the starts, radians
-SHORT, LONG = 15, 80  # steps of L-BFGS from each start, and then from the best
+STEPS = (6, 9, 80)  # of L-BFGS from each start, from the best `KEPT` of them, and from the best
+KEPT = 3  # starts that are searched further
+CHANGE = 1e-5  # of the value, nats, below which L-BFGS stops
 SMALL = 1_500  # rows that all starts are optimised on; the best is then optimised on all rows
 RIDGE = 1e-3  # penalty on squared coefficients of the angles, nats
-TESTED = 4_000  # rows of the test for rotations
+TESTED = 2_000  # rows of the test for rotations
 SAMPLES = 20  # of a Gaussian, for the test of whether there is any rotation
 FUNCTIONS = (3, 1)  # of the norm that it reads
+MARGIN = 1.0  # nats by which rotations must exceed none on one row; on n rows, MARGIN / sqrt(n)
 CLEAR = 4.0  # standard deviations by which the rows must exceed them
 
 
@@ -100,7 +105,7 @@ class UnwoundCopula(Product):
             rotations = _started(a, b) if start is None else None
         if rotations is None:
             return GaussianCopula.fit(x, y)
-        rotations = _climbed(a, b, _as(rotations, torch.float64), LONG)[1]
+        rotations = _climbed(a, b, _as(rotations, torch.float64), STEPS[2])[1]
         u, v = (side.to(x.dtype) for side in map(_unwound, (a, b), rotations))
         centres = means[0].to(x.dtype), means[1].to(x.dtype)
         return cls(GaussianCopula.fit(u, v), _as(rotations, x.dtype), centres)
@@ -158,8 +163,13 @@ def _started(a: Tensor, b: Tensor) -> Rotations | None:
     tried = []
     for spread in SPREADS:
         first, second = (_start(side.shape[1], spread, generator, a) for side in (a, b))
-        tried.append(_climbed(*few, (first, second), SHORT))
-    return max(tried, key=lambda each: each[0])[1]
+        tried.append(_climbed(*few, (first, second), STEPS[0]))
+    best = sorted(tried, key=lambda each: -each[0])[:KEPT]
+    gained, found = max(
+        (_climbed(*few, rotations, STEPS[1]) for _, rotations in best), key=lambda each: each[0]
+    )
+    clear = MARGIN / math.sqrt(len(few[0]))
+    return found if gained > float(_copula_mi(*few)) + clear else None
 
 
 def _start(d: int, spread: float, generator: torch.Generator, like: Tensor) -> Rotation | None:
@@ -169,62 +179,80 @@ def _start(d: int, spread: float, generator: torch.Generator, like: Tensor) -> R
         return None
     frame = torch.randn(d, 2 * planes, generator=generator, dtype=torch.float64)
     angles = torch.randn(planes, 4, generator=generator, dtype=torch.float64) * (spread + 0.01)
-    return Rotation(torch.linalg.qr(frame)[0].to(like.device), angles.to(like.device))
+    return Rotation(_orthonormal(frame).to(like.device), angles.to(like.device))
+
+
+def _orthonormal(frame: Tensor) -> Tensor:
+    """Orthonormal columns with the spans of a frame (d, k); an orthonormal frame is unchanged.
+
+    The factor of `qr` alone may have other signs, which turns a rotation round.
+    """
+    q, r = torch.linalg.qr(frame)
+    found: Tensor = q * r.diagonal().sign()
+    return found
 
 
 def _climbed(a: Tensor, b: Tensor, start: Rotations, steps: int) -> tuple[float, Rotations]:
-    """The penalised MI of the copula after L-BFGS, and the rotations there."""
-    free = [None if r is None else Rotation(*(_free(part) for part in r)) for r in start]
-    parameters = [part for rotation in free if rotation is not None for part in rotation]
-    radial = _radial(a), _radial(b)
+    """The penalised MI of the copula after L-BFGS, and the rotations there.
 
-    def value() -> Tensor:
+    It is SciPy's, because constructing PyTorch's imports its compiler, which takes seconds.
+    """
+    from scipy.optimize import minimize
+
+    radial = _radial(a), _radial(b)
+    parts = [part for rotation in start if rotation is not None for part in rotation]
+    sizes = [part.numel() for part in parts]
+
+    def placed(flat: Tensor) -> Rotations:
+        """The rotations with these frames, made orthonormal, and angles."""
+        pieces = zip(flat.split(sizes), parts, strict=True)
+        free = iter([piece.reshape(part.shape) for piece, part in pieces])
+        first, second = (
+            None if each is None else Rotation(_orthonormal(next(free)), next(free))
+            for each in start
+        )
+        return first, second
+
+    def value(rotations: Rotations) -> Tensor:
         sides, penalty = [], a.new_zeros(())
-        for rows, rotation, functions in zip((a, b), free, radial, strict=True):
+        for rows, rotation, functions in zip((a, b), rotations, radial, strict=True):
             if rotation is not None:
-                frame = torch.linalg.qr(rotation.frame)[0]
                 penalty = penalty + RIDGE * (rotation.angles**2).sum()
-                rows = _rotated(rows, Rotation(frame, rotation.angles), functions)
+                rows = _rotated(rows, rotation, functions)
             sides.append(rows)
         return _copula_mi(*sides) - penalty
 
-    optimiser = torch.optim.LBFGS(
-        parameters, max_iter=steps, history_size=20, line_search_fn="strong_wolfe"
-    )
+    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
+        flat = torch.from_numpy(values).to(a.device).requires_grad_()
+        with torch.enable_grad():
+            found = -value(placed(flat))
+            (slope,) = torch.autograd.grad(found, flat)
+        return float(found.detach()), slope.cpu().numpy()
 
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        loss = -value()
-        loss.backward()
-        return loss
-
-    with torch.enable_grad():
-        optimiser.step(closure)
-    with torch.no_grad():
-        first, second = (
-            None if r is None else Rotation(torch.linalg.qr(r.frame)[0], r.angles.detach())
-            for r in free
-        )
-        return float(value()), (first, second)
-
-
-def _free(values: Tensor) -> Tensor:
-    """A parameter that starts at these values."""
-    return values.clone(memory_format=torch.contiguous_format).requires_grad_()
+    begun = torch.cat([part.reshape(-1) for part in parts]).cpu().numpy()
+    options = {"maxiter": steps, "maxcor": 20, "ftol": CHANGE}
+    best = minimize(loss, begun, jac=True, method="L-BFGS-B", options=options)
+    return -float(best.fun), placed(torch.from_numpy(best.x).to(a.device))
 
 
 def _copula_mi(a: Tensor, b: Tensor) -> Tensor:
     """The MI of the Gaussian with the covariance of the rows, nats."""
-    rows = torch.cat([a, b], 1)
-    rows = rows - rows.mean(0)
-    p = a.shape[1]
-    covariance = rows.T @ rows / len(rows)
-    covariance = covariance + 1e-9 * covariance.diagonal().mean() * torch.eye(
-        len(covariance), dtype=rows.dtype, device=rows.device
+    p, d = a.shape[1], a.shape[1] + b.shape[1]
+    covariance = torch.cov(torch.cat([a, b], 1).T, correction=0)
+    return _gaussian_mi(covariance, slice(0, p), slice(p, d))
+
+
+def _gaussian_mi(covariance: Tensor, first: slice, second: slice) -> Tensor:
+    """The MI of two groups of the columns of a Gaussian, nats."""
+    parts = [covariance[at, at] for at in (first, second)]
+    cross = covariance[first, second]
+    both = torch.cat([torch.cat([parts[0], cross], 1), torch.cat([cross.T, parts[1]], 1)], 0)
+    ridge = 1e-9 * both.diagonal().mean()
+    own_a, own_b, joint = (
+        torch.linalg.slogdet(part + torch.diag(ridge.expand(len(part))))[1]
+        for part in (*parts, both)
     )
-    parts = covariance[:p, :p], covariance[p:, p:], covariance
-    own_a, own_b, both = (torch.linalg.slogdet(part)[1] for part in parts)
-    mi: Tensor = 0.5 * (own_a + own_b - both)
+    mi: Tensor = 0.5 * (own_a + own_b - joint)
     return mi
 
 
@@ -232,35 +260,55 @@ def _has_twist(a: Tensor, b: Tensor) -> bool:
     """Whether directions that turn with the norm clearly add MI to the rows.
 
     What they add to one side, beside the rows of the other, is compared with what they add in
-    samples of a Gaussian of the same covariance, where it is noise. The directions are bounded, so
-    heavy tails do not raise it.
+    samples of a Gaussian copula with the same correlations and margins, where there is no rotation.
+    The directions are bounded, so heavy tails do not raise it.
     """
     n, widths = len(a), (a.shape[1], b.shape[1])
     rows = torch.cat([a, b], 1)
-    values, vectors = torch.linalg.eigh(rows.T @ rows / n)
+    read = [k for k in FUNCTIONS if 3 * (1 + k) * sum(widths) < n]
+    if not read:
+        return False
+    margins = rows.sort(0)[0]
+    scores = torch.special.ndtri((_ranks(rows).to(rows.dtype) + 0.5) / n)
+    values, vectors = torch.linalg.eigh(scores.T @ scores / n)
     root = vectors * values.clamp_min(0).sqrt()
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(SAMPLES, n, sum(widths), generator=generator, dtype=a.dtype).to(a.device)
-    for functions in FUNCTIONS:
-        if 3 * (1 + functions) * sum(widths) >= n:
-            continue
-        shown = _gain(a, b, functions)
-        null = []
-        for each in noise:
-            left, right = (each @ root.T).split(widths, 1)
-            null.append(_gain(left, right, functions))
-        if shown > np.mean(null) + CLEAR * np.std(null, ddof=1):
-            return True
-    return False
+    null = []
+    for _ in range(SAMPLES):
+        noise = torch.randn(n, sum(widths), generator=generator, dtype=a.dtype).to(a.device)
+        left, right = margins.gather(0, _ranks(noise @ root.T)).split(widths, 1)
+        null.append(_gains(left, right, read))
+    limit = np.mean(null, axis=0) + CLEAR * np.std(null, axis=0, ddof=1)
+    return bool((_gains(a, b, read) > limit).any())
 
 
-def _gain(a: Tensor, b: Tensor, functions: int) -> float:
-    """The MI, nats, that the directions of one side add to the rows, summed over both sides."""
+def _ranks(rows: Tensor) -> Tensor:
+    """The rank of each value in its column, from 0."""
+    return rows.argsort(0).argsort(0)
+
+
+def _gains(a: Tensor, b: Tensor, read: Sequence[int]) -> np.ndarray:
+    """The MI, nats, that the directions of one side add to the rows, summed over both sides.
+
+    One value for each number of functions of the norm in `read`.
+    """
+    most = max(read)
     left, right = (
-        torch.cat([side, *_directions(side)[:functions]], 1) if side.shape[1] > 1 else side
-        for side in (a, b)
+        [side, *_directions(side)[:most]] if side.shape[1] > 1 else [side] for side in (a, b)
     )
-    return float(_copula_mi(left, b) + _copula_mi(a, right) - 2 * _copula_mi(a, b))
+    rows = torch.cat([*left, *right], 1)
+    covariance = torch.cov(rows.T, correction=0)
+    p, q, width = a.shape[1], b.shape[1], sum(part.shape[1] for part in left)
+    own_a, own_b = slice(0, p), slice(width, width + q)
+    found = []
+    for k in read:
+        more_a, more_b = slice(0, min(p * (1 + k), width)), slice(width, width + q * (1 + k))
+        found.append(
+            _gaussian_mi(covariance, more_a, own_b)
+            + _gaussian_mi(covariance, own_a, more_b)
+            - 2 * _gaussian_mi(covariance, own_a, own_b)
+        )
+    return torch.stack(found).cpu().numpy()
 
 
 def _directions(rows: Tensor) -> list[Tensor]:

@@ -22,7 +22,7 @@ from infobound.bounds import tiled
 from infobound.bounds.variational import BOUNDS, Bound, lookup
 from infobound.config import Config
 from infobound.critics import networks
-from infobound.critics.closed_forms import BASES, BROAD, MIXED, Shape
+from infobound.critics.closed_forms import BASES, BROAD, Shape
 from infobound.critics.copulas import canonical_directions
 from infobound.errors import InputError
 from infobound.training import loop
@@ -41,13 +41,14 @@ __all__ = [
 ]
 
 FEW = 1500  # training rows below which bases are compared on several splits
-MANY = 3000  # training rows from which on a network without a base may be tried
 FITTED = 256_000  # largest number of training rows that are fitted, unless the settings draw more
 VALIDATED = 25_000  # largest number of validation rows
 VALUES = 10_000_000  # largest number of values of scored rows in memory at once
 ALONE = {"gaussian": ("gaussian", "gaussian_shrunk"), "student": ("student",)}  # by estimator
 CONVINCED = 1.645  # gain in standard errors at which a critic gets weight 1/2: one-sided p = 0.05
-HESITANT = 1.0  # gain in standard errors up to which it gets no weight; then it rises linearly
+HESITANT = (
+    loop.CLEAR
+)  # gain in standard errors up to which it gets no weight; then it rises linearly
 
 
 def bind(config: Config) -> Bound:
@@ -235,6 +236,12 @@ def fit_critic(
     validation = inputs.rows(validation_rows)
     best = _best_bases(inputs, training, fit_rows, validation_rows, config, module, seeds[0])
     rival = None if best.alone is None else inputs.critic(best.alone, fit_rows, None, config)
+    shown = None if rival is None else score(rival, job.bound, validation, config.eval_rows).terms
+    standard = None  # what a network must exceed on the validation rows
+    if rival is not None:
+        standard = loop.values(rival, job.bound, validation, config.eval_rows)
+    elif best.rejected:
+        standard = torch.zeros(len(validation_rows), dtype=torch.float32, device=inputs.device)
     parts: list[Fitted] = []
     rest, tried = 1.0, None
     for start, reads in _starts(inputs, best, fit_rows, config)[:tries]:
@@ -249,15 +256,16 @@ def fit_critic(
             validation,
             config,
             seed=seeds[2],
-            name=name + _suffix(start, best.start, reads),
+            name=name if reads == "network" else f"{name}-canonical",
             run=job.hooks.run,
             watch=job.hooks.on_progress,
             stop=job.hooks.should_stop,
+            rival=standard if module is None else None,
         )
         tried = tried or fit
         weight = 1.0
         if rival is not None or best.rejected:
-            weight = _weight(trained, rival, job.bound, validation, config)
+            weight = _weight(trained, shown, job.bound, validation, config)
         if weight > 0:
             part = Fitted(trained, inputs, fit_rows, validation_rows, fit, start, True, job)
             parts.append(replace(part, weight=rest * weight))
@@ -469,9 +477,8 @@ def _starts(
 ) -> list[tuple[str | None, str]]:
     """List the networks to try until one is kept: the base each starts from and what it reads.
 
-    With many rows, a network without a base is tried if one on a base gains nothing: the structure
-    that the base explains would have led it to the relevant coordinates. With many columns, a
-    network that reads only canonical directions comes first, because it overfits less.
+    With many columns, a network that reads only canonical directions comes first, because it
+    overfits less.
     """
     shape = inputs.shape(len(rows))
     if best.alone is not None and not BASES[best.alone].leaves(shape):
@@ -479,16 +486,7 @@ def _starts(
     starts: list[tuple[str | None, str]] = [(best.start, "network")]
     if shape.columns >= BROAD and config.transform == "auto":
         starts = [(None, "robust"), *starts]
-    if best.start is not None and shape.rows >= MANY and shape.columns > MIXED:
-        starts = [*starts, (None, "network")]
     return starts
-
-
-def _suffix(start: str | None, base: str | None, reads: str) -> str:
-    """Return the suffix of the checkpoint's name for further networks of a fold."""
-    if reads != "network":
-        return "-canonical"
-    return "-alone" if start != base else ""
 
 
 def _network(
@@ -519,16 +517,27 @@ def _network(
 
 
 def _weight(
-    critic: nn.Module, rival: nn.Module | None, bound: Bound, rows: loop.Rows, config: Config
+    critic: nn.Module,
+    rival: np.ndarray | None,
+    bound: Bound,
+    rows: loop.Rows,
+    config: Config,
 ) -> float:
     """Return the weight of a critic by its gain over its rival on validation rows.
 
-    Without a rival, it is compared with a constant critic. The weight is 1/2 where the gain is
-    `CONVINCED` standard errors.
+    Args:
+        critic: the critic.
+        rival: the contributions (n,) of these rows with its rival; None for a constant critic.
+        bound: the bound.
+        rows: the validation rows.
+        config: the settings.
+
+    Returns:
+        The weight, 1/2 where the gain is `CONVINCED` standard errors.
     """
     gain = score(critic, bound, rows, config.eval_rows).terms
     if rival is not None:
-        gain = gain - score(rival, bound, rows, config.eval_rows).terms
+        gain = gain - rival
     error = float(gain.std()) / math.sqrt(len(gain))
     if error == 0:
         return float(gain.mean() > 0)

@@ -6,6 +6,7 @@ rows the critic is fitted to and which rows are bet on.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ class IndependenceStream:
         level: float = 0.05,
         fit: Callable[[np.ndarray, np.ndarray], Critic] = Witness.fit,
     ) -> None:
-        arguments.expect(callable(fit), "fit", "a function of x and y", fit)
+        arguments.expect(_takes_two(fit), "fit", "a function of x and y", fit)
         self.level = arguments.real("level", level, "(0, 1)")
         self._fit = fit
         self._x: list[np.ndarray] = []
@@ -148,7 +149,9 @@ class IndependenceStream:
             self._bet(x, y, stop)
             if self._rows < self._next_fit:
                 return
-            self._critic = self._fit(x[:stop], y[:stop])
+            critic = self._fit(x[:stop], y[:stop])
+            arguments.expect(callable(critic), "fit", "a function that returns a critic", critic)
+            self._critic = critic
             self._wealth = self._wealth.share()
             self._used, self._next_fit = stop, GROUP * round(1.5 * stop / GROUP)
 
@@ -171,3 +174,16 @@ class IndependenceStream:
             groups = np.arange(count)
             self._wealth = self._wealth.bet(log_e_values(blocks[groups, :, groups]))
             self._used = end
+
+
+def _takes_two(function: object) -> bool:
+    """Whether something can be called with two arguments; what has no signature may be."""
+    if not callable(function):
+        return False
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # built in, such as int
+        return not isinstance(function, type)
+    return True

@@ -30,6 +30,7 @@ class State:
         step: the number of steps taken.
         best: the best validation value so far, in nats.
         chosen: the step of that value.
+        clear: whether that value clearly exceeds what the critic must exceed.
         finished: whether the training has ended.
         log_average: MINE's moving average, the log of a mean e^f.
         loss: the last loss.
@@ -41,6 +42,7 @@ class State:
     step: int = 0
     best: float = -math.inf
     chosen: int = 0
+    clear: bool = True
     finished: bool = False
     log_average: float = 0.0
     loss: float = math.nan
@@ -73,6 +75,7 @@ def save(
         "step": state.step,
         "best": state.best,
         "chosen": state.chosen,
+        "clear": state.clear,
         "finished": state.finished,
         "log_average": state.log_average,
         "loss": state.loss,
@@ -90,6 +93,7 @@ class _Numbers:
     finished: bool
     log_average: float
     loss: float
+    clear: bool = True  # earlier checkpoints lack it
 
 
 def load(
@@ -153,7 +157,7 @@ def _put(
     state.average = {k: average[k].to(here[k]) for k in state.average}
     state.history = [tuple(record) for record in tensors["history"].tolist()]
     state.step, state.best = numbers.step, numbers.best
-    state.chosen, state.finished = numbers.chosen, numbers.finished
+    state.chosen, state.clear, state.finished = numbers.chosen, numbers.clear, numbers.finished
     state.log_average, state.loss = numbers.log_average, numbers.loss
 
 

@@ -28,11 +28,13 @@ from infobound.training.checkpoints import State
 from infobound.training.optimisers import AdamW
 from infobound.training.run_directory import Run
 
-__all__ = ["COLUMNS", "Fit", "Hooks", "Interrupted", "Progress", "Rows", "device", "fit", "value"]
+__all__ = ["COLUMNS", "Fit", "Hooks", "Interrupted", "Progress", "Rows", "device", "fit", "values"]
 
 Rows = tuple[Tensor, Tensor]
 MASKS = 1_000_003  # difference of the ranks' dropout seeds, of which only the lower 32 bits count
 ASKED = 10  # iterations after which ranks ask each other whether to stop
+TRIAL = 2  # evaluations within which a critic must improve before it clearly exceeds its rival
+CLEAR = 1.0  # standard errors that are clear; a critic that gains less gets no weight (`selection`)
 COLUMNS = ("iteration", "loss", "train", "validation")
 
 
@@ -116,13 +118,13 @@ def device(config: Config) -> torch.device:
     return torch.device("cuda" if found and config.device != "cpu" else "cpu")
 
 
-def value(
+def values(
     critic: nn.Module,
     bound: Bound,
     rows: Rows,
     limit: int,
     weights: Mapping[str, Tensor] | None = None,
-) -> float:
+) -> Tensor:
     """Evaluate the bound over all pairs of the first rows, in evaluation mode.
 
     Args:
@@ -133,24 +135,25 @@ def value(
         weights: tensors that replace those of the critic, by name.
 
     Returns:
-        The bound in nats.
+        The values (n,) of the rows, whose mean is the bound, in nats.
     """
     critic.eval()
     tensors = {f"critic.{name}": tensor for name, tensor in (weights or {}).items()}
     with torch.no_grad():
         pair = (rows[0][:limit], rows[1][:limit])
-        return float(functional_call(_Value(critic, bound), tensors, pair))
+        found: Tensor = functional_call(_Values(critic, bound), tensors, pair)
+        return found
 
 
-class _Value(nn.Module):
-    """A module that computes the bound over all pairs, so that weights can be replaced."""
+class _Values(nn.Module):
+    """A module that evaluates the bound over all pairs, so that weights can be replaced."""
 
     def __init__(self, critic: nn.Module, bound: Bound) -> None:
         super().__init__()
         self.critic, self.bound = critic, bound
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return tiled.value(self.critic, self.bound, x, y)
+        return tiled.values(self.critic, self.bound, x, y)
 
 
 def fit(
@@ -165,6 +168,7 @@ def fit(
     run: Run | None = None,
     watch: Callable[[Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    rival: Tensor | None = None,
 ) -> Fit:
     """Maximise the objective of a bound over the parameters of a critic, in place.
 
@@ -185,6 +189,9 @@ def fit(
         watch: called after each evaluation.
         stop: called between iterations; if it returns True, the state is saved and `Interrupted` is
             raised.
+        rival: (n,), the values of the validation rows with a critic that this one must exceed, from
+            `values`. Until it clearly does, it must improve within `TRIAL` evaluations instead of
+            `config.patience`.
 
     Returns:
         The fitted critic and its history.
@@ -233,10 +240,11 @@ def fit(
 
     while not state.finished:
         if state.step % config.eval_every == 0 or state.step == config.n_iters:
-            _evaluate(critic, bound, train, validation, config, state)
+            _evaluate(critic, bound, train, validation, config, state, rival)
             _announce(state, config, name, ceiling, watch, writer)
+            patience = config.patience if state.clear else min(config.patience, TRIAL)
             state.finished = state.step >= config.n_iters or (
-                config.patience > 0 and state.evaluations_since_best() >= config.patience
+                config.patience > 0 and state.evaluations_since_best() >= patience
             )
         asked = state.step % ASKED == 0 or distributed.ranks()[1] == 1
         halt = asked and distributed.any_says(stop is not None and stop())
@@ -345,6 +353,7 @@ def _evaluate(
     validation: Rows | None,
     config: Config,
     state: State,
+    rival: Tensor | None,
 ) -> None:
     """Append a record to the history and keep a copy of the best weights."""
     if state.history and state.history[-1][0] == state.step:  # resumed right after an evaluation
@@ -352,13 +361,14 @@ def _evaluate(
     size = _size(train, validation, config)
     distributed.same_as_first(critic.buffers())  # running averages differ between ranks
     weights = _weights(critic, state)
-    values = [
-        math.nan if rows is None else value(critic, bound, rows, size, weights)
-        for rows in (train, validation)
-    ]
-    agreed = torch.tensor(values, dtype=torch.float64)
+    on_validation, clear = math.nan, True
+    on_train = float(values(critic, bound, train, size, weights).mean())
+    if validation is not None:
+        found = values(critic, bound, validation, size, weights)
+        on_validation, clear = float(found.mean()), rival is None or _exceeds(found, rival[:size])
+    agreed = torch.tensor([on_train, on_validation, clear], dtype=torch.float64)
     distributed.same_as_first([agreed])  # all ranks must decide alike when to stop
-    on_train, on_validation = agreed.tolist()
+    on_train, on_validation, clear = agreed.tolist()
     if not math.isfinite(on_train):
         raise InputError(
             f"Expected finite scores; the {bound.title} bound became {on_train} at iteration "
@@ -366,8 +376,14 @@ def _evaluate(
         )
     state.history.append((float(state.step), state.loss, on_train, on_validation))
     if config.patience and on_validation > state.best:
-        state.best, state.chosen = on_validation, state.step
+        state.best, state.chosen, state.clear = on_validation, state.step, bool(clear)
         state.best_weights = {k: v.detach().clone() for k, v in weights.items()}
+
+
+def _exceeds(found: Tensor, rival: Tensor) -> bool:
+    """Return whether values of rows exceed others by more than `CLEAR` standard errors."""
+    gain = found - rival
+    return float(gain.mean()) > CLEAR * float(gain.std()) / math.sqrt(len(gain))
 
 
 def _announce(
