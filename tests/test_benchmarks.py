@@ -35,6 +35,22 @@ def run(name, tmp_path, *words):
     return found
 
 
+def test_devices(tmp_path):
+    where = "cuda" if torch.cuda.is_available() else "cpu"
+    rows = run(
+        "devices",
+        tmp_path,
+        "--repeats=1",
+        "--sizes",
+        "--joint",
+        "--separable",
+        64,
+        "--device",
+        where,
+    )["rows"]
+    assert [row["what"] for row in rows] == ["separable, batches of 64"]
+
+
 def test_notebook(tmp_path):
     rows = run("notebook", tmp_path, "--repeats=1", "--rows=100")["rows"]
     assert [row["ratio"][0] == 1 for row in rows] == [True, False]

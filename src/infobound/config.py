@@ -178,7 +178,8 @@ class Config:
     of the range of the scores, and a few thousandths of a nat in the bound
     (docs/performance.md)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Device that trains the critic. auto: CUDA if available."""
+    """Device that trains the critic. auto: CUDA if available and faster (joint critics, your own
+    modules, large batches)."""
 
     def __post_init__(self) -> None:
         """Check every value's type and range; NumPy's numbers become Python's."""

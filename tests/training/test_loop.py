@@ -112,12 +112,28 @@ def test_scores_of_a_wrong_shape_are_refused():
         loop.fit(Wrong(1, 1), variational.BOUNDS["infonce"], sample(50, 1), None, SMALL, seed=0)
 
 
-def test_cuda_is_refused_where_there_is_none():
-    if torch.cuda.is_available():
-        assert loop.device(Config()).type == "cuda"
-    else:
-        with pytest.raises(InputError, match="--device cpu"):
-            loop.device(Config(device="cuda"))
+def test_cuda_is_refused_where_there_is_none(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="--device cpu"):
+        loop.device(Config(device="cuda"))
+    assert loop.device(Config(critic="joint")).type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("settings", "module", "expected"),
+    [
+        ({}, None, "cpu"),  # starting the kernels takes longer than a step on a processor
+        ({"device": "cuda"}, None, "cuda"),
+        ({"critic": "joint"}, None, "cuda"),
+        ({"critic": "joint", "device": "cpu"}, None, "cpu"),
+        ({"batch_size": 1024}, None, "cuda"),
+        ({"hidden_dim": 512}, None, "cuda"),
+        ({}, torch.nn.Identity(), "cuda"),
+    ],
+)
+def test_cuda_is_taken_where_it_is_faster(monkeypatch, settings, module, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert loop.device(Config(**settings), module).type == expected
 
 
 @pytest.mark.parametrize("activation", networks.ACTIVATIONS)

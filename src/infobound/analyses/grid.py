@@ -85,7 +85,7 @@ class _Device:
     name: str
 
     def __call__(self) -> Mapping[str, str]:
-        found = loop.device(Config.from_dict({"device": self.name}))
+        found = loop.device(Config.from_dict({"device": self.name, "critic": "joint"}))
         return {f"device {self.name}": found.type}
 
 

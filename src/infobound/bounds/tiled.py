@@ -93,7 +93,8 @@ class _Pairs:
 
     def tiles(self, size: tuple[int, int] | None) -> Iterator[Tile]:
         """Iterate over tiles row by row; squares that fit the cache if no size is given."""
-        side = math.isqrt(contract.TILE // contract.width(self.critic)) or 1
+        most = contract.scaled(contract.TILE, contract.leaves(self.a)[0])
+        side = math.isqrt(most // contract.width(self.critic)) or 1
         height, breadth = size or (side, side)
         for i, a in enumerate(contract.split(self.a, height)):
             for j, b in enumerate(contract.split(self.b, breadth)):

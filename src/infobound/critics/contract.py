@@ -27,11 +27,13 @@ __all__ = [
     "like",
     "pair",
     "product",
+    "scaled",
     "split",
     "width",
 ]
 
 TILE = 1 << 19  # numbers per tile of pairs: 2 MiB, so that a tile stays in the cache
+ON_DEVICE = 64  # times as many on a CUDA device, where starting kernels for a tile takes longest
 
 Rows: TypeAlias = Any  # encoded rows: a tensor (n, ...), or a tuple of encoded rows
 
@@ -58,10 +60,21 @@ class Critic(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Score x (n, p) against y (m, q): (n, m). Without gradients, works in blocks of rows."""
         a, b = self.encode(x, y)
-        step = len(x) if torch.is_grad_enabled() else max(1, TILE // max(1, len(y) * self.width))
+        most = scaled(TILE, x)
+        step = len(x) if torch.is_grad_enabled() else max(1, most // max(1, len(y) * self.width))
         if step >= len(x):
             return self.pair(a, b)
         return torch.cat([self.pair(block, b) for block in split(a, step)])
+
+
+def scaled(numbers: int, like: Tensor) -> int:
+    """Return how many numbers to compute at once on the device of a tensor, from that on a CPU.
+
+    Example:
+        >>> scaled(100, torch.zeros(1)), scaled(100, torch.zeros(1, device="meta"))
+        (100, 6400)
+    """
+    return numbers if like.device.type == "cpu" else ON_DEVICE * numbers
 
 
 class Product(Critic):

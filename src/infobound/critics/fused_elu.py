@@ -34,7 +34,7 @@ class EluPairs(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, precision: torch.dtype, a: Tensor, b: Tensor, *weights: Tensor) -> Tensor:
         """Score a (n, width) against b (m, width): (n, m). Hidden layers are stored."""
-        ctx.precision, ctx.rows = precision, max(1, BLOCK // b.numel())
+        ctx.precision, ctx.rows = precision, max(1, contract.scaled(BLOCK, b) // b.numel())
         kept: list[list[Tensor]] = [[] for _ in range(0, len(a), ctx.rows)]
         blocks = zip(a.split(ctx.rows), kept, strict=True)
         scores = [elu_pairs(precision, block, b, weights, layers) for block, layers in blocks]

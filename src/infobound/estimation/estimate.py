@@ -99,7 +99,7 @@ def estimate(
     arguments.boolean("overwrite", overwrite)
     if run is not None:
         run = arguments.directory("run", run)
-        bind(config), candidates(config, module), loop.device(config)
+        bind(config), candidates(config, module), loop.device(config, module)
         split(len(pair.x), config.folds, seed=config.seed)
     with _opened(run, pair, config, module is not None, unit, overwrite) as here:
         return _estimate(pair, config, module, replace(hooks, run=here))

@@ -306,7 +306,7 @@ class _Inputs:
         """Fit the transforms to the training rows alone, and transform these."""
         kind = config.transform
         kind = ("both" if module is None else "raw") if kind == "auto" else kind
-        held, where = np.sort(training), loop.device(config)
+        held, where = np.sort(training), loop.device(config, module)
         sides: list[Tensor] = []
         transforms: list[data.Transform] = []
         levels: list[int] = []

@@ -35,6 +35,7 @@ MASKS = 1_000_003  # difference of the ranks' dropout seeds, of which only the l
 ASKED = 10  # iterations after which ranks ask each other whether to stop
 TRIAL = 2  # evaluations within which a critic must improve before it clearly exceeds its rival
 CLEAR = 1.0  # standard errors that are clear; a critic that gains less gets no weight (`selection`)
+WORTH = 1 << 23  # numbers times width in the hidden layers of a batch from which CUDA is faster
 COLUMNS = ("iteration", "loss", "train", "validation")
 
 
@@ -99,8 +100,16 @@ class Fit:
     ceiling: float | None
 
 
-def device(config: Config) -> torch.device:
+def device(config: Config, module: nn.Module | None = None) -> torch.device:
     """Return the device that `config.device` names.
+
+    "auto" is CUDA, where there is one, if it trains the critic faster than a processor: the user's
+    own modules, joint critics, and others if a step has much to compute. In a step of the default
+    critic, starting the kernels takes longer than computing it (docs/performance.md, "CUDA").
+
+    Args:
+        config: the settings.
+        module: the user's own critic.
 
     Raises:
         InputError: If CUDA is requested and not available.
@@ -115,7 +124,10 @@ def device(config: Config) -> torch.device:
             "Expected a CUDA device; PyTorch finds none. Use --device cpu, or auto, or install "
             "PyTorch with CUDA."
         )
-    return torch.device("cuda" if found and config.device != "cpu" else "cpu")
+    work = config.batch_size * config.hidden_dim**2
+    gains = module is not None or config.critic == "joint" or work >= WORTH
+    wanted = config.device == "cuda" or (config.device == "auto" and gains)
+    return torch.device("cuda" if found and wanted else "cpu")
 
 
 def values(
