@@ -322,3 +322,21 @@ def test_every_call_that_makes_a_tensor_names_its_dtype(module):
 def test_the_dtype_check_can_fail():
     assert without_dtype("torch.zeros(3)") == ["torch.zeros(3)"]
     assert without_dtype("torch.zeros(3, dtype=x.dtype) + torch.zeros_like(x)") == []
+
+
+def test_overlapping_contexts_of_one_thread_restore_the_number_of_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        one, other = torch_state.single_thread(), torch_state.single_thread()
+        one.__enter__()
+        other.__enter__()
+        one.__exit__(None, None, None)
+        assert torch.get_num_threads() == 1
+        other.__exit__(None, None, None)
+        assert torch.get_num_threads() == 3
+        with pytest.raises(ZeroDivisionError), torch_state.single_thread():
+            _ = 1 / 0
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

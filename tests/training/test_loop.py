@@ -190,3 +190,28 @@ def test_a_critic_that_does_not_exceed_its_rival_must_improve_soon(by, steps):
     bound = variational.BOUNDS["infonce"]
     done = loop.fit(critic, bound, sample(60, 1), validation, config, seed=0, rival=rival)
     assert done.history["iteration"][-1] == steps
+
+
+def test_small_steps_take_one_thread_and_give_the_same_bits_with_any_number(monkeypatch):
+    seen, step = [], loop._step
+
+    def spy(*arguments):
+        seen.append(torch.get_num_threads())
+        step(*arguments)
+
+    monkeypatch.setattr(loop, "_step", spy)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(fitted().critic.state_dict())
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {1}
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+    large = networks.build(
+        1, 1, SMALL.with_(critic="joint", hidden_dim=64), torch.Generator().manual_seed(0)
+    )
+    assert not loop._is_small(large, [*large.parameters()], 256)
+    assert not loop._is_small(torch.nn.Identity(), [], 1)

@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from infobound.errors import InputError
 
-__all__ = ["defaults", "draws", "nothing_drawn", "seeded", "seeded_globally"]
+__all__ = ["defaults", "draws", "nothing_drawn", "seeded", "seeded_globally", "single_thread"]
 
 DEVICES = ("cpu", "cuda")  # devices for which autocast is disabled
 NO_GENERATOR = torch.ops.aten.native_dropout  # always draws, and takes no generator
@@ -159,6 +159,43 @@ class _NothingDrawn(_Mode):
 
 
 @functools.cache
+class _Threads:
+    """The number of threads to restore, and how many contexts are open."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.saved = self.open = 0
+
+
+_THREADS = _Threads()
+
+
+@contextlib.contextmanager
+def single_thread() -> Iterator[None]:
+    """Context in which PyTorch computes on one thread; the earlier number is restored at the end.
+
+    Small operations gain nothing from more threads, and where another program keeps a core busy,
+    each of them waits for the thread that is on it. The contexts of several threads may overlap.
+
+    Example:
+        >>> with single_thread():
+        ...     torch.get_num_threads()
+        1
+    """
+    with _THREADS.lock:
+        if _THREADS.open == 0:
+            _THREADS.saved = torch.get_num_threads()
+            torch.set_num_threads(1)
+        _THREADS.open += 1
+    try:
+        yield
+    finally:
+        with _THREADS.lock:
+            _THREADS.open -= 1
+            if _THREADS.open == 0:
+                torch.set_num_threads(_THREADS.saved)
+
+
 def _with_generator(func: Any) -> Any:
     """Return the overload of an operation with an additional generator argument, or None."""
     own = _arguments(func)

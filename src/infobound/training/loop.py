@@ -8,8 +8,9 @@ an uninterrupted one.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from infobound._system import distributed
+from infobound._system import distributed, torch_state
 from infobound.bounds import tiled
 from infobound.bounds.variational import Bound, moving_log_average
 from infobound.config import Config
+from infobound.critics import contract
 from infobound.errors import InputError
 from infobound.training import checkpoints
 from infobound.training.checkpoints import State
@@ -35,6 +37,7 @@ MASKS = 1_000_003  # difference of the ranks' dropout seeds, of which only the l
 ASKED = 10  # iterations after which ranks ask each other whether to stop
 TRIAL = 2  # evaluations within which a critic must improve before it clearly exceeds its rival
 CLEAR = 1.0  # standard errors that are clear; a critic that gains less gets no weight (`selection`)
+THREADED = 1 << 25  # multiplications in a step from which several threads are faster
 WORTH = 1 << 23  # numbers times width in the hidden layers of a batch from which CUDA is faster
 COLUMNS = ("iteration", "loss", "train", "validation")
 
@@ -250,24 +253,26 @@ def fit(
     count = _size(train, validation, config)
     ceiling = None if bound.ceiling is None else float(bound.ceiling(count))
 
-    while not state.finished:
-        if state.step % config.eval_every == 0 or state.step == config.n_iters:
-            _evaluate(critic, bound, train, validation, config, state, rival)
-            _announce(state, config, name, ceiling, watch, writer)
-            patience = config.patience if state.clear else min(config.patience, TRIAL)
-            state.finished = state.step >= config.n_iters or (
-                config.patience > 0 and state.evaluations_since_best() >= patience
-            )
-        asked = state.step % ASKED == 0 or distributed.ranks()[1] == 1
-        halt = asked and distributed.any_says(stop is not None and stop())
-        due = state.step % config.checkpoint_every == 0 and state.step > 0
-        if run is not None and (state.finished or halt or due):
-            if writer is not None:  # a resumed fit does not write earlier events again
-                writer.flush()
-            checkpoints.save(run, name, critic, optimiser, generator, state)
-        if state.finished or halt:
-            break
-        _step(critic, bound, train, config, parameters, optimiser, generator, state)
+    small = _is_small(critic, parameters, min(config.batch_size, len(train[0])))
+    with torch_state.single_thread() if small else contextlib.nullcontext():
+        while not state.finished:
+            if state.step % config.eval_every == 0 or state.step == config.n_iters:
+                _evaluate(critic, bound, train, validation, config, state, rival)
+                _announce(state, config, name, ceiling, watch, writer)
+                patience = config.patience if state.clear else min(config.patience, TRIAL)
+                state.finished = state.step >= config.n_iters or (
+                    config.patience > 0 and state.evaluations_since_best() >= patience
+                )
+            asked = state.step % ASKED == 0 or distributed.ranks()[1] == 1
+            halt = asked and distributed.any_says(stop is not None and stop())
+            due = state.step % config.checkpoint_every == 0 and state.step > 0
+            if run is not None and (state.finished or halt or due):
+                if writer is not None:  # a resumed fit does not write earlier events again
+                    writer.flush()
+                checkpoints.save(run, name, critic, optimiser, generator, state)
+            if state.finished or halt:
+                break
+            _step(critic, bound, train, config, parameters, optimiser, generator, state)
     if writer is not None:
         writer.close()
     if not state.finished:
@@ -282,6 +287,12 @@ def fit(
         count=count,
         ceiling=ceiling,
     )
+
+
+def _is_small(critic: nn.Module, parameters: Sequence[Tensor], batch: int) -> bool:
+    """Return whether a step of a built-in critic has too little to compute for several threads."""
+    work = batch * sum(p.numel() for p in parameters) + (batch * contract.width(critic)) ** 2
+    return work < THREADED and not contract.is_random(critic)
 
 
 def _step(
