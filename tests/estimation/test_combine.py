@@ -11,12 +11,12 @@ from infobound.data import Entropy, as_pair
 from infobound.errors import InputError
 from infobound.estimation import combine, ksg
 from infobound.estimation.combine import combine_folds, downgrade_implausible_copulas
-from infobound.estimation.crossfit import Fold, Mix, Part
+from infobound.estimation.crossfit import Fold, Part, PointWeights
 from infobound.estimation.ksg import estimate_ksg
 from infobound.estimation.point import z_quantile
 from infobound.estimation.selection import Scored
 
-POSITIVES, TERMS = Mix(1.0, 0.0, 0.0), Mix(0.0, 0.0, 1.0)
+POSITIVES, TERMS = PointWeights(1.0, 0.0, 0.0), PointWeights(0.0, 0.0, 1.0)
 
 
 def scored(rng, n, mean=0.0):
@@ -41,7 +41,9 @@ def test_z_quantiles_are_the_normal_quantiles():
     assert z_quantile(0.5) == pytest.approx(0.674490, abs=1e-6)
 
 
-@pytest.mark.parametrize("mix", [POSITIVES, Mix(0.0, 1.0, 0.0), TERMS, Mix(0.5, 0.2, 0.3)])
+@pytest.mark.parametrize(
+    "mix", [POSITIVES, PointWeights(0.0, 1.0, 0.0), TERMS, PointWeights(0.5, 0.2, 0.3)]
+)
 def test_folds_make_the_numbers_by_hand(mix):
     pair, folds = unequal(np.random.default_rng(0), mix=mix)
 
@@ -185,8 +187,8 @@ def test_copulas_that_fall_short_of_themselves_are_doubted(short, spread, doubt)
     shown = Scored(0.3 + 0.8 * spread * signs, np.zeros(100), np.zeros(100))
     said = 0.3 + short + 0.6 * spread * signs
     folds = [
-        fold(rng, np.arange(100), test=shown, mix=Mix(0.6, 0.3, 0.1), rehearsed=said),
-        fold(rng, np.arange(100), mix=Mix(0.0, 1.0, 0.0)),
+        fold(rng, np.arange(100), test=shown, mix=PointWeights(0.6, 0.3, 0.1), rehearsed=said),
+        fold(rng, np.arange(100), mix=PointWeights(0.0, 1.0, 0.0)),
     ]
     first, second = downgrade_implausible_copulas(folds)
     expected = (0.6 * (1 - doubt), 0.3, 0.1 + 0.6 * doubt)

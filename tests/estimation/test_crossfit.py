@@ -10,7 +10,15 @@ from infobound.config import Config
 from infobound.data import as_pair, split
 from infobound.errors import InputError
 from infobound.estimation import crossfit
-from infobound.estimation.crossfit import Fold, Mix, Part, _heard, _mix, fit_fold, standard_error
+from infobound.estimation.crossfit import (
+    Fold,
+    Part,
+    PointWeights,
+    _heard,
+    _mix,
+    fit_fold,
+    standard_error,
+)
 from infobound.estimation.selection import Ensemble, Job, Scored, bind
 
 
@@ -29,25 +37,25 @@ def made(*parts, blind=0.0):
 
 def test_a_point_is_the_mean_of_training_and_held_out_value():
     for mix, held_out, training in [
-        (Mix(1.0, 0.0, 0.0), 4.0, 5.0),
-        (Mix(0.0, 1.0, 0.0), 2.0, 2.7),
-        (Mix(0.0, 0.0, 1.0), 1.0, 1.5),
-        (Mix(0.25, 0.25, 0.5), 2.0, 2.675),
+        (PointWeights(1.0, 0.0, 0.0), 4.0, 5.0),
+        (PointWeights(0.0, 1.0, 0.0), 2.0, 2.7),
+        (PointWeights(0.0, 0.0, 1.0), 1.0, 1.5),
+        (PointWeights(0.25, 0.25, 0.5), 2.0, 2.675),
     ]:
         one = part(mix)
         assert one.point() == pytest.approx((held_out + training) / 2)
         assert one.correction() == pytest.approx((training - held_out) / 2)
-    closed = part(Mix(1.0, 0.0, 0.0), closed=3.0)
+    closed = part(PointWeights(1.0, 0.0, 0.0), closed=3.0)
     assert (closed.point(), closed.correction()) == (3.0, 0.0)
-    half = part(Mix(0.5, 0.0, 0.5), closed=3.0)
+    half = part(PointWeights(0.5, 0.0, 0.5), closed=3.0)
     assert half.point() == pytest.approx(0.5 * 3.0 + 0.5 * 1.25)
     assert half.correction() == pytest.approx((half.point() - 2.5) / 2)
-    assert part(Mix(0.0, 0.0, 1.0), closed=3.0).point() == pytest.approx(1.25)
+    assert part(PointWeights(0.0, 0.0, 1.0), closed=3.0).point() == pytest.approx(1.25)
 
 
 def test_parts_of_a_fold_count_by_weight_and_the_rest_finds_nothing():
-    one = part(Mix(0.0, 0.0, 1.0), weight=0.5)
-    two = part(Mix(0.0, 1.0, 0.0), weight=0.3)
+    one = part(PointWeights(0.0, 0.0, 1.0), weight=0.5)
+    two = part(PointWeights(0.0, 1.0, 0.0), weight=0.3)
     fold = made(one, two, blind=0.1)
     assert fold.rest == pytest.approx(0.2)
     assert fold.point() == pytest.approx(0.5 * 1.25 + 0.3 * 2.35)
@@ -59,7 +67,7 @@ def test_parts_of_a_fold_count_by_weight_and_the_rest_finds_nothing():
     assert wide.correction() == pytest.approx(math.hypot(0.5 * 0.25 + 0.3 * 0.35, 0.1))
     assert fold.capped()
     assert not made(two).capped()
-    assert not made(part(Mix(0.5, 0.0, 0.5), weight=0.9)).capped()
+    assert not made(part(PointWeights(0.5, 0.0, 0.5), weight=0.9)).capped()
     nothing = made(blind=0.1)
     assert (nothing.point(), nothing.correction()) == (0, 0.1)
     assert nothing.terms() == pytest.approx(np.zeros(4))
@@ -96,12 +104,12 @@ def test_a_base_that_does_worse_than_nothing_loses_its_say():
     job = Job(as_pair(np.zeros(4), np.zeros(4)), Config(), bind(Config()))
     for errors, weight in [(-1.0, 1.0), (2.9, 1.0), (4.0, 0.5), (4.5, 0.25), (5.1, 0.0)]:
         terms = np.array([1.0, -1.0, 1.0, -1.0])
-        one = part(Mix(1.0, 0.0, 0.0), test=Scored(terms - errors / 2, terms, terms))
+        one = part(PointWeights(1.0, 0.0, 0.0), test=Scored(terms - errors / 2, terms, terms))
         heard = _heard(job, one, np.arange(4))
         assert sum(each.weight for each in heard) == pytest.approx(weight)
         assert bool(heard) == (weight > 0)
     for below, weight in [(0.019, 0.6), (0.08 / 3, 0.3), (0.034, 0.0)]:  # too little to matter
-        one = part(Mix(1.0, 0.0, 0.0), weight=0.6, test=constant(-below, 0.0, 0.0))
+        one = part(PointWeights(1.0, 0.0, 0.0), weight=0.6, test=constant(-below, 0.0, 0.0))
         assert sum(each.weight for each in _heard(job, one, np.arange(4))) == pytest.approx(weight)
 
 
@@ -168,7 +176,7 @@ def test_of_many_rows_some_known_ones_are_scored_in_whole_blocks(monkeypatch):
 
 
 def test_a_base_that_is_not_taken_at_its_word_has_no_closed_value(monkeypatch):
-    monkeypatch.setattr(crossfit, "_mix", lambda *_: Mix(0.0, 0.0, 1.0))
+    monkeypatch.setattr(crossfit, "_mix", lambda *_: PointWeights(0.0, 0.0, 1.0))
     (one,) = fitted(monkeypatch)[0].parts
     assert (one.closed, one.rehearsed) == (None, None)
 
@@ -181,10 +189,10 @@ def test_a_base_without_a_say_leaves_a_fold_that_finds_nothing(monkeypatch):
 
 
 def test_a_lone_part_counts_by_its_weight_and_no_part_finds_nothing():
-    half = made(part(Mix(0.0, 1.0, 0.0), weight=0.5))
+    half = made(part(PointWeights(0.0, 1.0, 0.0), weight=0.5))
     assert half.terms() == pytest.approx(np.full(4, 0.5 * 1.0))
     assert half.points() == pytest.approx(np.full(4, 0.5 * 2.0))
-    assert made(part(Mix(0.0, 1.0, 0.0))).terms() == pytest.approx(np.full(4, 1.0))
+    assert made(part(PointWeights(0.0, 1.0, 0.0))).terms() == pytest.approx(np.full(4, 1.0))
     assert made().points() == pytest.approx(np.zeros(4))
 
 
@@ -291,7 +299,7 @@ def test_a_base_alone_is_normalised_where_its_form_is(monkeypatch, closed, kept,
 
 
 def test_only_gaussian_copulas_have_a_closed_value(monkeypatch):
-    monkeypatch.setattr(crossfit, "_mix", lambda *_: Mix(1.0, 0.0, 0.0))
+    monkeypatch.setattr(crossfit, "_mix", lambda *_: PointWeights(1.0, 0.0, 0.0))
     x = np.random.default_rng(5).normal(size=(200, 1))
     config = Config(critic="none", base="student")
     training, test = split(200, 4, seed=0)[0]

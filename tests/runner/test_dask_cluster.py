@@ -303,7 +303,7 @@ def said(capsys, *words):
 
 
 def test_what_cannot_be_is_one_sentence_and_exit_code_2(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(dask_cluster, "PATIENCE", 0.5)
+    monkeypatch.setattr(dask_cluster, "TIMEOUT", 0.5)
     monkeypatch.setattr(sampling.tasks, "suite", lambda name: SMALL["plain"])
     words = ("--out", str(tmp_path / "out"), "--dask", "tcp://127.0.0.1:9")
     err = said(capsys, *words)

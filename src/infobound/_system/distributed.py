@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 STARTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # variables set by torchrun
-PATIENCE = 45  # seconds that a rank waits for one that may be dead
+TIMEOUT = 45  # seconds that a rank waits for one that may be dead
 
 LONG = datetime.timedelta(hours=1)  # time limit where rank 0 writes, or another rank fetches
 
@@ -104,12 +104,12 @@ def _begin(dist: Any) -> None:
     `torchrun` keeps one store over restarts, so ranks would otherwise connect to the addresses of
     dead processes: https://github.com/pytorch/pytorch/issues/135712.
     """
-    patience = datetime.timedelta(seconds=PATIENCE)
-    store, rank, size = next(dist.rendezvous("env://", timeout=patience))
-    store.set_timeout(patience)
+    timeout = datetime.timedelta(seconds=TIMEOUT)
+    store, rank, size = next(dist.rendezvous("env://", timeout=timeout))
+    store.set_timeout(timeout)
     room = _fresh(store, rank, size)
     store = dist.PrefixStore(f"infobound/{room}", store)
-    dist.init_process_group(store=store, rank=rank, world_size=size, timeout=patience)
+    dist.init_process_group(store=store, rank=rank, world_size=size, timeout=timeout)
 
 
 def _fresh(store: Any, rank: int, size: int) -> str:
@@ -119,7 +119,7 @@ def _fresh(store: Any, rank: int, size: int) -> str:
     the name once rank 0 has repeated that number.
     """
     number = uuid.uuid4().hex
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + TIMEOUT
     while time.monotonic() < until:
         if rank == 0:
             store.set("infobound/name", number)
@@ -283,7 +283,7 @@ def _answered() -> Iterator[None]:
         first = re.sub(r"^\[.*?\] ", "", words).split(". ")[0]  # without the source location
         raise LostRank(
             f"Expected an answer from all {os.environ.get('WORLD_SIZE')} ranks; one has ended, or "
-            f"was silent for {PATIENCE} seconds ({first}). Start the same command again; with "
+            f"was silent for {TIMEOUT} seconds ({first}). Start the same command again; with "
             "--run DIRECTORY it goes on from the last checkpoint, and by itself under "
             "torchrun --max-restarts 3."
         ) from error

@@ -40,12 +40,12 @@ class Entropy(NamedTuple):
     error: float
     largest: float
 
-    def interval(self, errors: float, doubt: float = 0.0) -> tuple[float, float]:
+    def interval(self, errors: float, extra_error: float = 0.0) -> tuple[float, float]:
         """Return an interval of so many standard errors around the value, in nats.
 
-        A further uncertainty `doubt`, in nats, lowers the lower end.
+        A further uncertainty `extra_error`, in nats, lowers the lower end.
         """
-        low = self.value - errors * math.hypot(self.error, doubt)
+        low = self.value - errors * math.hypot(self.error, extra_error)
         return low, min(self.value + errors * self.error, self.largest)
 
 

@@ -46,13 +46,16 @@ def split(
 def hold_out(
     rows: np.ndarray, share: float, *, seed: int, series: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split rows at random into (rest, held out), both sorted, with at least two rows in each.
+    """Split rows at random into two parts of at least two rows each.
 
     Args:
-        rows: (n,), the indices of the rows.
+        rows: (n,), the indices of the rows, n >= 4.
         share: the fraction to hold out.
         seed: seed of the split.
         series: whether rows are a time series; then the last rows are held out.
+
+    Returns:
+        The indices of the rest and of the rows held out, both sorted.
 
     Example:
         >>> [len(part) for part in hold_out(np.arange(100), 0.15, seed=0)]

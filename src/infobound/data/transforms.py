@@ -16,6 +16,14 @@ KNOTS = 10_000  # largest number of knots of interpolated ranks: about 0.002 sd 
 class Transform:
     """Column-wise maps fitted on training rows (n, d).
 
+    Attributes:
+        knots: for each column, the values at which the normal scores are known.
+        scores: for each column, the normal scores there; between knots they are interpolated.
+        centre: (d,), the medians.
+        scale: (d,), the interquartile ranges / 1.349, as wide as a normal's standard deviation; the
+            standard deviations where these are zero.
+        unit: (d,), 1/4 for columns near the largest float64, whose differences overflow, else 1.
+
     Example:
         >>> fitted = Transform.fit(np.array([[1.0], [2.0], [100.0]]))
         >>> fitted.normal_scores(np.array([[2.0]])).item()

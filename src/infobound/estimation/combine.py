@@ -15,7 +15,7 @@ import numpy as np
 
 from infobound import data
 from infobound.config import Config
-from infobound.estimation.crossfit import Fold, Mix, Part
+from infobound.estimation.crossfit import Fold, Part, PointWeights
 from infobound.estimation.ksg import neighbour_terms
 from infobound.estimation.point import NO_LIMIT, PointEstimate, interval, standard_error, z_quantile
 from infobound.estimation.selection import ramp
@@ -49,17 +49,18 @@ def downgrade_implausible_copulas(folds: Sequence[Fold]) -> list[Fold]:
     said = np.concatenate([part.rehearsed for part in unsure if part.rehearsed is not None])
     error = math.hypot(*(v.std() / math.sqrt(len(v)) for v in (shown, said)))
     limit = DOUBTFUL + SURE * error
-    doubt = ramp(float(said.mean() - shown.mean()) / limit, *AROUND)
+    share = ramp(float(said.mean() - shown.mean()) / limit, *AROUND)
     return [
-        replace(fold, parts=tuple(_doubted(part, doubt) for part in fold.parts)) for fold in folds
+        replace(fold, parts=tuple(_without_positives(part, share) for part in fold.parts))
+        for fold in folds
     ]
 
 
-def _doubted(part: Part, doubt: float) -> Part:
-    """Move the fraction `doubt` of the weight of the positives to the bound itself."""
+def _without_positives(part: Part, share: float) -> Part:
+    """Move the fraction `share` of the weight of the positives to the bound itself."""
     positives, dv, terms = part.mix
-    moved = doubt * positives
-    return replace(part, mix=Mix(positives - moved, dv, terms + moved)) if moved else part
+    moved = share * positives
+    return replace(part, mix=PointWeights(positives - moved, dv, terms + moved)) if moved else part
 
 
 def combine_folds(
@@ -89,19 +90,19 @@ def combine_folds(
     mi = float(np.average(found, weights=[len(fold.rows) for fold in folds]))
     # Uncertainty besides the sampling error: the whole correction, except for a closed form whose
     # bias is known exactly, and half of the difference to the second opinion.
-    doubt, spread = float(np.mean(corrections)), points
+    extra_error, spread = float(np.mean(corrections)), points
     method = "critic" if any(fold.kept for fold in folds) else "base"
     others = _second_opinion(pair, config)
     if others is not None:
         others = others[rows]
         error = standard_error(others - points, rows, config)
         differs = float(others.mean()) - mi
-        doubt = math.hypot(doubt, differs / 2)
+        extra_error = math.hypot(extra_error, differs / 2)
         weight = ramp(differs / max(SURE * error, CLEAR), *AROUND)
         if weight:
             mi, spread = mi + weight * differs, (1 - weight) * points + weight * others
             method = "ksg" if weight >= 0.5 else method
-    low, high = interval(mi, standard_error(spread, rows, config), doubt, config)
+    low, high = interval(mi, standard_error(spread, rows, config), extra_error, config)
     held_out = float(terms.mean()) + 0.0  # no negative zero
     # An estimate above an entropy is too high by at least its excess, so that widens the interval,
     # but by no more than the held-out value is below the entropy.

@@ -29,7 +29,7 @@ from infobound.estimation.selection import (
 )
 from infobound.training import loop
 
-__all__ = ["Fold", "Mix", "Part", "fit_fold"]
+__all__ = ["Fold", "Part", "PointWeights", "fit_fold"]
 
 TRAINED = 50_000  # largest number of training rows that are scored
 # Pairs of thresholds: yes up to the first, no from the second on, and a weight in between (`ramp`).
@@ -39,7 +39,7 @@ WORSE = 3.0, 5.0  # is a base kept? by how many standard errors it is below zero
 HARM = 0.02  # the first threshold of `WORSE` is at least this, in nats
 
 
-class Mix(NamedTuple):
+class PointWeights(NamedTuple):
     """Weights, summing to one, of the contributions that make up the point estimate."""
 
     positives: float  # of the positives' scores, if e^f is normalised
@@ -71,7 +71,7 @@ class Part:
     weight: float
     test: Scored
     training: Scored
-    mix: Mix
+    mix: PointWeights
     closed: float | None = None
     rehearsed: np.ndarray | None = None
     seen: np.ndarray | None = None
@@ -241,21 +241,21 @@ def _rehearsed(base: GaussianCopula, job: Job, fitted: int, tested: int, seed: i
     return score(networks.Composite(again, None), job.bound, (x, y), job.config.eval_rows).terms
 
 
-def _mix(normalised: bool, test: Scored, training: Scored) -> Mix:
+def _mix(normalised: bool, test: Scored, training: Scored) -> PointWeights:
     """Choose the contributions that make up the point estimate; see "Point estimate" in method.md.
 
     The bound itself has a ceiling. Donsker-Varadhan has none, but it needs a reliable mean of e^f
     over the negatives. A base alone is normalised in closed form, unless that mean contradicts it.
     """
-    log_z, doubt = test.normaliser()
-    unknown = ramp(doubt, *RELIABLE)
+    log_z, log_z_error = test.normaliser()
+    unknown = ramp(log_z_error, *RELIABLE)
     positives = 0.0
     if normalised:
-        off = ramp(abs(log_z) / doubt, *NORMALISED) if doubt > 0 else 1.0
+        off = ramp(abs(log_z) / log_z_error, *NORMALISED) if log_z_error > 0 else 1.0
         positives = max(unknown, 1 - off)
     higher = training.dv.mean() > training.terms.mean()
     dv = (1 - positives) * (1 - unknown) if higher else 0.0
-    return Mix(positives, dv, 1 - positives - dv)
+    return PointWeights(positives, dv, 1 - positives - dv)
 
 
 def _heard(job: Job, part: Part, rows: np.ndarray) -> list[Part]:

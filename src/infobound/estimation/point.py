@@ -59,16 +59,16 @@ class PointEstimate:
     folds: tuple[Fold, ...] = ()
 
 
-def interval(mi: float, error: float, doubt: float, config: Config) -> tuple[float, float]:
+def interval(mi: float, error: float, extra_error: float, config: Config) -> tuple[float, float]:
     """Return a confidence interval at `config.level`, in nats.
 
     Args:
         mi: the centre of the interval, in nats.
         error: the sampling standard error, in nats.
-        doubt: another uncertainty as a standard error, in nats; both are added in quadrature.
+        extra_error: another uncertainty as a standard error, in nats; both are added in quadrature.
         config: the settings.
     """
-    half = z_quantile(config.level) * math.hypot(error, doubt)
+    half = z_quantile(config.level) * math.hypot(error, extra_error)
     return mi - half, mi + half
 
 

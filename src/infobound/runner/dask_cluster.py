@@ -24,7 +24,7 @@ from infobound.training import run_directory
 
 __all__ = ["Cluster", "Lost", "about", "connected"]
 
-PATIENCE = 10.0  # time limit of a scheduler's answer in seconds
+TIMEOUT = 10.0  # time limit of a scheduler's answer in seconds
 DESERTED = 60.0  # seconds without any worker after which the cluster is given up
 GLANCE = 1.0  # seconds between two checks of the number of workers
 
@@ -101,7 +101,7 @@ def connected(address: str, needs: Callable[[], Mapping[str, str]]) -> Iterator[
     with (
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}),
         _silent("distributed.client"),
-        distributed.Client(address, timeout=PATIENCE, set_as_default=False) as client,
+        distributed.Client(address, timeout=TIMEOUT, set_as_default=False) as client,
     ):
         found = Cluster(address, client, needs, needs())
         found.check()
@@ -115,14 +115,14 @@ def _reach(address: str) -> None:
     import distributed
 
     async def asked() -> Any:
-        async with distributed.rpc(address, timeout=PATIENCE) as there:
-            return await asyncio.wait_for(there.identity(), PATIENCE)
+        async with distributed.rpc(address, timeout=TIMEOUT) as there:
+            return await asyncio.wait_for(there.identity(), TIMEOUT)
 
     try:
         with ThreadPoolExecutor(1) as thread:  # a notebook's thread already runs an event loop
             kind = thread.submit(asyncio.run, asked()).result()["type"]
     except TimeoutError:
-        kind = f"no answer in {PATIENCE:.0f} s"
+        kind = f"no answer in {TIMEOUT:.0f} s"
     except Exception as error:  # anything may happen if another program answers
         kind = str(error) or type(error).__name__
     if kind != "Scheduler":
