@@ -20,6 +20,7 @@ from infobound.critics.copulas import GaussianCopula
 __all__ = ["MARGIN", "UnwoundCopula"]
 
 PLANES = 8  # of rotation per side, at most
+PER_PARAMETER = 5  # rows for each parameter: 2 d of a plane, and 4 of its angle
 SPREADS = (0.0, 0.3, 0.3, 0.5, 0.5, 0.5, 0.8, 0.8)  # of the angles at the starts, radians
 STEPS = (6, 9, 80)  # of L-BFGS from each start, from the best `KEPT` of them, and from the best
 KEPT = 3  # starts that are searched further
@@ -30,7 +31,7 @@ TESTED = 2_000  # rows of the test for rotations
 FIRST, SAMPLES = 5, 20  # of a Gaussian copula, for a first and the final test for rotations
 FUNCTIONS = (3, 1)  # of the norm that it reads
 MARGIN = 1.0  # nats by which rotations must exceed none on one row; on n rows, MARGIN / sqrt(n)
-CLEAR = 4.0  # standard deviations by which the rows must exceed them
+CLEAR = 2.5  # standard deviations by which the rows must exceed them; else none is sought
 
 
 class Rotation(NamedTuple):
@@ -173,10 +174,14 @@ def _started(a: Tensor, b: Tensor) -> Rotations | None:
 
 
 def _start(d: int, spread: float, generator: torch.Generator, like: Tensor) -> Rotation | None:
-    """Random planes of d columns, with angles of that spread; None for one column."""
-    planes = min(d // 2, PLANES)
-    if planes == 0:
+    """Random planes of d columns, with angles of that spread; None for one column.
+
+    There are as many planes as the rows of `like` support, on both sides.
+    """
+    if d < 2:
         return None
+    most = len(like) // (2 * PER_PARAMETER * (2 * d + 4))
+    planes = min(d // 2, PLANES, max(1, most))
     frame = torch.randn(d, 2 * planes, generator=generator, dtype=torch.float64)
     angles = torch.randn(planes, 4, generator=generator, dtype=torch.float64) * (spread + 0.01)
     return Rotation(_orthonormal(frame).to(like.device), angles.to(like.device))
