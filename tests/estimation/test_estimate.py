@@ -1,6 +1,7 @@
 """`estimate`: what it accepts, what it says, and that its numbers behave as statistics."""
 
 import dataclasses
+import importlib
 import inspect
 import json
 import math
@@ -544,3 +545,27 @@ def test_a_module_is_not_silently_left_out(estimator):
     x = np.random.default_rng(0).normal(size=(60, 1))
     with pytest.raises(InputError, match=f"got '{estimator}', which trains no network"):
         estimate(x, x, module=Noisy(), estimator=estimator)
+
+
+@pytest.mark.parametrize(
+    ("n", "critic", "expected"), [(60, "none", 1), (60, "joint", 2), (99, "none", 2)]
+)
+def test_small_estimates_take_one_thread(monkeypatch, n, critic, expected):
+    module = importlib.import_module("infobound.estimation.estimate")
+    seen, original = [], module.ESTIMATORS["gaussian"]
+
+    def spy(*arguments):
+        seen.append(torch.get_num_threads())
+        return original(*arguments)
+
+    monkeypatch.setitem(module.ESTIMATORS, "gaussian", spy)
+    monkeypatch.setattr(module, "THREADED", 80)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        x = np.random.default_rng(0).normal(size=(n, 1))
+        estimate(x, x**3, estimator="gaussian", critic=critic, certify=False)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [expected]

@@ -31,6 +31,8 @@ from infobound.training import loop, run_directory
 
 __all__ = ["estimate", "resume"]
 
+THREADED = 20_000  # rows up to which built-in critics are computed on one thread
+
 
 @torch_state.defaults()
 def estimate(
@@ -198,7 +200,9 @@ class _Record:
 def _estimate(pair: Pair, config: Config, module: nn.Module | None, hooks: loop.Hooks) -> Estimate:
     """Run the estimator and the checks, and write the result to the run."""
     start = time.perf_counter()
-    found = ESTIMATORS[config.estimator](pair, config, hooks, module)
+    small = module is None and config.critic != "joint" and len(pair.x) <= THREADED
+    with torch_state.single_thread() if small else contextlib.nullcontext():
+        found = ESTIMATORS[config.estimator](pair, config, hooks, module)
     result = outcome.result_of(pair, config, module, found, start)
     if hooks.run is not None:
         outcome.write(hooks.run, result, found.folds)
