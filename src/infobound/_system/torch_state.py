@@ -158,7 +158,6 @@ class _NothingDrawn(_Mode):
         )
 
 
-@functools.cache
 class _Threads:
     """The number of threads to restore, and how many contexts are open."""
 
@@ -196,6 +195,7 @@ def single_thread() -> Iterator[None]:
                 torch.set_num_threads(_THREADS.saved)
 
 
+@functools.cache
 def _with_generator(func: Any) -> Any:
     """Return the overload of an operation with an additional generator argument, or None."""
     own = _arguments(func)

@@ -46,9 +46,8 @@ VALIDATED = 25_000  # largest number of validation rows
 VALUES = 10_000_000  # largest number of values of scored rows in memory at once
 ALONE = {"gaussian": ("gaussian", "gaussian_shrunk"), "student": ("student",)}  # by estimator
 CONVINCED = 1.645  # gain in standard errors at which a critic gets weight 1/2: one-sided p = 0.05
-HESITANT = (
-    loop.CLEAR
-)  # gain in standard errors up to which it gets no weight; then it rises linearly
+# Gain in standard errors up to which a critic gets no weight; then the weight rises linearly.
+HESITANT = loop.CLEAR
 
 
 def bind(config: Config) -> Bound:
@@ -236,12 +235,6 @@ def fit_critic(
     validation = inputs.rows(validation_rows)
     best = _best_bases(inputs, training, fit_rows, validation_rows, config, module, seeds[0])
     rival = None if best.alone is None else inputs.critic(best.alone, fit_rows, None, config)
-    shown = None if rival is None else score(rival, job.bound, validation, config.eval_rows).terms
-    standard = None  # what a network must exceed on the validation rows
-    if rival is not None:
-        standard = loop.values(rival, job.bound, validation, config.eval_rows)
-    elif best.rejected:
-        standard = torch.zeros(len(validation_rows), dtype=torch.float32, device=inputs.device)
     parts: list[Fitted] = []
     rest, tried = 1.0, None
     for start, reads in _starts(inputs, best, fit_rows, config)[:tries]:
@@ -260,12 +253,12 @@ def fit_critic(
             run=job.hooks.run,
             watch=job.hooks.on_progress,
             stop=job.hooks.should_stop,
-            rival=standard if module is None else None,
+            rival=_standard(rival, best, job, validation) if module is None else None,
         )
         tried = tried or fit
         weight = 1.0
         if rival is not None or best.rejected:
-            weight = _weight(trained, shown, job.bound, validation, config)
+            weight = _weight(trained, rival, job.bound, validation, config)
         if weight > 0:
             part = Fitted(trained, inputs, fit_rows, validation_rows, fit, start, True, job)
             parts.append(replace(part, weight=rest * weight))
@@ -516,28 +509,27 @@ def _network(
     return None if network is None else networks.Projected(left, right, network)
 
 
+def _standard(rival: nn.Module | None, best: _Best, job: Job, rows: loop.Rows) -> Tensor | None:
+    """Return the values (n,) of validation rows that a network must exceed; None if there are none.
+
+    They are those of the best base, or zero, of a constant critic, if all bases were rejected.
+    """
+    if rival is not None:
+        return loop.values(rival, job.bound, rows, job.config.eval_rows)
+    return rows[0].new_zeros(len(rows[0])) if best.rejected else None
+
+
 def _weight(
-    critic: nn.Module,
-    rival: np.ndarray | None,
-    bound: Bound,
-    rows: loop.Rows,
-    config: Config,
+    critic: nn.Module, rival: nn.Module | None, bound: Bound, rows: loop.Rows, config: Config
 ) -> float:
     """Return the weight of a critic by its gain over its rival on validation rows.
 
-    Args:
-        critic: the critic.
-        rival: the contributions (n,) of these rows with its rival; None for a constant critic.
-        bound: the bound.
-        rows: the validation rows.
-        config: the settings.
-
-    Returns:
-        The weight, 1/2 where the gain is `CONVINCED` standard errors.
+    Without a rival, it is compared with a constant critic. The weight is 1/2 where the gain is
+    `CONVINCED` standard errors.
     """
     gain = score(critic, bound, rows, config.eval_rows).terms
     if rival is not None:
-        gain = gain - rival
+        gain = gain - score(rival, bound, rows, config.eval_rows).terms
     error = float(gain.std()) / math.sqrt(len(gain))
     if error == 0:
         return float(gain.mean() > 0)
