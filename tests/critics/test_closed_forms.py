@@ -10,7 +10,13 @@ from infobound.benchmark import tasks
 from infobound.benchmark.distributions.elliptical import Student
 from infobound.critics.closed_forms import BASES, Shape
 from infobound.critics.copulas import ContaminatedCopula, GaussianCopula, StudentCopula
-from infobound.critics.densities import COARSE, ClasswiseGaussian, ContingencyTable, MixtureModel
+from infobound.critics.densities import (
+    COARSE,
+    ClasswiseGaussian,
+    ContingencyTable,
+    MixtureModel,
+    _mixture,
+)
 from infobound.data import Transform
 from infobound.estimation.estimate import estimate
 from infobound.estimation.ksg import ksg_terms
@@ -63,20 +69,43 @@ def test_the_contaminated_copula_finds_share_and_ratio():
     assert float(gap.abs().mean()) < 0.06
 
 
-def test_the_mixtures_ratio_is_its_densities():
+@pytest.mark.parametrize(("n", "tabulated", "error"), [(1500, False, 1e-9), (6000, True, 0.005)])
+def test_the_mixtures_ratio_is_its_densities(n, tabulated, error):
     from scipy.stats import multivariate_normal as normal
 
-    x, y = draw(tasks.make("mixed_gaussian", d=1, rho=0.9), 2000, 0)
+    x, y = draw(tasks.make("mixed_gaussian", d=1, rho=0.9), n, 0)
     model = MixtureModel.fit(x, y, COARSE)
-    z = torch.cat([x, y], 1)[:5].numpy()
+    assert model.is_tabulated == tabulated
+    z = torch.cat([x, y], 1)[:100].numpy()
     parts = zip(model.weights.numpy(), model.means.numpy(), model.covariances.numpy(), strict=True)
     joint = left = right = 0.0
     for w, m, c in parts:
         joint = joint + w * normal(m, c).pdf(z)
         left = left + w * normal(m[0], c[0, 0]).pdf(z[:, 0])
         right = right + w * normal(m[1], c[1, 1]).pdf(z[:, 1])
-    ours = model(x[:5], y[:5]).diagonal().numpy()
-    np.testing.assert_allclose(ours, np.log(joint / left / right), atol=1e-9)
+    ours = model(x[:100], y[:100]).diagonal().numpy()
+    np.testing.assert_allclose(ours, np.log(joint / left / right), atol=error)
+
+
+def test_the_mixture_is_that_of_scikit_learn():
+    from sklearn.mixture import GaussianMixture
+
+    x, y = draw(tasks.make("mixed_gaussian", d=1, rho=0.9), 3000, 0)
+    rows = torch.cat([x, y], 1)
+    ours = _mixture(rows, 8)
+    theirs = GaussianMixture(8, init_params="k-means++", reg_covar=1e-4, random_state=0)
+    theirs.fit(rows.numpy())
+    found = GaussianMixture(8, weights_init=ours[0], means_init=ours[1], max_iter=1)
+    found.weights_, found.means_, found.covariances_ = (part.numpy() for part in ours)
+    found.precisions_cholesky_ = np.linalg.cholesky(np.linalg.inv(found.covariances_))
+    assert found.score(rows.numpy()) == pytest.approx(theirs.score(rows.numpy()), abs=0.001)
+
+
+def test_a_mixture_of_values_that_are_all_equal_or_few_is_finite():
+    x = torch.tensor([[0.0], [1.0]], dtype=torch.float64).repeat(2000, 1)
+    for y in (x, torch.zeros_like(x)):
+        found = MixtureModel.fit(x, y, COARSE)(x[:50], y[:50])
+        assert found.isfinite().all()
 
 
 def test_the_tables_ratio_by_hand_and_values_not_seen():

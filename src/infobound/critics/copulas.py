@@ -23,6 +23,7 @@ __all__ = ["ContaminatedCopula", "GaussianCopula", "StudentCopula", "canonical_d
 DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)  # degrees of freedom of a Student-t copula
 REACH = 4.5  # normal scores of a Student-t copula are clipped to +-REACH
 SETTLED = 1e-4  # relative change of a scatter matrix at which its iteration ends
+GAINED = 1e-4  # gain of EM per row, nats, at which it ends
 RIDGES = (0.1, 1.0, 10.0)  # times the mean eigenvalue of a covariance
 PARTS = 5  # cross-validation folds for the correlations of a shrunk copula
 
@@ -182,6 +183,7 @@ class ContaminatedCopula(Critic):
         whiten_x, whiten_y = (_whitener(*torch.linalg.eigh(s.T @ s / len(s))) for s in (a, b))
         a, b = a @ whiten_x, b @ whiten_y
         belongs, share = torch.ones(len(a), dtype=a.dtype, device=a.device), 0.3
+        shown = -math.inf
         for _ in range(40):
             weighted = a * belongs[:, None]
             u, _, vt = torch.linalg.svd(weighted.T @ b / len(a), full_matrices=False)
@@ -196,7 +198,14 @@ class ContaminatedCopula(Critic):
                 (r * left * right - 0.5 * r**2 * (left**2 + right**2)) / rest
                 - 0.5 * torch.log(rest)
             ).sum(1)
-            belongs = torch.sigmoid(log_ratio + math.log((1 - share) / share))
+            odds = log_ratio + math.log((1 - share) / share)
+            belongs = torch.sigmoid(odds)
+            earlier, shown = (
+                shown,
+                float(torch.nn.functional.softplus(odds).mean()) + math.log(share),
+            )
+            if abs(shown - earlier) < GAINED:
+                break
             share = float(1 - belongs.mean())
             share = min(max(share, 1e-4), 1 - 1e-4)
         parts = (part.to(x.dtype) for part in (whiten_x @ u, whiten_y @ vt.T, r))
@@ -269,7 +278,7 @@ class StudentCopula(Critic):
         """
         scores = torch.cat([x, y], dim=1).double()
         best: tuple[float, float, Tensor] | None = None
-        scatter = torch.eye(scores.shape[1], dtype=scores.dtype, device=scores.device)
+        scatter = _ridged(scores.T @ scores / len(scores))
         for degrees in reversed(DEGREES):
             z = cls._spread(scores, _quantiles(degrees).to(scores.device))
             scatter, likelihood = _student_scatter(z, degrees, scatter)
@@ -333,6 +342,12 @@ def _quantiles(degrees: float) -> Tensor:
     return torch.from_numpy(special.stdtrit(degrees, special.ndtr(grid.numpy())))
 
 
+def _ridged(scatter: Tensor) -> Tensor:
+    """A scatter matrix (d, d) that is not singular; all columns may be constant."""
+    ridge = (1e-6 * scatter.diagonal().mean()).clamp_min(1e-12)
+    return scatter + ridge * torch.eye(len(scatter), dtype=scatter.dtype, device=scatter.device)
+
+
 def _student_scatter(z: Tensor, degrees: float, start: Tensor) -> tuple[Tensor, float]:
     """Fit the scatter of rows z (n, d) by fixed-point iteration from `start`.
 
@@ -345,9 +360,7 @@ def _student_scatter(z: Tensor, degrees: float, start: Tensor) -> tuple[Tensor, 
         earlier = scatter
         distance = (z @ torch.linalg.inv(scatter) * z).sum(1)
         weights = (degrees + d) / (degrees + distance)
-        scatter = (z * weights[:, None]).T @ z / n
-        ridge = (1e-6 * scatter.diagonal().mean()).clamp_min(1e-12)  # all columns may be constant
-        scatter = scatter + ridge * torch.eye(d, dtype=z.dtype, device=z.device)
+        scatter = _ridged((z * weights[:, None]).T @ z / n)
         if (scatter - earlier).abs().max() < SETTLED * scatter.abs().max():
             break
     distance = (z @ torch.linalg.inv(scatter) * z).sum(1)

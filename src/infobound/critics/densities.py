@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,14 @@ __all__ = [
 ]
 
 FINE, COARSE = (64, 10), (32, 20)  # largest number of components, smallest rows per parameter
+ROUNDS, SETTLED = 60, 1e-3  # of EM: the most, and the gain per row in nats at which it ends
+FLOOR = 1e-4  # added to the variances of a mixture's components
+TABULATED = 16  # components from which a table takes less time than they do
+STEP = 0.1  # distance of a table's nodes in conditional standard deviations of the components
+REACH = 4.5  # standard deviations of each component that the inner nodes cover
+MATTERS = 1e-3  # share of a component in the density at a value from which it counts there
+CANDIDATES = 4_000  # values at which the distance of the nodes is determined
+NODES = 800  # the most nodes of a column; finer dependence is computed without a table
 LOWEST = -80.0  # smallest log ratio whose exponential is a normal number in float32
 
 
@@ -156,7 +165,9 @@ class ClasswiseGaussian(Critic):
 class MixtureModel(Critic):
     """A mixture of Gaussians on (x, y); its margins are mixtures too, so the ratio is closed form.
 
-    It is fitted by scikit-learn, with as many components as the number of rows supports.
+    It is fitted by expectation-maximisation (EM) with as many components as the number of rows
+    supports. With one column on each side and many components, the log ratio is tabulated on a grid
+    and interpolated, because an exponential for each pair and component takes much longer.
 
     Example:
         >>> rng = torch.Generator().manual_seed(0)
@@ -174,6 +185,9 @@ class MixtureModel(Critic):
     starts_x: Tensor
     starts_y: Tensor
     constants: Tensor
+    nodes_x: Tensor
+    nodes_y: Tensor
+    table: Tensor
 
     def __init__(self, weights: Tensor, means: Tensor, covariances: Tensor, dim_x: int) -> None:
         super().__init__()
@@ -211,6 +225,7 @@ class MixtureModel(Critic):
         }
         for name, values in buffers.items():
             self.register_buffer(name, values, persistent=False)
+        self.is_tabulated = means.shape[1] == 2 and len(means) >= TABULATED and self._tabulate()
 
     @classmethod
     def fit(cls, x: Tensor, y: Tensor, size: tuple[int, int]) -> MixtureModel:
@@ -219,25 +234,26 @@ class MixtureModel(Critic):
         `size` has the largest number of components and the smallest number of rows for each of
         their parameters, as for `components`.
         """
-        import warnings
-
-        from sklearn.mixture import GaussianMixture
-
-        rows = torch.cat([x, y], dim=1).double().cpu().numpy()
-        model = GaussianMixture(
-            components(len(rows), rows.shape[1], size),
-            init_params="k-means++",
-            reg_covar=1e-4,
-            max_iter=60,
-            random_state=0,
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # incomplete convergence does no harm here
-            model.fit(rows)
-        weights, means = torch.from_numpy(model.weights_), torch.from_numpy(model.means_)
-        return cls(weights, means, torch.from_numpy(model.covariances_), x.shape[1]).to(x.device)
+        rows = torch.cat([x, y], dim=1).double()
+        return cls(*_mixture(rows, components(len(rows), rows.shape[1], size)), x.shape[1])
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """Look up the rows of the table at x and the places of y in it, or `_products`."""
+        if not self.is_tabulated:
+            return self._products(x, y)
+        low, share = _place(x[:, 0].double(), self.nodes_x)
+        (index, part), kind = _place(y[:, 0].double(), self.nodes_y), x.dtype
+        rows = torch.lerp(self.table[low], self.table[low + 1], share[:, None])
+        return (rows.to(kind),), (index, part.to(kind))
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """Log ratios (n, m), nats."""
+        if not self.is_tabulated:
+            return self._summed(a, b)
+        index, part = b
+        return torch.lerp(a[0].index_select(1, index), a[0].index_select(1, index + 1), part)
+
+    def _products(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
         """Compute one product's vectors per component, (n, components, k) and (m, components, k).
 
         Their product is log2 of the component's share of the density ratio, from
@@ -257,8 +273,8 @@ class MixtureModel(Critic):
         right = torch.cat([behind, torch.stack([ones[1], own_y], 2)], 2)
         return (left.transpose(0, 1).to(kind),), (right.transpose(0, 1).to(kind),)
 
-    def pair(self, a: Rows, b: Rows) -> Tensor:
-        """Log ratios (n, m), nats."""
+    def _summed(self, a: Rows, b: Rows) -> Tensor:
+        """Sum the components' shares of the density ratio, and return its log (n, m), nats."""
         total = a[0].new_zeros(len(a[0]), len(b[0]))
         part, limit = torch.empty_like(total), -LOWEST / math.log(2)
         for left, right in zip(a[0].unbind(1), b[0].unbind(1), strict=True):
@@ -266,6 +282,105 @@ class MixtureModel(Critic):
             total += part.clamp_(-limit, limit).exp2_()  # avoids slow denormal numbers
         found: Tensor = total.clamp_min_(math.exp(LOWEST)).log_()
         return found
+
+    def _tabulate(self) -> bool:
+        """Compute the table of a mixture of one column on each side, unless its grid is too fine.
+
+        The error of the interpolation is about `STEP`**2 / 8 nats.
+        """
+        variances = self.covariances.diagonal(dim1=1, dim2=2)  # (K, 2)
+        rest = 1 - self.covariances[:, 0, 1] ** 2 / variances.prod(1)
+        grids = [
+            nodes
+            for mean, variance in zip(self.means.T, variances.T, strict=True)
+            if (nodes := _nodes(self.weights, mean, variance.sqrt(), (rest * variance).sqrt()))
+            is not None
+        ]
+        if len(grids) < 2:
+            return False
+        table = self._summed(*self._products(*(nodes[:, None] for nodes in grids)))
+        for name, values in zip(("nodes_x", "nodes_y", "table"), (*grids, table), strict=True):
+            self.register_buffer(name, values, persistent=False)
+        return True
+
+
+def _mixture(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Fit a mixture of Gaussians to rows (n, d), float64, by EM from the centres of k-means++.
+
+    Returns:
+        The weights (count,), means (count, d) and covariances (count, d, d).
+
+    Source: Dempster, Laird and Rubin 1977, https://doi.org/10.1111/j.2517-6161.1977.tb01600.x;
+    Arthur and Vassilvitskii 2007, https://doi.org/10.5555/1283383.1283494 (k-means++).
+    """
+    from sklearn.cluster import kmeans_plusplus
+
+    d = rows.shape[1]
+    centres = torch.from_numpy(kmeans_plusplus(rows.cpu().numpy(), count, random_state=0)[0])
+    near = torch.cdist(rows, centres.to(rows)).argmin(1)
+    belongs = torch.nn.functional.one_hot(near, count).T.to(rows)  # (count, n)
+    # Log densities are linear in these, and means and covariances are weighted means of them.
+    products = (rows[:, :, None] * rows[:, None]).flatten(1)
+    features = torch.cat([torch.ones_like(rows[:, :1]), rows, products], 1).T.contiguous()
+    floor = FLOOR * torch.eye(d, dtype=rows.dtype, device=rows.device)
+    shown = -math.inf
+    for _ in range(ROUNDS):
+        moments = belongs @ features.T
+        mass = moments[:, :1].clamp_min(1e-12)
+        _, means, squares = (moments / mass).split([1, d, d * d], 1)
+        outer = means[:, :, None] * means[:, None]
+        covariances = squares.unflatten(1, (d, d)) - outer + floor
+        factors = torch.linalg.cholesky(covariances)
+        precisions = torch.cholesky_inverse(factors)
+        pull = (precisions @ means[:, :, None]).squeeze(2)
+        constants = (mass / mass.sum()).log()[:, 0] - 0.5 * (pull * means).sum(1)
+        constants -= factors.diagonal(dim1=1, dim2=2).log().sum(1)
+        slopes = torch.cat([constants[:, None], pull, -0.5 * precisions.flatten(1)], 1)
+        logs = slopes @ features
+        peak = logs.amax(0)
+        belongs = (logs - peak).exp_()
+        total = belongs.sum(0)
+        belongs /= total
+        earlier, shown = shown, float((peak + total.log()).mean())
+        if shown - earlier < SETTLED:
+            break
+    return (mass / mass.sum())[:, 0], means, covariances
+
+
+def _nodes(weights: Tensor, means: Tensor, spreads: Tensor, fine: Tensor) -> Tensor | None:
+    """Place the nodes of a column as densely as the components that matter there need.
+
+    Args:
+        weights: (K,), of the components.
+        means: (K,), their means.
+        spreads: (K,), their marginal standard deviations.
+        fine: (K,), their standard deviations given the other column.
+
+    Returns:
+        The nodes in ascending order, the outermost far away; None if more than `NODES` are needed.
+    """
+    ends = (means - REACH * spreads).min(), (means + REACH * spreads).max()
+    share = torch.linspace(0, 1, CANDIDATES, dtype=means.dtype, device=means.device)
+    at = torch.lerp(ends[0], ends[1], share)
+    logs = (weights / spreads).log() - 0.5 * ((at[:, None] - means) / spreads) ** 2
+    density = ((logs.softmax(1) > MATTERS) / (STEP * fine)).amax(1)
+    places = (density * (ends[1] - ends[0]) / (CANDIDATES - 1)).cumsum(0)
+    count = math.ceil(float(places[-1] - places[0]))
+    if count > NODES:
+        return None
+    wanted = torch.linspace(float(places[0]), float(places[-1]), count + 1, dtype=at.dtype)
+    inner = torch.from_numpy(np.interp(wanted.numpy(), places.cpu().numpy(), at.cpu().numpy()))
+    far = (inner[-1] - inner[0]) * torch.logspace(-3, 4, 60, dtype=at.dtype)
+    return torch.cat([inner[0] - far.flip(0), inner, inner[-1] + far]).to(means.device)
+
+
+def _place(values: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the index of the node below each value (n,), and the fraction of the way to the next.
+
+    Beyond the outermost nodes the fraction is 0 or 1.
+    """
+    index = (torch.searchsorted(nodes, values, right=True) - 1).clamp(0, len(nodes) - 2)
+    return index, ((values - nodes[index]) / (nodes[index + 1] - nodes[index])).clamp(0, 1)
 
 
 def _mapped(rows: Tensor, maps: Tensor, starts: Tensor) -> Tensor:
