@@ -16,6 +16,7 @@ from infobound.critics.densities import (
     ContingencyTable,
     MixtureModel,
     _mixture,
+    _nearest,
 )
 from infobound.data import Transform
 from infobound.estimation.estimate import estimate
@@ -92,13 +93,39 @@ def test_the_mixture_is_that_of_scikit_learn():
 
     x, y = draw(tasks.make("mixed_gaussian", d=1, rho=0.9), 3000, 0)
     rows = torch.cat([x, y], 1)
-    ours = _mixture(rows, 8)
+    ours = _mixture(rows, _nearest(rows, 8))
     theirs = GaussianMixture(8, init_params="k-means++", reg_covar=1e-4, random_state=0)
     theirs.fit(rows.numpy())
     found = GaussianMixture(8, weights_init=ours[0], means_init=ours[1], max_iter=1)
-    found.weights_, found.means_, found.covariances_ = (part.numpy() for part in ours)
+    found.weights_, found.means_, found.covariances_ = (part.numpy() for part in ours[:3])
     found.precisions_cholesky_ = np.linalg.cholesky(np.linalg.inv(found.covariances_))
     assert found.score(rows.numpy()) == pytest.approx(theirs.score(rows.numpy()), abs=0.001)
+
+
+@pytest.mark.parametrize(("n", "error"), [(300, 0.45), (2000, 0.12)])
+def test_few_gaussians_find_populations_with_equal_means(n, error):
+    task = tasks.make("mixed_gaussian_joint", d=6, rho=0.9)
+    x, y = draw(task, n, 0)
+    fresh = draw(task, 1000, 1)
+    model = MixtureModel.fit_few(x.double(), y.double())
+    assert len(model.weights) == 2
+    gap = task.log_ratio(*fresh).diagonal().mean() - model(*fresh).diagonal().mean()
+    assert 0 < float(gap) < error
+    again = MixtureModel.fit_few(*draw(task, n, 2), start=model)
+    gap = task.log_ratio(*fresh).diagonal().mean() - again(*fresh).diagonal().mean()
+    assert 0 < float(gap) < error
+
+
+def test_few_gaussians_find_clusters_and_are_one_where_there_is_one():
+    generator = torch.Generator().manual_seed(0)
+    x, y = draw(tasks.make("gaussian", d=3, rho=0.5), 2000, 0)
+    one = MixtureModel.fit_few(x, y)
+    assert isinstance(one, GaussianCopula)
+    assert isinstance(MixtureModel.fit_few(x, y, start=one), GaussianCopula)
+    place = torch.randint(3, (2000, 1), generator=generator) * 5.0
+    model = MixtureModel.fit_few(x + place, y + place)
+    assert len(model.weights) == 3
+    assert sorted(model.means.mean(1).tolist()) == pytest.approx([0, 5, 10], abs=0.3)
 
 
 def test_a_mixture_of_values_that_are_all_equal_or_few_is_finite():

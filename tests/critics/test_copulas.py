@@ -297,6 +297,14 @@ def test_a_shrunk_copula_finds_what_wide_rows_share():
         assert 0 < copula.mi < truth
 
 
+def test_a_shrunk_copula_of_a_constant_side_is_zero():
+    x, y = wide(0)
+    for sides in ((x, 0 * y), (0 * x, y), (0 * x, 0 * y)):
+        copula = GaussianCopula.fit_shrunk(*sides)
+        assert copula.mi == 0
+        assert copula(*sides).abs().max() == 0
+
+
 def test_a_shrunk_copula_does_not_depend_on_the_axes():
     x, y = wide(0, signal=0.9)
     turn = torch.linalg.qr(torch.randn(120, 120, generator=torch.Generator().manual_seed(1)))[0]

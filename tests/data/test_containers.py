@@ -249,6 +249,7 @@ ENDLESS.append(ENDLESS)
         (np.zeros(N, dtype=[("a", float, 2)]), "must each be 1-dimensional"),
         ("text", "got str. Convert it"),
         (None, "got NoneType"),
+        (pd.Series(pd.arrays.SparseArray(np.zeros(N, "f8,i4"))), "cells of type"),
         (np.longdouble("1e400") * np.ones(N), "beyond 1.8e308, the largest of float64) in columns"),
         ([10**400] * N, "beyond 1.8e308"),
     ],

@@ -11,7 +11,7 @@ from infobound.bounds import variational
 from infobound.config import Config
 from infobound.critics import networks
 from infobound.errors import InputError
-from infobound.training import loop
+from infobound.training import checkpoints, loop
 from infobound.training.run_directory import Run
 
 SMALL = Config(hidden_dim=16, embedding_dim=4, batch_size=50, n_iters=60, eval_every=10, patience=0)
@@ -190,6 +190,24 @@ def test_a_critic_that_does_not_exceed_its_rival_must_improve_soon(by, steps):
     bound = variational.BOUNDS["infonce"]
     done = loop.fit(critic, bound, sample(60, 1), validation, config, seed=0, rival=rival)
     assert done.history["iteration"][-1] == steps
+
+
+@pytest.mark.parametrize(
+    ("values", "slow"),
+    [
+        ([0.0, 0.1], False),  # too early to tell
+        ([0.0, 0.1, 0.2], False),  # 0.1 an evaluation, so it would need 8
+        ([0.0, 0.7, 0.72, 0.74], False),  # 0.02 an evaluation: 13
+        ([0.0, 0.7, 0.71, 0.72], True),  # 0.01 an evaluation: 28
+        ([0.0, 0.7, 0.6, 0.5], True),
+        ([0.0, 1.1, 1.1, 1.1], False),  # it has passed its rival
+    ],
+)
+def test_a_critic_that_will_not_reach_its_rival_soon_is_slow(values, slow):
+    history = [(2.0 * k, 0.0, 0.0, value) for k, value in enumerate(values)]
+    state = checkpoints.State(best=max(values), history=history)
+    assert loop._is_slow(state, torch.ones(50)) == slow
+    assert not loop._is_slow(state, None)
 
 
 def test_small_steps_take_one_thread_and_give_the_same_bits_with_any_number(monkeypatch):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from infobound.critics.copulas import ContaminatedCopula, GaussianCopula, StudentCopula
 from infobound.critics.densities import (
     COARSE,
+    FEW,
     FINE,
     ClasswiseGaussian,
     ContingencyTable,
@@ -27,6 +28,7 @@ from infobound.critics.unwinding import MARGIN, UnwoundCopula
 __all__ = ["BASES", "Base", "Shape"]
 
 MIXED = 4  # largest number of columns of x and y together for which a mixture is fitted
+GROUPED, GROUPED_ROWS = 24, 10_000  # most columns and rows for a mixture of a few Gaussians
 RICH = 16  # from this many components on, a mixture fits any density in the plane
 BROAD = 128  # columns from which iterative fits are skipped and networks read canonical directions
 ITERATED = 50_000  # largest number of rows for an iterative fit
@@ -123,6 +125,17 @@ def _mixture(size: tuple[int, int]) -> Base:
     )
 
 
+def _few(inputs: Literal["scores", "robust"]) -> Base:
+    return Base(
+        MixtureModel.fit_few,
+        inputs,
+        lambda s: MIXED < s.columns <= GROUPED and components(s.rows, s.columns, FEW) >= 2,
+        can_start=False,  # a network that starts there stays there
+        most=GROUPED_ROWS,
+        refit=lambda model, x, y: MixtureModel.fit_few(x, y, start=model),
+    )
+
+
 BASES: dict[str, Base] = {
     "gaussian": Base(GaussianCopula.fit, "scores", _determined),
     "gaussian_raw": Base(GaussianCopula.fit, "robust", _determined),
@@ -146,6 +159,8 @@ BASES: dict[str, Base] = {
     "contaminated": Base(ContaminatedCopula.fit, "scores", _affordable, most=ITERATED),
     "mixture": _mixture(COARSE),
     "fine_mixture": _mixture(FINE),
+    "gaussians": _few("scores"),
+    "gaussians_raw": _few("robust"),
     "classwise": Base(
         ClasswiseGaussian.fit, "robust", lambda s: s.has_classes and _affordable(s), can_start=False
     ),

@@ -485,5 +485,5 @@ def _left_out(
 
 def _whitener(values: Tensor, vectors: Tensor, ridge: float = 0.0) -> Tensor:
     """Return W with W' C W = 1 from the spectrum of C, without directions of no variance."""
-    keep = values > 1e-6 * values.max().clamp_min(1e-12)
+    keep = values > 1e-6 * values.amax().clamp_min(1e-12) if len(values) else values > 0
     return vectors[:, keep] / (values[keep] + ridge * values.mean()).sqrt()

@@ -8,15 +8,18 @@ gradients.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from infobound.critics.contract import Critic, Rows
+from infobound.critics.copulas import GaussianCopula
 
 __all__ = [
     "COARSE",
+    "FEW",
     "FINE",
     "ClasswiseGaussian",
     "ContingencyTable",
@@ -26,6 +29,10 @@ __all__ = [
 
 FINE, COARSE = (64, 10), (32, 20)  # largest number of components, smallest rows per parameter
 ROUNDS, SETTLED = 60, 1e-3  # of EM: the most, and the gain per row in nats at which it ends
+FEW = (4, 1)  # the same for mixtures of a few Gaussians in many columns
+STARTS, SHORT = 6, 8  # random starts of these, and the iterations of EM from each
+SMALL = 1_000  # rows on which the starts are compared
+SHRINKAGE = 0.1  # times parameters of a mean per row: added to their variances, in white columns
 FLOOR = 1e-4  # added to the variances of a mixture's components
 TABULATED = 16  # components from which a table takes less time than they do
 STEP = 0.1  # distance of a table's nodes in conditional standard deviations of the components
@@ -235,7 +242,59 @@ class MixtureModel(Critic):
         their parameters, as for `components`.
         """
         rows = torch.cat([x, y], dim=1).double()
-        return cls(*_mixture(rows, components(len(rows), rows.shape[1], size)), x.shape[1])
+        start = _nearest(rows, components(len(rows), rows.shape[1], size))
+        return cls(*_mixture(rows, start)[:3], x.shape[1])
+
+    @classmethod
+    def fit_few(
+        cls, x: Tensor, y: Tensor, start: MixtureModel | GaussianCopula | None = None
+    ) -> MixtureModel | GaussianCopula:
+        """Fit one to `FEW` Gaussians to x (n, dim_x) and y (n, dim_y): as many as BIC prefers.
+
+        EM starts from the best of several short runs: from the centres of k-means++, and from
+        random quadratic forms, which tell apart populations with equal means.
+
+        Args:
+            x: (n, dim_x).
+            y: (n, dim_y).
+            start: a model of other rows; the new one has as many Gaussians, and EM starts there.
+
+        Returns:
+            The mixture, or the Gaussian copula if one Gaussian is best.
+
+        Source: Schwarz 1978, https://doi.org/10.1214/aos/1176344136 (BIC).
+
+        Example:
+            >>> rng = torch.Generator().manual_seed(0)
+            >>> x, noise = torch.randn(2, 1000, 3, generator=rng)
+            >>> sign = torch.randint(2, (1000, 1), generator=rng) * 2 - 1
+            >>> len(MixtureModel.fit_few(x, sign * (0.8 * x + 0.6 * noise)).weights)
+            2
+        """
+        if isinstance(start, GaussianCopula):
+            return GaussianCopula.fit(x, y)
+        rows = torch.cat([x, y], dim=1).double()
+        n, d = rows.shape
+        mean = rows.mean(0)
+        spectrum, vectors = torch.linalg.eigh(torch.cov(rows.T, correction=0))
+        roots = spectrum.clamp_min(1e-9 * spectrum.max()).sqrt()
+        white = (rows - mean) @ (vectors / roots)
+        price = 0.5 * math.log(n) / n * (1 + d + d * (d + 1) / 2)
+        best, found = -0.5 * d * (1 + math.log(2 * math.pi)) - price, None
+        counts = range(2, components(n, d, FEW) + 1)
+        if start is not None:
+            counts, best = range(len(start.weights), len(start.weights) + 1), -math.inf
+        for count in counts:
+            belongs = _started(rows, white, count) if start is None else _belongs(start, rows)
+            fitted = _mixture(white, belongs, floor=SHRINKAGE * count * d / n)
+            if fitted.likelihood - count * price <= best:
+                break
+            best, found = fitted.likelihood - count * price, fitted
+        if found is None:
+            return GaussianCopula.fit(x, y)
+        back = vectors * roots
+        means, covariances = mean + found.means @ back.T, back @ found.covariances @ back.T
+        return cls(found.weights, means, covariances, x.shape[1])
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
         """Look up the rows of the table at x and the places of y in it, or `_products`."""
@@ -304,32 +363,78 @@ class MixtureModel(Critic):
         return True
 
 
-def _mixture(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Fit a mixture of Gaussians to rows (n, d), float64, by EM from the centres of k-means++.
+class _Mixture(NamedTuple):
+    """Weights (K,), means (K, d), covariances (K, d, d) and the mean log likelihood in nats."""
 
-    Returns:
-        The weights (count,), means (count, d) and covariances (count, d, d).
+    weights: Tensor
+    means: Tensor
+    covariances: Tensor
+    likelihood: float
 
-    Source: Dempster, Laird and Rubin 1977, https://doi.org/10.1111/j.2517-6161.1977.tb01600.x;
-    Arthur and Vassilvitskii 2007, https://doi.org/10.5555/1283383.1283494 (k-means++).
+
+def _nearest(rows: Tensor, count: int) -> Tensor:
+    """Assign rows (n, d) to the nearest of the centres of k-means++: (count, n), zeros and ones.
+
+    Source: Arthur and Vassilvitskii 2007, https://doi.org/10.5555/1283383.1283494.
     """
     from sklearn.cluster import kmeans_plusplus
 
-    d = rows.shape[1]
     centres = torch.from_numpy(kmeans_plusplus(rows.cpu().numpy(), count, random_state=0)[0])
     near = torch.cdist(rows, centres.to(rows)).argmin(1)
-    belongs = torch.nn.functional.one_hot(near, count).T.to(rows)  # (count, n)
+    return torch.nn.functional.one_hot(near, count).T.to(rows)
+
+
+def _started(rows: Tensor, white: Tensor, count: int) -> Tensor:
+    """Assign rows (n, d) to the components (count, n) of the best of several short runs of EM.
+
+    The runs use the `white` rows, in which clusters may overlap, so centres are sought in the rows.
+    """
+    generator = torch.Generator().manual_seed(0)
+    few, d = white[:SMALL], rows.shape[1]
+    starts = [_nearest(rows[:SMALL], count)]
+    for _ in range(STARTS):
+        forms = torch.randn(count, d, d, generator=generator, dtype=rows.dtype).to(rows.device)
+        values = ((few @ forms) * few).sum(2)
+        values = values - values.mean(1, keepdim=True)
+        starts.append((2 * values / values.std()).softmax(0))
+    floor = SHRINKAGE * count * d / len(few)
+    best = max((_mixture(few, start, floor, SHORT) for start in starts), key=lambda m: m.likelihood)
+    return _belongs(best, white)
+
+
+def _belongs(model: _Mixture | MixtureModel, rows: Tensor) -> Tensor:
+    """The probabilities (K, n) of the components for rows (n, d)."""
+    factors = torch.linalg.cholesky(model.covariances)
+    away = rows.T - model.means[:, :, None]
+    squares = torch.linalg.solve_triangular(factors, away, upper=False).square().sum(1)
+    dets = factors.diagonal(dim1=1, dim2=2).log().sum(1)
+    found: Tensor = ((model.weights.log() - dets)[:, None] - 0.5 * squares).softmax(0)
+    return found
+
+
+def _mixture(rows: Tensor, belongs: Tensor, floor: float = FLOOR, rounds: int = ROUNDS) -> _Mixture:
+    """Fit a mixture of K Gaussians to rows (n, d), float64, by EM.
+
+    Args:
+        rows: (n, d).
+        belongs: (K, n), the probabilities of the components at which it starts.
+        floor: added to all variances.
+        rounds: the largest number of iterations.
+
+    Source: Dempster, Laird and Rubin 1977, https://doi.org/10.1111/j.2517-6161.1977.tb01600.x.
+    """
+    d = rows.shape[1]
     # Log densities are linear in these, and means and covariances are weighted means of them.
     products = (rows[:, :, None] * rows[:, None]).flatten(1)
     features = torch.cat([torch.ones_like(rows[:, :1]), rows, products], 1).T.contiguous()
-    floor = FLOOR * torch.eye(d, dtype=rows.dtype, device=rows.device)
+    ridge = floor * torch.eye(d, dtype=rows.dtype, device=rows.device)
     shown = -math.inf
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         moments = belongs @ features.T
         mass = moments[:, :1].clamp_min(1e-12)
         _, means, squares = (moments / mass).split([1, d, d * d], 1)
         outer = means[:, :, None] * means[:, None]
-        covariances = squares.unflatten(1, (d, d)) - outer + floor
+        covariances = squares.unflatten(1, (d, d)) - outer + ridge
         factors = torch.linalg.cholesky(covariances)
         precisions = torch.cholesky_inverse(factors)
         pull = (precisions @ means[:, :, None]).squeeze(2)
@@ -344,7 +449,8 @@ def _mixture(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
         earlier, shown = shown, float((peak + total.log()).mean())
         if shown - earlier < SETTLED:
             break
-    return (mass / mass.sum())[:, 0], means, covariances
+    likelihood = shown - 0.5 * d * math.log(2 * math.pi)
+    return _Mixture((mass / mass.sum())[:, 0], means, covariances, likelihood)
 
 
 def _nodes(weights: Tensor, means: Tensor, spreads: Tensor, fine: Tensor) -> Tensor | None:

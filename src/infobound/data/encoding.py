@@ -131,6 +131,8 @@ def _typed(name: str, values: pd.Series) -> np.ndarray | None:
     """Convert a column of numbers to float64; None if its cells are text, flags or intervals."""
     import pandas as pd
 
+    if isinstance(values.dtype, pd.SparseDtype):  # pandas calls all of these numeric
+        values = pd.Series(values.tolist())
     kind, types = values.dtype, pd.api.types
     if types.is_datetime64_any_dtype(kind) or types.is_timedelta64_dtype(kind):
         raise _times(name)
@@ -161,7 +163,7 @@ def _are_numbers(name: str, cells: list[Any]) -> bool:
             raise _times(name)
         if issubclass(kind, complex | np.complexfloating):
             raise _complex(name)
-        if issubclass(kind, Iterable) and not issubclass(kind, str | bytes):
+        if issubclass(kind, (Iterable, np.void)) and not issubclass(kind, str | bytes):
             raise InputError(
                 f"Expected one number or category a cell in column {name}; got cells of type "
                 f"{kind.__name__}. Give each element a column of its own (numpy.stack; "

@@ -36,6 +36,7 @@ Rows = tuple[Tensor, Tensor]
 MASKS = 1_000_003  # difference of the ranks' dropout seeds, of which only the lower 32 bits count
 ASKED = 10  # iterations after which ranks ask each other whether to stop
 TRIAL = 2  # evaluations within which a critic must improve before it clearly exceeds its rival
+PACE = 20  # evaluations within which, at its recent pace, it must be expected to reach its rival
 CLEAR = 1.0  # standard errors that are clear; a critic that gains less gets no weight (`selection`)
 THREADED = 1 << 25  # multiplications in a step from which several threads are faster
 WORTH = 1 << 23  # numbers times width in the hidden layers of a batch from which CUDA is faster
@@ -206,7 +207,7 @@ def fit(
             raised.
         rival: (n,), the values of the validation rows with a critic that this one must exceed, from
             `values`. Until it clearly does, it must improve within `TRIAL` evaluations instead of
-            `config.patience`.
+            `config.patience`, and be on the way to its rival (`PACE`).
 
     Returns:
         The fitted critic and its history.
@@ -261,7 +262,8 @@ def fit(
                 _announce(state, config, name, ceiling, watch, writer)
                 patience = config.patience if state.clear else min(config.patience, TRIAL)
                 state.finished = state.step >= config.n_iters or (
-                    config.patience > 0 and state.evaluations_since_best() >= patience
+                    config.patience > 0
+                    and (state.evaluations_since_best() >= patience or _is_slow(state, rival))
                 )
             asked = state.step % ASKED == 0 or distributed.ranks()[1] == 1
             halt = asked and distributed.any_says(stop is not None and stop())
@@ -401,6 +403,14 @@ def _evaluate(
     if config.patience and on_validation > state.best:
         state.best, state.chosen, state.clear = on_validation, state.step, bool(clear)
         state.best_weights = {k: v.detach().clone() for k, v in weights.items()}
+
+
+def _is_slow(state: State, rival: Tensor | None) -> bool:
+    """Return whether a critic, at its recent pace, will not reach its rival soon."""
+    if rival is None or len(state.history) <= TRIAL:
+        return False
+    first, last = (state.history[k][-1] for k in (-1 - TRIAL, -1))
+    return float(rival.mean()) - state.best > PACE * max(0.0, last - first) / TRIAL
 
 
 def _exceeds(found: Tensor, rival: Tensor) -> bool:
