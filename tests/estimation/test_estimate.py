@@ -101,7 +101,7 @@ def test_the_base_is_chosen_by_what_the_rows_are():
     for left, right, expected in [
         (x, normal, {"gaussian", "gaussian_raw"}),
         (heavy * x, heavy * normal, {"student"}),
-        (x, share, {"contaminated"}),
+        (x, share, {"contaminated", "gaussians", "gaussians_raw"}),  # all three have two parts
         (x[:, :1], bent, {"mixture", "fine_mixture"}),
         (labels, told, {"table"}),
     ]:

@@ -23,12 +23,14 @@ from infobound.critics.densities import (
     MixtureModel,
     components,
 )
+from infobound.critics.projections import ProjectedModel
 from infobound.critics.unwinding import MARGIN, UnwoundCopula
 
 __all__ = ["BASES", "Base", "Shape"]
 
 MIXED = 4  # largest number of columns of x and y together for which a mixture is fitted
 GROUPED, GROUPED_ROWS = 24, 10_000  # most columns and rows for a mixture of a few Gaussians
+PROJECTED = 1_000  # most columns for a search of directions
 RICH = 16  # from this many components on, a mixture fits any density in the plane
 BROAD = 128  # columns from which iterative fits are skipped and networks read canonical directions
 ITERATED = 50_000  # largest number of rows for an iterative fit
@@ -38,7 +40,7 @@ CLASSES = 1_000  # largest number of such values
 LEVELS = 20  # the other side must take more values than this for Gaussians by value
 WIDE = 3  # rows per column below which covariances are shrunk and a model must beat none at all
 PLAIN = 2  # rows per column above which a covariance may be used without shrinkage
-UNWOUND = 20_000  # largest number of rows for a fit with rotations
+UNWOUND = 20_000  # largest number of rows for a search of rotations or directions
 SHRUNK = 4_000  # largest number of rows for a fit with shrunk covariances
 
 
@@ -161,6 +163,13 @@ BASES: dict[str, Base] = {
     "fine_mixture": _mixture(FINE),
     "gaussians": _few("scores"),
     "gaussians_raw": _few("robust"),
+    "projected": Base(
+        ProjectedModel.fit,
+        "robust",
+        lambda s: MIXED < s.columns <= PROJECTED and _determined(s),
+        most=UNWOUND,
+        refit=lambda model, x, y: ProjectedModel.fit(x, y, start=model),
+    ),
     "classwise": Base(
         ClasswiseGaussian.fit, "robust", lambda s: s.has_classes and _affordable(s), can_start=False
     ),

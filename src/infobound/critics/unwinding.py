@@ -17,7 +17,7 @@ from torch import Tensor
 from infobound.critics.contract import Product, Rows
 from infobound.critics.copulas import GaussianCopula
 
-__all__ = ["MARGIN", "UnwoundCopula"]
+__all__ = ["MARGIN", "UnwoundCopula", "copula_mi"]
 
 PLANES = 8  # of rotation per side, at most
 PER_PARAMETER = 5  # rows for each parameter: 2 d of a plane, and 4 of its angle
@@ -170,7 +170,7 @@ def _started(a: Tensor, b: Tensor) -> Rotations | None:
         (_climbed(*few, rotations, STEPS[1]) for _, rotations in best), key=lambda each: each[0]
     )
     clear = MARGIN / math.sqrt(len(few[0]))
-    return found if gained > float(_copula_mi(*few)) + clear else None
+    return found if gained > float(copula_mi(*few)) + clear else None
 
 
 def _start(d: int, spread: float, generator: torch.Generator, like: Tensor) -> Rotation | None:
@@ -225,7 +225,7 @@ def _climbed(a: Tensor, b: Tensor, start: Rotations, steps: int) -> tuple[float,
                 penalty = penalty + RIDGE * (rotation.angles**2).sum()
                 rows = _rotated(rows, rotation, functions)
             sides.append(rows)
-        return _copula_mi(*sides) - penalty
+        return copula_mi(*sides) - penalty
 
     def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
         flat = torch.from_numpy(values).to(a.device).requires_grad_()
@@ -240,7 +240,7 @@ def _climbed(a: Tensor, b: Tensor, start: Rotations, steps: int) -> tuple[float,
     return -float(best.fun), placed(torch.from_numpy(best.x).to(a.device))
 
 
-def _copula_mi(a: Tensor, b: Tensor) -> Tensor:
+def copula_mi(a: Tensor, b: Tensor) -> Tensor:
     """The MI of the Gaussian with the covariance of the rows, nats."""
     p, d = a.shape[1], a.shape[1] + b.shape[1]
     covariance = torch.cov(torch.cat([a, b], 1).T, correction=0)

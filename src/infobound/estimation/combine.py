@@ -97,7 +97,9 @@ def combine_folds(
         others = others[rows]
         error = standard_error(others - points, rows, config)
         differs = float(others.mean()) - mi
-        extra_error = math.hypot(extra_error, differs / 2)
+        # Neighbours err low on sharp dependence, so a value below the held-out bound is no doubt.
+        doubt = differs if differs > 0 else min(0.0, max(differs, float(terms.mean()) - mi))
+        extra_error = math.hypot(extra_error, doubt / 2)
         weight = ramp(differs / max(SURE * error, CLEAR), *AROUND)
         if weight:
             mi, spread = mi + weight * differs, (1 - weight) * points + weight * others
