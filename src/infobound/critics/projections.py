@@ -19,7 +19,7 @@ __all__ = ["ProjectedModel"]
 
 MOST = 12  # directions per side
 KNOTS, COARSE = 400, 20  # of the normal scores of a direction in the model, and in the search
-ROUNDS, STEPS = 4, 8  # of the search: updates of the knots, and steps of L-BFGS for each
+ROUNDS, STEPS = 3, 6  # of the search: updates of the knots, and steps of L-BFGS for each
 NOISE = 1.0  # nats by which scores must exceed values on one row for a search in all directions
 APART = 1e-9  # least difference of knots
 FAR = 5.0  # distances of the outermost knots up to which scores rise beyond them

@@ -31,7 +31,6 @@ RIDGE = 1e-3  # penalty on squared coefficients of the angles, nats
 TESTED = 2_000  # rows of the test for rotations
 FIRST, SAMPLES = 5, 20  # of a Gaussian copula, for a first and the final test for rotations
 MARGIN = 1.0  # nats by which rotations must exceed none on one row; on n rows, MARGIN / sqrt(n)
-CLEAR = 2.5  # standard deviations by which the rows must exceed them; else none is sought
 
 
 class Rotation(NamedTuple):
@@ -293,7 +292,7 @@ def _has_twist(a: Tensor, b: Tensor) -> bool:
         null.append(_gains(left, right, read))
         if count in (FIRST, SAMPLES):
             mean, spread = np.mean(null, axis=0), np.std(null, axis=0, ddof=1)
-            clear = CLEAR if count == SAMPLES else CLEAR / 2
+            clear = np.array([more.clear for more in read]) / (1 if count == SAMPLES else 2)
             if not (shown > mean + clear * spread).any():
                 return False
     return True
@@ -306,10 +305,14 @@ def _ranks(rows: Tensor) -> Tensor:
 
 
 class _Extra(NamedTuple):
-    """Functions of rows (n, d), and how many there are."""
+    """Functions of rows (n, d), how many there are, and when they clearly add MI.
+
+    That is by `clear` standard deviations of what they add in samples without rotation.
+    """
 
     of: Callable[[Tensor], Tensor]
     count: Callable[[int], int]
+    clear: float = 2.5
 
     def width(self, rows: Tensor) -> int:
         """The number of functions of a side; none of a single column."""
@@ -353,5 +356,5 @@ def _products(rows: Tensor) -> Tensor:
 EXTRA = (
     _Extra(_directions, lambda d: 3 * d),
     _Extra(lambda rows: _directions(rows)[:, : rows.shape[1]], lambda d: d),
-    _Extra(_products, lambda d: d * (d + 1) // 2),
+    _Extra(_products, lambda d: d * (d + 1) // 2, 4.0),  # which see bends as well
 )
