@@ -1,9 +1,10 @@
 """Selection of critics: what networks start from, and which end soon."""
 
 import numpy as np
+import pytest
 import torch
 
-from infobound import data
+from infobound import data, estimate
 from infobound.config import Config
 from infobound.estimation import selection
 from infobound.training import loop
@@ -54,3 +55,33 @@ def test_the_rules_hold_for_built_in_networks_only():
     values = [progress.validation for progress in seen[:3]]
     assert seen[-1].iteration >= 100
     assert max(values) < 0  # so the rule would have ended it
+
+
+def test_bases_that_are_about_as_good_share_the_weight_and_the_same_model_counts_once():
+    shares = selection._shares
+    assert shares({}) == []
+    assert shares({"gaussian": 0.5}) == [("gaussian", 1.0)]
+    assert shares({"gaussian": 0.5, "unwound": 0.5, "student": 0.4}) == [("gaussian", 1.0)]
+    tied = dict(shares({"gaussian": 0.5, "student": 0.499}))
+    assert tied == pytest.approx({"gaussian": 2 / 3, "student": 1 / 3})
+
+
+def test_rounding_moves_no_share_by_more_than_its_size():
+    """The order of two bases within rounding decides almost nothing."""
+    one = dict(selection._shares({"gaussian": 0.5, "student": 0.5 - 1e-6}))
+    other = dict(selection._shares({"student": 0.5, "gaussian": 0.5 - 1e-6}))
+    assert one == pytest.approx(other, abs=1e-3)
+    for gap in (selection.TIED * (1 - 1e-3), selection.TIED * (1 + 1e-3)):
+        assert dict(selection._shares({"a": 0.5, "b": 0.5 - gap}))["a"] > 0.99
+
+
+def test_an_estimate_averages_bases_that_are_about_as_good(monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(600, 2))
+    y = 0.7 * x + 0.7 * rng.normal(size=(600, 2))
+    bare = {"critic": "none", "certify": False}
+    alone = [estimate(x, y, base=name, **bare).mi for name in ("gaussian", "student")]
+    monkeypatch.setattr(selection, "TIED", 1e3)  # all are as good as each other
+    both = estimate(x, y, base="gaussian,student", **bare)
+    assert both.mi == pytest.approx(np.mean(alone), abs=1e-3)
+    assert min(alone) < both.mi < max(alone)

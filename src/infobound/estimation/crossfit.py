@@ -204,8 +204,8 @@ def fit_fold(
             rest = shuffle(np.setdiff1d(part.rows, again))
             known = shuffle(np.concatenate([np.intersect1d(again, part.rows), rest])[: len(test)])
         parts.append(_part(job, part, test, known, many=many, seed=seeds[0]))
-    if len(parts) == 1 and not fitted.parts[0].kept:
-        parts = _heard(job, parts[0], test)
+    if not any(part.kept for part in fitted.parts):
+        parts = [heard for part in parts for heard in _heard(job, part, test)]
     main = fitted.main
     dims = (min(side.shape[1], len(job.pair.x)) for side in (job.pair.x, job.pair.y))
     return Fold(

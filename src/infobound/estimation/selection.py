@@ -44,6 +44,7 @@ FEW = 1500  # training rows below which bases are compared on several splits
 FITTED = 256_000  # largest number of training rows that are fitted, unless the settings draw more
 VALIDATED = 25_000  # largest number of validation rows
 VALUES = 10_000_000  # largest number of values of scored rows in memory at once
+TIED = 0.002  # nats by which a base must exceed the next to get all of the weight
 ALONE = {"gaussian": ("gaussian", "gaussian_shrunk"), "student": ("student",)}  # by estimator
 CONVINCED = 1.645  # gain in standard errors at which a critic gets weight 1/2: one-sided p = 0.05
 # Gain in standard errors up to which a critic gets no weight; then the weight rises linearly.
@@ -162,8 +163,9 @@ class Fitted:
 class Ensemble:
     """Critics whose scores are averaged by weight; weight missing to one counts as scores of 0.
 
-    Usually there is one critic of weight 1. There are two if the gain of a network over its base is
-    neither clear nor negligible, and none if no critic was better than a constant one.
+    Usually there is one critic of weight 1. There are several if the gain of a network over its
+    base is neither clear nor negligible, or if bases are about as good, and none if no critic was
+    better than a constant one.
     """
 
     parts: tuple[Fitted, ...]
@@ -265,12 +267,13 @@ def fit_critic(
         rest *= 1 - weight
         if rest == 0:
             break
-    if rest > 0 and best.alone is not None:
-        # The base needs no validation rows, so it is fitted to all training rows.
-        critic = inputs.critic(best.alone, training, None, config)
-        rows = inputs.fitted_to(best.alone, training)
-        base = Fitted(critic, inputs, rows, validation_rows, tried, best.alone, False, job)
-        parts.append(replace(base, weight=rest, rival=rival))
+    for base, share in best.shares if rest > 0 else []:
+        # A base needs no validation rows, so it is fitted to all training rows.
+        critic = inputs.critic(base, training, None, config)
+        rows = inputs.fitted_to(base, training)
+        part = Fitted(critic, inputs, rows, validation_rows, tried, base, False, job)
+        rehearsed = inputs.critic(base, fit_rows, None, config)
+        parts.append(replace(part, weight=rest * share, rival=rehearsed))
     return Ensemble(tuple(parts)) if parts or best.rejected else None
 
 
@@ -422,11 +425,15 @@ def candidates(config: Config, module: nn.Module | None) -> list[str]:
 
 
 class _Best(NamedTuple):
-    """The best base, the best base for a network, and whether all were worse than no base."""
+    """The best base, the best base for a network, and whether all were worse than no base.
+
+    `shares` has the bases that are best or nearly as good, with weights that sum to one.
+    """
 
     alone: str | None
     start: str | None
     rejected: bool
+    shares: list[tuple[str, float]]
 
 
 def _best_bases(
@@ -462,7 +469,26 @@ def _best_bases(
     better = [name for name in possible if totals[name] > 0 or not shape.is_wide]
     ranked = sorted(better, key=lambda name: -totals[name])
     starts = [name for name in ranked if BASES[name].can_start]
-    return _Best(next(iter(ranked), None), next(iter(starts), None), bool(possible) and not ranked)
+    scores = {name: totals[name] / len(splits) for name in ranked}
+    return _Best(
+        alone=next(iter(ranked), None),
+        start=next(iter(starts), None),
+        rejected=bool(possible) and not ranked,
+        shares=_shares(scores),
+    )
+
+
+def _shares(scores: dict[str, float]) -> list[tuple[str, float]]:
+    """Weight the best bases by their scores, nats, in descending order: by 0 at `TIED` below.
+
+    Bases of equal scores are the same model, as where a search ends at the Gaussian copula.
+    """
+    found: dict[float, str] = {}
+    for name, value in scores.items():
+        found.setdefault(value, name)
+    weights = {name: 1 - ramp(max(found) - value, 0, TIED) for value, name in found.items()}
+    total = sum(weights.values())
+    return [(name, weight / total) for name, weight in weights.items() if weight]
 
 
 def _starts(
