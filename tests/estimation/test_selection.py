@@ -85,3 +85,17 @@ def test_an_estimate_averages_bases_that_are_about_as_good(monkeypatch):
     both = estimate(x, y, base="gaussian,student", **bare)
     assert both.mi == pytest.approx(np.mean(alone), abs=1e-3)
     assert min(alone) < both.mi < max(alone)
+
+
+@pytest.mark.parametrize("folded", [True, False])
+def test_the_finest_mixture_is_fitted_only_where_the_one_before_it_is_best(monkeypatch, folded):
+    fitted, fit = [], selection._Inputs._fit
+    spy = lambda self, name, *rows: fitted.append(name) or fit(self, name, *rows)  # noqa: E731
+    monkeypatch.setattr(selection._Inputs, "_fit", spy)
+    rng = np.random.default_rng(0)
+    x, noise = rng.normal(size=(2, 4000))
+    y = np.sin(12 * x) + 0.05 * noise if folded else x + noise
+    config = Config(base="gaussian,fine_mixture,finest_mixture", critic="none")
+    job = selection.Job(data.as_pair(x, y), config, selection.bind(config))
+    selection.fit_critic(job, np.arange(4000), name="f", seeds=[1, 2, 3])
+    assert ("finest_mixture" in fitted) is folded

@@ -7,7 +7,7 @@ data the model can be fitted.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -18,6 +18,7 @@ from infobound.critics.densities import (
     COARSE,
     FEW,
     FINE,
+    FINEST,
     ClasswiseGaussian,
     ContingencyTable,
     MixtureModel,
@@ -93,6 +94,7 @@ class Base:
         margin: the nats by which it must exceed the others on one held-out row; on n of them this
             falls as 1 / sqrt(n), as the error of the comparison does. For models with a search that
             fits noise well.
+        after: the base that must be the best of those before it; else this one is not compared.
         refit: maps a fitted critic, x and y to one fitted to these, in less time than `fit`.
     """
 
@@ -104,6 +106,7 @@ class Base:
     most: int | None = None
     normalised: bool = True
     margin: float = 0.0
+    after: str | None = None
     refit: Callable[[Any, Tensor, Tensor], nn.Module] | None = None
 
 
@@ -161,6 +164,11 @@ BASES: dict[str, Base] = {
     "contaminated": Base(ContaminatedCopula.fit, "scores", _affordable, most=ITERATED),
     "mixture": _mixture(COARSE),
     "fine_mixture": _mixture(FINE),
+    "finest_mixture": replace(
+        _mixture(FINEST),
+        possible=lambda s: s.columns <= MIXED and components(s.rows, s.columns, FINEST) > FINE[0],
+        after="fine_mixture",
+    ),
     "gaussians": _few("scores"),
     "gaussians_raw": _few("robust"),
     "projected": Base(

@@ -21,13 +21,15 @@ __all__ = [
     "COARSE",
     "FEW",
     "FINE",
+    "FINEST",
     "ClasswiseGaussian",
     "ContingencyTable",
     "MixtureModel",
     "components",
 ]
 
-FINE, COARSE = (64, 10), (32, 20)  # largest number of components, smallest rows per parameter
+# Largest number of components, and smallest number of rows per parameter.
+FINEST, FINE, COARSE = (128, 5), (64, 10), (32, 20)
 ROUNDS, SETTLED = 60, 1e-3  # of EM: the most, and the gain per row in nats at which it ends
 FEW = (4, 1)  # the same for mixtures of a few Gaussians in many columns
 STARTS, SHORT = 6, 8  # random starts of these, and the iterations of EM from each

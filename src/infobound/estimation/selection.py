@@ -462,7 +462,11 @@ def _best_bases(
     for fit, held in splits if len(possible) > 1 or shape.is_wide else []:
         x, _ = inputs.rows(held[: config.eval_rows])
         _, y = inputs.rows(np.concatenate([held, fit])[: max(len(x), config.eval_rows)])
-        for name in possible:
+        for place, name in enumerate(possible):
+            before = {other: totals[other] for other in possible[:place]}
+            if before.get(BASES[name].after or "", math.inf) < max(before.values(), default=0):
+                totals[name] = -math.inf  # it would take long, and not be the best
+                continue
             with torch.no_grad():
                 critic = inputs.critic(name, fit, None, config)
                 totals[name] += float(tiled.value(critic, BOUNDS["infonce_over_y"], x, y))
