@@ -94,6 +94,8 @@ class Base:
         margin: the nats by which it must exceed the others on one held-out row; on n of them this
             falls as 1 / sqrt(n), as the error of the comparison does. For models with a search that
             fits noise well.
+        partial: whether it sees only a part of what the Gaussian copula sees. So it must find more
+            than the MI of the copula, which is free of bias and needs no held-out rows.
         after: the base that must be the best of those before it; else this one is not compared.
         refit: maps a fitted critic, x and y to one fitted to these, in less time than `fit`.
     """
@@ -106,6 +108,7 @@ class Base:
     most: int | None = None
     normalised: bool = True
     margin: float = 0.0
+    partial: bool = False
     after: str | None = None
     refit: Callable[[Any, Tensor, Tensor], nn.Module] | None = None
 
@@ -176,6 +179,7 @@ BASES: dict[str, Base] = {
         "robust",
         lambda s: MIXED < s.columns <= PROJECTED and _determined(s),
         most=UNWOUND,
+        partial=True,
         refit=lambda model, x, y: ProjectedModel.fit(x, y, start=model),
     ),
     "classwise": Base(

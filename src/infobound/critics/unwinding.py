@@ -7,7 +7,7 @@ The inverse has the same form, is a bijection, and leaves mutual information as 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -21,8 +21,7 @@ __all__ = ["MARGIN", "UnwoundCopula", "copula_mi"]
 
 PLANES = 8  # of rotation per side, at most
 PER_PARAMETER = 5  # rows for each parameter: 2 d of a plane, and 4 of its angle
-# Spreads of the angles at the starts, radians, and of the centres about the mean.
-SPREADS = ((0.0, 0), (0.3, 0), (0.3, 0), (0.5, 0), (0.8, 0), *((0.5, 1),) * 3, *((0.8, 1),) * 3)
+SPREADS = (0.0, 0.3, 0.3, 0.5, 0.5, 0.5, 0.8, 0.8)  # of the angles at the starts, radians
 STEPS = (6, 9, 80)  # of L-BFGS from each start, from the best `KEPT` of them, and from the best
 KEPT = 3  # starts that are searched further
 CHANGE = 1e-5  # of the value, nats, below which L-BFGS stops
@@ -30,21 +29,16 @@ SMALL = 1_500  # rows that all starts are optimised on; the best is then optimis
 RIDGE = 1e-3  # penalty on squared coefficients of the angles, nats
 TESTED = 2_000  # rows of the test for rotations
 FIRST, SAMPLES = 5, 20  # of a Gaussian copula, for a first and the final test for rotations
+FUNCTIONS = (3, 1)  # of the norm that it reads
 MARGIN = 1.0  # nats by which rotations must exceed none on one row; on n rows, MARGIN / sqrt(n)
+CLEAR = 2.5  # standard deviations by which the rows must exceed them; else none is sought
 
 
 class Rotation(NamedTuple):
-    """A rotation of rows (n, d) by angles that depend on the distance from a centre.
-
-    Attributes:
-        frame: (d, 2 m), spans m orthogonal planes.
-        angles: (m, k), weighs the functions of the distance.
-        centre: (d,).
-    """
+    """Planes and angles: `frame` (d, 2 m) spans m planes, `angles` (m, k) weighs the functions."""
 
     frame: Tensor
     angles: Tensor
-    centre: Tensor
 
 
 Rotations: TypeAlias = tuple[Rotation | None, Rotation | None]  # of x and of y
@@ -122,8 +116,8 @@ class UnwoundCopula(Product):
         """The rotations of x and of y; None for no rotation."""
         found = []
         for side in "xy":
-            parts = [getattr(self, f"{name}_{side}") for name in Rotation._fields]
-            found.append(None if parts[0] is None else Rotation(*parts))
+            frame, angles = getattr(self, f"frame_{side}"), getattr(self, f"angles_{side}")
+            found.append(None if frame is None else Rotation(frame, angles))
         return found[0], found[1]
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
@@ -139,16 +133,18 @@ def _radial(rows: Tensor) -> Tensor:
     return torch.stack([norm, square, torch.sin(2 * norm), torch.cos(2 * norm)], 1)
 
 
-def _unwound(rows: Tensor, rotation: Rotation | None) -> Tensor:
-    """Rows (n, d), turned in each plane by its angle; None for no rotation."""
-    if rotation is None:
-        return rows
-    away = rows - rotation.centre
-    angle = _radial(away) @ rotation.angles.T
-    first, second = (away @ rotation.frame).chunk(2, dim=1)
+def _rotated(rows: Tensor, rotation: Rotation, radial: Tensor) -> Tensor:
+    """Rows (n, d), turned in each plane by its angle."""
+    angle = radial @ rotation.angles.T
+    first, second = (rows @ rotation.frame).chunk(2, dim=1)
     cos, sin = angle.cos() - 1, angle.sin()
     moved = torch.cat([cos * first - sin * second, sin * first + cos * second], 1)
     return rows + moved @ rotation.frame.T
+
+
+def _unwound(rows: Tensor, rotation: Rotation | None) -> Tensor:
+    """Centred rows (n, d) after their rotation."""
+    return rows if rotation is None else _rotated(rows, rotation, _radial(rows))
 
 
 def _as(rotations: Rotations, kind: torch.dtype) -> Rotations:
@@ -166,8 +162,8 @@ def _started(a: Tensor, b: Tensor) -> Rotations | None:
     few = a[:SMALL], b[:SMALL]
     generator = torch.Generator().manual_seed(0)
     tried = []
-    for spreads in SPREADS:
-        first, second = (_start(side.shape[1], spreads, generator, a) for side in (a, b))
+    for spread in SPREADS:
+        first, second = (_start(side.shape[1], spread, generator, a) for side in (a, b))
         tried.append(_climbed(*few, (first, second), STEPS[0]))
     best = sorted(tried, key=lambda each: -each[0])[:KEPT]
     gained, found = max(
@@ -177,10 +173,8 @@ def _started(a: Tensor, b: Tensor) -> Rotations | None:
     return found if gained > float(copula_mi(*few)) + clear else None
 
 
-def _start(
-    d: int, spreads: tuple[float, float], generator: torch.Generator, like: Tensor
-) -> Rotation | None:
-    """Random planes of d columns, with angles and a centre of these spreads; None for one column.
+def _start(d: int, spread: float, generator: torch.Generator, like: Tensor) -> Rotation | None:
+    """Random planes of d columns, with angles of that spread; None for one column.
 
     There are as many planes as the rows of `like` support, on both sides.
     """
@@ -189,10 +183,8 @@ def _start(
     most = len(like) // (2 * PER_PARAMETER * (2 * d + 4))
     planes = min(d // 2, PLANES, max(1, most))
     frame = torch.randn(d, 2 * planes, generator=generator, dtype=torch.float64)
-    angles = torch.randn(planes, 4, generator=generator, dtype=torch.float64)
-    centre = torch.randn(d, generator=generator, dtype=torch.float64)
-    parts = _orthonormal(frame), angles * (spreads[0] + 0.01), centre * spreads[1]
-    return Rotation(*(part.to(like.device) for part in parts))
+    angles = torch.randn(planes, 4, generator=generator, dtype=torch.float64) * (spread + 0.01)
+    return Rotation(_orthonormal(frame).to(like.device), angles.to(like.device))
 
 
 def _orthonormal(frame: Tensor) -> Tensor:
@@ -212,6 +204,7 @@ def _climbed(a: Tensor, b: Tensor, start: Rotations, steps: int) -> tuple[float,
     """
     from scipy.optimize import minimize
 
+    radial = _radial(a), _radial(b)
     parts = [part for rotation in start if rotation is not None for part in rotation]
     sizes = [part.numel() for part in parts]
 
@@ -220,17 +213,18 @@ def _climbed(a: Tensor, b: Tensor, start: Rotations, steps: int) -> tuple[float,
         pieces = zip(flat.split(sizes), parts, strict=True)
         free = iter([piece.reshape(part.shape) for piece, part in pieces])
         first, second = (
-            None if each is None else Rotation(_orthonormal(next(free)), next(free), next(free))
+            None if each is None else Rotation(_orthonormal(next(free)), next(free))
             for each in start
         )
         return first, second
 
     def value(rotations: Rotations) -> Tensor:
         sides, penalty = [], a.new_zeros(())
-        for rows, rotation in zip((a, b), rotations, strict=True):
+        for rows, rotation, functions in zip((a, b), rotations, radial, strict=True):
             if rotation is not None:
                 penalty = penalty + RIDGE * (rotation.angles**2).sum()
-            sides.append(_unwound(rows, rotation))
+                rows = _rotated(rows, rotation, functions)
+            sides.append(rows)
         return copula_mi(*sides) - penalty
 
     def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
@@ -277,7 +271,7 @@ def _has_twist(a: Tensor, b: Tensor) -> bool:
     """
     n, widths = len(a), (a.shape[1], b.shape[1])
     rows = torch.cat([a, b], 1)
-    read = [more for more in EXTRA if 3 * (sum(widths) + more.width(a) + more.width(b)) < n]
+    read = [k for k in FUNCTIONS if 3 * (1 + k) * sum(widths) < n]
     if not read:
         return False
     margins = rows.sort(0)[0]
@@ -292,7 +286,7 @@ def _has_twist(a: Tensor, b: Tensor) -> bool:
         null.append(_gains(left, right, read))
         if count in (FIRST, SAMPLES):
             mean, spread = np.mean(null, axis=0), np.std(null, axis=0, ddof=1)
-            clear = np.array([more.clear for more in read]) / (1 if count == SAMPLES else 2)
+            clear = CLEAR if count == SAMPLES else CLEAR / 2
             if not (shown > mean + clear * spread).any():
                 return False
     return True
@@ -304,57 +298,32 @@ def _ranks(rows: Tensor) -> Tensor:
     return columns.argsort(1).argsort(1).T
 
 
-class _Extra(NamedTuple):
-    """Functions of rows (n, d), how many there are, and when they clearly add MI.
+def _gains(a: Tensor, b: Tensor, read: Sequence[int]) -> np.ndarray:
+    """The MI, nats, that the directions of one side add to the rows, summed over both sides.
 
-    That is by `clear` standard deviations of what they add in samples without rotation.
+    One value for each number of functions of the norm in `read`.
     """
-
-    of: Callable[[Tensor], Tensor]
-    count: Callable[[int], int]
-    clear: float = 2.5
-
-    def width(self, rows: Tensor) -> int:
-        """The number of functions of a side; none of a single column."""
-        return self.count(rows.shape[1]) if rows.shape[1] > 1 else 0
-
-
-def _gains(a: Tensor, b: Tensor, read: Sequence[_Extra]) -> np.ndarray:
-    """The MI, nats, that functions of one side add to the rows, summed over both sides.
-
-    One value for each kind of functions in `read`.
-    """
-    p = a.shape[1]
-    covariance = torch.cov(torch.cat([a, b], 1).T, correction=0)
-    plain = _gaussian_mi(covariance, slice(0, p), slice(p, len(covariance)))
+    most = max(read)
+    left, right = (
+        [side, *_directions(side)[:most]] if side.shape[1] > 1 else [side] for side in (a, b)
+    )
+    rows = torch.cat([*left, *right], 1)
+    covariance = torch.cov(rows.T, correction=0)
+    p, q, width = a.shape[1], b.shape[1], sum(part.shape[1] for part in left)
+    own_a, own_b = slice(0, p), slice(width, width + q)
     found = []
-    for more in read:
-        gain = -2 * plain
-        for one, other in ((a, b), (b, a)):
-            sides = [one, more.of(one), other] if more.width(one) else [one, other]
-            covariance = torch.cov(torch.cat(sides, 1).T, correction=0)
-            last = len(covariance) - other.shape[1]
-            gain = gain + _gaussian_mi(covariance, slice(0, last), slice(last, len(covariance)))
-        found.append(gain)
+    for k in read:
+        more_a, more_b = slice(0, min(p * (1 + k), width)), slice(width, width + q * (1 + k))
+        found.append(
+            _gaussian_mi(covariance, more_a, own_b)
+            + _gaussian_mi(covariance, own_a, more_b)
+            - 2 * _gaussian_mi(covariance, own_a, own_b)
+        )
     return torch.stack(found).cpu().numpy()
 
 
-def _directions(rows: Tensor) -> Tensor:
+def _directions(rows: Tensor) -> list[Tensor]:
     """The directions of rows (n, d), and the same times a sine and a cosine of the norm."""
     radial = _radial(rows)
     unit = rows / radial[:, :1]
-    return torch.cat([unit, unit * radial[:, 2:3], unit * radial[:, 3:4]], 1)
-
-
-def _products(rows: Tensor) -> Tensor:
-    """The products of all pairs of columns of rows (n, d), squares too."""
-    first, second = torch.triu_indices(rows.shape[1], rows.shape[1], device=rows.device)
-    return rows[:, first] * rows[:, second]
-
-
-# What a rotation adds: one about the mean first the directions, one about another point products.
-EXTRA = (
-    _Extra(_directions, lambda d: 3 * d),
-    _Extra(lambda rows: _directions(rows)[:, : rows.shape[1]], lambda d: d),
-    _Extra(_products, lambda d: d * (d + 1) // 2, 4.0),  # which see bends as well
-)
+    return [unit, unit * radial[:, 2:3], unit * radial[:, 3:4]]

@@ -23,7 +23,7 @@ from infobound.bounds.variational import BOUNDS, Bound, lookup
 from infobound.config import Config
 from infobound.critics import networks
 from infobound.critics.closed_forms import BASES, BROAD, Shape
-from infobound.critics.copulas import canonical_directions
+from infobound.critics.copulas import GaussianCopula, canonical_directions
 from infobound.errors import InputError
 from infobound.training import loop
 
@@ -462,14 +462,21 @@ def _best_bases(
     for fit, held in splits if len(possible) > 1 or shape.is_wide else []:
         x, _ = inputs.rows(held[: config.eval_rows])
         _, y = inputs.rows(np.concatenate([held, fit])[: max(len(x), config.eval_rows)])
+        known: dict[str, tuple[float, float]] = {}  # value and MI of Gaussian copulas
         for place, name in enumerate(possible):
             before = {other: totals[other] for other in possible[:place]}
             if before.get(BASES[name].after or "", math.inf) < max(before.values(), default=0):
                 totals[name] = -math.inf  # it would take long, and not be the best
                 continue
-            with torch.no_grad():
-                critic = inputs.critic(name, fit, None, config)
-                totals[name] += float(tiled.value(critic, BOUNDS["infonce_over_y"], x, y))
+            critic = inputs.critic(name, fit, None, config)
+            value = _infonce(critic, (x, y))
+            if isinstance(critic.base, GaussianCopula):
+                known[name] = value, critic.base.mi
+            elif BASES[name].partial and known:
+                most, mi = max(known.values())
+                trained = inputs.rows(some(fit, len(x), seed=seed))
+                value = min(value, most + (value + _infonce(critic, trained)) / 2 - mi)
+            totals[name] += value
     better = [name for name in possible if totals[name] > 0 or not shape.is_wide]
     ranked = sorted(better, key=lambda name: -totals[name])
     starts = [name for name in ranked if BASES[name].can_start]
@@ -480,6 +487,12 @@ def _best_bases(
         rejected=bool(possible) and not ranked,
         shares=_shares(scores),
     )
+
+
+def _infonce(critic: nn.Module, rows: loop.Rows) -> float:
+    """Return InfoNCE in nats of x (n, p), with the rows of y (m, q), m >= n, as negatives."""
+    with torch.no_grad():
+        return float(tiled.value(critic, BOUNDS["infonce_over_y"], *rows))
 
 
 def _shares(scores: dict[str, float]) -> list[tuple[str, float]]:
