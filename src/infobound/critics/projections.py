@@ -20,7 +20,8 @@ __all__ = ["ProjectedModel"]
 MOST = 12  # directions per side
 KNOTS, COARSE = 400, 20  # of the normal scores of a direction in the model, and in the search
 ROUNDS, STEPS = 3, 6  # of the search: updates of the knots, and steps of L-BFGS for each
-NOISE = 1.0  # nats by which scores must exceed values on one row for a search in all directions
+NOISE = 1.0  # nats by which scores must exceed values on one row; on n rows, NOISE / sqrt(n)
+SMALL = 1_500  # rows on which the first directions are tried
 APART = 1e-9  # least difference of knots
 FAR = 5.0  # distances of the outermost knots up to which scores rise beyond them
 
@@ -84,8 +85,8 @@ class ProjectedModel(Critic):
             start: a model of other rows; the search takes one round from its directions.
 
         Returns:
-            The model; the Gaussian copula of all columns if no direction is clear, or if all are
-            and their scores are no more dependent than their values.
+            The model; the Gaussian copula of all columns if no direction is clear, or if the scores
+            along them are no more dependent than the values.
         """
         if isinstance(start, GaussianCopula):
             return GaussianCopula.fit(x, y)
@@ -116,13 +117,18 @@ class ProjectedModel(Critic):
 
 
 def _gains(sides: Sides, directions: Sides) -> bool:
-    """Whether a model of the directions may tell more than the Gaussian copula of all columns."""
-    moved = [side @ part for side, part in zip(sides, directions, strict=True)]
-    if directions[0].shape[1] < min(side.shape[1] for side in sides):
-        return True
-    scores = [_scores(rows, _knots(rows, KNOTS)) for rows in moved]
-    more = float(copula_mi(*scores) - copula_mi(*moved))
-    return more > NOISE / math.sqrt(len(moved[0]))
+    """Whether the scores along the first directions may be clearly more dependent than the values.
+
+    That is after one round of search on some rows, which in normal rows gains half a nat for each
+    of its parameters on one row.
+    """
+    few = sides[0][:SMALL], sides[1][:SMALL]
+    first = directions[0][:, :1], directions[1][:, :1]
+    values = [side @ part for side, part in zip(few, first, strict=True)]
+    found = [side @ part for side, part in zip(few, _searched(few, first, 1), strict=True)]
+    more = float(copula_mi(*(_scores(rows, _knots(rows, KNOTS)) for rows in found)))
+    n, parameters = len(few[0]), sum(len(part) for part in first)
+    return more - float(copula_mi(*values)) > 0.5 * parameters / n + NOISE / math.sqrt(n)
 
 
 def _searched(sides: Sides, start: Sides, rounds: int) -> Sides:

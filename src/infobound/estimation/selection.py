@@ -44,7 +44,7 @@ FEW = 1500  # training rows below which bases are compared on several splits
 FITTED = 256_000  # largest number of training rows that are fitted, unless the settings draw more
 VALIDATED = 25_000  # largest number of validation rows
 VALUES = 10_000_000  # largest number of values of scored rows in memory at once
-TIED = 0.002  # nats by which a base must exceed the next to get all of the weight
+TIED = 1e-4  # nats by which a base must exceed the next to get all of the weight: beyond rounding
 ALONE = {"gaussian": ("gaussian", "gaussian_shrunk"), "student": ("student",)}  # by estimator
 CONVINCED = 1.645  # gain in standard errors at which a critic gets weight 1/2: one-sided p = 0.05
 # Gain in standard errors up to which a critic gets no weight; then the weight rises linearly.
