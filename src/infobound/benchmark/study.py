@@ -18,6 +18,7 @@ from infobound.analyses.grid import Estimator, Own, Progress, Study
 from infobound.benchmark.external import PEERS, External, Where
 from infobound.benchmark.sampling import choose_tasks
 from infobound.config import Config, configured
+from infobound.critics.closed_forms import BASES
 from infobound.errors import InputError
 from infobound.estimation import selection
 from infobound.plotting import accuracy_figures
@@ -30,9 +31,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "base_only": {"critic": "none"},
     "no_base": {"base": "none"},
-    "no_elliptical": {"base": "mixture,fine_mixture,table"},
+    "no_elliptical": {"base": "mixture,fine_mixture,finest_mixture,table"},
     "only_gaussian": {"base": "gaussian"},
-    "no_unwound": {"base": "gaussian,gaussian_raw,student,contaminated,mixture,fine_mixture,table"},
+    "no_unwound": {"base": ",".join(name for name in BASES if name != "unwound")},
+    "no_projected": {"base": ",".join(name for name in BASES if name != "projected")},
+    "no_few_gaussians": {"base": ",".join(name for name in BASES if "gaussians" not in name)},
     "no_mixture": {"base": "gaussian,gaussian_raw,student,contaminated"},
     "no_average": {"ema": 0.0},
     "scores": {"transform": "scores"},
