@@ -200,10 +200,8 @@ class ContaminatedCopula(Critic):
             ).sum(1)
             odds = log_ratio + math.log((1 - share) / share)
             belongs = torch.sigmoid(odds)
-            earlier, shown = (
-                shown,
-                float(torch.nn.functional.softplus(odds).mean()) + math.log(share),
-            )
+            earlier = shown
+            shown = float(torch.nn.functional.softplus(odds).mean()) + math.log(share)
             if abs(shown - earlier) < GAINED:
                 break
             share = float(1 - belongs.mean())

@@ -88,6 +88,7 @@ def combine_folds(
     points = np.concatenate([fold.points() for fold in folds])
     found, corrections = _corrected(folds, rows)
     mi = float(np.average(found, weights=[len(fold.rows) for fold in folds]))
+    held_out = float(terms.mean()) + 0.0  # no negative zero
     # Uncertainty besides the sampling error: the whole correction, except for a closed form whose
     # bias is known exactly, and half of the difference to the second opinion.
     extra_error, spread = float(np.mean(corrections)), points
@@ -98,14 +99,13 @@ def combine_folds(
         error = standard_error(others - points, rows, config)
         differs = float(others.mean()) - mi
         # Neighbours err low on sharp dependence, so a value below the held-out bound is no doubt.
-        doubt = differs if differs > 0 else min(0.0, max(differs, float(terms.mean()) - mi))
+        doubt = max(differs, min(0.0, held_out - mi))
         extra_error = math.hypot(extra_error, doubt / 2)
         weight = ramp(differs / max(SURE * error, CLEAR), *AROUND)
         if weight:
             mi, spread = mi + weight * differs, (1 - weight) * points + weight * others
             method = "ksg" if weight >= 0.5 else method
     low, high = interval(mi, standard_error(spread, rows, config), extra_error, config)
-    held_out = float(terms.mean()) + 0.0  # no negative zero
     # An estimate above an entropy is too high by at least its excess, so that widens the interval,
     # but by no more than the held-out value is below the entropy.
     excess = max(0.0, min(mi - limit.value, limit.value - held_out))
