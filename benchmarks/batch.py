@@ -35,7 +35,7 @@ from infobound.config import Config
 from infobound.critics import networks as critics
 from infobound.critics.copulas import GaussianCopula
 from infobound.training import loop
-from infobound.training.optimisers import AdamW
+from infobound._system.optimisers import AdamW
 
 ROWS = 2250  # of a fold of 3,000 rows in four folds
 FORMS = ("towers", "all")

@@ -226,6 +226,17 @@ def test_a_directory_that_may_not_be_entered_is_named(monkeypatch):
             infobound.estimate(X, Y, run=name)
 
 
+def test_a_directory_whose_name_is_no_text_is_refused_before_it_is_made(tmp_path, monkeypatch):
+    """TensorBoard cannot write there: the run stopped with a traceback at its first fit."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("\udcff", Path("a") / "b\udc80c"):
+        with pytest.raises(InputError, match="whose name is text in UTF-8"):
+            infobound.estimate(X, Y, run=name)
+        with pytest.raises(InputError, match="whose name is text in UTF-8"):
+            infobound.reproduce(run=name)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("critic", ["separable", "joint"])
 def test_a_network_beyond_memory_is_refused_before_a_folder_is_made(critic, tmp_path):
     for settings in ({"hidden_dim": 10**9}, {"hidden_dim": 10**6, "hidden_layers": 900}):

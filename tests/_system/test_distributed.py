@@ -24,6 +24,8 @@ from infobound.training.run_directory import Run
 pytestmark = pytest.mark.distributed
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone")
+# torchrun ends the ranks that are left as soon as it sees a dead one; these are to speak first
+TORCHRUN += ("--monitor-interval", "3")
 SETTINGS = ("--critic", "joint", "--base", "none", "--folds", "2", "--n-iters", "60")
 SETTINGS += ("--eval-every", "20", "--checkpoint-every", "10", "--batch-size", "97", "--json")
 

@@ -11,9 +11,10 @@ from infobound.data import as_pair, split
 from infobound.errors import InputError
 from infobound.estimation import guarantees
 from infobound.estimation.estimate import estimate
-from infobound.estimation.guarantees import _fit_on_past
+from infobound.estimation.guarantees import Guarantees, _fit_on_past
 from infobound.estimation.result import Estimate
 from infobound.estimation.selection import Job, bind, fit_critic
+from infobound.inference.certificates import Wealth
 from infobound.inference.certify import _count_overlap, _sinkhorn_normalized, certify
 from infobound.inference.permutation import double_center
 
@@ -44,7 +45,8 @@ def test_a_critic_of_the_past_knows_nothing_of_later_rows(k):
     ]
     ours, theirs = (critic.matrix(past) for critic in critics)
     assert np.array_equal(ours, theirs)
-    assert np.array_equal(critics[0].rehearsal(5), critics[1].rehearsal(5))
+    held = [similar.matrix(rows) for similar, rows in (critic.rehearsal(5) for critic in critics)]
+    assert np.array_equal(*held)
 
 
 def handed_over(monkeypatch, **settings):
@@ -57,9 +59,9 @@ def handed_over(monkeypatch, **settings):
     parts = [test for _, test in split(240, 4, seed=0)]
     last = fit_critic(job, np.sort(np.concatenate(parts[:3])), name="last", seeds=[1, 2, 3])
 
-    def certificate(blocks, **keywords):
+    def played(blocks, **keywords):
         given.update(blocks=blocks, certificate=keywords)
-        return 0.25
+        return Wealth(lambda mi: np.log(1 / (1 - keywords["level"])) + 0.25 - mi, 9.0)
 
     def permutation_p(tests, **keywords):
         given.update(tests=tests, p=keywords)
@@ -70,7 +72,7 @@ def handed_over(monkeypatch, **settings):
         return _fit_on_past(job, past, k, seeds)
 
     monkeypatch.setattr(guarantees, "_fit_on_past", of_the_past)
-    monkeypatch.setattr(guarantees, "certificate", certificate)
+    monkeypatch.setattr(guarantees, "played", played)
     monkeypatch.setattr(guarantees, "permutation_p", permutation_p)
     given["found"] = guarantees.guarantees(job, parts, last)
     return given, parts, job
@@ -79,7 +81,8 @@ def handed_over(monkeypatch, **settings):
 def test_each_block_is_a_later_folds_rows_and_its_tuning_is_older(monkeypatch):
     given, parts, job = handed_over(monkeypatch, level=0.9, permutations=77, seed=5)
     blocks = given["blocks"]
-    assert given["found"] == (0.25, 0.5)
+    assert given["found"].certified == pytest.approx(0.25, abs=1e-4)
+    assert (given["found"].upper, given["found"].p_value) == (None, 0.5)
     assert given["fitted"] == [1, 2]  # the last one was there
     assert [len(block.scores) for block in blocks] == [len(part) for part in parts[1:]]
     assert [len(test) for test in given["tests"]] == [len(part) for part in parts[1:]]
@@ -100,7 +103,7 @@ def test_each_block_is_a_later_folds_rows_and_its_tuning_is_older(monkeypatch):
 
 def test_a_series_keeps_its_order_and_is_not_certified(monkeypatch):
     given, parts, job = handed_over(monkeypatch, series=True)
-    assert given["found"] == (None, 0.5)
+    assert given["found"] == Guarantees(None, None, 0.5)
     assert given["p"]["shifts"]
     past, test = np.sort(np.concatenate(parts[:3])), parts[3]
     critic = fit_critic(job, past, name="past", seeds=[1, 2, 3])
@@ -160,7 +163,7 @@ def test_of_independent_rows_nothing_is_certified_and_p_is_uniform(monkeypatch):
     p_values, n = [], 100
     for seed in range(n):
         if seed == 20:  # what is certified costs most, and p does not depend on it
-            monkeypatch.setattr(guarantees, "certificate", lambda *_, **__: 0.0)
+            monkeypatch.setattr(guarantees, "played", lambda *_, **__: Wealth(lambda mi: 0.0, 0.0))
         rng = np.random.default_rng([9, seed])
         x, y = rng.standard_cauchy(size=(2, 100, 2))
         result = estimate(x, y, seed=seed, estimator="gaussian", permutations=99)
@@ -179,7 +182,9 @@ def test_the_witness_finds_what_the_closed_form_cannot():
 
 
 def test_independent_series_are_told_from_dependent_ones(monkeypatch):
-    monkeypatch.setattr(guarantees, "certificate", lambda *_, **__: 0.0)  # only p is looked at
+    monkeypatch.setattr(
+        guarantees, "played", lambda *_, **__: Wealth(lambda mi: 0.0, 0.0)
+    )  # only p is looked at
     plain, moved, errors = [], [], []
     for seed in range(25):
         rng = np.random.default_rng([4, seed])

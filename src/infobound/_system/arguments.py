@@ -265,11 +265,25 @@ def directory(name: str, value: Any) -> Path:
     """
     path = os.fspath(value) if isinstance(value, os.PathLike) else value
     expect(isinstance(path, str) and path != "", name, "the path of a directory", value)
+    if not _is_text(path):
+        raise InputError(
+            f"Expected {name} to be a directory whose name is text in UTF-8; got {shown(path)}, "
+            "which TensorBoard cannot write to. Rename it, or name another directory."
+        )
     found = Path(path)
     above = next((each for each in (found, *found.parents) if _is_there(name, each)), Path())
     for part in found.parts[len(above.parts) :]:  # not created yet; each must be a valid name
         _is_there(name, above / part)
     return found
+
+
+def _is_text(path: str) -> bool:
+    """Return whether a path is text; bytes that are no UTF-8 become lone surrogates in Python."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_there(name: str, path: Path) -> bool:

@@ -24,6 +24,7 @@ from infobound.critics.densities import (
     MixtureModel,
     components,
 )
+from infobound.critics.posteriors import ClassPosterior
 from infobound.critics.projections import ProjectedModel
 from infobound.critics.unwinding import MARGIN, UnwoundCopula
 
@@ -73,6 +74,11 @@ class Shape(NamedTuple):
         return enough and many > LEVELS and not self.few_values
 
     @property
+    def has_few_classes(self) -> bool:
+        """Whether one side takes so few values that only models of classes are compared."""
+        return self.has_classes and min(self.levels_x, self.levels_y) <= LEVELS
+
+    @property
     def few_values(self) -> bool:
         """Whether there are enough rows per cell of a contingency table."""
         return CELL * self.levels_x * self.levels_y <= self.rows
@@ -84,7 +90,8 @@ class Base:
 
     Attributes:
         fit: maps x (n, p) and y (n, q) to the fitted critic.
-        inputs: the columns it reads: normal scores ("scores") or robustly scaled values ("robust").
+        inputs: the columns it reads: normal scores ("scores"), robustly scaled values ("robust"),
+            or both in this order ("columns").
         possible: whether it can be fitted to data of a shape.
         can_start: whether a network can be trained on top of it; its scores must be cheap.
         leaves: whether a network may find structure that it misses.
@@ -97,11 +104,13 @@ class Base:
         partial: whether it sees only a part of what the Gaussian copula sees. So it must find more
             than the MI of the copula, which is free of bias and needs no held-out rows.
         after: the base that must be the best of those before it; else this one is not compared.
+        of_classes: whether it models a side of classes. Where there are few, bases="auto" compares
+            only such models.
         refit: maps a fitted critic, x and y to one fitted to these, in less time than `fit`.
     """
 
     fit: Callable[[Tensor, Tensor], nn.Module]
-    inputs: Literal["scores", "robust"]
+    inputs: Literal["scores", "robust", "columns"]
     possible: Callable[[Shape], bool] = lambda shape: True
     can_start: bool = True
     leaves: Callable[[Shape], bool] = lambda shape: True
@@ -110,6 +119,7 @@ class Base:
     margin: float = 0.0
     partial: bool = False
     after: str | None = None
+    of_classes: bool = False
     refit: Callable[[Any, Tensor, Tensor], nn.Module] | None = None
 
 
@@ -184,6 +194,15 @@ BASES: dict[str, Base] = {
     ),
     "classwise": Base(
         ClasswiseGaussian.fit, "robust", lambda s: s.has_classes and _affordable(s), can_start=False
+    ),
+    "posterior": Base(
+        ClassPosterior.fit,
+        "columns",
+        lambda s: s.has_classes,
+        can_start=False,
+        leaves=lambda s: False,
+        most=ITERATED,
+        of_classes=True,
     ),
     "table": Base(
         ContingencyTable.fit,

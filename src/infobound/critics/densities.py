@@ -25,6 +25,7 @@ __all__ = [
     "ClasswiseGaussian",
     "ContingencyTable",
     "MixtureModel",
+    "codes",
     "components",
 ]
 
@@ -83,7 +84,7 @@ class ContingencyTable(Critic):
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
         """Look up the table's rows for x and the column indices of y."""
-        return (self.log_ratios[_places(x, self.x_values)],), (_places(y, self.y_values),)
+        return (self.log_ratios[codes(x, self.x_values)],), (codes(y, self.y_values),)
 
     def pair(self, a: Rows, b: Rows) -> Tensor:
         """Log ratios (n, m), nats."""
@@ -91,10 +92,17 @@ class ContingencyTable(Critic):
         return found
 
 
-def _places(rows: Tensor, values: Tensor) -> Tensor:
-    """Return the index in values (k, d) of each row (n, d); k if there is none."""
-    same = (rows[:, None] == values).all(2)
-    return torch.where(same.any(1), same.int().argmax(1), len(values))
+def codes(rows: Tensor, values: Tensor) -> Tensor:
+    """Return the index in distinct values (k, d) of each row (n, d); k if there is none.
+
+    Example:
+        >>> codes(torch.tensor([[2.0], [5.0]]), torch.tensor([[1.0], [2.0]]))
+        tensor([1, 2])
+    """
+    _, group = torch.unique(torch.cat([values, rows]), dim=0, return_inverse=True)
+    index = torch.full((len(values) + len(rows),), len(values), device=rows.device)
+    index[group[: len(values)]] = torch.arange(len(values), device=rows.device)
+    return index[group[len(values) :]]
 
 
 class ClasswiseGaussian(Critic):
@@ -162,7 +170,7 @@ class ClasswiseGaussian(Critic):
         logs = self.shares.log() - 0.5 * square
         ratios = -0.5 * square - logs.logsumexp(1, keepdim=True)
         ratios = torch.nn.functional.pad(ratios, (0, 1))  # the last: unseen values
-        place = _places(side, self.values)
+        place = codes(side, self.values)
         return ((place,), (ratios,)) if self.of_x else ((ratios,), (place,))
 
     def pair(self, a: Rows, b: Rows) -> Tensor:

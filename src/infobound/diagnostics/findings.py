@@ -351,7 +351,7 @@ def _tied(e: Evidence) -> str | None:
 
 
 def _unordered(e: Evidence) -> str | None:
-    if e.bases and set(e.bases) <= {"classwise", "table"}:
+    if e.bases and set(e.bases) <= {"classwise", "posterior", "table"}:
         return None  # these take each number as a category
     found = data_checks.unordered_columns(e.pair, e.columns)
     if not found:

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from infobound._system.memory import some
+from infobound._system.memory import kinds, some, take
 from infobound.critics import networks
 from infobound.critics.closed_forms import BASES, WIDE
 from infobound.critics.copulas import GaussianCopula
+from infobound.critics.posteriors import ClassPosterior
 from infobound.errors import InputError
 from infobound.estimation.point import standard_error
 from infobound.estimation.selection import (
@@ -225,6 +226,11 @@ def _part(
     """Evaluate one critic on test rows and on rows that it was fitted to."""
     scored, on_known = fitted.scored(test), fitted.scored(known)
     base, normalised = fitted.critic.base, not fitted.kept
+    if isinstance(base, ClassPosterior) and normalised:
+        scored, on_known = (
+            _without_negatives(job, fitted, base, each, rows)
+            for each, rows in ((scored, test), (on_known, known))
+        )
     if normalised and fitted.base is not None:
         normalised = BASES[fitted.base].normalised
     mix = _mix(normalised, scored, on_known)
@@ -233,6 +239,24 @@ def _part(
         own = _rehearsed(base, job, len(fitted.rows), min(len(test), TRAINED), seed)
         closed = None if many else base.mi
     return Part(fitted.weight, scored, on_known, mix, closed, own, known if many else None)
+
+
+def _without_negatives(
+    job: Job, fitted: Fitted, base: ClassPosterior, scored: Scored, rows: np.ndarray
+) -> Scored:
+    """Return the contributions to the bound of Barber and Agakov in the place of that of the job.
+
+    It is the entropy of the classes less the cross-entropy of log q. With the classes' frequencies
+    among all rows, which have an entropy that is too low on average, it is a lower bound. It has no
+    ceiling of log n.
+
+    Source: Barber and Agakov's bound, in https://arxiv.org/abs/1905.06922.
+    """
+    side = job.pair.x if base.of_x else job.pair.y
+    values = kinds(take(side, np.arange(len(side))))
+    frequency = np.bincount(values)[values[rows]] / len(values)
+    log_share = base.log_share(*fitted.columns(rows)).double().cpu().numpy()
+    return replace(scored, terms=scored.positives + log_share - np.log(frequency))
 
 
 def _rehearsed(base: GaussianCopula, job: Job, fitted: int, tested: int, seed: int) -> np.ndarray:

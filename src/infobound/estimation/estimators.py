@@ -15,7 +15,7 @@ from infobound import data
 from infobound.config import Config
 from infobound.estimation import combine, ksg
 from infobound.estimation.crossfit import Fold, fit_fold
-from infobound.estimation.guarantees import guarantees
+from infobound.estimation.guarantees import Guarantees, guarantees
 from infobound.estimation.point import NO_LIMIT, PointEstimate
 from infobound.estimation.selection import Job, bind
 from infobound.training import loop
@@ -57,13 +57,13 @@ def cross_fitted(
         folds.append(fold)
         if hooks.run is not None:
             hooks.run.write_metrics(_metrics(folds))
-    certified, p_value = None, None
+    sure = Guarantees()
     if config.certify:
-        certified, p_value = guarantees(job, [test for _, test in parts], last)
+        sure = guarantees(job, [test for _, test in parts], last)
     believed = combine.downgrade_implausible_copulas(folds)
     limit = pair.sample[1].limit
     found = combine.combine_folds(pair, believed, config, limit[1] if limit else NO_LIMIT)
-    return replace(found, certified=certified, p_value=p_value)
+    return replace(found, certified=sure.certified, upper=sure.upper, p_value=sure.p_value)
 
 
 def nearest_neighbours(

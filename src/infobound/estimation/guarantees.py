@@ -9,24 +9,43 @@ already. To save time, critics of less than half of the rows are closed forms.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from infobound._system.memory import some, take
+from infobound._system.memory import kinds, some, take
 from infobound.critics.cosine import Witness
+from infobound.data.pair import Pair
 from infobound.estimation.selection import Ensemble, Job, candidates, fit_critic
-from infobound.inference.certificates import Block, certificate
+from infobound.inference.certificates import Block, certified, played
+from infobound.inference.class_certificates import ClassBlock, class_played, entropy_bound
 from infobound.inference.permutation import double_center, permutation_p
 
-__all__ = ["guarantees"]
+__all__ = ["Guarantees", "guarantees"]
 
 KNOWN = 50_000  # largest number of rows that a cosine critic is fitted to
 MOST = 4  # blocks scored per fold: it bounds memory, and the certificate grows only with log n
+REPEATED = 4  # rows per value, on average, from which a side is one of classes
 
 
-def guarantees(job: Job, parts: Sequence[np.ndarray], last: Ensemble) -> tuple[float | None, float]:
-    """Compute the certified lower bound and the p-value of independence.
+@dataclass(frozen=True)
+class Guarantees:
+    """What holds whatever the critic is; what was not computed is None.
+
+    Attributes:
+        certified: a lower bound on I(X;Y), in nats.
+        upper: an upper bound on H(Y) or H(X), and so on I(X;Y), in nats, if that side takes few
+            values.
+        p_value: the p-value of independence.
+    """
+
+    certified: float | None = None
+    upper: float | None = None
+    p_value: float | None = None
+
+
+def guarantees(job: Job, parts: Sequence[np.ndarray], last: Ensemble) -> Guarantees:
+    """Compute the certified lower bound, an upper one, and the p-value of independence.
 
     The p-value uses the critic and a cosine critic together, because small samples have too few
     rows for the closed forms of the bank.
@@ -37,12 +56,14 @@ def guarantees(job: Job, parts: Sequence[np.ndarray], last: Ensemble) -> tuple[f
         last: the critic fitted to all folds but the last.
 
     Returns:
-        The certified lower bound in nats, or None for a series, whose rows are not independent; and
-        the p-value.
+        The guarantees; a series, whose rows are not independent, has a p-value alone.
     """
     config, pair = job.config, job.pair
+    classes = None if config.series else _Classes.of(pair, parts[0])
     tests: list[np.ndarray] = []
     blocks: list[Block] = []
+    class_blocks: list[ClassBlock] = []
+    earlier: _Scores | None = None
     for k in range(1, len(parts)):
         seeds = [int(s) for s in np.random.SeedSequence([config.seed, k, 1]).generate_state(4)]
         past = np.sort(np.concatenate(parts[:k]))
@@ -50,22 +71,97 @@ def guarantees(job: Job, parts: Sequence[np.ndarray], last: Ensemble) -> tuple[f
         known = some(past, KNOWN, seed=seeds[2])
         witness = Witness.fit(take(pair.x, known), take(pair.y, known))
         test = parts[k] if config.series else np.random.default_rng(seeds[3]).permutation(parts[k])
-        tuning = blocks[-1].scores if blocks else None
         for rows in np.array_split(test, -(-len(test) // config.eval_rows))[:MOST]:
             together = double_center(witness(take(pair.x, rows), take(pair.y, rows)))
             if fitted is not None and fitted.parts:
-                scores = fitted.matrix(rows)
-                tuning = fitted.rehearsal(seeds[3]) if tuning is None else tuning
-                blocks.append(Block(scores, tuning))
-                together += double_center(scores)
+                # The bet on a block is chosen on the one before, or on rows that the critic's
+                # training left out.
+                earlier = earlier or _Scores.of(*fitted.rehearsal(seeds[3]), classes)
+                scores = _Scores.of(fitted, rows, classes)
+                blocks.append(Block(scores.pairs, earlier.pairs))
+                if classes is not None:
+                    shares = classes.log_shares(past)
+                    class_blocks.append(ClassBlock(*scores.classes, shares, earlier.classes))
+                earlier = scores
+                together += double_center(scores.pairs)
             tests.append(together)
-    certified = None
-    if not config.series:
-        certified = certificate(blocks, level=config.level, seed=config.seed) if blocks else 0.0
     p_value = permutation_p(
         tests, permutations=config.permutations, seed=config.seed, shifts=config.series
     )
-    return certified, p_value
+    if config.series:
+        return Guarantees(p_value=p_value)
+    wealths = [played(blocks, level=config.level, seed=config.seed)] if blocks else []
+    wealths += [class_played(class_blocks, level=config.level)] if class_blocks else []
+    return Guarantees(
+        certified=certified(wealths, level=config.level) if wealths else 0.0,
+        upper=None if classes is None else classes.upper(parts, config.level),
+        p_value=p_value,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Classes:
+    """The classes of all rows: the values of a side that takes few.
+
+    For the lower bound, values that do not occur in the first fold are merged, as the last class.
+    Merging loses information, so the bound remains one.
+
+    Attributes:
+        of_x: whether the side is x.
+        values: (n,), the value of each row, as an id.
+        merged: (n,), the class of each row after merging.
+        examples: for each class but the last, the index of a row of it in the first fold.
+    """
+
+    of_x: bool
+    values: np.ndarray
+    merged: np.ndarray
+    examples: np.ndarray
+
+    @classmethod
+    def of(cls, pair: Pair, first: np.ndarray) -> _Classes | None:
+        """Find the side of fewer values in the first fold; None if neither repeats its values."""
+        counts = [len(np.unique(kinds(take(side, first)))) for side in (pair.x, pair.y)]
+        if not 2 <= min(counts) <= len(first) / REPEATED:
+            return None
+        of_x = counts[0] < counts[1]
+        side = pair.x if of_x else pair.y
+        values = kinds(take(side, np.arange(len(side))))
+        examples = first[np.unique(values[first], return_index=True)[1]]
+        class_of = np.full(values.max() + 1, len(examples))
+        class_of[values[examples]] = np.arange(len(examples))
+        return cls(of_x, values, class_of[values], examples)
+
+    def log_shares(self, past: np.ndarray) -> np.ndarray:
+        """Return the logs of the shares (K,) of the classes among past rows."""
+        counts = np.bincount(self.merged[past], minlength=len(self.examples) + 1) + 0.5
+        return np.asarray(np.log(counts / counts.sum()))
+
+    def upper(self, parts: Sequence[np.ndarray], level: float) -> float:
+        """Return an upper bound on the entropy of the side, in nats."""
+        count = int(self.values.max()) + 1
+        return entropy_bound([self.values[part] for part in parts], count, level=level)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scores:
+    """Scores of rows with each other (n, n), and with every class (n, K), and the rows' classes.
+
+    Without classes, the last are empty.
+    """
+
+    pairs: np.ndarray
+    classes: tuple[np.ndarray, np.ndarray]
+
+    @classmethod
+    def of(cls, fitted: Ensemble, rows: np.ndarray, classes: _Classes | None) -> _Scores:
+        if classes is None:
+            return cls(fitted.matrix(rows), (np.empty((len(rows), 0)), np.empty(0, int)))
+        n = len(rows)
+        scores = fitted.matrix(np.concatenate([rows, classes.examples]))
+        ratios = scores[n:, :n].T if classes.of_x else scores[:n, n:]
+        ratios = np.pad(ratios.astype(np.float64), ((0, 0), (0, 1)))  # the last: not seen before
+        return cls(scores[:n, :n], (ratios, classes.merged[rows]))
 
 
 def _fit_on_past(job: Job, past: np.ndarray, k: int, seeds: Sequence[int]) -> Ensemble | None:

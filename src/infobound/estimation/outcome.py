@@ -36,6 +36,7 @@ def result_of(
         training=found.training,
         ceiling=evidence.ceiling,
         certified=found.certified,
+        upper=found.upper,
         p_value=found.p_value,
         ksg=found.ksg,
         method=found.method,
@@ -128,8 +129,10 @@ def _evidence(pair: Pair, config: Config, found: PointEstimate) -> Evidence:
     """Collect the values that the checks read."""
     folds, bound = found.folds, bind(config)
     block, late, capped = None, 0.0, False
-    if folds:
+    # Class posteriors have no negatives, and so no ceiling.
+    if any(fold.kept or fold.base != "posterior" for fold in folds):
         block = min(len(f.rows) // -(-len(f.rows) // config.eval_rows) for f in folds)
+    if folds:
         late = float(np.mean([_is_late(fold, config) for fold in folds]))
         capped = any(fold.capped() for fold in folds) and found.method != "ksg"
     rows, seen = pair.sample

@@ -41,6 +41,7 @@ class PointEstimate:
         training: the bound on training rows.
         ksg: the estimate of nearest neighbours.
         certified: the certified lower bound.
+        upper: the upper bound of a side of few values.
         p_value: the p-value of independence.
         folds: the folds of cross-fitting.
     """
@@ -55,6 +56,7 @@ class PointEstimate:
     training: float | None = None
     ksg: float | None = None
     certified: float | None = None
+    upper: float | None = None
     p_value: float | None = None
     folds: tuple[Fold, ...] = ()
 

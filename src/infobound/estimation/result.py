@@ -32,6 +32,8 @@ class Estimate(Result):
         ceiling: the largest value that the bound can take, in nats.
         certified: a lower bound on I(X;Y) in nats that is too high in at most a fraction 1 - level
             of samples, for any distribution, if rows are independent (docs/certificate.md).
+        upper: an upper bound on the entropy of a side that takes few values, and so on I(X;Y), in
+            nats, with the same probability. It assumes that no other values exist than those seen.
         p_value: the p-value of "x and y are independent" (docs/independence.md).
         ksg: the estimate of nearest neighbours as a second opinion, in nats.
         method: what `mi` comes from: "critic", "base" (a closed form alone, in every fold) or "ksg"
@@ -85,6 +87,7 @@ class Estimate(Result):
     versions: dict[str, str]
     seconds: float = field(compare=False)
     pointwise: tuple[Nats, ...] | None = None
+    upper: Nats | None = None
 
     @property
     def verdict(self) -> str:

@@ -140,23 +140,29 @@ class Fitted:
             parts.append(score(self.critic, self.job.bound, here, len(blocks[start])))
         return Scored.joined(parts)
 
+    def columns(self, rows: np.ndarray) -> loop.Rows:
+        """Return the columns of x and of y that the base reads."""
+        x, y = self.inputs.rows(rows)
+        reads = self.critic.base_reads
+        return x[:, reads.x], y[:, reads.y]
+
     def matrix(self, rows: np.ndarray) -> np.ndarray:
         """Return the scores (n, n) of n rows, in nats."""
         self.critic.eval()
         found: np.ndarray = tiled.scores(self.critic, *self.inputs.rows(rows)).cpu().numpy()
         return found
 
-    def rehearsal(self, seed: int) -> np.ndarray:
-        """Return the scores (k, k) of training rows by a similar critic that did not see them.
+    def rehearsal(self, seed: int) -> tuple[Fitted, np.ndarray]:
+        """Return a similar critic, and training rows that it did not see.
 
-        A network is evaluated on its validation rows; a base alone is refitted to two thirds of its
-        rows and evaluated on the rest.
+        A network is its own, with its validation rows; a base alone is refitted to two thirds of
+        its rows.
         """
         if self.kept:
-            return self.matrix(self.validation[: self.job.config.eval_rows])
+            return self, self.validation[: self.job.config.eval_rows]
         seen, held = data.hold_out(self.rows, 1 / 3, seed=seed, series=self.job.config.series)
         again = self.inputs.critic(self.base, seen, None, self.job.config)
-        return replace(self, critic=again).matrix(some(held, self.job.config.eval_rows, seed=seed))
+        return replace(self, critic=again), some(held, self.job.config.eval_rows, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -186,23 +192,21 @@ class Ensemble:
 
     def matrix(self, rows: np.ndarray) -> np.ndarray:
         """Return the scores (n, n) of n rows, in nats."""
-        return self._averaged([part.matrix(rows) for part in self.parts], len(rows))
+        if len(self.parts) == 1 and self.parts[0].weight == 1:
+            return self.parts[0].matrix(rows)
+        total = np.zeros((len(rows), len(rows)), dtype=np.float32)
+        for part in self.parts:
+            total += np.float32(part.weight) * part.matrix(rows)
+        return total
 
-    def rehearsal(self, seed: int) -> np.ndarray:
-        """Return the scores (k, k) of training rows by similar critics that did not see them."""
+    def rehearsal(self, seed: int) -> tuple[Ensemble, np.ndarray]:
+        """Return similar critics, and training rows that they did not see."""
         if len(self.parts) == 1:
-            return self._averaged([self.parts[0].rehearsal(seed)], 0)
+            similar, rows = self.parts[0].rehearsal(seed)
+            return Ensemble((similar,)), rows
         rows = self.parts[0].validation[: self.parts[0].job.config.eval_rows]
         shown = [p if p.rival is None else replace(p, critic=p.rival) for p in self.parts]
-        return self._averaged([part.matrix(rows) for part in shown], len(rows))
-
-    def _averaged(self, scores: list[np.ndarray], n: int) -> np.ndarray:
-        if len(scores) == 1 and self.parts[0].weight == 1:
-            return scores[0]
-        total = np.zeros((n, n), dtype=np.float32) if not scores else np.zeros_like(scores[0])
-        for part, each in zip(self.parts, scores, strict=True):
-            total += np.float32(part.weight) * each
-        return total
+        return Ensemble(tuple(shown)), rows
 
 
 def fit_critic(
@@ -236,10 +240,14 @@ def fit_critic(
     inputs = _Inputs.make(job.pair, training, config, module)
     validation = inputs.rows(validation_rows)
     best = _best_bases(inputs, training, fit_rows, validation_rows, config, module, seeds[0])
-    rival = None if best.alone is None else inputs.critic(best.alone, fit_rows, None, config)
+    starts = _starts(inputs, best, fit_rows, config)[:tries]
+    several = bool(starts) or len(best.shares) > 1  # then the base is compared with others
+    rival = None
+    if best.alone is not None and several:
+        rival = inputs.critic(best.alone, fit_rows, None, config)
     parts: list[Fitted] = []
     rest, tried = 1.0, None
-    for start, reads in _starts(inputs, best, fit_rows, config)[:tries]:
+    for start, reads in starts:
         network = _network(inputs, fit_rows, reads, config, module, seeds[1])
         if network is None:
             continue
@@ -272,7 +280,7 @@ def fit_critic(
         critic = inputs.critic(base, training, None, config)
         rows = inputs.fitted_to(base, training)
         part = Fitted(critic, inputs, rows, validation_rows, tried, base, False, job)
-        rehearsed = inputs.critic(base, fit_rows, None, config)
+        rehearsed = inputs.critic(base, fit_rows, None, config) if several else None
         parts.append(replace(part, weight=rest * share, rival=rehearsed))
     return Ensemble(tuple(parts)) if parts or best.rejected else None
 
@@ -314,6 +322,7 @@ class _Inputs:
             sides.append(_seen(transforms[-1], rows, kind == "raw", where))
             slices.setdefault("scores", []).append(slice(0, d))
             slices.setdefault("robust", []).append(slice(d, 2 * d))
+            slices.setdefault("columns", []).append(slice(0, 2 * d))
             slices.setdefault("raw", []).append(slice(2 * d, 3 * d))
             slices.setdefault("both", []).append(slice(0, 2 * d + 4))
         reads = {name: networks.Reads(*both) for name, both in slices.items()}
@@ -454,6 +463,8 @@ def _best_bases(
     names = candidates(config, module)
     shape = inputs.shape(len(fit_rows))
     possible = [name for name in names if BASES[name].possible(shape)]
+    if config.base == "auto" and shape.has_few_classes:
+        possible = [name for name in possible if BASES[name].of_classes] or possible
     splits = [(fit_rows, validation_rows)]
     if len(training) < FEW and not config.series:
         splits = [data.hold_out(training, 0.2, seed=seed + extra) for extra in range(3)]

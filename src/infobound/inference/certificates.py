@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
@@ -19,7 +20,17 @@ from infobound._system import arguments
 from infobound.data.containers import as_array
 from infobound.errors import InputError
 
-__all__ = ["Bet", "Block", "certificate", "choose_bet", "log_wealth"]
+__all__ = [
+    "Bet",
+    "Block",
+    "Wealth",
+    "certificate",
+    "certified",
+    "choose_bet",
+    "largest",
+    "log_wealth",
+    "played",
+]
 
 PAIRINGS = 64  # random pairings of a block's rows, over which the wealth is averaged
 REHEARSALS = 4000  # pairs of tuning rows on which a bet is chosen
@@ -150,22 +161,56 @@ def certificate(blocks: Sequence[Block], *, level: float = 0.95, seed: int = 0) 
         >>> round(certificate([Block(scores[100:, 100:], scores[:100, :100])]), 1)
         1.0
     """
+    return certified([played(blocks, level=level, seed=seed)], level=level)
+
+
+class Wealth(NamedTuple):
+    """The wealth of a bettor against "I(X;Y) <= mi", with mean at most 1 where that is true.
+
+    Attributes:
+        log_wealth: maps mi in nats to the log of the wealth, or to a lower bound on it.
+        highest: an upper limit of what can be certified, in nats.
+    """
+
+    log_wealth: Callable[[float], float]
+    highest: float
+
+
+def certified(wealths: Sequence[Wealth], *, level: float) -> float:
+    """Return the largest MI against which the average wealth of several bettors is 1 / (1 - level).
+
+    Each wealth has mean at most 1 if the hypothesis is true, and so has their average.
+
+    Example:
+        >>> round(certified([Wealth(lambda mi: 4 - mi, 9.0)], level=0.95), 3)  # 4 - log 20
+        1.004
+    """
+    goal, count = -math.log1p(-level), math.log(len(wealths))
+
+    def holds(mi: float) -> bool:
+        return bool(logsumexp([wealth.log_wealth(mi) for wealth in wealths]) - count >= goal)
+
+    return largest(holds, max(wealth.highest for wealth in wealths))
+
+
+def played(blocks: Sequence[Block], *, level: float, seed: int) -> Wealth:
+    """Bet on pairs of rows of the blocks, in sequence; see `certificate`."""
     if not 0 < level < 1:
         raise InputError(f"Expected a level between 0 and 1; got {level}. The usual one is 0.95.")
     blocks, seed = arguments.listed("blocks", blocks), arguments.seed("seed", seed)
     goal, generator = -math.log1p(-level), np.random.default_rng(seed)
-    played: list[Callable[[float], float]] = []
+    wealths: list[Callable[[float], float]] = []
     highest = 0.0
 
     def gain(mi: float) -> float:
-        return sum(wealth(mi) for wealth in played)
+        return sum(wealth(mi) for wealth in wealths)
 
     for k, block in enumerate(blocks):
         rows = sum(len(later.scores) for later in blocks[k:])
         bet = choose_bet(block.tuning, rows, lambda mi: goal - gain(mi), generator)
-        played.append(log_wealth(block.scores, bet, generator))
+        wealths.append(log_wealth(block.scores, bet, generator))
         highest = max(highest, bet.cap + 1)
-    return _last(lambda mi: gain(mi) >= goal, highest)
+    return Wealth(gain, highest)
 
 
 def log_wealth(
@@ -238,6 +283,22 @@ def choose_bet(
     return _bet(best)
 
 
+def largest(holds: Callable[[float], bool], high: float) -> float:
+    """Bisect [0, high] for the largest number at which a monotone property still holds.
+
+    Example:
+        >>> round(largest(lambda x: x * x <= 2, 2.0), 3)
+        1.414
+    """
+    if not holds(0.0):
+        return 0.0
+    low = 0.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
 @dataclass(frozen=True, eq=False)
 class _Rehearsal:
     """Scores of pairs of tuning rows (r, 2), the number of rows to come, and the wealth needed.
@@ -266,7 +327,7 @@ class _Rehearsal:
         def reached(mi: float) -> bool:
             return bool(self.growth(bet, values, mi) >= np.interp(mi, self.grid, self.needs))
 
-        return _last(reached, self.grid[-1])
+        return largest(reached, self.grid[-1])
 
     def rank(self, numbers: np.ndarray) -> tuple[float, float]:
         """Sort key of a bet: the MI it can certify, then its growth against zero MI."""
@@ -299,17 +360,6 @@ def _pairs(scores: np.ndarray, i: np.ndarray, j: np.ndarray) -> tuple[np.ndarray
     own = scores.diagonal()
     pairs = np.stack([own[i], own[j]], -1), np.stack([scores[i, j], scores[j, i]], -1)
     return pairs[0].astype(np.float64), pairs[1].astype(np.float64)
-
-
-def _last(holds: Callable[[float], bool], high: float) -> float:
-    """Bisect [0, high] for the largest number at which a monotone property still holds."""
-    if not holds(0.0):
-        return 0.0
-    low = 0.0
-    for _ in range(20):
-        middle = (low + high) / 2
-        low, high = (middle, high) if holds(middle) else (low, middle)
-    return low
 
 
 def _checked(name: str, scores: np.ndarray) -> np.ndarray:

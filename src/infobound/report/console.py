@@ -65,6 +65,12 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
             f"{number(result.certified, units)} {units}",
             f"lower confidence bound at {level}, valid for any distribution of i.i.d. rows",
         )
+    if result.upper is not None:
+        table.add_row(
+            "At most",
+            f"{number(result.upper, units)} {units}",
+            f"upper confidence bound at {level}: the entropy of a side that takes few values",
+        )
     if result.p_value is not None:
         table.add_row("Independence", _p_value(result.p_value), _tested(result))
     if result.training is not None:

@@ -1,1 +1,1 @@
-"""The training of a critic: loop, optimisers, checkpoints, and the directory of a run."""
+"""The training of a critic: loop, checkpoints, and the directory of a run."""

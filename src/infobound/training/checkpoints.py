@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from infobound._system import distributed, schemas
+from infobound._system.optimisers import AdamW
 from infobound.config import Config
 from infobound.errors import InputError
-from infobound.training.optimisers import AdamW
 from infobound.training.run_directory import Run
 
 __all__ = ["State", "agree", "load", "save"]

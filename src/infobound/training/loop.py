@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from infobound._system import distributed, torch_state
+from infobound._system.optimisers import AdamW
 from infobound.bounds import tiled
 from infobound.bounds.variational import Bound, moving_log_average
 from infobound.config import Config
@@ -27,7 +28,6 @@ from infobound.critics import contract
 from infobound.errors import InputError
 from infobound.training import checkpoints
 from infobound.training.checkpoints import State
-from infobound.training.optimisers import AdamW
 from infobound.training.run_directory import Run
 
 __all__ = ["COLUMNS", "Fit", "Hooks", "Interrupted", "Progress", "Rows", "device", "fit", "values"]

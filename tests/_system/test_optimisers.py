@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from infobound.training.optimisers import AdamW
+from infobound._system.optimisers import AdamW
 
 SETTINGS = {"lr": 0.05, "betas": (0.5, 0.9), "weight_decay": 0.1}
 

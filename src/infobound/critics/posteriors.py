@@ -1,0 +1,397 @@
+"""Class posteriors: the log ratio of a side of few values, log q(k | v) - log share of k.
+
+Several classifiers are fitted, and a weighted sum of their log ratios is the critic. The weights
+are learnt on rows that the classifiers did not see, so the sum is calibrated, and a classifier that
+does not help gets no weight. No negatives are needed, so the value has no ceiling of log n.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.optimize import minimize
+from scipy.special import log_softmax
+from torch import Tensor, nn
+
+from infobound._system.optimisers import AdamW
+from infobound.critics.contract import Critic, Rows
+from infobound.critics.densities import codes
+
+__all__ = ["ClassPosterior"]
+
+PARTS = 3  # of the rows: each is held out once to learn the weights of the classifiers
+SPLIT = 6_000  # rows above which only one part is held out
+LINEAR = (0.02, 0.5, 20.0)  # variances of the prior of coefficients of scaled values
+SMOOTH = (0.1, 2.0)  # and of coefficients of more features
+ROUNDS = 100  # most steps of logistic regression
+WORK = 2e9  # largest rows * features * classes for logistic regression
+BENT = 16  # most columns with bumps as features
+BUMPS = tuple(0.5 * k for k in range(-4, 5))  # centres of Gaussian bumps on normal scores
+NARROW = 0.35  # their standard deviation
+ABSENT = -5.0  # log odds of a class without rows
+CURVED = 2e7  # largest number of values in the covariances of all classes
+PRIOR = 2.0  # the weights have a normal prior of variance 1 / (2 PRIOR)
+SLOPES = 3.0  # largest weight of a classifier
+HIDDEN = 64  # width of the two hidden layers of the network
+STEPS = 400  # smallest number of steps of its training
+EPOCHS = 12  # smallest number of passes over its rows
+BATCH = 64  # rows of a step
+RATE, DECAY = 0.01, 0.05  # initial learning rate, which falls to zero as a cosine; weight decay
+
+
+class ClassPosterior(Critic):
+    """A side of few values, and weighted classifiers of it by the other side.
+
+    Row v of the other side has log ratio log q(k | v) - log share_k with value k. q is proportional
+    to share_k exp(sum_m w_m f_mk(v)) with classifiers f_m: logistic regression with several
+    penalties, Gaussians with pooled and with own covariances, and a network. A value that was not
+    seen in the fit has ratio 1.
+
+    Source: Wolpert 1992, https://doi.org/10.1016/S0893-6080(05)80023-1 (stacking); Friedman 1989,
+    https://doi.org/10.1080/01621459.1989.10478752 (shrinking covariances of classes).
+
+    Example:
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> x = torch.randint(4, (800, 1), generator=rng).float()
+        >>> y = torch.tensor([3.0, -3.0, 1.0, -1.0])[x.long()] + torch.randn(800, 1, generator=rng)
+        >>> both = torch.cat([y, y], 1)  # normal scores and scaled values
+        >>> bool(ClassPosterior.fit(x, both)(x, both).diagonal().mean() > 0.7)
+        True
+    """
+
+    is_random = False
+    values: Tensor
+    log_shares: Tensor
+    weights: Tensor
+
+    def __init__(
+        self,
+        values: Tensor,
+        log_shares: Tensor,
+        classifiers: list[nn.Module],
+        weights: Tensor,
+        *,
+        n: int,
+        of_x: bool,
+    ) -> None:
+        super().__init__()
+        self.of_x = of_x
+        self.mixed = 1 / (n + 1)
+        self.classifiers = nn.ModuleList(classifiers)
+        self.register_buffer("values", values)
+        self.register_buffer("log_shares", log_shares)
+        self.register_buffer("weights", weights)
+
+    @classmethod
+    def fit(cls, x: Tensor, y: Tensor) -> ClassPosterior:
+        """Fit to x and y, each (n, 2 d): normal scores, then scaled values.
+
+        The side with fewer distinct rows is that of the classes.
+        """
+        found = [torch.unique(side, dim=0, return_inverse=True) for side in (x, y)]
+        of_x = len(found[0][0]) <= len(found[1][0])
+        values, which = _by_appearance(*(found[0] if of_x else found[1]))
+        rows, count = y if of_x else x, len(values)
+        share = (torch.bincount(which, minlength=count).double() + 0.5) / (len(rows) + count / 2)
+        task = _Task(rows, which, share.log().to(rows.dtype))
+        classifiers, weights = _stacked(task)
+        kept = [(m, w) for m, w in zip(classifiers, weights.tolist(), strict=True) if w]
+        w = torch.tensor([w for _, w in kept], dtype=rows.dtype, device=rows.device)
+        return cls(values, task.log_shares, [m for m, _ in kept], w, n=len(rows), of_x=of_x)
+
+    def log_ratios(self, rows: Tensor) -> Tensor:
+        """Return log q(k | v) - log share_k, nats, (n, K), of rows v (n, 2 d)."""
+        total = self.log_shares.expand(len(rows), -1)
+        for weight, classifier in zip(self.weights, self.classifiers, strict=True):
+            total = total + weight * classifier(rows)
+        ratios = total.log_softmax(1) - self.log_shares
+        return torch.logaddexp(
+            ratios + math.log1p(-self.mixed), torch.full_like(ratios, math.log(self.mixed))
+        )
+
+    def log_share(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the logs of the shares (n,) of the rows' own classes, nats."""
+        unseen = self.log_shares.new_tensor([math.log(self.mixed)])
+        place = codes(x if self.of_x else y, self.values)
+        return torch.cat([self.log_shares, unseen])[place]
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """Return the value index of one side's rows, and the other's log ratios with each value."""
+        side, other = (x, y) if self.of_x else (y, x)
+        ratios = F.pad(self.log_ratios(other), (0, 1))  # the last: unseen values
+        place = codes(side, self.values)
+        return ((place,), (ratios,)) if self.of_x else ((ratios,), (place,))
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """Log ratios (n, m), nats."""
+        found: Tensor = b[0].T[a[0]] if self.of_x else a[0][:, b[0]]
+        return found
+
+
+def _by_appearance(values: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+    """Sort distinct values (K, d) by the first of the rows (n,) that has them.
+
+    So the names of the classes, numbers or text, do not matter.
+    """
+    order = np.argsort(np.unique(which.cpu().numpy(), return_index=True)[1])
+    place = torch.from_numpy(np.argsort(order)).to(which.device)
+    return values[torch.from_numpy(order).to(which.device)], place[which]
+
+
+class _Task(NamedTuple):
+    """Rows (n, 2 d) with normal scores and scaled values, their classes (n,), and log shares (K,).
+
+    Classes may be without rows.
+    """
+
+    rows: Tensor
+    classes: Tensor
+    log_shares: Tensor
+
+    def at(self, index: Tensor) -> _Task:
+        """Return the task of some of the rows, with the same classes and shares."""
+        index = index.to(self.rows.device)
+        return self._replace(rows=self.rows[index], classes=self.classes[index])
+
+    def drawn(self, count: int, generator: torch.Generator) -> _Task:
+        """Return that many rows, drawn with replacement."""
+        return self.at(torch.randint(len(self.rows), (count,), generator=generator))
+
+
+def _stacked(task: _Task) -> tuple[list[nn.Module], np.ndarray]:
+    """Fit the classifiers, and learn their weights on rows that copies of them did not see."""
+    n = len(task.rows)
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
+    held = order.tensor_split(PARTS)[: 1 if n > SPLIT else PARTS]
+    rest = [order[~torch.isin(order, part)] for part in held]
+    *others, fitted = _fitted([*(task.at(part) for part in rest), task])
+    seen = [task.at(part) for part in held]
+    ratios = np.concatenate(
+        [
+            np.stack([model(part.rows).double().cpu().numpy() for model in models])
+            for part, models in zip(seen, others, strict=True)
+        ],
+        axis=1,
+    )  # (classifiers, n, K)
+    own = torch.cat([part.classes for part in seen]).cpu().numpy()
+    shares, at = task.log_shares.double().cpu().numpy(), np.arange(len(own))
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        logs = log_softmax(np.tensordot(weights, ratios, 1) + shares, axis=1)
+        slopes = np.einsum("nk,mnk->m", np.exp(logs), ratios) - ratios[:, at, own].sum(1)
+        value = -logs[at, own].sum() + PRIOR * (weights**2).sum()
+        return float(value), slopes + 2 * PRIOR * weights
+
+    start, limits = np.full(len(ratios), 0.5 / len(ratios)), [(0.0, SLOPES)] * len(ratios)
+    return fitted, minimize(loss, start, jac=True, bounds=limits, method="L-BFGS-B").x
+
+
+def _fitted(tasks: Sequence[_Task]) -> list[list[nn.Module]]:
+    """Fit the classifiers that are affordable for the last task to each of the tasks."""
+    n, d, count = len(tasks[-1].rows), tasks[-1].rows.shape[1] // 2, len(tasks[-1].log_shares)
+    kinds: list[Iterable[nn.Module]] = [[_Gaussian.fit(task, own=False) for task in tasks]]
+    if count * d * d <= CURVED:
+        kinds += [[_Gaussian.fit(task, own=True) for task in tasks]]
+    if n * count * d <= WORK:
+        kinds += [
+            [_Logistic.fit(task, penalty, bent=False) for task in tasks] for penalty in LINEAR
+        ]
+        if d <= BENT:
+            kinds += [[_Logistic.fit(task, v, bent=True) for task in tasks] for v in SMOOTH]
+        kinds += [_Network.fit(tasks)]
+    return [list(models) for models in zip(*kinds, strict=True)]
+
+
+def _features(rows: Tensor, bent: bool) -> Tensor:
+    """Return what logistic regression reads of rows (n, 2 d): scaled values; bumps too if bent."""
+    d = rows.shape[1] // 2
+    if not bent:
+        return rows[:, d:]
+    centres = torch.tensor(BUMPS, dtype=rows.dtype, device=rows.device)
+    bumps = (-0.5 * ((rows[:, :d, None] - centres) / NARROW) ** 2).exp()
+    return torch.cat([rows, bumps.flatten(1)], 1)
+
+
+class _Logistic(nn.Module):
+    """Logistic regression: log ratios (n, K) are linear in the features of rows (n, 2 d)."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, weight: Tensor, bias: Tensor, bent: bool) -> None:
+        super().__init__()
+        self.bent = bent
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", bias)
+
+    @classmethod
+    def fit(cls, task: _Task, variance: float, bent: bool) -> _Logistic:
+        """Fit with normal coefficients of that prior variance."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+
+        features = _features(task.rows, bent).double().cpu().numpy()
+        classes = task.classes.cpu().numpy()
+        weight = np.zeros((len(task.log_shares), features.shape[1]))
+        bias = np.full(len(weight), ABSENT)
+        known = np.unique(classes)
+        bias[known] = 0.0
+        if len(known) > 1:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                model = LogisticRegression(C=variance, max_iter=ROUNDS, tol=1e-3)
+                model.fit(features, classes)
+            two = len(known) == 2  # then scikit-learn has the coefficients of the second alone
+            weight[known[1:] if two else known] = model.coef_
+            bias[known[1:] if two else known] = model.intercept_
+        found = torch.from_numpy(weight).to(task.rows), torch.from_numpy(bias).to(task.rows)
+        return cls(found[0], found[1] - task.log_shares, bent)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Log ratios (n, K) of rows (n, 2 d), up to a constant of each row."""
+        return F.linear(_features(rows, self.bent), self.weight, self.bias)
+
+
+class _Gaussian(nn.Module):
+    """A Gaussian of the scaled values in each class, with the covariance of all or its own.
+
+    Means are shrunk towards the common mean by empirical Bayes, the pooled covariance towards a
+    multiple of the identity (Ledoit and Wolf 2004, https://doi.org/10.1016/S0047-259X(03)00096-4),
+    and a class's own covariance towards the pooled one, as if d more rows had that.
+    """
+
+    means: Tensor
+    whiteners: Tensor
+    constants: Tensor
+
+    def __init__(self, means: Tensor, whiteners: Tensor, constants: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("means", means)
+        self.register_buffer("whiteners", whiteners)
+        self.register_buffer("constants", constants)
+
+    @classmethod
+    def fit(cls, task: _Task, own: bool) -> _Gaussian:
+        """Fit with covariances of their own or with the pooled one."""
+        d, n, count = task.rows.shape[1] // 2, len(task.rows), len(task.log_shares)
+        rows = task.rows[:, d:].double()
+        sizes = torch.bincount(task.classes, minlength=count).double()[:, None]
+        means = rows.new_zeros(count, d).index_add_(0, task.classes, rows) / sizes.clamp_min(1)
+        rest = rows - means[task.classes]
+        pooled = _pooled(rest)
+        whitener = _whitener(pooled)
+        common, noise = rows.mean(0), 1 / sizes.clamp_min(1)
+        away = (means - common) @ whitener  # the mean of n_k rows has sampling variance 1 / n_k
+        between = (sizes / n * (away**2 - noise)).sum(0).clamp_min(0)
+        away = away * (between / (between + noise) * (sizes > 0))
+        whiteners, constants = whitener[None], rows.new_zeros(count)
+        if own:
+            parts = [rest[task.classes == k] for k in range(count)]
+            whiteners = torch.stack(
+                [_whitener((r.T @ r + d * pooled) / (len(r) + d)) for r in parts]
+            )
+            constants = whiteners.diagonal(dim1=1, dim2=2).log().sum(1)
+            centres = (common + away @ torch.linalg.inv(whitener))[:, None] @ whiteners
+        else:
+            centres = (common @ whitener + away)[:, None]
+        found = centres[:, 0], whiteners, constants
+        return cls(*(part.to(task.rows.dtype) for part in found))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Log ratios (n, K) of rows (n, 2 d), up to a constant of each row."""
+        values = rows[:, rows.shape[1] // 2 :]
+        if len(self.whiteners) == 1:
+            square = torch.cdist(values @ self.whiteners[0], self.means).square()
+        else:
+            square = torch.stack(
+                [
+                    (values @ whitener - mean).square().sum(1)
+                    for whitener, mean in zip(self.whiteners, self.means, strict=True)
+                ],
+                1,
+            )
+        return self.constants - 0.5 * square
+
+
+def _pooled(rest: Tensor) -> Tensor:
+    """Return the shrunk covariance (d, d) of rows (n, d) whose class means were subtracted."""
+    from sklearn.covariance import ledoit_wolf
+
+    found = torch.from_numpy(ledoit_wolf(rest.cpu().numpy(), assume_centered=True)[0]).to(rest)
+    least = 1e-6 * found.diagonal().mean().clamp_min(1e-6)
+    return found + least * torch.eye(len(found), dtype=rest.dtype, device=rest.device)
+
+
+def _whitener(covariance: Tensor) -> Tensor:
+    """Return a map (d, d) that makes rows of this covariance white: rows @ map."""
+    factor = torch.linalg.cholesky(covariance)
+    identity = torch.eye(len(factor), dtype=factor.dtype, device=factor.device)
+    found: Tensor = torch.linalg.solve_triangular(factor, identity, upper=False).T
+    return found
+
+
+class _Network(nn.Module):
+    """A network with two hidden layers; its outputs are the log ratios (n, K)."""
+
+    def __init__(self, layers: list[tuple[Tensor, Tensor]]) -> None:
+        super().__init__()
+        for k, (weight, bias) in enumerate(layers):
+            self.register_buffer(f"weight_{k}", weight)
+            self.register_buffer(f"bias_{k}", bias)
+
+    @classmethod
+    def fit(cls, tasks: Sequence[_Task]) -> list[_Network]:
+        """Train a network for each task with cross-entropy, for a number of steps that is fixed.
+
+        The weight of the classifier calibrates it. All networks are one batched computation,
+        because a step of a small network costs little more than its overhead.
+        """
+        generator, first = torch.Generator().manual_seed(0), tasks[0]
+        sizes = (first.rows.shape[1], HIDDEN, HIDDEN, len(first.log_shares))
+        layers = [_layer(*both, len(tasks), generator, first.rows) for both in pairwise(sizes)]
+        steps = max(STEPS, EPOCHS * -(-len(first.rows) // BATCH))
+        optimiser = AdamW([t for layer in layers for t in layer], lr=RATE, weight_decay=DECAY)
+        with torch.enable_grad():
+            for step in range(steps):
+                rate = 0.5 * RATE * (1 + math.cos(math.pi * step / steps))
+                optimiser.param_groups[0]["lr"] = rate
+                batches = [task.drawn(BATCH, generator) for task in tasks]
+                logits = _layered(torch.stack([b.rows for b in batches]), layers)
+                classes = torch.cat([b.classes for b in batches])
+                loss = F.cross_entropy((logits + first.log_shares).flatten(0, 1), classes)
+                optimiser.zero_grad()
+                (len(tasks) * loss).backward()
+                optimiser.step()
+        return [cls([(w[k].detach(), b[k].detach()) for w, b in layers]) for k in range(len(tasks))]
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Log ratios (n, K) of rows (n, 2 d), up to a constant of each row."""
+        values = list(self.buffers())
+        return _layered(rows, list(zip(values[::2], values[1::2], strict=True)))
+
+
+def _layer(
+    inputs: int, outputs: int, count: int, generator: torch.Generator, like: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Draw weights (count, inputs, outputs) and biases (count, 1, outputs) of that many layers."""
+    reach = inputs**-0.5
+    shapes = (count, inputs, outputs), (count, 1, outputs)
+    weight, bias = (
+        torch.empty(shape, dtype=torch.float32).uniform_(-reach, reach, generator=generator)
+        for shape in shapes
+    )
+    return weight.to(like).requires_grad_(), bias.to(like).requires_grad_()
+
+
+def _layered(rows: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Apply layers with GELU between them to rows (..., n, inputs)."""
+    for k, (weight, bias) in enumerate(layers):
+        rows = (F.gelu(rows) if k else rows) @ weight + bias
+    return rows
