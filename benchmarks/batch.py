@@ -29,13 +29,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from infobound._system.optimisers import AdamW
 from infobound.bounds import log_sums
 from infobound.bounds.variational import BOUNDS
 from infobound.config import Config
 from infobound.critics import networks as critics
 from infobound.critics.copulas import GaussianCopula
 from infobound.training import loop
-from infobound._system.optimisers import AdamW
 
 ROWS = 2250  # of a fold of 3,000 rows in four folds
 FORMS = ("towers", "all")

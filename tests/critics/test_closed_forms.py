@@ -136,12 +136,26 @@ def test_a_mixture_of_values_that_are_all_equal_or_few_is_finite():
 
 
 def test_the_tables_ratio_by_hand_and_values_not_seen():
-    x = torch.tensor([[0.0], [0.0], [1.0], [1.0]])
-    y = torch.tensor([[5.0], [5.0], [6.0], [5.0]])
+    x = torch.tensor([[0.0], [0.0], [1.0], [1.0]]).repeat(50, 1)
+    y = torch.tensor([[5.0], [5.0], [6.0], [5.0]]).repeat(50, 1)
     table = ContingencyTable.fit(x, y)
-    # n_00 = 2, p = 1/2, q = 3/4: (2 / (3/8) + 1) / 5
-    assert float(table(x[:1], y[:1]).exp()) == pytest.approx((16 / 3 + 1) / 5)
+    # n_00 = 100 of 200, p = 1/2, q = 3/4: ratio 4/3, and the least weight of independence, 1/201
+    assert float(table(x[:1], y[:1]).exp()) == pytest.approx((200 * 4 / 3 + 1) / 201)
     assert float(table(torch.tensor([[9.0]]), y[:1])) == 0.0
+
+
+def test_a_table_of_more_cells_than_rows_is_shrunk_as_held_out_rows_ask_for():
+    rng = np.random.default_rng(0)
+    fresh = []
+    for share in (0.0, 0.5):
+        x = rng.integers(20, size=1200)
+        y = np.where(rng.random(1200) < share, x, rng.integers(20, size=1200))
+        x, y = (torch.from_numpy(side).float()[:, None] for side in (x, y))
+        table = ContingencyTable.fit(x[:200], y[:200])
+        fresh.append(float(table(x[200:], y[200:]).diagonal().mean()))
+    truth = 20 * (0.525 / 20) * math.log(0.525 * 20) + 380 * (0.025 / 20) * math.log(0.025 * 20)
+    assert -0.02 < fresh[0] <= 0.001  # independent
+    assert truth - 0.25 < fresh[1] < truth  # plain frequencies: minus infinity
 
 
 def test_the_gaussian_copulas_mi_is_unbiased_where_columns_are_many():

@@ -28,7 +28,7 @@ from infobound.critics.posteriors import ClassPosterior
 from infobound.critics.projections import ProjectedModel
 from infobound.critics.unwinding import MARGIN, UnwoundCopula
 
-__all__ = ["BASES", "Base", "Shape"]
+__all__ = ["BASES", "REPEATED", "Base", "Shape"]
 
 MIXED = 4  # largest number of columns of x and y together for which a mixture is fitted
 GROUPED, GROUPED_ROWS = 24, 10_000  # most columns and rows for a mixture of a few Gaussians
@@ -36,7 +36,8 @@ PROJECTED = 1_000  # most columns for a search of directions
 RICH = 16  # from this many components on, a mixture fits any density in the plane
 BROAD = 128  # columns from which iterative fits are skipped and networks read canonical directions
 ITERATED = 50_000  # largest number of rows for an iterative fit
-CELL = 5  # smallest number of rows per cell for a contingency table
+CELL = 5  # rows per cell of a contingency table from which no other model of classes is needed
+REPEATED = 5  # smallest number of rows per value of each side for a contingency table
 MEMBERS = 8  # smallest number of rows per value for a Gaussian of its own
 CLASSES = 1_000  # largest number of such values
 LEVELS = 20  # the other side must take more values than this for Gaussians by value
@@ -52,7 +53,7 @@ class Shape(NamedTuple):
     Attributes:
         rows: the number of rows.
         columns: the number of columns of x and y together.
-        levels_x: the number of distinct rows of x.
+        levels_x: the number of distinct rows of x; that of all rows if few are repeated.
         levels_y: the number of distinct rows of y.
     """
 
@@ -82,6 +83,11 @@ class Shape(NamedTuple):
     def few_values(self) -> bool:
         """Whether there are enough rows per cell of a contingency table."""
         return CELL * self.levels_x * self.levels_y <= self.rows
+
+    @property
+    def has_cells(self) -> bool:
+        """Whether both sides take few values; there may be more cells than rows."""
+        return REPEATED * max(self.levels_x, self.levels_y) <= self.rows
 
 
 @dataclass(frozen=True)
@@ -137,7 +143,11 @@ def _mixture(size: tuple[int, int]) -> Base:
     return Base(
         partial(MixtureModel.fit, size=size),
         "robust",
-        lambda s: s.columns <= MIXED and components(s.rows, s.columns, size) >= 2,
+        lambda s: (
+            s.columns <= MIXED
+            and not s.has_cells  # a density has no meaning on a lattice
+            and components(s.rows, s.columns, size) >= 2
+        ),
         leaves=lambda s: s.columns > 2 or components(s.rows, s.columns, COARSE) < RICH,
         most=ITERATED,
     )
@@ -147,7 +157,11 @@ def _few(inputs: Literal["scores", "robust"]) -> Base:
     return Base(
         MixtureModel.fit_few,
         inputs,
-        lambda s: MIXED < s.columns <= GROUPED and components(s.rows, s.columns, FEW) >= 2,
+        lambda s: (
+            MIXED < s.columns <= GROUPED
+            and not s.has_cells
+            and components(s.rows, s.columns, FEW) >= 2
+        ),
         can_start=False,  # a network that starts there stays there
         most=GROUPED_ROWS,
         refit=lambda model, x, y: MixtureModel.fit_few(x, y, start=model),
@@ -179,7 +193,11 @@ BASES: dict[str, Base] = {
     "fine_mixture": _mixture(FINE),
     "finest_mixture": replace(
         _mixture(FINEST),
-        possible=lambda s: s.columns <= MIXED and components(s.rows, s.columns, FINEST) > FINE[0],
+        possible=lambda s: (
+            s.columns <= MIXED
+            and not s.has_cells
+            and components(s.rows, s.columns, FINEST) > FINE[0]
+        ),
         after="fine_mixture",
     ),
     "gaussians": _few("scores"),
@@ -207,8 +225,9 @@ BASES: dict[str, Base] = {
     "table": Base(
         ContingencyTable.fit,
         "robust",
-        lambda s: s.few_values,
+        lambda s: s.has_cells,
         can_start=False,
         leaves=lambda s: False,
+        of_classes=True,
     ),
 }

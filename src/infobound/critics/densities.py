@@ -34,6 +34,7 @@ FINEST, FINE, COARSE = (128, 5), (64, 10), (32, 20)
 ROUNDS, SETTLED = 60, 1e-3  # of EM: the most, and the gain per row in nats at which it ends
 FEW = (4, 1)  # the same for mixtures of a few Gaussians in many columns
 STARTS, SHORT = 6, 8  # random starts of these, and the iterations of EM from each
+SHRUNK = 50  # iterations of EM for the weight of independence in a table
 SMALL = 1_000  # rows on which the starts are compared
 SHRINKAGE = 0.1  # times parameters of a mean per row: added to their variances, in white columns
 FLOOR = 1e-4  # added to the variances of a mixture's components
@@ -49,9 +50,10 @@ LOWEST = -80.0  # smallest log ratio whose exponential is a normal number in flo
 class ContingencyTable(Critic):
     """The observed frequency of each pair of values relative to independence.
 
-    Frequencies are shrunk towards independence with the weight of one row, which keeps the margins:
-    the ratio is (n_ij / (p_i q_j) + 1) / (n + 1), with p and q the observed frequencies of values
-    of x and of y. A value that was not seen in the fit has ratio 1.
+    Frequencies are shrunk towards independence, which keeps the margins: the ratio is
+    (1 - w) n_ij / (n p_i q_j) + w, with p and q the observed frequencies of values of x and of y.
+    The weight w maximises the likelihood of each row under the table of all others, and is at least
+    1 / (n + 1). A value that was not seen in the fit has ratio 1.
 
     Example:
         >>> x = torch.tensor([[0.0], [0.0], [1.0], [1.0]] * 50)
@@ -77,8 +79,15 @@ class ContingencyTable(Critic):
         n = len(x)
         counts = torch.zeros(len(x_values), len(y_values), dtype=torch.float64, device=x.device)
         counts.index_put_((i, j), counts.new_ones(n), accumulate=True)
-        by_chance = counts.sum(1, keepdim=True) / n * counts.sum(0) / n
-        log_ratios = ((counts / by_chance + 1) / (n + 1)).log()
+        rows, columns = counts.sum(1, keepdim=True), counts.sum(0)
+        # The table without one row has a count less in that row's cell and in its two margins.
+        others = (rows[i, 0] - 1).clamp_min(1) * (columns[j] - 1).clamp_min(1)
+        left_out = (counts[i, j] - 1) * (n - 1) / others
+        weight = torch.tensor(0.5, dtype=counts.dtype, device=x.device)
+        for _ in range(SHRUNK):  # EM
+            weight = (weight / (weight + (1 - weight) * left_out)).mean()
+        weight = weight.clamp(1 / (n + 1), 1)
+        log_ratios = ((1 - weight) * counts * n / (rows * columns) + weight).log()
         padded = torch.nn.functional.pad(log_ratios, (0, 1, 0, 1))  # the last: unseen values
         return cls(padded.to(x.dtype), x_values, y_values)
 

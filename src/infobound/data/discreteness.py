@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["Entropy", "entropy", "has_ties", "n_distinct"]
 
 
-def n_distinct(rows: np.ndarray) -> int:
-    """Count distinct rows of (n, d); return n if one column has more than n / 10 distinct values.
+def n_distinct(rows: np.ndarray, *, repeated: float = 10) -> int:
+    """Count distinct rows of (n, d); return n if a column has fewer than `repeated` rows a value.
 
     Example:
         >>> n_distinct(np.arange(60).reshape(-1, 1) % 3)
         3
     """
-    if any(len(np.unique(column)) > len(rows) / 10 for column in rows.T):
+    if any(len(np.unique(column)) > len(rows) / repeated for column in rows.T):
         return len(rows)
     return int(kinds(rows).max()) + 1
 

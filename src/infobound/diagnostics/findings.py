@@ -66,7 +66,7 @@ class Evidence:
         late: the fraction of folds whose validation value still rose at the last iterations.
         capped: whether the point estimate is limited by the ceiling of the bound too.
         ksg: the estimate of nearest neighbours.
-        method: "critic", "base" or "ksg".
+        method: "critic", "base", "table" or "ksg".
         fold: (n,), the fold in which each row of `pair` was tested.
         terms: the contribution to `held_out` of each row of the whole sample, in order.
         blocks: whether the folds are those of a series.
@@ -142,7 +142,7 @@ def _capped(e: Evidence) -> str | None:
 def _overfit(e: Evidence) -> str | None:
     if e.train is None or e.held_out is None or e.error is None:
         return None
-    if e.method == "base":  # a closed form memorises no row, and its gap is corrected
+    if e.method in ("base", "table"):  # a closed form memorises no row, and its gap is corrected
         return None
     gap = e.train - e.held_out
     if gap < max(0.1, 0.5 * abs(e.mi), 4 * e.error):

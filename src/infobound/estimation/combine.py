@@ -15,6 +15,7 @@ import numpy as np
 
 from infobound import data
 from infobound.config import Config
+from infobound.estimation.counts import counted
 from infobound.estimation.crossfit import Fold, Part, PointWeights
 from infobound.estimation.ksg import neighbour_terms
 from infobound.estimation.point import NO_LIMIT, PointEstimate, interval, standard_error, z_quantile
@@ -93,17 +94,24 @@ def combine_folds(
     # bias is known exactly, and half of the difference to the second opinion.
     extra_error, spread = float(np.mean(corrections)), points
     method = "critic" if any(fold.kept for fold in folds) else "base"
+    share = float(np.mean([fold.weight_of("table") for fold in folds]))
+    if share:
+        counts = counted(pair)
+        mi += share * (counts.mi - mi)
+        spread = (1 - share) * points + share * counts.terms[rows]
+        extra_error = math.hypot((1 - share) * extra_error, share * counts.error)
+        method = "table" if share >= 0.5 else method
     others = _second_opinion(pair, config)
     if others is not None:
         others = others[rows]
-        error = standard_error(others - points, rows, config)
+        error = standard_error(others - spread, rows, config)
         differs = float(others.mean()) - mi
         # Neighbours err low on sharp dependence, so a value below the held-out bound is no doubt.
         doubt = max(differs, min(0.0, held_out - mi))
         extra_error = math.hypot(extra_error, doubt / 2)
         weight = ramp(differs / max(SURE * error, CLEAR), *AROUND)
         if weight:
-            mi, spread = mi + weight * differs, (1 - weight) * points + weight * others
+            mi, spread = mi + weight * differs, (1 - weight) * spread + weight * others
             method = "ksg" if weight >= 0.5 else method
     low, high = interval(mi, standard_error(spread, rows, config), extra_error, config)
     # An estimate above an entropy is too high by at least its excess, so that widens the interval,

@@ -64,6 +64,7 @@ class Part:
         test: contributions of the test rows.
         training: contributions of training rows.
         mix: how contributions are combined to the point estimate.
+        base: the name of the base, if no network was added to it.
         closed: the MI of a base itself, in nats, if its bias is known.
         rehearsed: the terms (m,) of rows simulated from the base, in nats.
         seen: the indices of the rows of `training`, if these are a sample.
@@ -73,6 +74,7 @@ class Part:
     test: Scored
     training: Scored
     mix: PointWeights
+    base: str | None = None
     closed: float | None = None
     rehearsed: np.ndarray | None = None
     seen: np.ndarray | None = None
@@ -124,6 +126,10 @@ class Fold:
     def rest(self) -> float:
         """The weight of the constant critic."""
         return max(0.0, 1 - sum(part.weight for part in self.parts))
+
+    def weight_of(self, base: str) -> float:
+        """Return the weight of a base alone, by its name."""
+        return sum(part.weight for part in self.parts if part.base == base)
 
     def terms(self) -> np.ndarray:
         """Return the contributions (n,) of the test rows to the held-out bound, in nats."""
@@ -238,7 +244,8 @@ def _part(
     if mix.positives and isinstance(base, GaussianCopula):
         own = _rehearsed(base, job, len(fitted.rows), min(len(test), TRAINED), seed)
         closed = None if many else base.mi
-    return Part(fitted.weight, scored, on_known, mix, closed, own, known if many else None)
+    name = None if fitted.kept else fitted.base
+    return Part(fitted.weight, scored, on_known, mix, name, closed, own, known if many else None)
 
 
 def _without_negatives(

@@ -34,7 +34,7 @@ class PointEstimate:
         mi: the point estimate.
         interval: its confidence interval.
         unlimited: the estimate and half of the interval's width before an entropy limits them.
-        method: "critic", "base" or "ksg".
+        method: "critic", "base", "table" or "ksg".
         pointwise: (n,), the contribution of each row.
         held_out: the bound on held-out rows.
         held_out_error: the standard error of `held_out`.

@@ -36,8 +36,9 @@ class Estimate(Result):
             nats, with the same probability. It assumes that no other values exist than those seen.
         p_value: the p-value of "x and y are independent" (docs/independence.md).
         ksg: the estimate of nearest neighbours as a second opinion, in nats.
-        method: what `mi` comes from: "critic", "base" (a closed form alone, in every fold) or "ksg"
-            (nearest neighbours, if they find more).
+        method: what `mi` comes from: "critic", "base" (a closed form alone, in every fold), "table"
+            (counts, where both sides take few values) or "ksg" (nearest neighbours, if they find
+            more).
         bases: the name of the base of each fold.
         findings: problems of the data or the estimate, in the order of their severity.
         notes: how the rows were read and encoded.

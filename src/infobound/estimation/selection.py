@@ -22,7 +22,7 @@ from infobound.bounds import tiled
 from infobound.bounds.variational import BOUNDS, Bound, lookup
 from infobound.config import Config
 from infobound.critics import networks
-from infobound.critics.closed_forms import BASES, BROAD, Shape
+from infobound.critics.closed_forms import BASES, BROAD, REPEATED, Shape
 from infobound.critics.copulas import GaussianCopula, canonical_directions
 from infobound.errors import InputError
 from infobound.training import loop
@@ -318,7 +318,7 @@ class _Inputs:
         for values in (pair.x, pair.y):
             rows, d = take(values, held), values.shape[1]
             transforms.append(data.Transform.fit(rows))
-            levels.append(data.n_distinct(rows))
+            levels.append(data.n_distinct(rows, repeated=REPEATED))
             sides.append(_seen(transforms[-1], rows, kind == "raw", where))
             slices.setdefault("scores", []).append(slice(0, d))
             slices.setdefault("robust", []).append(slice(d, 2 * d))

@@ -129,6 +129,8 @@ def _made_of(result: Estimate) -> str:
     """Describe what the estimate comes from."""
     if result.method == "ksg":
         return "from nearest neighbours (KSG)"
+    if result.method == "table":
+        return "from the counts of the values, corrected for dependence by chance"
     folds, bases = len(result.bases), ", ".join(dict.fromkeys(result.bases))
     if result.method == "base":
         network = result.config["estimator"] == "default" and result.config["critic"] != "none"
