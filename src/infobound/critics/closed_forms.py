@@ -89,6 +89,12 @@ class Shape(NamedTuple):
         """Whether both sides take few values; there may be more cells than rows."""
         return REPEATED * max(self.levels_x, self.levels_y) <= self.rows
 
+    @property
+    def has_names(self) -> bool:
+        """Whether both sides are one-hot encoded categories, of which a table says everything."""
+        levels = self.levels_x, self.levels_y
+        return self.has_cells and self.columns == sum(1 if k == 2 else k for k in levels)
+
 
 @dataclass(frozen=True)
 class Base:
@@ -110,8 +116,9 @@ class Base:
         partial: whether it sees only a part of what the Gaussian copula sees. So it must find more
             than the MI of the copula, which is free of bias and needs no held-out rows.
         after: the base that must be the best of those before it; else this one is not compared.
-        of_classes: whether it models a side of classes. Where there are few, bases="auto" compares
+        of_classes: whether it models a side of classes. Where there are few, base="auto" compares
             only such models.
+        of_names: whether it models two sides of categories, where it is all that is compared.
         refit: maps a fitted critic, x and y to one fitted to these, in less time than `fit`.
     """
 
@@ -126,6 +133,7 @@ class Base:
     partial: bool = False
     after: str | None = None
     of_classes: bool = False
+    of_names: bool = False
     refit: Callable[[Any, Tensor, Tensor], nn.Module] | None = None
 
 
@@ -229,5 +237,6 @@ BASES: dict[str, Base] = {
         can_start=False,
         leaves=lambda s: False,
         of_classes=True,
+        of_names=True,
     ),
 }

@@ -109,7 +109,7 @@ def codes(rows: Tensor, values: Tensor) -> Tensor:
         tensor([1, 2])
     """
     _, group = torch.unique(torch.cat([values, rows]), dim=0, return_inverse=True)
-    index = torch.full((len(values) + len(rows),), len(values), device=rows.device)
+    index = torch.full_like(group, len(values))
     index[group[: len(values)]] = torch.arange(len(values), device=rows.device)
     return index[group[len(values) :]]
 

@@ -11,7 +11,7 @@ import math
 import warnings
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ NARROW = 0.35  # their standard deviation
 ABSENT = -5.0  # log odds of a class without rows
 CURVED = 2e7  # largest number of values in the covariances of all classes
 PRIOR = 2.0  # the weights have a normal prior of variance 1 / (2 PRIOR)
+PRIOR_ROWS = 10  # with the pooled variances, added to the rows of a class
 SLOPES = 3.0  # largest weight of a classifier
 HIDDEN = 64  # width of the two hidden layers of the network
 STEPS = 400  # smallest number of steps of its training
@@ -196,9 +197,10 @@ def _stacked(task: _Task) -> tuple[list[nn.Module], np.ndarray]:
 def _fitted(tasks: Sequence[_Task]) -> list[list[nn.Module]]:
     """Fit the classifiers that are affordable for the last task to each of the tasks."""
     n, d, count = len(tasks[-1].rows), tasks[-1].rows.shape[1] // 2, len(tasks[-1].log_shares)
-    kinds: list[Iterable[nn.Module]] = [[_Gaussian.fit(task, own=False) for task in tasks]]
+    kinds: list[Iterable[nn.Module]] = [[_Gaussian.fit(task, "none") for task in tasks]]
     if count * d * d <= CURVED:
-        kinds += [[_Gaussian.fit(task, own=True) for task in tasks]]
+        kinds += [[_Gaussian.fit(task, "scales") for task in tasks]]
+        kinds += [[_Gaussian.fit(task, "covariance") for task in tasks]]
     if n * count * d <= WORK:
         kinds += [
             [_Logistic.fit(task, penalty, bent=False) for task in tasks] for penalty in LINEAR
@@ -260,11 +262,14 @@ class _Logistic(nn.Module):
 
 
 class _Gaussian(nn.Module):
-    """A Gaussian of the scaled values in each class, with the covariance of all or its own.
+    """A Gaussian of the scaled values in each class.
+
+    Its covariance is that of all classes, or has variances of its own, or is its own altogether.
 
     Means are shrunk towards the common mean by empirical Bayes, the pooled covariance towards a
     multiple of the identity (Ledoit and Wolf 2004, https://doi.org/10.1016/S0047-259X(03)00096-4),
-    and a class's own covariance towards the pooled one, as if d more rows had that.
+    a class's own covariance towards the pooled one, as if d more rows had that, and its own
+    variances too, as if `PRIOR_ROWS` more rows had those.
     """
 
     means: Tensor
@@ -278,8 +283,8 @@ class _Gaussian(nn.Module):
         self.register_buffer("constants", constants)
 
     @classmethod
-    def fit(cls, task: _Task, own: bool) -> _Gaussian:
-        """Fit with covariances of their own or with the pooled one."""
+    def fit(cls, task: _Task, own: Literal["none", "scales", "covariance"]) -> _Gaussian:
+        """Fit with what each class has of its own."""
         d, n, count = task.rows.shape[1] // 2, len(task.rows), len(task.log_shares)
         rows = task.rows[:, d:].double()
         sizes = torch.bincount(task.classes, minlength=count).double()[:, None]
@@ -292,11 +297,14 @@ class _Gaussian(nn.Module):
         between = (sizes / n * (away**2 - noise)).sum(0).clamp_min(0)
         away = away * (between / (between + noise) * (sizes > 0))
         whiteners, constants = whitener[None], rows.new_zeros(count)
-        if own:
+        if own != "none":
             parts = [rest[task.classes == k] for k in range(count)]
-            whiteners = torch.stack(
-                [_whitener((r.T @ r + d * pooled) / (len(r) + d)) for r in parts]
-            )
+            if own == "scales":
+                whiteners = torch.stack([_scaled(whitener, r, pooled) for r in parts])
+            else:
+                whiteners = torch.stack(
+                    [_whitener((r.T @ r + d * pooled) / (len(r) + d)) for r in parts]
+                )
             constants = whiteners.diagonal(dim1=1, dim2=2).log().sum(1)
             centres = (common + away @ torch.linalg.inv(whitener))[:, None] @ whiteners
         else:
@@ -335,6 +343,12 @@ def _whitener(covariance: Tensor) -> Tensor:
     identity = torch.eye(len(factor), dtype=factor.dtype, device=factor.device)
     found: Tensor = torch.linalg.solve_triangular(factor, identity, upper=False).T
     return found
+
+
+def _scaled(whitener: Tensor, rest: Tensor, pooled: Tensor) -> Tensor:
+    """Return the whitener (d, d) of a class with variances of its own, from its rows (n, d)."""
+    ratios = (rest.square().sum(0) / pooled.diagonal() + PRIOR_ROWS) / (len(rest) + PRIOR_ROWS)
+    return whitener / ratios.sqrt()[:, None]
 
 
 class _Network(nn.Module):
