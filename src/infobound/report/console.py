@@ -134,6 +134,7 @@ def _made_of(result: Estimate) -> str:
     folds, bases = len(result.bases), ", ".join(dict.fromkeys(result.bases))
     if result.method == "base":
         network = result.config["estimator"] == "default" and result.config["critic"] != "none"
+        network &= not set(result.bases) <= {"posterior", "table"}  # on these none is tried
         rest = "; a network did not improve on it" if network else ""
         return f"from a closed-form model ({bases}){rest}"
     return f"from a critic whose network was kept in {result.kept} of {folds} folds"
