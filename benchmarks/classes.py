@@ -4,8 +4,8 @@
 
 * `gaussian`: K classes, a normal for each in d columns; MI by Monte Carlo from the exact posterior.
 * `tables`: two sides of few values, given as text; MI of the table from which rows are drawn.
-* `data`: scikit-learn's digits, breast cancer, wine and iris, whose MI is not known. `tuned` is what
-  tuned logistic regression shows on the same folds: the entropy less its held-out cross-entropy.
+* `data`: scikit-learn's digits, breast cancer, wine, iris, whose MI is not known. `tuned` is what
+  tuned logistic regression shows on the same folds: entropy less held-out cross-entropy.
 """
 
 import itertools

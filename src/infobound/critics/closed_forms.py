@@ -93,7 +93,7 @@ class Shape(NamedTuple):
     def has_names(self) -> bool:
         """Whether both sides are one-hot encoded categories, of which a table says everything."""
         levels = self.levels_x, self.levels_y
-        return self.has_cells and self.columns == sum(1 if k == 2 else k for k in levels)
+        return self.has_cells and self.columns >= sum(1 if k == 2 else k for k in levels)
 
 
 @dataclass(frozen=True)
