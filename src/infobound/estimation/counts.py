@@ -2,6 +2,8 @@
 
 The observed frequencies of a table of many cells show dependence by chance. Two corrections are
 combined: the entropies are Grassberger's, and what they still show of permuted rows is subtracted.
+Where the rows hardly differ from permuted ones, observed frequencies are used instead of the
+entropies: they vary less, and what they show of independent rows is all bias.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ from scipy.special import digamma
 
 from infobound import data
 from infobound._system.memory import kinds, take
+from infobound.estimation.selection import ramp
 
 __all__ = ["Counted", "counted", "entropy_of_counts"]
 
 PERMUTED = 32  # permutations of y whose mean is subtracted
+CLEAR = 1.0, 3.0  # standard deviations between which the observed frequencies lose their weight
 
 
 class Counted(NamedTuple):
@@ -54,7 +58,8 @@ def counted(pair: data.Pair) -> Counted:
     Permuted rows are independent, so what the entropies show of them is bias. Only a part of it is
     subtracted where the table has fewer cells of a single row than that of permuted rows: these
     cells are where the bias comes from (Good and Turing's estimate of the probability of unseen
-    cells is their number / n).
+    cells is their number / n). The observed frequencies count by how few standard deviations they
+    show more than those of permuted rows: `CLEAR`.
 
     Args:
         pair: x (n, p) and y (n, q), each with few distinct rows.
@@ -70,21 +75,29 @@ def counted(pair: data.Pair) -> Counted:
     i, j = (kinds(take(side, np.arange(len(side)))) for side in (pair.x, pair.y))
     n, width = len(i), int(j.max()) + 1
     cells = i * width + j
-    margins = entropy_of_counts(np.bincount(i)) + entropy_of_counts(np.bincount(j))
+    sides = np.bincount(i), np.bincount(j)
+    margins = sum(map(entropy_of_counts, sides))
+    plain_margins = sum(map(_observed, sides))
     rng = np.random.default_rng(0)
-    chance, singles = np.empty(PERMUTED), np.empty(PERMUTED)
+    chance, plain, singles = np.empty((3, PERMUTED))
     for k in range(PERMUTED):
-        counts = _counts(i * width + rng.permutation(j))
+        counts = np.unique(i * width + rng.permutation(j), return_counts=True)[1]
         chance[k] = margins - entropy_of_counts(counts)
+        plain[k] = plain_margins - _observed(counts)
         singles[k] = (counts == 1).sum()
     counts, place = np.unique(cells, return_counts=True, return_inverse=True)[1:][::-1]
     share = min(1.0, (counts == 1).sum() / max(singles.mean(), 1.0))
     by_chance = float(chance.mean())
     terms = np.log(counts[place] * n / (np.bincount(i)[i] * np.bincount(j)[j]))
     mi = margins - entropy_of_counts(counts) - share * by_chance
+    more = plain_margins - _observed(counts) - float(plain.mean())
+    weight = ramp(more / max(float(plain.std()), 1e-9), *CLEAR)
+    mi += (1 - weight) * (more - mi)
     doubt = by_chance * np.sqrt(share * (1 - share))  # none where all or nothing is by chance
     return Counted(float(mi), float(np.hypot(chance.std(), doubt)), terms)
 
 
-def _counts(cells: np.ndarray) -> np.ndarray:
-    return np.unique(cells, return_counts=True)[1]
+def _observed(counts: np.ndarray) -> float:
+    """Return the entropy of observed frequencies, in nats."""
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
