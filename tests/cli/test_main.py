@@ -387,3 +387,19 @@ def test_help_ends_in_a_terminal_without_room(columns):
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=100)
     assert done.returncode == 0
     assert "--folds" in done.stdout
+
+
+def test_numbers_named_as_categories_are_one_hot_encoded(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(4, size=80)
+    lines = [f"{c},{c % 2},{v}" for c, v in zip(codes, rng.normal(size=80), strict=True)]
+    (tmp_path / "t.csv").write_text("\n".join(["region,side,value", *lines]))
+    words = ["estimate", str(tmp_path / "t.csv"), "--x", "region,side", "--y", "value", "--json"]
+    words += ["--critic", "none", "--no-certify"]
+    main([*words, "--categorical", "reg*"])
+    found = json.loads(capsys.readouterr().out)
+    assert (found["dim_x"], found["dim_y"]) == (5, 1)
+    assert "region has 4 categories" in found["notes"][0]
+    with pytest.raises(SystemExit):
+        main([*words, "--categorical", "price"])
+    assert "price" in capsys.readouterr().err

@@ -85,3 +85,23 @@ def test_a_part_of_the_rows_may_be_one_row_but_tells_no_categories():
     assert data.as_pair(X[:1], X[:1], part=True).x.shape == (1, 2)
     with pytest.raises(InputError, match=r"numbers in column x\[0\] of x; got text"):
         data.as_pair(["u", "v"], [1, 2], part=True)
+
+
+def test_named_columns_are_categories_and_others_stay():
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(3, size=(60, 2)), rng.integers(2, size=60) / 2
+    pair = data.as_pair(np.c_[x, rng.normal(size=60)], y)
+    found = data.with_categories(pair, ["x[1]", "y"])
+    assert found.x_names == ("x[0]", "x[1]=0", "x[1]=1", "x[1]=2", "x[2]")
+    assert found.y_names == ("y[0]=0.5",)
+    np.testing.assert_array_equal(found.x[:, [0, 4]], pair.x[:, [0, 2]])
+    np.testing.assert_array_equal(found.x[:, 1:4], x[:, [1]] == np.arange(3))
+    assert found.notes == (
+        "x: x[1] has 3 categories, one-hot encoded into 3 columns.",
+        "y: y[0] has 2 categories, one-hot encoded into 1 column.",
+    )
+    assert data.with_categories(found, ["y"]).y_names == found.y_names  # a category stays one
+    with pytest.raises(InputError, match=r"categorical columns among x\[0\], .*; got 'z'"):
+        data.with_categories(pair, ["z"])
+    with pytest.raises(InputError, match=r"at most 30 categories in column x\[2\]"):
+        data.with_categories(pair, ["x[2]"])

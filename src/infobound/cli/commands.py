@@ -72,6 +72,8 @@ class EstimateCommand:
     y: Columns = ()
     """Columns of y, in the same notation. Without --x and --y, the columns of the file are
     listed."""
+    categorical: Columns = ()
+    """Columns of x or y whose numbers are codes of categories, not quantities. Text always is."""
     drop_missing: Annotated[bool, FlagCreatePairsOff] = False
     """Drop rows with missing values. Without this flag they are an error."""
     run: Directory = None
@@ -89,7 +91,13 @@ class EstimateCommand:
         """Run the command."""
         from infobound.data import readers
 
-        pair = readers.read(self.file, x=self.x, y=self.y, drop_missing=self.drop_missing)
+        pair = readers.read(
+            self.file,
+            x=self.x,
+            y=self.y,
+            categorical=self.categorical,
+            drop_missing=self.drop_missing,
+        )
         from infobound.analyses import invariance
         from infobound.estimation import estimate
         from infobound.report import console

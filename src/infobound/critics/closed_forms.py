@@ -118,7 +118,7 @@ class Base:
         after: the base that must be the best of those before it; else this one is not compared.
         of_classes: whether it models a side of classes. Where there are few, base="auto" compares
             only such models.
-        of_names: whether it models two sides of categories, where it is all that is compared.
+        of_names: the same for two sides of categories.
         refit: maps a fitted critic, x and y to one fitted to these, in less time than `fit`.
     """
 

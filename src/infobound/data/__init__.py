@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from infobound.data.discreteness import Entropy, entropy, has_ties, n_distinct
-    from infobound.data.pair import Pair, as_pair, is_plain, pair_arrays, pair_frames
+    from infobound.data.pair import (
+        Pair,
+        as_pair,
+        is_plain,
+        pair_arrays,
+        pair_frames,
+        with_categories,
+    )
     from infobound.data.splits import FEWEST, hold_out, split
     from infobound.data.transforms import Transform
 
@@ -29,11 +36,12 @@ __all__ = [
     "pair_arrays",
     "pair_frames",
     "split",
+    "with_categories",
 ]
 
 _HOMES = {
     "discreteness": ("Entropy", "entropy", "has_ties", "n_distinct"),
-    "pair": ("Pair", "as_pair", "is_plain", "pair_arrays", "pair_frames"),
+    "pair": ("Pair", "as_pair", "is_plain", "pair_arrays", "pair_frames", "with_categories"),
     "splits": ("FEWEST", "hold_out", "split"),
     "transforms": ("Transform",),
 }

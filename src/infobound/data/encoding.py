@@ -17,7 +17,7 @@ from infobound.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["EXACT", "LEVELS", "are_merged", "numbers"]
+__all__ = ["EXACT", "LEVELS", "are_merged", "numbers", "one_hot"]
 
 LEVELS = 20  # a text column with at most this many levels is always a category
 REPEATS = 2  # with more levels it is one if levels have this many rows on average
@@ -103,16 +103,41 @@ def numbers(
                 f"Expected numbers in column {name} of {side}; got text. A part of the rows does "
                 "not tell the categories: encode them first."
             )
-        levels = _levels(name, text, declared)
-        shown = levels[1:] if len(levels) == 2 else levels  # two levels need one column
-        number = {level: k for k, level in enumerate(levels)}
-        codes = np.array([number[level] for level in text])
-        columns += [(codes == number[level]).astype(np.float64) for level in shown]
-        names += [f"{name}={level}" for level in shown]
-        count = f"{len(shown)} column" + ("s" if len(shown) != 1 else "")
-        kinds = "1 category" if len(levels) == 1 else f"{len(levels):,} categories"
-        notes.append(f"{side}: {name} has {kinds}, one-hot encoded into {count}.")
+        encoded, own, note = one_hot(side, name, text, declared=declared)
+        columns, names, notes = [*columns, *encoded], [*names, *own], [*notes, note]
     return np.stack(columns, axis=1), names, notes
+
+
+def one_hot(
+    side: str, name: str, text: Sequence[str], *, declared: bool
+) -> tuple[list[np.ndarray], list[str], str]:
+    """Encode a column of categories as a column of zeros and ones for each; for two, as one column.
+
+    Args:
+        side: "x" or "y", for the note.
+        name: the name of the column.
+        text: (n,), the categories of the rows.
+        declared: whether the user says that these are categories, whatever they look like.
+
+    Returns:
+        The columns, each (n,), their names, and a note.
+
+    Raises:
+        InputError: If there are too many categories.
+
+    Example:
+        >>> one_hot("x", "sex", ["f", "m"], declared=True)[1]
+        ['sex=m']
+    """
+    levels = _levels(name, text, declared)
+    shown = levels[1:] if len(levels) == 2 else levels
+    number = {level: k for k, level in enumerate(levels)}
+    codes = np.array([number[level] for level in text])
+    count = f"{len(shown)} column" + ("s" if len(shown) != 1 else "")
+    kinds = "1 category" if len(levels) == 1 else f"{len(levels):,} categories"
+    note = f"{side}: {name} has {kinds}, one-hot encoded into {count}."
+    columns = [(codes == number[level]).astype(np.float64) for level in shown]
+    return columns, [f"{name}={level}" for level in shown], note
 
 
 def are_merged(cells: Sequence[Any], numbers: np.ndarray) -> bool:
@@ -261,7 +286,7 @@ def _is_clear(bodies: list[str], group: str, point: str, money: bool) -> bool:
     return any(re.fullmatch(certain, body) for body in bodies)
 
 
-def _levels(name: str, text: list[str], declared: bool) -> list[str]:
+def _levels(name: str, text: Sequence[str], declared: bool) -> list[str]:
     """Return the sorted categories of a column; too many are an error."""
     levels, n = sorted(set(text)), len(text)
     most = max(LEVELS, n // REPEATS)

@@ -16,13 +16,13 @@ import numpy as np
 from infobound._system.memory import fits, gathered, pieces, stretches, take
 from infobound.data.containers import as_rows, have_different_indexes
 from infobound.data.discreteness import Entropy, entropy
-from infobound.data.encoding import numbers
+from infobound.data.encoding import numbers, one_hot
 from infobound.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Pair", "as_pair", "is_plain", "pair_arrays", "pair_frames"]
+__all__ = ["Pair", "as_pair", "is_plain", "pair_arrays", "pair_frames", "with_categories"]
 
 LOOKED = 20_000_000  # largest number of values that the data checks read
 
@@ -119,6 +119,46 @@ def as_pair(x: Any, y: Any = None, *, part: bool = False) -> Pair:
         for rows, own in zip(found, names, strict=True)
     )
     return pair_frames(left, right, notes=notes, source="the arrays", categories=not part)
+
+
+def with_categories(pair: Pair, columns: Sequence[str]) -> Pair:
+    """Return a pair in which some columns are categories, one-hot encoded, not quantities.
+
+    Args:
+        pair: the rows.
+        columns: names of columns; "x" or "y" for all columns of a side. A column that is a category
+            already stays as it is.
+
+    Raises:
+        InputError: If there is no column of a name, or it has too many different values.
+
+    Example:
+        >>> pair = as_pair([3, 1, 2, 3], [0.1, 0.2, 0.3, 0.4])
+        >>> with_categories(pair, ["x"]).x_names
+        ('x[0]=1', 'x[0]=2', 'x[0]=3')
+    """
+    known = {"x": pair.x_names, "y": pair.y_names}
+    names = [*pair.x_names, *pair.y_names]
+    for column in columns:
+        if column not in (*known, *names, *(name.rpartition("=")[0] for name in names)):
+            raise InputError(
+                f"Expected categorical columns among {', '.join(names[:20])}, or x or y for all of "
+                f"a side; got {column!r}. Name one of these."
+            )
+    sides, notes = [], list(pair.notes)
+    for side, rows in (("x", pair.x), ("y", pair.y)):
+        everything = side in columns and side not in names
+        found: list[np.ndarray] = []
+        own: list[str] = []
+        for name, values in zip(known[side], rows.T, strict=True):
+            if name not in columns and (not everything or "=" in name):
+                found, own = [*found, values], [*own, name]
+                continue
+            text = [str(int(v)) if v == int(v) else repr(v) for v in values.tolist()]
+            encoded, more, note = one_hot(side, name, text, declared=True)
+            found, own, notes = [*found, *encoded], [*own, *more], [*notes, note]
+        sides.append((np.stack(found, axis=1), tuple(own)))
+    return Pair(sides[0][0], sides[1][0], sides[0][1], sides[1][1], tuple(notes))
 
 
 def _expect_paired(x: tuple[int, int], y: tuple[int, int], part: bool) -> None:

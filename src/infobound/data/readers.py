@@ -20,7 +20,7 @@ import numpy as np
 
 from infobound._system import arguments
 from infobound._system.memory import free_memory, gathered, pieces
-from infobound.data import Pair, is_plain, pair_arrays, pair_frames
+from infobound.data import Pair, is_plain, pair_arrays, pair_frames, with_categories
 from infobound.data.containers import expect_unicode
 from infobound.data.encoding import EXACT, are_merged
 from infobound.data.locations import Place, place, reading
@@ -40,7 +40,12 @@ LONGEST = 2**24  # largest number of characters of a line, and of the first line
 
 
 def read(
-    path: str | Path, *, x: Sequence[str], y: Sequence[str], drop_missing: bool = False
+    path: str | Path,
+    *,
+    x: Sequence[str],
+    y: Sequence[str],
+    categorical: Sequence[str] = (),
+    drop_missing: bool = False,
 ) -> Pair:
     """Read selected columns of a file, or of a directory of Parquet files, as a `Pair`.
 
@@ -51,6 +56,7 @@ def read(
             an npz file the name of an array selects all of its columns; in a directory the keys of
             its paths (year=2024) are columns too.
         y: selectors of the columns of y.
+        categorical: selectors of those of these columns whose numbers are codes of categories.
         drop_missing: whether to drop rows with missing values in the selected columns.
 
     Returns:
@@ -67,6 +73,15 @@ def read(
         >>> pair.x.shape, pair.y.shape
         ((4, 2), (4, 1))
     """
+    pair, chosen = _read(path, x, y, drop_missing)
+    codes = _select(chosen, categorical, "categorical") if categorical else []
+    return with_categories(pair, codes) if codes else pair
+
+
+def _read(
+    path: str | Path, x: Sequence[str], y: Sequence[str], drop_missing: bool
+) -> tuple[Pair, list[str]]:
+    """Read selected columns, as `read` does, and return their names in the file too."""
     where = place(path)
     found = _open(where)
     names = [str(column) for column in found.columns]
@@ -82,12 +97,12 @@ def read(
         with reading(where):
             rows = found.numbers(chosen)
         if rows is not None:
-            return _numbers(rows, sides, where, notes, drop_missing)
+            return _numbers(rows, sides, where, notes, drop_missing), chosen
         with reading(where):
             found = found.frame(chosen)
         names = chosen
     frame = found.reset_index(drop=True).set_axis(names, axis=1)  # errors count rows from 1
-    return pair_frames(
+    pair = pair_frames(
         frame[sides[0]],
         frame[sides[1]],
         source=str(where),
@@ -95,6 +110,7 @@ def read(
         drop_missing=drop_missing,
         hint=_hint({name: more.get("spelled", {}).get(name, []) for name in chosen}),
     )
+    return pair, chosen
 
 
 def _sides(

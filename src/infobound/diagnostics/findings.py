@@ -360,9 +360,9 @@ def _unordered(e: Evidence) -> str | None:
     return (
         f"Whole numbers that look like codes: {_listed(named)}. Neighbouring numbers are hardly "
         "more alike than others, but they were taken as quantities. If they are codes, the "
-        "estimate is too low: give them as a category (in pandas: astype('category')), which is "
-        "one-hot encoded. If they are quantities, rows of one number may share something else, "
-        "such as a subject."
+        "estimate is too low: name them in categorical= (--categorical), which one-hot encodes "
+        "them. If they are quantities, rows of one number may share something else, such as a "
+        "subject."
     )
 
 
@@ -372,7 +372,8 @@ def _coded(e: Evidence) -> str | None:
         return None
     return (
         f"Few whole numbers were taken as quantities, in their order: {_listed(names)}. If they "
-        "are codes of categories, give them as text or as a category, which is one-hot encoded."
+        "are codes of categories, name them in categorical= (--categorical), which one-hot encodes "
+        "them."
     )
 
 

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import inspect
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from torch import nn
 from infobound._system import arguments, locks, torch_state, units
 from infobound.config import Config, configured
 from infobound.critics import networks
-from infobound.data.pair import Pair, as_pair, pair_arrays
+from infobound.data.pair import Pair, as_pair, pair_arrays, with_categories
 from infobound.data.splits import split
 from infobound.errors import InputError
 from infobound.estimation import outcome
@@ -39,6 +39,7 @@ def estimate(
     x: Any,
     y: Any = None,
     *,
+    categorical: Sequence[str] = (),
     config: Config | None = None,
     module: nn.Module | None = None,
     run: str | Path | None = None,
@@ -54,6 +55,9 @@ def estimate(
         x: (n, p) or (n,), NumPy, torch or pandas values; row i belongs to row i of y. Or a `Pair`,
             as returned by `readers.read`, without y.
         y: (n, q) or (n,).
+        categorical: names of columns whose numbers are codes of categories, not quantities; "x" or
+            "y" for all columns of a side. Columns of arrays are called x[0], x[1], ... Text and
+            pandas categories need not be named.
         config: the settings; `Config()` by default.
         module: your own critic, an `nn.Module` that maps x (n, p) and y (m, q), float32, to scores
             (n, m). Each fold trains a copy of it. If it is float64, so are the rows.
@@ -88,6 +92,8 @@ def estimate(
         True
     """
     pair, config = as_pair(x, y), configured(config, settings)
+    names = arguments.names("categorical", categorical)
+    pair = with_categories(pair, names) if names else pair
     # All arguments are checked before a directory is created.
     hooks = _hooks(module, watch, stop)
     if module is not None and config.estimator != "default":

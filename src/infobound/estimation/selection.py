@@ -463,10 +463,14 @@ def _best_bases(
     names = candidates(config, module)
     shape = inputs.shape(len(fit_rows))
     possible = [name for name in names if BASES[name].possible(shape)]
-    if config.base == "auto" and shape.has_names:
-        possible = [name for name in possible if BASES[name].of_names]
-    elif config.base == "auto" and shape.has_few_classes:
-        possible = [name for name in possible if BASES[name].of_classes]
+    if config.base == "auto":
+        special = [
+            name
+            for name in possible
+            if (shape.has_names and BASES[name].of_names)
+            or (shape.has_few_classes and BASES[name].of_classes)
+        ]
+        possible = special or possible
     splits = [(fit_rows, validation_rows)]
     if len(training) < FEW and not config.series:
         splits = [data.hold_out(training, 0.2, seed=seed + extra) for extra in range(3)]
