@@ -147,15 +147,16 @@ def _affordable(shape: Shape) -> bool:
     return shape.rows > 5 * shape.columns and shape.columns < BROAD
 
 
+def _is_smooth(shape: Shape, most: int) -> bool:
+    """Return whether there are at most so many columns, and no lattice, where no density is."""
+    return shape.columns <= most and not shape.has_cells
+
+
 def _mixture(size: tuple[int, int]) -> Base:
     return Base(
         partial(MixtureModel.fit, size=size),
         "robust",
-        lambda s: (
-            s.columns <= MIXED
-            and not s.has_cells  # a density has no meaning on a lattice
-            and components(s.rows, s.columns, size) >= 2
-        ),
+        lambda s: _is_smooth(s, MIXED) and components(s.rows, s.columns, size) >= 2,
         leaves=lambda s: s.columns > 2 or components(s.rows, s.columns, COARSE) < RICH,
         most=ITERATED,
     )
@@ -166,9 +167,7 @@ def _few(inputs: Literal["scores", "robust"]) -> Base:
         MixtureModel.fit_few,
         inputs,
         lambda s: (
-            MIXED < s.columns <= GROUPED
-            and not s.has_cells
-            and components(s.rows, s.columns, FEW) >= 2
+            s.columns > MIXED and _is_smooth(s, GROUPED) and components(s.rows, s.columns, FEW) >= 2
         ),
         can_start=False,  # a network that starts there stays there
         most=GROUPED_ROWS,
@@ -201,11 +200,7 @@ BASES: dict[str, Base] = {
     "fine_mixture": _mixture(FINE),
     "finest_mixture": replace(
         _mixture(FINEST),
-        possible=lambda s: (
-            s.columns <= MIXED
-            and not s.has_cells
-            and components(s.rows, s.columns, FINEST) > FINE[0]
-        ),
+        possible=lambda s: _is_smooth(s, MIXED) and components(s.rows, s.columns, FINEST) > FINE[0],
         after="fine_mixture",
     ),
     "gaussians": _few("scores"),

@@ -25,6 +25,7 @@ __all__ = [
     "ClasswiseGaussian",
     "ContingencyTable",
     "MixtureModel",
+    "OfClasses",
     "codes",
     "components",
 ]
@@ -114,13 +115,47 @@ def codes(rows: Tensor, values: Tensor) -> Tensor:
     return index[group[len(values) :]]
 
 
-class ClasswiseGaussian(Critic):
+class OfClasses(Critic):
+    """A critic of a discrete side: the log ratios of a row of the other side with each value.
+
+    A value that was not seen in the fit has ratio 1.
+
+    Attributes:
+        values: (K, d), the values of the discrete side.
+        of_x: whether that side is x.
+    """
+
+    values: Tensor
+
+    def __init__(self, values: Tensor, of_x: bool) -> None:
+        super().__init__()
+        self.of_x = of_x
+        self.register_buffer("values", values)
+
+    def log_ratios(self, rows: Tensor) -> Tensor:
+        """Return the log ratios (n, K), nats, of rows (n, k) of the other side with each value."""
+        raise NotImplementedError
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """Return the value index of one side's rows, and the other's log ratios with each value."""
+        side, other = (x, y) if self.of_x else (y, x)
+        # The last column is that of unseen values.
+        ratios = torch.nn.functional.pad(self.log_ratios(other), (0, 1))
+        place = codes(side, self.values)
+        return ((place,), (ratios,)) if self.of_x else ((ratios,), (place,))
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """Log ratios (n, m), nats."""
+        found: Tensor = b[0].T[a[0]] if self.of_x else a[0][:, b[0]]
+        return found
+
+
+class ClasswiseGaussian(OfClasses):
     """A discrete side, and a Gaussian of the other side for each of its values.
 
     The log ratio is log N(v; m_k, S) - log sum_j p_j N(v; m_j, S), with k the value of the discrete
     side and v the other side. S is the pooled covariance within values. The means are shrunk
-    towards the common mean by empirical Bayes, so that values with few rows do no harm. A value
-    that was not seen in the fit has ratio 1.
+    towards the common mean by empirical Bayes, so that values with few rows do no harm.
 
     Source: Efron and Morris 1973, https://doi.org/10.1080/01621459.1973.10481350 (the shrinkage).
 
@@ -132,7 +167,6 @@ class ClasswiseGaussian(Critic):
         True
     """
 
-    values: Tensor
     shares: Tensor
     means: Tensor
     whitener: Tensor
@@ -140,9 +174,7 @@ class ClasswiseGaussian(Critic):
     def __init__(
         self, values: Tensor, shares: Tensor, means: Tensor, whitener: Tensor, *, of_x: bool
     ) -> None:
-        super().__init__()
-        self.of_x = of_x
-        self.register_buffer("values", values)
+        super().__init__(values, of_x)
         self.register_buffer("shares", shares)
         self.register_buffer("means", means)
         self.register_buffer("whitener", whitener)
@@ -172,20 +204,11 @@ class ClasswiseGaussian(Critic):
         parts = values, count / count.sum(), shrunk + common @ whitener, whitener
         return cls(*(part.to(x.dtype) for part in parts), of_x=of_x)
 
-    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
-        """Return the value index of one side's rows, and the other's log ratios with each value."""
-        side, other = (x, y) if self.of_x else (y, x)
-        square = torch.cdist(other @ self.whitener, self.means) ** 2
+    def log_ratios(self, rows: Tensor) -> Tensor:
+        """Return the log ratios (n, K), nats, of rows (n, k) of the other side with each value."""
+        square = torch.cdist(rows @ self.whitener, self.means) ** 2
         logs = self.shares.log() - 0.5 * square
-        ratios = -0.5 * square - logs.logsumexp(1, keepdim=True)
-        ratios = torch.nn.functional.pad(ratios, (0, 1))  # the last: unseen values
-        place = codes(side, self.values)
-        return ((place,), (ratios,)) if self.of_x else ((ratios,), (place,))
-
-    def pair(self, a: Rows, b: Rows) -> Tensor:
-        """Log ratios (n, m), nats."""
-        found: Tensor = b[0].T[a[0]] if self.of_x else a[0][:, b[0]]
-        return found
+        return -0.5 * square - logs.logsumexp(1, keepdim=True)
 
 
 class MixtureModel(Critic):

@@ -21,8 +21,7 @@ from scipy.special import log_softmax
 from torch import Tensor, nn
 
 from infobound._system.optimisers import AdamW
-from infobound.critics.contract import Critic, Rows
-from infobound.critics.densities import codes
+from infobound.critics.densities import OfClasses, codes
 
 __all__ = ["ClassPosterior"]
 
@@ -47,7 +46,7 @@ BATCH = 64  # rows of a step
 RATE, DECAY = 0.01, 0.05  # initial learning rate, which falls to zero as a cosine; weight decay
 
 
-class ClassPosterior(Critic):
+class ClassPosterior(OfClasses):
     """A side of few values, and weighted classifiers of it by the other side.
 
     Row v of the other side has log ratio log q(k | v) - log share_k with value k. q is proportional
@@ -68,7 +67,6 @@ class ClassPosterior(Critic):
     """
 
     is_random = False
-    values: Tensor
     log_shares: Tensor
     weights: Tensor
 
@@ -82,11 +80,9 @@ class ClassPosterior(Critic):
         n: int,
         of_x: bool,
     ) -> None:
-        super().__init__()
-        self.of_x = of_x
+        super().__init__(values, of_x)
         self.mixed = 1 / (n + 1)
         self.classifiers = nn.ModuleList(classifiers)
-        self.register_buffer("values", values)
         self.register_buffer("log_shares", log_shares)
         self.register_buffer("weights", weights)
 
@@ -122,18 +118,6 @@ class ClassPosterior(Critic):
         unseen = self.log_shares.new_tensor([math.log(self.mixed)])
         place = codes(x if self.of_x else y, self.values)
         return torch.cat([self.log_shares, unseen])[place]
-
-    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
-        """Return the value index of one side's rows, and the other's log ratios with each value."""
-        side, other = (x, y) if self.of_x else (y, x)
-        ratios = F.pad(self.log_ratios(other), (0, 1))  # the last: unseen values
-        place = codes(side, self.values)
-        return ((place,), (ratios,)) if self.of_x else ((ratios,), (place,))
-
-    def pair(self, a: Rows, b: Rows) -> Tensor:
-        """Log ratios (n, m), nats."""
-        found: Tensor = b[0].T[a[0]] if self.of_x else a[0][:, b[0]]
-        return found
 
 
 def _by_appearance(values: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:

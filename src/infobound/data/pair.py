@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from infobound._system.memory import fits, gathered, pieces, stretches, take
+from infobound._system.memory import fits, gathered, kinds, pieces, stretches, take
 from infobound.data.containers import as_rows, have_different_indexes
 from infobound.data.discreteness import Entropy, entropy
 from infobound.data.encoding import numbers, one_hot
@@ -56,6 +56,16 @@ class Pair:
         index = stretches(len(self.x), LOOKED // (self.x.shape[1] + self.y.shape[1]))
         x, y = take(self.x, index), take(self.y, index)
         return index, Pair(x, y, self.x_names, self.y_names, self.notes)
+
+    @cached_property
+    def x_ids(self) -> np.ndarray:
+        """An id (n,) for each row of x; equal rows have the same."""
+        return kinds(take(self.x, np.arange(len(self.x))))
+
+    @cached_property
+    def y_ids(self) -> np.ndarray:
+        """An id (n,) for each row of y; equal rows have the same."""
+        return kinds(take(self.y, np.arange(len(self.y))))
 
     @cached_property
     def limit(self) -> tuple[str, Entropy] | None:

@@ -14,7 +14,6 @@ import numpy as np
 from scipy.special import digamma
 
 from infobound import data
-from infobound._system.memory import kinds, take
 from infobound.estimation.selection import ramp
 
 __all__ = ["Counted", "counted", "entropy_of_counts"]
@@ -72,10 +71,9 @@ def counted(pair: data.Pair) -> Counted:
         >>> round(counted(data.as_pair(x, x)).mi, 2)  # log 2
         0.69
     """
-    i, j = (kinds(take(side, np.arange(len(side)))) for side in (pair.x, pair.y))
-    n, width = len(i), int(j.max()) + 1
-    cells = i * width + j
+    i, j = pair.x_ids, pair.y_ids
     sides = np.bincount(i), np.bincount(j)
+    n, width = len(i), len(sides[1])
     margins = sum(map(entropy_of_counts, sides))
     plain_margins = sum(map(_observed, sides))
     rng = np.random.default_rng(0)
@@ -85,10 +83,10 @@ def counted(pair: data.Pair) -> Counted:
         chance[k] = margins - entropy_of_counts(counts)
         plain[k] = plain_margins - _observed(counts)
         singles[k] = (counts == 1).sum()
-    counts, place = np.unique(cells, return_counts=True, return_inverse=True)[1:][::-1]
+    _, place, counts = np.unique(i * width + j, return_inverse=True, return_counts=True)
     share = min(1.0, (counts == 1).sum() / max(singles.mean(), 1.0))
     by_chance = float(chance.mean())
-    terms = np.log(counts[place] * n / (np.bincount(i)[i] * np.bincount(j)[j]))
+    terms = np.log(counts[place] * n / (sides[0][i] * sides[1][j]))
     mi = margins - entropy_of_counts(counts) - share * by_chance
     more = plain_margins - _observed(counts) - float(plain.mean())
     weight = ramp(more / max(float(plain.std()), 1e-9), *CLEAR)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from infobound._system.memory import kinds, some, take
+from infobound._system.memory import some
 from infobound.critics import networks
 from infobound.critics.closed_forms import BASES, WIDE
 from infobound.critics.copulas import GaussianCopula
@@ -259,8 +259,7 @@ def _without_negatives(
 
     Source: Barber and Agakov's bound, in https://arxiv.org/abs/1905.06922.
     """
-    side = job.pair.x if base.of_x else job.pair.y
-    values = kinds(take(side, np.arange(len(side))))
+    values = job.pair.x_ids if base.of_x else job.pair.y_ids
     frequency = np.bincount(values)[values[rows]] / len(values)
     log_share = base.log_share(*fitted.columns(rows)).double().cpu().numpy()
     return replace(scored, terms=scored.positives + log_share - np.log(frequency))

@@ -125,8 +125,7 @@ class _Classes:
         if not 2 <= min(counts) <= len(first) / REPEATED:
             return None
         of_x = counts[0] < counts[1]
-        side = pair.x if of_x else pair.y
-        values = kinds(take(side, np.arange(len(side))))
+        values = pair.x_ids if of_x else pair.y_ids
         examples = first[np.unique(values[first], return_index=True)[1]]
         class_of = np.full(values.max() + 1, len(examples))
         class_of[values[examples]] = np.arange(len(examples))
