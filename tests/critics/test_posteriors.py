@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from infobound.critics import posteriors
 from infobound.critics.densities import codes
 from infobound.critics.posteriors import ClassPosterior
 from infobound.data import Transform, split
@@ -135,3 +136,34 @@ def test_the_kind_of_the_labels_does_not_matter():
     values = [(each.mi, each.held_out) for each in found]
     np.testing.assert_allclose(values, np.tile(values[0], (4, 1)), atol=2e-3)
     assert found[0].held_out > 1.85
+
+
+def test_the_gradient_of_the_networks_is_that_of_their_cross_entropy():
+    """Three networks at once, against PyTorch's own derivative."""
+    rng = torch.Generator().manual_seed(5)
+    shapes = [(3, 4, 6), (3, 1, 6), (3, 6, 6), (3, 1, 6), (3, 6, 5), (3, 1, 5)]
+    values = [torch.randn(s, generator=rng, dtype=torch.float64) for s in shapes]
+    rows = torch.randn(3, 7, 4, generator=rng, dtype=torch.float64)
+    classes = torch.randint(5, (3, 7), generator=rng)
+    log_shares = torch.randn(5, generator=rng, dtype=torch.float64).log_softmax(0)
+    slopes = [torch.empty_like(value) for value in values]
+    posteriors._gradient(rows, classes, log_shares, values, slopes)
+    for value in values:
+        value.requires_grad_()
+    hidden = (rows @ values[0] + values[1]).relu()
+    logits = (hidden @ values[2] + values[3]).relu() @ values[4] + values[5] + log_shares
+    losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), classes.flatten())
+    (3 * losses).backward()
+    for value, slope in zip(values, slopes, strict=True):
+        assert torch.allclose(slope, value.grad, atol=1e-12)
+
+
+def test_a_start_gives_its_weights_and_only_they_are_fitted():
+    rows, classes, _ = gaussian_classes(900, 3, 2, seed=3)
+    x, y = columns(rows), doubled(classes)
+    first = ClassPosterior.fit(x, y)
+    again = ClassPosterior.fit(x[:600], y[:600], start=first)
+    assert list(again.classifiers) == list(first.classifiers)
+    assert torch.equal(again.weights, first.weights)
+    whole = ClassPosterior.fit(x[:600], y[:600])
+    assert (again(x, y) - whole(x, y)).diagonal().abs().mean() < 0.05

@@ -224,6 +224,7 @@ BASES: dict[str, Base] = {
         leaves=lambda s: False,
         most=ITERATED,
         of_classes=True,
+        refit=lambda model, x, y: ClassPosterior.fit(x, y, start=model),
     ),
     "table": Base(
         ContingencyTable.fit,

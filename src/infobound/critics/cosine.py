@@ -31,11 +31,12 @@ class Cosines:
     scale: np.ndarray
 
     @classmethod
-    def fit(cls, rows: np.ndarray, transform: Transform) -> Cosines:
-        """Compute the mean and standard deviation of the cosines over rows (n, d)."""
+    def fit(cls, rows: np.ndarray, transform: Transform) -> tuple[Cosines, np.ndarray]:
+        """Fit to rows (n, d), and return their standardised cosines (n, 6 d) too."""
         raw = _raw_cosines(rows, transform)
-        spread = raw.std(axis=0)
-        return cls(transform, raw.mean(axis=0), np.where(spread > 1e-9, spread, np.inf))
+        spread, mean = raw.std(axis=0), raw.mean(axis=0)
+        fitted = cls(transform, mean, np.where(spread > 1e-9, spread, np.inf))
+        return fitted, (raw - fitted.mean) / fitted.scale
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """Map rows (n, d) to standardised cosines (n, 6 d), ordered by frequency."""
@@ -44,8 +45,12 @@ class Cosines:
 
 
 def _raw_cosines(rows: np.ndarray, transform: Transform) -> np.ndarray:
-    ranks = ndtr(transform.normal_scores(rows))
-    return np.concatenate([np.cos(np.pi * order * ranks) for order in ORDERS], axis=1)
+    """Return the cosines (n, 6 d), by cos(k t + t) = 2 cos t cos k t - cos(k t - t)."""
+    first = np.cos(np.pi * ndtr(transform.normal_scores(rows)))
+    found = [np.ones_like(first), first]
+    for _ in ORDERS[1:]:
+        found.append(2 * first * found[-1] - found[-2])
+    return np.concatenate(found[1:], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +82,8 @@ class Witness:
     def fit(cls, x: np.ndarray, y: np.ndarray) -> Witness:
         """Fit transforms, copula and series to x (n, p) and y (n, q), float64."""
         to_x, to_y = Transform.fit(x), Transform.fit(y)
-        x_cosines, y_cosines = Cosines.fit(x, to_x), Cosines.fit(y, to_y)
-        theta = x_cosines(x).T @ y_cosines(y) / len(x)
+        (x_cosines, on_x), (y_cosines, on_y) = Cosines.fit(x, to_x), Cosines.fit(y, to_y)
+        theta = on_x.T @ on_y / len(x)
         price = np.outer(np.repeat(ORDERS, x.shape[1]), np.repeat(ORDERS, y.shape[1])) / 2
         shown = np.maximum(len(x) * theta**2, 1e-12)
         copula = GaussianCopula.fit(_tensor(to_x.robust(x)), _tensor(to_y.robust(y)))

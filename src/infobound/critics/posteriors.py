@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,15 +27,15 @@ __all__ = ["ClassPosterior"]
 
 PARTS = 3  # of the rows: each is held out once to learn the weights of the classifiers
 SPLIT = 6_000  # rows above which only one part is held out
-LINEAR = (0.02, 0.5, 20.0)  # variances of the prior of coefficients of scaled values
-SMOOTH = (0.1, 2.0)  # and of coefficients of more features
+LINEAR = {"stiff": 0.02, "linear": 0.5, "loose": 20.0}  # prior variances of coefficients
+SMOOTH = {"smooth": 0.1, "bent": 2.0}  # and of coefficients of more features
 ROUNDS = 100  # most steps of logistic regression
 WORK = 2e9  # largest rows * features * classes for logistic regression
 BENT = 16  # most columns with bumps as features
 BUMPS = tuple(0.5 * k for k in range(-4, 5))  # centres of Gaussian bumps on normal scores
 NARROW = 0.35  # their standard deviation
 ABSENT = -5.0  # log odds of a class without rows
-CURVED = 2e7  # largest number of values in the covariances of all classes
+CURVED = 2e10  # largest rows * classes * columns ** 2 for variances and covariances by class
 PRIOR = 2.0  # the weights have a normal prior of variance 1 / (2 PRIOR)
 PRIOR_ROWS = 10  # with the pooled variances, added to the rows of a class
 SLOPES = 3.0  # largest weight of a classifier
@@ -74,7 +74,7 @@ class ClassPosterior(OfClasses):
         self,
         values: Tensor,
         log_shares: Tensor,
-        classifiers: list[nn.Module],
+        classifiers: dict[str, nn.Module],
         weights: Tensor,
         *,
         n: int,
@@ -82,15 +82,16 @@ class ClassPosterior(OfClasses):
     ) -> None:
         super().__init__(values, of_x)
         self.mixed = 1 / (n + 1)
-        self.classifiers = nn.ModuleList(classifiers)
+        self.classifiers = nn.ModuleDict(classifiers)
         self.register_buffer("log_shares", log_shares)
         self.register_buffer("weights", weights)
 
     @classmethod
-    def fit(cls, x: Tensor, y: Tensor) -> ClassPosterior:
+    def fit(cls, x: Tensor, y: Tensor, start: ClassPosterior | None = None) -> ClassPosterior:
         """Fit to x and y, each (n, 2 d): normal scores, then scaled values.
 
-        The side with fewer distinct rows is that of the classes.
+        The side with fewer distinct rows is that of the classes. With a start, fitted to similar
+        rows, its weights are kept.
         """
         found = [torch.unique(side, dim=0, return_inverse=True) for side in (x, y)]
         of_x = len(found[0][0]) <= len(found[1][0])
@@ -98,15 +99,22 @@ class ClassPosterior(OfClasses):
         rows, count = y if of_x else x, len(values)
         share = (torch.bincount(which, minlength=count).double() + 0.5) / (len(rows) + count / 2)
         task = _Task(rows, which, share.log().to(rows.dtype))
-        classifiers, weights = _stacked(task)
-        kept = [(m, w) for m, w in zip(classifiers, weights.tolist(), strict=True) if w]
-        w = torch.tensor([w for _, w in kept], dtype=rows.dtype, device=rows.device)
-        return cls(values, task.log_shares, [m for m, _ in kept], w, n=len(rows), of_x=of_x)
+        kinds = _affordable(len(rows), rows.shape[1] // 2, count)
+        if start is None:
+            models, learnt = _stacked(task, kinds)
+            known = dict(zip(kinds, learnt.tolist(), strict=True))
+        else:
+            models, known = {}, dict(zip(start.classifiers, start.weights.tolist(), strict=True))
+        known = {kind: weight for kind, weight in known.items() if weight}
+        models = _fitted(task, [k for k in known if k not in models]) | models
+        weights = torch.tensor(list(known.values()), dtype=rows.dtype, device=rows.device)
+        models = {kind: models[kind] for kind in known}
+        return cls(values, task.log_shares, models, weights, n=len(rows), of_x=of_x)
 
     def log_ratios(self, rows: Tensor) -> Tensor:
         """Return log q(k | v) - log share_k, nats, (n, K), of rows v (n, 2 d)."""
         total = self.log_shares.expand(len(rows), -1)
-        for weight, classifier in zip(self.weights, self.classifiers, strict=True):
+        for weight, classifier in zip(self.weights, self.classifiers.values(), strict=True):
             total = total + weight * classifier(rows)
         ratios = total.log_softmax(1) - self.log_shares
         return torch.logaddexp(
@@ -145,26 +153,30 @@ class _Task(NamedTuple):
         index = index.to(self.rows.device)
         return self._replace(rows=self.rows[index], classes=self.classes[index])
 
-    def drawn(self, count: int, generator: torch.Generator) -> _Task:
-        """Return that many rows, drawn with replacement."""
-        return self.at(torch.randint(len(self.rows), (count,), generator=generator))
 
+def _stacked(task: _Task, kinds: Sequence[str]) -> tuple[dict[str, nn.Module], np.ndarray]:
+    """Learn the weights (M,) of kinds of classifiers on rows that copies of them did not see.
 
-def _stacked(task: _Task) -> tuple[list[nn.Module], np.ndarray]:
-    """Fit the classifiers, and learn their weights on rows that copies of them did not see."""
+    The network of all rows is returned too, since it is trained together with its copies.
+    """
     n = len(task.rows)
     order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
     held = order.tensor_split(PARTS)[: 1 if n > SPLIT else PARTS]
     rest = [order[~torch.isin(order, part)] for part in held]
-    *others, fitted = _fitted([*(task.at(part) for part in rest), task])
+    copies = [_fitted(task.at(part), [k for k in kinds if k != "network"]) for part in rest]
+    together: dict[str, nn.Module] = {}
+    if "network" in kinds:
+        *networks, together["network"] = _Network.fit(task, [*rest, order])
+        for models, network in zip(copies, networks, strict=True):
+            models["network"] = network
     seen = [task.at(part) for part in held]
     ratios = np.concatenate(
         [
-            np.stack([model(part.rows).double().cpu().numpy() for model in models])
-            for part, models in zip(seen, others, strict=True)
+            np.stack([models[kind](part.rows).double().cpu().numpy() for kind in kinds])
+            for part, models in zip(seen, copies, strict=True)
         ],
         axis=1,
-    )  # (classifiers, n, K)
+    )  # (M, n, K)
     own = torch.cat([part.classes for part in seen]).cpu().numpy()
     shares, at = task.log_shares.double().cpu().numpy(), np.arange(len(own))
 
@@ -175,24 +187,29 @@ def _stacked(task: _Task) -> tuple[list[nn.Module], np.ndarray]:
         return float(value), slopes + 2 * PRIOR * weights
 
     start, limits = np.full(len(ratios), 0.5 / len(ratios)), [(0.0, SLOPES)] * len(ratios)
-    return fitted, minimize(loss, start, jac=True, bounds=limits, method="L-BFGS-B").x
+    best = minimize(loss, start, jac=True, bounds=limits, method="L-BFGS-B")
+    return together, np.asarray(best.x)
 
 
-def _fitted(tasks: Sequence[_Task]) -> list[list[nn.Module]]:
-    """Fit the classifiers that are affordable for the last task to each of the tasks."""
-    n, d, count = len(tasks[-1].rows), tasks[-1].rows.shape[1] // 2, len(tasks[-1].log_shares)
-    kinds: list[Iterable[nn.Module]] = [[_Gaussian.fit(task, "none") for task in tasks]]
-    if count * d * d <= CURVED:
-        kinds += [[_Gaussian.fit(task, "scales") for task in tasks]]
-        kinds += [[_Gaussian.fit(task, "covariance") for task in tasks]]
+def _affordable(n: int, d: int, count: int) -> list[str]:
+    """Return the kinds of classifiers that n rows of d columns and so many classes allow."""
+    kinds = ["gaussian"]
+    if n * count * d * d <= CURVED:
+        kinds += ["scales"] if n < count * d else ["scales", "covariances"]
     if n * count * d <= WORK:
-        kinds += [
-            [_Logistic.fit(task, penalty, bent=False) for task in tasks] for penalty in LINEAR
-        ]
-        if d <= BENT:
-            kinds += [[_Logistic.fit(task, v, bent=True) for task in tasks] for v in SMOOTH]
-        kinds += [_Network.fit(tasks)]
-    return [list(models) for models in zip(*kinds, strict=True)]
+        kinds += [*LINEAR, *(SMOOTH if d <= BENT else ()), "network"]
+    return kinds
+
+
+def _fitted(task: _Task, kinds: Sequence[str]) -> dict[str, nn.Module]:
+    """Fit kinds of classifiers."""
+    models: dict[str, nn.Module] = _Gaussian.fit(task, kinds)
+    for bent, variances in ((False, LINEAR), (True, SMOOTH)):
+        wanted = {kind: variances[kind] for kind in variances if kind in kinds}
+        models |= _Logistic.fit(task, wanted, bent=bent) if wanted else {}
+    if "network" in kinds:
+        models["network"] = _Network.fit(task, [torch.arange(len(task.rows))])[0]
+    return models
 
 
 def _features(rows: Tensor, bent: bool) -> Tensor:
@@ -218,27 +235,30 @@ class _Logistic(nn.Module):
         self.register_buffer("bias", bias)
 
     @classmethod
-    def fit(cls, task: _Task, variance: float, bent: bool) -> _Logistic:
-        """Fit with normal coefficients of that prior variance."""
+    def fit(cls, task: _Task, variances: dict[str, float], bent: bool) -> dict[str, nn.Module]:
+        """Fit with normal coefficients of each prior variance, in ascending order, by name."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 
         features = _features(task.rows, bent).double().cpu().numpy()
         classes = task.classes.cpu().numpy()
-        weight = np.zeros((len(task.log_shares), features.shape[1]))
-        bias = np.full(len(weight), ABSENT)
         known = np.unique(classes)
-        bias[known] = 0.0
-        if len(known) > 1:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                model = LogisticRegression(C=variance, max_iter=ROUNDS, tol=1e-3)
-                model.fit(features, classes)
-            two = len(known) == 2  # then scikit-learn has the coefficients of the second alone
-            weight[known[1:] if two else known] = model.coef_
-            bias[known[1:] if two else known] = model.intercept_
-        found = torch.from_numpy(weight).to(task.rows), torch.from_numpy(bias).to(task.rows)
-        return cls(found[0], found[1] - task.log_shares, bent)
+        two = len(known) == 2  # then scikit-learn has the coefficients of the second alone
+        model = LogisticRegression(max_iter=ROUNDS, tol=1e-3, warm_start=True)
+        models: dict[str, nn.Module] = {}
+        for name, variance in variances.items():
+            weight = np.zeros((len(task.log_shares), features.shape[1]))
+            bias = np.full(len(weight), ABSENT)
+            bias[known] = 0.0
+            if len(known) > 1:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", ConvergenceWarning)
+                    model.set_params(C=variance).fit(features, classes)
+                weight[known[1:] if two else known] = model.coef_
+                bias[known[1:] if two else known] = model.intercept_
+            found = torch.from_numpy(weight).to(task.rows), torch.from_numpy(bias).to(task.rows)
+            models[name] = cls(found[0], found[1] - task.log_shares, bent)
+        return models
 
     def forward(self, rows: Tensor) -> Tensor:
         """Log ratios (n, K) of rows (n, 2 d), up to a constant of each row."""
@@ -267,8 +287,8 @@ class _Gaussian(nn.Module):
         self.register_buffer("constants", constants)
 
     @classmethod
-    def fit(cls, task: _Task, own: Literal["none", "scales", "covariance"]) -> _Gaussian:
-        """Fit with what each class has of its own."""
+    def fit(cls, task: _Task, kinds: Sequence[str]) -> dict[str, nn.Module]:
+        """Fit those of the kinds "gaussian", "scales" and "covariances", by name."""
         d, n, count = task.rows.shape[1] // 2, len(task.rows), len(task.log_shares)
         rows = task.rows[:, d:].double()
         sizes = torch.bincount(task.classes, minlength=count).double()[:, None]
@@ -280,21 +300,23 @@ class _Gaussian(nn.Module):
         away = (means - common) @ whitener  # the mean of n_k rows has sampling variance 1 / n_k
         between = (sizes / n * (away**2 - noise)).sum(0).clamp_min(0)
         away = away * (between / (between + noise) * (sizes > 0))
-        whiteners, constants = whitener[None], rows.new_zeros(count)
-        if own != "none":
-            parts = [rest[task.classes == k] for k in range(count)]
-            if own == "scales":
-                whiteners = torch.stack([_scaled(whitener, r, pooled) for r in parts])
-            else:
-                whiteners = torch.stack(
-                    [_whitener((r.T @ r + d * pooled) / (len(r) + d)) for r in parts]
-                )
-            constants = whiteners.diagonal(dim1=1, dim2=2).log().sum(1)
+        models: dict[str, nn.Module] = {}
+
+        def add(kind: str, centres: Tensor, whiteners: Tensor, constants: Tensor) -> None:
+            models[kind] = cls(*(p.to(task.rows.dtype) for p in (centres, whiteners, constants)))
+
+        if "gaussian" in kinds:
+            add("gaussian", common @ whitener + away, whitener[None], rows.new_zeros(count))
+        parts = [rest[task.classes == k] for k in range(count)]
+        own = {
+            "scales": lambda r: _scaled(whitener, r, pooled),
+            "covariances": lambda r: _whitener((r.T @ r + d * pooled) / (len(r) + d)),
+        }
+        for kind in (kind for kind in own if kind in kinds):
+            whiteners = torch.stack([own[kind](r) for r in parts])
             centres = (common + away @ torch.linalg.inv(whitener))[:, None] @ whiteners
-        else:
-            centres = (common @ whitener + away)[:, None]
-        found = centres[:, 0], whiteners, constants
-        return cls(*(part.to(task.rows.dtype) for part in found))
+            add(kind, centres[:, 0], whiteners, whiteners.diagonal(dim1=1, dim2=2).log().sum(1))
+        return models
 
     def forward(self, rows: Tensor) -> Tensor:
         """Log ratios (n, K) of rows (n, 2 d), up to a constant of each row."""
@@ -345,51 +367,81 @@ class _Network(nn.Module):
             self.register_buffer(f"bias_{k}", bias)
 
     @classmethod
-    def fit(cls, tasks: Sequence[_Task]) -> list[_Network]:
-        """Train a network for each task with cross-entropy, for a number of steps that is fixed.
+    def fit(cls, task: _Task, parts: Sequence[Tensor]) -> list[_Network]:
+        """Train a network on each part with cross-entropy, for a number of steps that is fixed.
 
-        The weight of the classifier calibrates it. All networks are one batched computation,
-        because a step of a small network costs little more than its overhead.
+        The weight of the classifier calibrates it. All networks are one batched computation with
+        gradients written out, because a step of a small network is mostly overhead.
         """
-        generator, first = torch.Generator().manual_seed(0), tasks[0]
-        sizes = (first.rows.shape[1], HIDDEN, HIDDEN, len(first.log_shares))
-        layers = [_layer(*both, len(tasks), generator, first.rows) for both in pairwise(sizes)]
-        steps = max(STEPS, EPOCHS * -(-len(first.rows) // BATCH))
-        optimiser = AdamW([t for layer in layers for t in layer], lr=RATE, weight_decay=DECAY)
-        with torch.enable_grad():
-            for step in range(steps):
-                rate = 0.5 * RATE * (1 + math.cos(math.pi * step / steps))
-                optimiser.param_groups[0]["lr"] = rate
-                batches = [task.drawn(BATCH, generator) for task in tasks]
-                logits = _layered(torch.stack([b.rows for b in batches]), layers)
-                classes = torch.cat([b.classes for b in batches])
-                loss = F.cross_entropy((logits + first.log_shares).flatten(0, 1), classes)
-                optimiser.zero_grad()
-                (len(tasks) * loss).backward()
-                optimiser.step()
-        return [cls([(w[k].detach(), b[k].detach()) for w, b in layers]) for k in range(len(tasks))]
+        generator, like = torch.Generator().manual_seed(0), _few(task.rows)
+        sizes = (like.shape[1], HIDDEN, HIDDEN, len(task.log_shares))
+        shapes = [s for a, b in pairwise(sizes) for s in ((len(parts), a, b), (len(parts), 1, b))]
+        flat = torch.cat(
+            [
+                torch.empty(math.prod(shape), dtype=torch.float32).uniform_(
+                    -reach, reach, generator=generator
+                )
+                for shape, reach in zip(shapes, np.repeat(sizes[:-1], 2) ** -0.5, strict=True)
+            ]
+        ).to(like)
+        flat.grad = torch.empty_like(flat)
+        values, slopes = (
+            [t.view(s) for t, s in zip(whole.split([*map(math.prod, shapes)]), shapes, strict=True)]
+            for whole in (flat, flat.grad)
+        )
+        steps = max(STEPS, EPOCHS * -(-len(parts[0]) // BATCH))
+        optimiser = AdamW([flat], lr=RATE, weight_decay=DECAY)
+        for step in range(steps):
+            rate = 0.5 * RATE * (1 + math.cos(math.pi * step / steps))
+            optimiser.param_groups[0]["lr"] = rate
+            index = torch.stack(
+                [part[torch.randint(len(part), (BATCH,), generator=generator)] for part in parts]
+            ).to(like.device)
+            batch = like.index_select(0, index.flatten()).unflatten(0, index.shape)
+            _gradient(batch, task.classes[index], task.log_shares, values, slopes)
+            optimiser.step()
+        layers = list(zip(values[::2], values[1::2], strict=True))
+        return [cls([(w[k].clone(), b[k].clone()) for w, b in layers]) for k in range(len(parts))]
 
     def forward(self, rows: Tensor) -> Tensor:
         """Log ratios (n, K) of rows (n, 2 d), up to a constant of each row."""
         values = list(self.buffers())
-        return _layered(rows, list(zip(values[::2], values[1::2], strict=True)))
+        return _layered(_few(rows), list(zip(values[::2], values[1::2], strict=True)))
 
 
-def _layer(
-    inputs: int, outputs: int, count: int, generator: torch.Generator, like: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Draw weights (count, inputs, outputs) and biases (count, 1, outputs) of that many layers."""
-    reach = inputs**-0.5
-    shapes = (count, inputs, outputs), (count, 1, outputs)
-    weight, bias = (
-        torch.empty(shape, dtype=torch.float32).uniform_(-reach, reach, generator=generator)
-        for shape in shapes
-    )
-    return weight.to(like).requires_grad_(), bias.to(like).requires_grad_()
+def _few(rows: Tensor) -> Tensor:
+    """Return what the network reads of rows (n, 2 d): normal scores; if few, scaled values too."""
+    d = rows.shape[1] // 2
+    return rows if d <= BENT else rows[:, :d]
 
 
 def _layered(rows: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """Apply layers with GELU between them to rows (..., n, inputs)."""
+    """Apply layers with ReLU between them to rows (..., n, inputs)."""
     for k, (weight, bias) in enumerate(layers):
-        rows = (F.gelu(rows) if k else rows) @ weight + bias
+        rows = (rows.relu() if k else rows) @ weight + bias
     return rows
+
+
+@torch.no_grad()
+def _gradient(
+    rows: Tensor, classes: Tensor, log_shares: Tensor, values: list[Tensor], slopes: list[Tensor]
+) -> None:
+    """Write the gradient of the mean cross-entropy of T networks, each on its own rows.
+
+    Args:
+        rows: (T, n, inputs).
+        classes: (T, n).
+        log_shares: (K,), which are added to the outputs.
+        values: weights (T, inputs, outputs) and biases (T, 1, outputs) of the layers in turn.
+        slopes: where the gradient is written, in the same shapes.
+    """
+    seen = [rows]  # the inputs of each layer
+    for k in range(0, len(values) - 2, 2):
+        seen.append(torch.baddbmm(values[k + 1], seen[-1], values[k]).relu_())
+    logits = torch.baddbmm(values[-1], seen[-1], values[-2]) + log_shares
+    slope = (logits.softmax(2) - F.one_hot(classes, len(log_shares))) / rows.shape[1]
+    for k in range(len(values) - 2, -1, -2):
+        torch.bmm(seen[k // 2].mT, slope, out=slopes[k])
+        torch.sum(slope, 1, keepdim=True, out=slopes[k + 1])
+        if k:
+            slope = torch.bmm(slope, values[k].mT) * (seen[k // 2] > 0)
