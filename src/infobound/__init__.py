@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from infobound.analyses.calibration import rehearse
     from infobound.analyses.compare import compare
     from infobound.analyses.invariance import check
+    from infobound.analyses.probes import probe
     from infobound.benchmark.notebook import reproduce, resume
     from infobound.benchmark.tasks import TASKS
     from infobound.bounds.variational import BOUNDS
@@ -41,6 +42,7 @@ __all__ = [
     "check",
     "compare",
     "estimate",
+    "probe",
     "rehearse",
     "reproduce",
     "resume",
@@ -59,6 +61,7 @@ _HOMES = {
     "check": "analyses.invariance",
     "compare": "analyses.compare",
     "estimate": "estimation.estimate",
+    "probe": "analyses.probes",
     "rehearse": "analyses.calibration",
     "reproduce": "benchmark.notebook",
     "resume": "benchmark.notebook",

@@ -76,7 +76,11 @@ class Result:
         """Return the values of `as_dict` without the unit, for parts of another result."""
         found = dataclasses.asdict(self)
         inner = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self))
-        found |= {name: value.as_dict(unit) for name, value in inner if isinstance(value, Result)}
+        for name, value in inner:
+            if isinstance(value, Result):
+                found[name] = value.as_dict(unit)
+            elif isinstance(value, tuple) and any(isinstance(each, Result) for each in value):
+                found[name] = [each.values(unit) for each in value]
         return convert(type(self), found, scale(unit))
 
 

@@ -172,6 +172,39 @@ class CompareCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProbeCommand:
+    """Estimate I(Z;Y) of a representation and labels: what can linear and other probes use of it?
+
+    Example: infobound probe embeddings.parquet --x 'z*' --y label
+    """
+
+    file: Annotated[Positional[str], arg(metavar="FILE")]
+    """Path or URL (s3://, gs://, https://, ...) of a CSV, TSV, Parquet, npz or npy file, or of a
+    directory of Parquet files. Each row is one observation."""
+    x: Columns = ()
+    """Columns of the representation: names, patterns such as 'z*' and ranges first:last."""
+    y: Columns = ()
+    """Column of the labels: text, or numbers that are codes."""
+    drop_missing: Annotated[bool, FlagCreatePairsOff] = False
+    """Drop rows with missing values. Without this flag they are an error."""
+    config: Settings = field(default_factory=Config)
+    output: OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def __call__(self, session: Session) -> None:
+        """Run the command."""
+        from infobound.data import readers
+
+        pair = readers.read(self.file, x=self.x, y=self.y, drop_missing=self.drop_missing)
+        from infobound.analyses import probes
+        from infobound.report import console
+
+        with session.training(None) as hooks:
+            result = probes.probe(pair, config=self.config, **hooks)
+        title = f"{locations.name(self.file)}: {' '.join(self.x)} about {' '.join(self.y)}"
+        session.show(result, console.show_probes, title=title)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RehearseCommand:
     """Test the estimator on your own rows, with known MI.
 
@@ -441,6 +474,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": DemoCommand,
     "estimate": EstimateCommand,
     "compare": CompareCommand,
+    "probe": ProbeCommand,
     "rehearse": RehearseCommand,
     "reproduce": ReproduceCommand,
     "resume": ResumeCommand,

@@ -6,7 +6,7 @@ data the model can be fitted.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -24,7 +24,7 @@ from infobound.critics.densities import (
     MixtureModel,
     components,
 )
-from infobound.critics.posteriors import ClassPosterior
+from infobound.critics.posteriors import LINEAR, ClassPosterior
 from infobound.critics.projections import ProjectedModel
 from infobound.critics.unwinding import MARGIN, UnwoundCopula
 
@@ -119,6 +119,7 @@ class Base:
         of_classes: whether it models a side of classes. Where there are few, base="auto" compares
             only such models.
         of_names: the same for two sides of categories.
+        named: whether it is compared only if `base` names it.
         refit: maps a fitted critic, x and y to one fitted to these, in less time than `fit`.
     """
 
@@ -134,6 +135,7 @@ class Base:
     after: str | None = None
     of_classes: bool = False
     of_names: bool = False
+    named: bool = False
     refit: Callable[[Any, Tensor, Tensor], nn.Module] | None = None
 
 
@@ -159,6 +161,19 @@ def _mixture(size: tuple[int, int]) -> Base:
         lambda s: _is_smooth(s, MIXED) and components(s.rows, s.columns, size) >= 2,
         leaves=lambda s: s.columns > 2 or components(s.rows, s.columns, COARSE) < RICH,
         most=ITERATED,
+    )
+
+
+def _probe(kinds: Collection[str]) -> Base:
+    return Base(
+        partial(ClassPosterior.fit, kinds=kinds),
+        "columns",
+        lambda s: s.has_classes,
+        can_start=False,
+        leaves=lambda s: False,
+        most=ITERATED,
+        named=True,
+        refit=lambda model, x, y: ClassPosterior.fit(x, y, start=model),
     )
 
 
@@ -235,4 +250,6 @@ BASES: dict[str, Base] = {
         of_classes=True,
         of_names=True,
     ),
+    "linear_probe": _probe(LINEAR),
+    "network_probe": _probe(["network"]),
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from infobound._system.optimisers import AdamW
 from infobound.critics.densities import OfClasses, codes
 
-__all__ = ["ClassPosterior"]
+__all__ = ["LINEAR", "ClassPosterior"]
 
 PARTS = 3  # of the rows: each is held out once to learn the weights of the classifiers
 SPLIT = 6_000  # rows above which only one part is held out
@@ -87,11 +87,18 @@ class ClassPosterior(OfClasses):
         self.register_buffer("weights", weights)
 
     @classmethod
-    def fit(cls, x: Tensor, y: Tensor, start: ClassPosterior | None = None) -> ClassPosterior:
+    def fit(
+        cls,
+        x: Tensor,
+        y: Tensor,
+        *,
+        start: ClassPosterior | None = None,
+        kinds: Collection[str] | None = None,
+    ) -> ClassPosterior:
         """Fit to x and y, each (n, 2 d): normal scores, then scaled values.
 
         The side with fewer distinct rows is that of the classes. With a start, fitted to similar
-        rows, its weights are kept.
+        rows, its weights are kept. Only classifiers of the given kinds are fitted, if any is given.
         """
         found = [torch.unique(side, dim=0, return_inverse=True) for side in (x, y)]
         of_x = len(found[0][0]) <= len(found[1][0])
@@ -99,10 +106,11 @@ class ClassPosterior(OfClasses):
         rows, count = y if of_x else x, len(values)
         share = (torch.bincount(which, minlength=count).double() + 0.5) / (len(rows) + count / 2)
         task = _Task(rows, which, share.log().to(rows.dtype))
-        kinds = _affordable(len(rows), rows.shape[1] // 2, count)
         if start is None:
-            models, learnt = _stacked(task, kinds)
-            known = dict(zip(kinds, learnt.tolist(), strict=True))
+            able = _affordable(len(rows), rows.shape[1] // 2, count)
+            able = [kind for kind in able if kinds is None or kind in kinds]
+            models, learnt = _stacked(task, able)
+            known = dict(zip(able, learnt.tolist(), strict=True))
         else:
             models, known = {}, dict(zip(start.classifiers, start.weights.tolist(), strict=True))
         known = {kind: weight for kind, weight in known.items() if weight}

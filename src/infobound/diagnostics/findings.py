@@ -116,6 +116,13 @@ def _listed(parts: Sequence[str]) -> str:
     return ", ".join(parts[:SHOWN]) + (f" and {len(parts) - SHOWN} more" * (len(parts) > SHOWN))
 
 
+INFINITE = (
+    " If one side is computed from the other without noise, as a layer of a network is from its "
+    "input, I(X;Y) is infinite and no estimate of it has a meaning: add the noise that matters to "
+    "you."
+)
+
+
 def _saturated(e: Evidence) -> str | None:
     if e.ceiling is None or e.held_out is None or e.ceiling - e.held_out > 1.0:
         return None
@@ -125,7 +132,8 @@ def _saturated(e: Evidence) -> str | None:
     return (
         f"The held-out bound, {e.held_out:.2f} nats, is within 1 nat of its ceiling "
         f"log K = log {e.block:,} = {e.ceiling:.2f} and cannot show more.{rest} Report the bound "
-        "as 'at least'. More rows raise the ceiling; --folds 2 doubles the rows scored together."
+        "as 'at least'. More rows raise the ceiling; --folds 2 doubles the rows scored "
+        f"together.{INFINITE}"
     )
 
 
@@ -135,7 +143,7 @@ def _capped(e: Evidence) -> str | None:
     return (
         f"The estimate itself has the ceiling {e.ceiling:.2f} nats, because there are too few rows "
         "to normalise the critic, and it is close to it; it is probably too low. Take more rows, "
-        "or compare with --critic none, the closed-form base alone."
+        f"or compare with --critic none, the closed-form base alone.{INFINITE}"
     )
 
 

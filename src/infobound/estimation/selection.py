@@ -424,7 +424,7 @@ def candidates(config: Config, module: nn.Module | None) -> list[str]:
     if config.base == "none" or (config.base == "auto" and module is not None):
         return []
     if config.base == "auto":
-        return list(BASES)
+        return [name for name, base in BASES.items() if not base.named]
     names = [name.strip() for name in config.base.split(",")]
     for name in names:
         if name not in BASES:

@@ -18,12 +18,13 @@ from rich.text import Text
 
 from infobound.analyses.compare import Comparison
 from infobound.analyses.invariance import Check
+from infobound.analyses.probes import Probes
 from infobound.benchmark.notebook import Demo, Reproduction
 from infobound.diagnostics.findings import CHECKS, Finding, worst
 from infobound.estimation.result import Estimate
 
 __all__ = ["maybe", "number", "show_checks", "show_comparison", "show_demo", "show_estimate"]
-__all__ += ["show_next", "show_reproduction", "signed"]
+__all__ += ["show_next", "show_probes", "show_reproduction", "signed"]
 
 
 def number(nats: float, units: str, digits: int = 3) -> str:
@@ -93,6 +94,11 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
         )
     heading = escape(title or "Mutual information")
     console.print(Panel(table, title=heading, subtitle=f"[dim]{n}[/]", title_align="left"))
+    _show_findings(console, result)
+
+
+def _show_findings(console: Console, result: Estimate) -> None:
+    """Print the notes, the findings and the verdict of an estimate."""
     for note in result.notes:
         console.print(Text.assemble(("note  ", "dim"), note))
     for finding in result.findings:
@@ -244,6 +250,44 @@ def show_comparison(result: Comparison, *, units: str, names: str, y: str) -> No
     below = f"[dim]intervals at {level}, {result.first.n:,} rows, the same for both[/]"
     title = f"Information about {escape(y)}"
     Console(highlight=False).print(Panel(table, title=title, subtitle=below, title_align="left"))
+
+
+def show_probes(result: Probes, *, units: str, title: str) -> None:
+    """Print the estimate of a representation's information about labels, and of each probe."""
+    console, found = Console(highlight=False), result.estimate
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("probe", "held-out", "± s.e.", "of H(Y)", "training", "y permuted"):
+        table.add_column(name, justify="left" if name == "probe" else "right", no_wrap=True)
+    lines = [(p.kind, p.held_out, p.held_out_error, p.training, p.permuted) for p in result.probes]
+    if found.held_out is not None and found.held_out_error is not None:
+        lines.append(("all", found.held_out, found.held_out_error, found.training or 0.0, math.nan))
+    for kind, held_out, error, training, permuted in lines:
+        table.add_row(
+            kind,
+            number(held_out, units),
+            number(error, units),
+            f"{100 * held_out / result.entropy:.0f} %",
+            number(training, units),
+            "–" if math.isnan(permuted) else signed(permuted, units),
+        )
+    low, high = (number(end, units) for end in found.interval)
+    head = f"I(Z;Y) = [bold]{number(found.mi, units)}[/] {units}, {low} to {high}"
+    if found.certified is not None:
+        head += (
+            f"; certified at {100 * found.config['level']:.4g} %: {number(found.certified, units)}"
+        )
+    console.print(Text(f"Information about labels, {units}: {title}", "italic"))
+    console.print(head)
+    console.print(
+        f"H(Y) = {number(result.entropy, units)} {units}, {result.classes:,} labels, "
+        f"{found.n:,} rows"
+    )
+    console.print(table)
+    console.print(
+        "[dim]held-out: what a probe can use, on rows that it has not seen. all: the probes and "
+        "other classifiers together. Do not report training values.[/]"
+    )
+    _show_findings(console, found)
 
 
 def show_checks(checks: Sequence[Check], *, units: str) -> None:
