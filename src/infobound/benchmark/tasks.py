@@ -2,10 +2,10 @@
 
 `TASKS` maps a name to a function that builds the task, `make` calls it, and `SUITES` lists tasks
 that are run together. The distributions are in `distributions` (`gaussian`, `elliptical`,
-`mixtures`, `transforms`, `channels`, `images`); those of the BMI benchmark in `bmi`. Every task
-draws pairs, has its `mi` in nats with the standard error `mi_error` (0.0 for a closed form or
-quadrature), and an exact `log_ratio`, the optimal critic. `CONSISTENCY` has pairs of which only
-ratios of MI are known, without `mi` and `log_ratio`.
+`mixtures`, `transforms`, `channels`, `images`, `classes`); those of the BMI benchmark in `bmi`.
+Every task draws pairs, has its `mi` in nats with the standard error `mi_error` (0.0 for a closed
+form or quadrature), and an exact `log_ratio`, the optimal critic. `CONSISTENCY` has pairs of which
+only ratios of MI are known, without `mi` and `log_ratio`.
 
 The first line of a task's docstring is shown in listings beside its name, so it must be short.
 """
@@ -22,6 +22,7 @@ from infobound._system import arguments
 from infobound.benchmark.bmi import BMI, BMI2
 from infobound.benchmark.distributions import (
     channels,
+    classes,
     elliptical,
     gaussian,
     images,
@@ -174,6 +175,10 @@ TASKS: dict[str, Builder] = {
     "poissonised": channels.Poissonised,
     "plates": plates,
     "rectangles": rectangles,
+    "gaussian_classes": classes.GaussianClasses,
+    "label_noise": classes.LabelNoise,
+    "shared_class": classes.SharedClass,
+    "alphabet": classes.Alphabet,
 }
 
 
@@ -215,6 +220,25 @@ SUITES: dict[str, tuple[Entry, ...]] = {
     ),
     "images": tuple(
         _entry(name, mi=float(level)) for name in ("plates", "rectangles") for level in (1, 3, 5)
+    ),
+    "classes": (
+        _entry("gaussian_classes", k=5, d=2),
+        _entry("gaussian_classes", k=2, d=100),
+        _entry("gaussian_classes", k=5, d=10),
+        _entry("gaussian_classes", k=10, d=30, spread=0.3),
+        _entry("gaussian_classes", k=20, d=100),
+        _entry("label_noise", p=0.1),
+        _entry("label_noise", p=0.4),
+        _entry("shared_class", d=2, p=0.022),
+        _entry("shared_class", d=5, p=0.17),
+        _entry("shared_class", d=4, p=0.025),
+        _entry("shared_class", d=5, p=0.063),
+        _entry("alphabet", k=10, law="dirichlet"),
+        _entry("alphabet", k=30, law="dirichlet"),
+        _entry("alphabet", k=100, law="dirichlet"),
+        _entry("alphabet", k=30, law="zipf"),
+        _entry("alphabet", k=100, law="zipf"),
+        _entry("alphabet", k=30, law="independent"),
     ),
 }
 

@@ -418,6 +418,7 @@ class TasksCommand:
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
+        from infobound._system import units
         from infobound.benchmark import tasks
         from infobound.report import listings
 
@@ -428,17 +429,19 @@ class TasksCommand:
                 settings = tasks.parameters(entry.task) | dict(entry.parameters)
                 said = ", ".join(f"{key} = {value}" for key, value in settings.items())
                 sides, what = f"{task.dim_x}, {task.dim_y}", tasks.says(entry.task)
-                mi = task.mi / (0.6931471805599453 if unit == "bits" else 1)
-                rows.append([suite, entry.task, said, sides, f"{mi:.4f}", what])
+                mi, error = task.mi / units.scale(unit), task.mi_error / units.scale(unit)
+                value = f"{mi:.4f}" + (f" ± {error:.4f}" if error else "")
+                rows.append([suite, entry.task, said, sides, value, what])
                 record: dict[str, Any] = {
                     "suite": suite,
                     "task": entry.task,
                     "parameters": settings,
                 }
-                record |= {"dim_x": task.dim_x, "dim_y": task.dim_y, "mi": mi, "unit": unit}
+                record |= {"dim_x": task.dim_x, "dim_y": task.dim_y, "mi": mi, "mi_error": error}
+                record |= {"unit": unit}
                 records.append({**record, "note": what})
         columns = ["suite", "task", "parameters", "x, y", "mi", "what it is"]
-        session.list(f"exact MI in {unit}", columns, rows, records, listings.show_suites)
+        session.list(f"known MI in {unit}", columns, rows, records, listings.show_suites)
 
 
 @dataclass(frozen=True, kw_only=True)
