@@ -19,6 +19,7 @@ import pytest
 import threadpoolctl
 import torch
 
+from infobound import estimate
 from infobound.analyses import accuracy, grid
 from infobound.analyses.accuracy import Row, group_of, markdown, summarise
 from infobound.benchmark import external, sampling, study, tasks
@@ -145,6 +146,20 @@ def test_a_sample_depends_on_task_n_and_seed_alone():
         assert not np.array_equal(first, grid.sample(label, task, n=n, seed=seed)[0][:5])
     # Python's own hash of a word differs from process to process; this is the same for ever.
     assert grid.stable_hash(["a", 5, 0]).startswith("d9da1e96")
+
+
+def test_codes_of_categories_are_declared(tmp_path, monkeypatch):
+    table = [("symbols", tasks.make("alphabet", k=6)), ("labels", tasks.make("labels"))]
+    monkeypatch.setattr(sampling.tasks, "suite", lambda name: table)
+    plan = {"sizes": [400], "seeds": 1, "jobs": 1, "config": CHEAP.with_(base="auto")}
+    found = study.study("mine", out=tmp_path / "out", estimators=["base_only"], **plan)
+    values = {row.task: row.mi for row in found.rows}
+    settings = {"base": "auto", "folds": 2, "certify": False, "critic": "none"}
+    for (label, task), sides in zip(table, (("x", "y"), ()), strict=True):
+        x, y = grid.sample(label, task, n=400, seed=0)
+        assert values[label] == estimate(x, y, categorical=sides, **settings).mi
+    x, y = grid.sample("symbols", table[0][1], n=400, seed=0)
+    assert values["symbols"] != estimate(x, y, **settings).mi  # codes are not quantities
 
 
 # Interruptions and refusals

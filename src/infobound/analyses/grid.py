@@ -76,8 +76,13 @@ class Estimator(Protocol):
     def requirement(self) -> Callable[[], Mapping[str, str]]:
         """Return a hashable function that lists what a machine needs, by name and version."""
 
-    def columns(self, name: str, x: np.ndarray, y: np.ndarray, seed: int) -> Mapping[str, Any]:
-        """Estimate from x (n, p) and y (n, q), and return the fields of a `Row`, in nats."""
+    def columns(
+        self, name: str, x: np.ndarray, y: np.ndarray, seed: int, categorical: Sequence[str]
+    ) -> Mapping[str, Any]:
+        """Estimate from x (n, p) and y (n, q), and return the fields of a `Row`, in nats.
+
+        The sides in `categorical`, "x" or "y", hold codes of categories.
+        """
 
 
 @dataclass(frozen=True)
@@ -103,9 +108,12 @@ class Own:
         """Return a function that names the device."""
         return _Device(self.config.device)
 
-    def columns(self, name: str, x: np.ndarray, y: np.ndarray, seed: int) -> Mapping[str, Any]:
+    def columns(
+        self, name: str, x: np.ndarray, y: np.ndarray, seed: int, categorical: Sequence[str]
+    ) -> Mapping[str, Any]:
         """Estimate from x (n, p) and y (n, q), with interval and findings, in nats."""
-        result = estimate.estimate(x, y, config=self.config.with_(seed=seed))
+        config = self.config.with_(seed=seed)
+        result = estimate.estimate(x, y, categorical=categorical, config=config)
         names = ("mi", "held_out", "held_out_error", "training", "kept", "seconds")
         low, high = result.interval
         codes = " ".join(finding.code for finding in result.findings)
@@ -139,7 +147,10 @@ class Study:
 
 @dataclass(frozen=True)
 class _Cell:
-    """An estimate to compute: the row without its outcome, the task, and the estimator."""
+    """An estimate to compute: the row without its outcome, the task, and the estimator.
+
+    A task whose sides hold codes of categories names them in its attribute `categorical`.
+    """
 
     row: Row
     task: Any
@@ -337,7 +348,8 @@ def _row(cell: _Cell) -> Row:
     start, row = time.perf_counter(), cell.row
     try:
         x, y = sample(row.task, cell.task, n=row.n, seed=row.seed)
-        found = cell.estimator.columns(row.estimator, x, y, row.seed)
+        sides = getattr(cell.task, "categorical", ())
+        found = cell.estimator.columns(row.estimator, x, y, row.seed, sides)
         if not math.isfinite(found["mi"]):
             found = {"error": f"Expected a finite value; got {found['mi']}."}
     except Unsuitable as reason:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -93,8 +93,13 @@ class External:
         """Return a function that names the version."""
         return _Version(self.name, self.where)
 
-    def columns(self, name: str, x: np.ndarray, y: np.ndarray, seed: int) -> Mapping[str, Any]:
-        """Estimate from x (n, p) and y (n, q); return the MI in nats and the seconds."""
+    def columns(
+        self, name: str, x: np.ndarray, y: np.ndarray, seed: int, categorical: Sequence[str]
+    ) -> Mapping[str, Any]:
+        """Estimate from x (n, p) and y (n, q); return the MI in nats and the seconds.
+
+        External estimators see the codes of categories as numbers.
+        """
         mi, seconds = estimate(self.name, x, y, seed=seed, where=self.where)
         return {"mi": mi, "seconds": seconds}
 
