@@ -38,6 +38,7 @@ BROAD = 128  # columns from which iterative fits are skipped and networks read c
 ITERATED = 50_000  # largest number of rows for an iterative fit
 CELL = 5  # rows per cell of a contingency table from which no other model of classes is needed
 REPEATED = 5  # smallest number of rows per value of each side for a contingency table
+PAIRED = 2  # the same where both sides are categories, for which nothing else is made
 MEMBERS = 8  # smallest number of rows per value for a Gaussian of its own
 CLASSES = 1_000  # largest number of such values
 LEVELS = 20  # the other side must take more values than this for Gaussians by value
@@ -93,7 +94,8 @@ class Shape(NamedTuple):
     def has_names(self) -> bool:
         """Whether both sides are one-hot encoded categories, of which a table says everything."""
         levels = self.levels_x, self.levels_y
-        return self.has_cells and self.columns >= sum(1 if k == 2 else k for k in levels)
+        one_hot = self.columns >= sum(1 if k == 2 else k for k in levels)
+        return one_hot and PAIRED * max(levels) <= self.rows
 
 
 @dataclass(frozen=True)
@@ -244,7 +246,7 @@ BASES: dict[str, Base] = {
     "table": Base(
         ContingencyTable.fit,
         "robust",
-        lambda s: s.has_cells,
+        lambda s: s.has_cells or s.has_names,
         can_start=False,
         leaves=lambda s: False,
         of_classes=True,
