@@ -15,6 +15,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pictures
 import pytest
 import torch
 
@@ -35,13 +36,9 @@ from infobound.training.run_directory import Run
 X, NOISE = np.random.default_rng(0).normal(size=(2, 120, 2))
 SMALL = {"n_iters": 40, "eval_every": 10, "checkpoint_every": 10, "folds": 2, "hidden_dim": 8}
 SMALL |= {"base": "none", "certify": False, "patience": 0}
+pytestmark = pytest.mark.usefixtures("no_pictures")
 BUSY = "import sys; from infobound._system import locks; h = locks.held(sys.argv[1]); h.__enter__()"
 BUSY += "; print('held', flush=True); sys.stdin.read()"
-
-
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    monkeypatch.setattr(figures, "render", lambda figure, kind: kind.encode())
 
 
 PLAN = {
@@ -61,7 +58,7 @@ def estimate(run, **hooks):
 def whole(tmp_path_factory):
     """An estimate that nothing disturbs, and its run."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "render", lambda figure, kind: kind.encode())
+        pictures.leave_out(patch)
         run = tmp_path_factory.mktemp("whole") / "run"
         return estimate(run), run
 

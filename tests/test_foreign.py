@@ -12,6 +12,7 @@ import socket
 import warnings
 
 import numpy as np
+import pictures
 import pytest
 import safetensors.numpy
 import torch
@@ -25,7 +26,6 @@ from infobound.benchmark import notebook, study, tasks
 from infobound.config import Config
 from infobound.errors import FaultWarning, InputError
 from infobound.estimation import estimate as estimates
-from infobound.plotting import accuracy_figures, figures
 from infobound.training.run_directory import Run
 
 X, NOISE = np.random.default_rng(0).normal(size=(2, 60, 1))
@@ -42,21 +42,9 @@ OFTEN = settings(
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="pipes, links and devices")
 
 
-def without_pictures(patch):
-    """Every picture is a few bytes."""
-    for module, name in (
-        *((figures, "estimate_figure"), (figures, "training_curve")),
-        *((accuracy_figures, "truth_figure"), (accuracy_figures, "error_figure")),
-        (accuracy_figures, "rehearsal_figure"),
-    ):
-        patch.setattr(module, name, lambda *_, **__: None)
-    patch.setattr(figures, "render", lambda figure, kind: kind.encode())
-
-
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(no_pictures):
     """Without pictures; and what waits for the other end of a pipe is interrupted."""
-    without_pictures(monkeypatch)
 
     def late(*_):
         raise TimeoutError("it hangs")
@@ -98,7 +86,7 @@ def made(tmp_path_factory):
     """A run that was stopped midway, a whole study, and what becomes of both undisturbed."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
-        without_pictures(patch)
+        pictures.leave_out(patch)
         count = itertools.count()
         with pytest.raises(KeyboardInterrupt):
             estimate(folder / "run", stop=lambda: next(count) == 7)
@@ -428,7 +416,7 @@ NAMES = [
 def written(tmp_path_factory):
     """What each command leaves in a directory of its own."""
     with pytest.MonkeyPatch.context() as patch:
-        without_pictures(patch)
+        pictures.leave_out(patch)
         found = {}
         for name, write in WRITERS.items():
             found[name] = tmp_path_factory.mktemp("written") / name

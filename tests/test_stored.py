@@ -10,6 +10,7 @@ import pytest
 import infobound
 from infobound.benchmark.study import study
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
 STORED = Path(__file__).parent / "stored"  # written by the last version with flat modules
 
 

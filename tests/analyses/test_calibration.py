@@ -16,6 +16,7 @@ from infobound.estimation.estimate import estimate
 from infobound.plotting.accuracy_figures import rehearsal_figure
 
 FAST = {"estimator": "gaussian", "jobs": 1}
+pytestmark = pytest.mark.usefixtures("no_pictures")  # but for `whole`, which is made before them
 
 
 def rows(n=300):

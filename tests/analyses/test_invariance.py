@@ -124,6 +124,7 @@ def test_from_python_and_as_plain_values():
         check([1.0], [2.0], critics="none")
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_command_prints_keeps_and_gives_them(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     x, y = rows("normal", 3)
