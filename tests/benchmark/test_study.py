@@ -5,13 +5,13 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 import tracemalloc
 from pathlib import Path
 from statistics import mean, stdev
 
+import forks
 import joblib
 import numpy as np
 import pandas as pd
@@ -54,7 +54,7 @@ PLAN = {"sizes": [60, 120], "seeds": 2, "estimators": ["base_only"], "jobs": 1, 
 
 
 @pytest.fixture(autouse=True)
-def suites(monkeypatch):
+def suites(monkeypatch, no_pictures):
     """Small suites in place of the shipped ones."""
     monkeypatch.setattr(sampling.tasks, "suite", lambda name: SMALL[name])
 
@@ -69,12 +69,6 @@ def whole(tmp_path_factory):
 
 def table(path):
     return pd.read_csv(path / "study.csv").drop(columns="seconds")
-
-
-def call(*words, **options):
-    words = [sys.executable, "-m", "infobound", "study", *map(str, words)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, **options)
 
 
 # The table
@@ -180,17 +174,18 @@ def files(tmp_path):
 
 def stopped_midway(number, *words, out):
     """A study as a process of its own, sent a signal after two of its twelve cells."""
-    process = call(*words, "--out", out)
+    log = out.with_suffix(".log")
+    process = forks.command("study", *words, "--out", out, log=log)
     end = time.monotonic() + 60
     while len(list((out / "cells").glob("*.json"))) < 2:
         assert time.monotonic() < end
         time.sleep(0.005)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    os.kill(process.pid, number)
+    process.join(60)
     cells = {file: file.read_bytes() for file in (out / "cells").glob("*.json")}
     assert 2 <= len(cells) < 12
     assert not (out / "study.csv").exists()
-    return process.returncode, err, cells
+    return process.exitcode, log.read_text(), cells
 
 
 def twelve(files):

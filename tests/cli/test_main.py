@@ -14,8 +14,10 @@ import sys
 import time
 from pathlib import Path
 
+import forks
 import numpy as np
 import pandas as pd
+import pictures
 import pytest
 
 from infobound import __version__
@@ -27,9 +29,8 @@ from infobound.errors import InputError
 from infobound.estimation.result import Estimate
 
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
-FAST = ["--n-iters", "20", "--hidden-dim", "8", "--embedding-dim", "4", "--batch-size", "64"]
-FAST += ["--eval-every", "10", "--folds", "2", "--base", "none", "--permutations", "19"]
-BASE = ["--critic", "none", "--base", "gaussian", "--no-certify"]
+CLOSED = ["--critic", "none", "--base", "gaussian"]
+BASE = [*CLOSED, "--no-certify"]
 
 
 def start(*words, **options):
@@ -113,7 +114,7 @@ def test_csv_parquet_and_npz_give_the_same_estimate_and_json_stands_alone(files)
         (call, "rows.parquet", "a1:a2", "b*"),
         (call, "rows.npz", "x", "y"),
     ]:
-        code, out, err = how("estimate", files / name, "--x", x, "--y", y, "--json", *FAST)
+        code, out, err = how("estimate", files / name, "--x", x, "--y", y, "--json", *CLOSED)
         assert (code, err) == (0, "")
         result = json.loads(out)
         result.pop("seconds")
@@ -231,14 +232,16 @@ def wait_for(path, seconds=60):
         time.sleep(0.02)
 
 
-SLOW = ["--n-iters", "400", "--eval-every", "50", "--checkpoint-every", "20", "--hidden-dim", "8"]
+SLOW = ["--n-iters", "300", "--eval-every", "50", "--checkpoint-every", "10", "--hidden-dim", "8"]
 SLOW += ["--batch-size", "64", "--d", "2", "--sample-size", "100"]
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     run = tmp_path_factory.mktemp("whole") / "run"
-    code, out, _ = call("reproduce", *SLOW, "--run", run, "--json")
+    with pytest.MonkeyPatch.context() as patch:
+        pictures.leave_out(patch)
+        code, out, _ = call("reproduce", *SLOW, "--run", run, "--json")
     assert code == 0
     return run, json.loads(out)
 
@@ -249,6 +252,7 @@ def same(left, right):
     }
 
 
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )
@@ -257,12 +261,13 @@ def test_a_signal_ends_a_run_as_it_should_and_it_resumes_to_the_same_bits(
 ):
     """At the second checkpoint; other moments: the kills of test_faults."""
     run = tmp_path / "run"
-    process = start("reproduce", *SLOW, "--run", run)
+    process = forks.command("reproduce", *SLOW, "--run", run, log=tmp_path / "log")
     wait_for(run / "checkpoint-notebook.previous.safetensors")
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == code
+    os.kill(process.pid, number)
+    process.join(60)
+    assert process.exitcode == code
     assert not (run / "result.json").exists()
+    err = (tmp_path / "log").read_text()
     assert "Traceback" not in err
     if number != signal.SIGKILL:
         assert f"infobound resume {run}" in err
@@ -357,7 +362,7 @@ def test_letters_that_a_terminal_has_not_are_written_in_ascii(tmp_path, monkeypa
 def test_units_are_those_of_the_files_too(files, tmp_path, capsys):
     run = tmp_path / "run"
     words = ["estimate", files / "rows.csv", "--x", "a*", "--y", "b*", "--run", run, "--check"]
-    words += ["--units", "bits", "--json", "--critic", "none", "--base", "gaussian"]
+    words += ["--units", "bits", "--json", *CLOSED]
     main([*map(str, words)])
     printed = json.loads(capsys.readouterr().out)
     stored = json.loads((run / "result.json").read_text())
