@@ -45,17 +45,17 @@ def everything():
     def keep(name, *tensors):
         found.update({f"{name} {k}": t.detach().clone() for k, t in enumerate(tensors)})
 
-    for kind in KINDS:
+    for number, kind in enumerate(KINDS):
         module = critic(kind)
         x, y = (side.requires_grad_() for side in rows())
         keep(f"{kind} scores", tiled.scores(module, x.detach(), y.detach()))
-        for name, bound in BOUNDS.items():
-            for tile in (None, (5, 7)):
-                sums = tiled.all_pairs(module, x, y, bound.aim_reads, tile=tile)
-                average = None if bound.average is None else bound.average(sums)
-                value = bound.aim(sums, average)
-                learnt = [p for p in module.parameters() if p.requires_grad]
-                keep(f"{kind} {name} {tile}", value, *gradients(value, [x, y, *learnt]))
+        for k, (name, bound) in enumerate(BOUNDS.items(), start=number):
+            tile = (None, (5, 16))[k % 2]  # each bound, and each kind, with both
+            sums = tiled.all_pairs(module, x, y, bound.aim_reads, tile=tile)
+            average = None if bound.average is None else bound.average(sums)
+            value = bound.aim(sums, average)
+            learnt = [p for p in module.parameters() if p.requires_grad]
+            keep(f"{kind} {name} {tile}", value, *gradients(value, [x, y, *learnt]))
             both = [bound, BOUNDS["dv"]]
             positives, terms = tiled.terms(module, both, x.detach(), y.detach())
             keep(f"{kind} {name} terms", positives, *terms)
