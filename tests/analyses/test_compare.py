@@ -26,7 +26,7 @@ def truth(noise):
 def test_the_interval_of_the_difference_covers_and_pairing_narrows_it():
     exact = truth(0.5) - truth(0.7)
     covered, narrower = [], []
-    for seed in range(40):
+    for seed in range(25):
         (x1, x2), y = sensors(seed)
         found = compare(x1, x2, y, seed=seed, folds=2, estimator="gaussian", certify=False)
         low, high = found.interval
@@ -34,17 +34,17 @@ def test_the_interval_of_the_difference_covers_and_pairing_narrows_it():
         alone = np.hypot(*(one.interval[1] - one.mi for one in (found.first, found.second)))
         narrower.append((high - low) / 2 / alone)
         assert found.difference == pytest.approx(found.first.mi - found.second.mi)
-    assert np.mean(covered) >= 0.95 - 2 * 0.034
+    assert np.mean(covered) >= 0.95 - 2 * 0.044
     assert np.median(narrower) < 0.6
 
 
 def test_p_values_are_large_where_both_tell_the_same():
     small = []
-    for seed in range(60):
+    for seed in range(40):
         (x1, x2), y = sensors(seed, n=200, noise=(0.5, 0.5))
         p = compare(x1, x2, y, seed=seed, folds=2, estimator="gaussian", certify=False).p_value
         small.append(p <= 0.05)
-    assert np.mean(small) <= 0.05 + 2 * 0.028
+    assert np.mean(small) <= 0.05 + 2 * 0.034
 
 
 def test_another_y_is_refused():
