@@ -64,3 +64,13 @@ def test_the_command_says_which_tells_more(tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["difference"] > 1
     assert found["first"]["mi"] - found["second"]["mi"] == pytest.approx(found["difference"])
+
+
+def test_names_say_which_sample_has_categories():
+    rng = np.random.default_rng(0)
+    codes, y = rng.integers(5, size=(200, 2)), rng.normal(size=200)
+    both = ["x1[0]", "x2"]
+    found = compare(codes, codes[:, 0], y, categorical=both, estimator="gaussian", certify=False)
+    assert (found.first.dim_x, found.second.dim_x) == (6, 5)
+    with pytest.raises(InputError, match=r"among x1\[0\], .*, or x1, x2 or y .*; got 'x'"):
+        compare(codes, codes[:, 0], y, categorical=["x"])

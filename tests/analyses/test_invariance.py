@@ -143,3 +143,13 @@ def test_the_command_prints_keeps_and_gives_them(tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert "--check" in out
     assert "Checks" not in out
+
+
+def test_checks_know_what_columns_are():
+    rng = np.random.default_rng(0)
+    codes, doses = rng.integers(4, size=(2, 200))
+    y = rng.normal(size=4)[codes] + 0.3 * doses + rng.normal(size=200)
+    table = pd.DataFrame({"code": codes, "dose": doses.astype(str)})
+    result, found = check(table, y, categorical=["code"], numeric=["dose"], config=BASE)
+    assert result.dim_x == 5
+    assert [each.name for each in found] == [*CHECKS]

@@ -408,3 +408,29 @@ def test_numbers_named_as_categories_are_one_hot_encoded(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main([*words, "--categorical", "price"])
     assert "price" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["estimate", "compare", "rehearse"])
+def test_every_command_that_reads_rows_takes_what_columns_are(tmp_path, capsys, command):
+    rng = np.random.default_rng(0)
+    codes, digits = rng.integers(4, size=80), rng.integers(3, size=80).astype(str)
+    table = pd.DataFrame({"region": codes, "dose": digits, "value": rng.normal(size=80)})
+    table.to_parquet(tmp_path / "t.parquet")
+    sides = ["--x1", "region", "dose", "--x2", "dose"] if command == "compare" else []
+    words = [command, str(tmp_path / "t.parquet"), *(sides or ["--x", "region", "dose"])]
+    words += ["--y", "value", "--estimator", "gaussian", "--no-certify", "--json"]
+    words += ["--seeds", "1", "--ladder", "0", "--jobs", "1"] if command == "rehearse" else []
+    main([*words, "--categorical", "region", "--numeric", "dose"])
+    found = json.loads(capsys.readouterr().out)
+    found = found.get("first", found.get("own", found))
+    assert (found["dim_x"], found["dim_y"]) == (5, 1)  # four regions and a dose
+    assert ["region has 4 categories" in note for note in found["notes"]] == [True]
+
+
+def test_the_command_to_type_next_keeps_what_columns_are(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    rows = "\n".join(f"{a},{b}" for a, b in rng.integers(4, size=(80, 2)))
+    (tmp_path / "t.csv").write_text(f"a,b\n{rows}\n")
+    words = ["estimate", str(tmp_path / "t.csv"), "--x", "a", "--y", "b", "--categorical", "a"]
+    main([*words, "--numeric", "b", "--estimator", "gaussian", "--no-certify"])
+    assert "--categorical a --numeric b" in " ".join(capsys.readouterr().out.split())

@@ -81,15 +81,9 @@ NUMBERS = {
     "pyarrow": pa.table({"a": X[:, 0], "b": X[:, 1]}),
     "sparse frame": pd.DataFrame(X).astype(pd.SparseDtype(float, 0)),
     "structured": np.array(list(map(tuple, X)), dtype=[("a", float), ("b", float)]),
-    "text": X.astype(str),
-    "bytes": X.astype(str).astype("S"),
     "multiindex": pd.MultiIndex.from_arrays(X.T),
     "three dimensions": X[:, :, None],
 }
-
-
-if np.lib.NumpyVersion(np.__version__) >= "2.0.0":
-    NUMBERS["text of numpy"] = X.astype(str).astype(np.dtypes.StringDType())
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -97,6 +91,63 @@ def test_every_container_gives_the_same_numbers(name):
     pair = data.as_pair(NUMBERS[name], X)
     assert pair.x.dtype == np.float64
     assert np.array_equal(pair.x, X)
+
+
+def polars(values, kind="String"):
+    library = pytest.importorskip("polars")
+    return library.Series("x", values).cast(getattr(library, kind))
+
+
+DIGITS = ["7", "7.5", "7"] * (N // 3)
+WRITTEN = {
+    "list": list,
+    "tuple": tuple,
+    "bytes": lambda cells: [cell.encode() for cell in cells],
+    "array": np.array,
+    "array of bytes": lambda cells: np.array(cells, dtype="S"),
+    "array of NumPy's strings": lambda cells: np.array(cells, dtype=np.dtypes.StringDType()),
+    "array of objects": lambda cells: np.array(cells, dtype=object),
+    "column of an array": lambda cells: np.array(cells)[:, None],
+    "object": lambda cells: pd.Series(cells, dtype=object),
+    "string": lambda cells: pd.Series(cells, dtype="string"),
+    "string of Arrow": lambda cells: pd.Series(cells, dtype="string[pyarrow]"),
+    "category": lambda cells: pd.Series(cells, dtype="category"),
+    "category of numbers": lambda cells: pd.Series(map(float, cells), dtype="category"),
+    "frame": lambda cells: pd.DataFrame({"x": cells}),
+    "table of another library": lambda cells: Table({"x": cells}),
+    "dict": lambda cells: {"x": cells},
+    "pyarrow": pa.array,
+    "polars": polars,
+    "categories of polars": lambda cells: polars(cells, "Categorical"),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_text_stays_text_unless_it_is_named_as_numbers(name):
+    cells = WRITTEN[name](DIGITS)
+    pair = data.as_pair(cells, X)
+    assert pair.x_names[0].endswith("=7.5")
+    assert pair.x[:, 0].tolist() == [0, 1, 0] * (N // 3)
+    typed = "category" in name or "categories" in name  # then the user has said what it is
+    assert ("name quantities in numeric=" in pair.notes[0]) == (not typed)
+    found = data.as_pair(cells, X, numeric=["x"])
+    assert found.x[:, 0].tolist() == [7, 7.5, 7] * (N // 3)
+    assert found.x_names[0] in ("x", "x[0]")
+    assert found.notes == ()
+
+
+def test_flags_are_numbers_where_they_are_named():
+    for flags in (np.array([True, False] * 6, dtype=object), pd.Categorical([True, False] * 6)):
+        assert data.as_pair(flags, X).x_names[0].endswith("=True")
+        found = data.as_pair(flags, X, numeric=["x"])
+        assert found.x[:, 0].tolist() == [1, 0] * 6
+        assert "=" not in found.x_names[0]
+
+
+def test_numbers_beside_text_in_a_list_stay_numbers():
+    pair = data.as_pair([[label, 1.5 * k] for k, label in enumerate(LABELS)], X)
+    assert pair.x_names == ("x[0]=up", "x[1]")
+    assert pair.x[:, 1].tolist() == [1.5 * k for k in range(N)]
 
 
 ONE = {
@@ -193,16 +244,22 @@ LARGE = [10**18 + k for k in range(N)]
         pd.array(LARGE, dtype="Int64"),
         pd.array(LARGE, dtype="int64[pyarrow]"),
         [decimal.Decimal(k) for k in LARGE],
-        [f"{k}" for k in LARGE],
-        [f"{k}.0" for k in LARGE],
-        [f"{k}".encode() for k in LARGE],
-        [f"{k:,}" for k in LARGE],
         [[2**53, 1.5], [2**53 + 1, 2.5]] * (N // 2),
     ],
 )
 def test_integers_beyond_2_53_never_merge_silently(values):
     with pytest.raises(InputError, match=r"float64 tells apart in column x.*beyond 2\^53"):
         data.as_pair(values, X)
+
+
+@pytest.mark.parametrize("form", ["{}", "{}.0", "{:,}"])
+def test_integers_beyond_2_53_as_text_are_told_apart(form):
+    values = [form.format(k) for k in LARGE]
+    assert data.as_pair(values, X).x.shape == (N, N)
+    for named in (values, [value.encode() for value in values]):
+        with pytest.raises(InputError, match=r"float64 tells apart in column x.*beyond 2\^53"):
+            data.as_pair(named, X, numeric=["x"])
+    assert data.as_pair(LARGE, X, categorical=["x"]).x.shape == (N, N)  # codes need no float64
 
 
 def test_large_numbers_that_float64_tells_apart_are_taken():
@@ -214,7 +271,7 @@ def test_large_numbers_that_float64_tells_apart_are_taken():
         [2**60 * k for k in range(N)],
         [f"{k}e17" for k in range(N)],
     ):
-        assert len(np.unique(data.as_pair(values, X).x[:, 0])) == N
+        assert len(np.unique(data.as_pair(values, X, numeric=["x"]).x[:, 0])) == N
 
 
 ENDLESS: list = []

@@ -31,19 +31,35 @@ def column(values, **settings):
     ],
 )
 def test_amounts_are_read_where_there_is_one_reading(cells, numbers):
-    values, names, notes = column(cells)
+    values, names, notes = column(cells, untyped=True)
     assert names == ["c"]
     assert values[:, 0].tolist() == numbers
+    assert column(cells, numeric=["c"])[0].tolist() == values.tolist()
+    assert column(cells)[1][-1] == f"c={max(cells).strip()}"  # text with a type stays text
     assert ("read as numbers" in "".join(notes)) == any(set(cell) & set("%$£€,") for cell in cells)
 
 
 def test_a_separator_that_may_be_either_is_not_guessed():
     with pytest.raises(InputError, match="'1,234' in row 2"):
-        column(["999", "1,234", "12"])
+        column(["999", "1,234", "12"], untyped=True)
     with pytest.raises(InputError, match="numbers within text, such as '1,200'"):
         column([f"{k},200" for k in range(1, 40)] + ["7"])
     with pytest.raises(InputError, match="'12%' in row 2"):  # per cent or not
-        column(["5", "12%", "7"])
+        column(["5", "12%", "7"], untyped=True)
+
+
+def test_a_named_quantity_that_is_none_is_said_with_column_value_and_count():
+    cells = ["7"] * 3 + ["low", "high"] * 5
+    with pytest.raises(
+        InputError, match=r"in column c; got text in 10 of 13 rows: 'low' in row 4, 'high' in row 5"
+    ) as caught:
+        column(cells, numeric=["c"])
+    assert "categorical= (--categorical)" in str(caught.value)
+    assert column(cells, untyped=True)[0].shape == (13, 3)  # most are no numbers: categories
+    mixed = ["7", "8", "A"]
+    with pytest.raises(InputError, match=r"'A' in row 3\. .*, or name a column of codes in"):
+        column(mixed, untyped=True)
+    assert column(mixed, untyped=True, categorical=["c"])[1] == ["c=7", "c=8", "c=A"]
 
 
 def test_declared_categories_are_never_read_as_numbers():
@@ -51,6 +67,7 @@ def test_declared_categories_are_never_read_as_numbers():
     assert names == ["c=20%"]
     assert values[:, 0].tolist() == [0, 1, 1]
     assert column(pd.Categorical([3, 1, 2]))[1] == ["c=1", "c=2", "c=3"]
+    assert column(pd.Categorical([3.0, 1.5, 3.0]), untyped=True)[1] == ["c=3"]
 
 
 @pytest.mark.parametrize("declared", [False, True])
@@ -68,13 +85,36 @@ def test_categories_are_texts_that_repeat(declared):
         ]
 
 
-def test_categories_that_hardly_repeat_name_the_limit_and_the_way_out():
+@pytest.mark.parametrize("levels", [300, 501, 999])
+def test_a_declared_category_is_one_up_to_the_number_of_rows(levels):
+    codes = np.r_[np.arange(levels), np.random.default_rng(0).integers(0, levels, 1000 - levels)]
+    text = pd.Series([f"S{code:03d}" for code in codes])
+    for values in (
+        column(text.astype("category"))[0],
+        column(text, categorical=["c"])[0],
+        column(pd.Series(codes), categorical=["c"])[0],
+        column(pd.Series(codes + 2**60), categorical=["c"])[0],
+    ):
+        assert values.shape == (1000, levels)
+        assert (values.sum(axis=1) == 1).all()
+
+
+def test_texts_that_hardly_repeat_name_the_limit_and_the_way_out():
     cells = pd.Series([f"S{k // 2 * 2 if k < 90 else k}" for k in range(100)])
     cells[:60] = [f"S{k}" for k in range(60)]
-    with pytest.raises(InputError, match=r"at most 50 categories in column c, .* got 85 in 100"):
-        column(cells.astype("category"))
-    with pytest.raises(InputError, match=r"85 different texts in 100 rows; up to 50 would be"):
+    with pytest.raises(
+        InputError, match=r"85 different texts in 100 rows; up to 50 would be.*--categorical"
+    ):
         column(cells)
+    assert column(cells, categorical=["c"])[0].shape == (100, 85)
+    with pytest.raises(InputError, match=r"repeat in column c; got 100 different ones in 100 rows"):
+        column([f"S{k}" for k in range(100)], categorical=["c"])
+    numbers = [f"{k / 8}" for k in range(100)]
+    with pytest.raises(
+        InputError, match=r"numbers as text, such as '0\.0', 100 different.*numeric="
+    ):
+        column(numbers)
+    assert column(numbers, numeric=["c"])[0][:, 0].tolist() == [k / 8 for k in range(100)]
 
 
 def test_more_categories_than_memory_holds_are_refused(monkeypatch):
@@ -110,6 +150,7 @@ def test_what_many_texts_are_is_said(cells, said):
 
 
 def test_a_part_of_the_rows_is_numbers():
-    assert column(["1", "2"], categories=False)[0].tolist() == [[1], [2]]
-    with pytest.raises(InputError, match="numbers in column c of x; got text"):
-        column(["u", "v"], categories=False)
+    assert column([1, 2], categories=False)[0].tolist() == [[1], [2]]
+    for cells in (["u", "v"], ["1", "2"]):
+        with pytest.raises(InputError, match="numbers in column c of x; got text"):
+            column(cells, categories=False)

@@ -48,7 +48,7 @@ def test_images_are_flattened_and_said():
     assert "flattened into 16 columns" in pair.notes[0]
 
 
-def test_frames_with_categories():
+def test_frames_with_kinds():
     table = pd.DataFrame({"kind": pd.Categorical(list("uvw") * 10), "flag": [True, False] * 15})
     pair = data.as_pair(table, np.arange(30.0))
     assert pair.x_names == ("kind=u", "kind=v", "kind=w", "flag")
@@ -91,7 +91,7 @@ def test_named_columns_are_categories_and_others_stay():
     rng = np.random.default_rng(0)
     x, y = rng.integers(3, size=(60, 2)), rng.integers(2, size=60) / 2
     pair = data.as_pair(np.c_[x, rng.normal(size=60)], y)
-    found = data.with_categories(pair, ["x[1]", "y"])
+    found = data.as_pair(pair, categorical=["x[1]", "y"])
     assert found.x_names == ("x[0]", "x[1]=0", "x[1]=1", "x[1]=2", "x[2]")
     assert found.y_names == ("y[0]=0.5",)
     np.testing.assert_array_equal(found.x[:, [0, 4]], pair.x[:, [0, 2]])
@@ -100,8 +100,28 @@ def test_named_columns_are_categories_and_others_stay():
         "x: x[1] has 3 categories, one-hot encoded into 3 columns.",
         "y: y[0] has 2 categories, one-hot encoded into 1 column.",
     )
-    assert data.with_categories(found, ["y"]).y_names == found.y_names  # a category stays one
+    assert data.as_pair(found, categorical=["y"]).y_names == found.y_names  # a category stays one
     with pytest.raises(InputError, match=r"categorical columns among x\[0\], .*; got 'z'"):
-        data.with_categories(pair, ["z"])
-    with pytest.raises(InputError, match=r"at most 30 categories in column x\[2\]"):
-        data.with_categories(pair, ["x[2]"])
+        data.as_pair(pair, categorical=["z"])
+    with pytest.raises(InputError, match=r"categories that repeat in column x\[2\]"):
+        data.as_pair(pair, categorical=["x[2]"])
+    with pytest.raises(InputError, match=r"not encoded as categories yet .* got x\[1\]"):
+        data.as_pair(found, numeric=["x[1]"])
+    with pytest.raises(InputError, match=r"in categorical or in numeric; got y in both"):
+        data.as_pair(pair, categorical=["y"], numeric=["x", "y"])
+
+
+def test_a_side_stands_for_its_columns_unless_a_column_has_its_name():
+    codes = np.arange(60).reshape(30, 2) % 3
+    left, right = pd.DataFrame(codes), pd.DataFrame({"0": codes[:, 0], "x": codes[:, 1]})
+    found = data.as_pair(left, codes, categorical=["x"])
+    assert (found.x.shape[1], found.y.shape[1]) == (6, 2)
+    found = data.as_pair(left, right, categorical=["x"])
+    assert found.x_names == ("0", "1")
+    assert found.y_names == ("0", "x=0", "x=1", "x=2")
+    first, second = data.as_pairs(
+        {"x1": codes, "x2": codes}, codes[:, 0], categorical=["x1", "x2[0]"]
+    )
+    assert first.x_names == tuple(f"x1[{k}]={c}" for k in range(2) for c in range(3))
+    assert second.x_names == ("x2[0]=0", "x2[0]=1", "x2[0]=2", "x2[1]")
+    assert first.y_names == second.y_names == ("y[0]",)

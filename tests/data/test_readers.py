@@ -285,7 +285,45 @@ def test_text_among_numbers_is_found_where_rows_have_names(tmp_path):
     table = pd.DataFrame({"a": ["1", "2", "bad"], "b": [1.0, 2.0, 3.0]}, index=["u", "v", "w"])
     table.to_parquet(tmp_path / "t.parquet")
     with pytest.raises(InputError, match="'bad' in row 3"):
-        readers.read(tmp_path / "t.parquet", x=["a"], y=["b"])
+        readers.read(tmp_path / "t.parquet", x=["a"], y=["b"], numeric=["a"])
+
+
+def test_what_columns_are_is_the_same_in_every_file(tmp_path):
+    """A CSV file has no types, so its numbers are numbers; text with a type stays text."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"code": rng.integers(30, 40, 80), "y": rng.normal(size=80), "z": 0.5})
+    table["code"] = table["code"].astype(str)
+    table.to_csv(tmp_path / "t.csv", index=False)
+    table.to_parquet(tmp_path / "t.parquet")
+    table.astype({"code": int}).to_parquet(tmp_path / "whole.parquet")
+    np.savez(tmp_path / "t.npz", code=table["code"].to_numpy("U"), y=table["y"], z=table["z"])
+    for name, is_text in (("t.csv", 0), ("t.parquet", 1), ("whole.parquet", 0), ("t.npz", 1)):
+        plain, codes, numbers = (
+            readers.read(tmp_path / name, x=["code"], y=["y"], **declared)
+            for declared in ({}, {"categorical": ["code,z"]}, {"numeric": ["code,z"]})
+        )
+        assert plain.x_names == (codes if is_text else numbers).x_names
+        assert codes.x_names == tuple(f"code={k}" for k in range(30, 40))
+        assert numbers.x[:, 0].tolist() == [int(code) for code in table["code"]]
+    with pytest.raises(InputError, match="--categorical or in --numeric; got code in both"):
+        readers.read(tmp_path / "t.csv", x=["code"], y=["y"], categorical=["co*"], numeric=["code"])
+    with pytest.raises(InputError, match="there is no 'price'"):
+        readers.read(tmp_path / "t.csv", x=["code"], y=["y"], numeric=["price"])
+
+
+def test_a_column_with_the_name_of_a_side_stands_for_itself(tmp_path):
+    pd.DataFrame({"y": [1, 2, 1, 2], "z": [3, 4, 4, 3]}).to_csv(tmp_path / "t.csv", index=False)
+    pair = readers.read(tmp_path / "t.csv", x=["y"], y=["z"], categorical=["y"])
+    assert (pair.x_names, pair.y_names) == (("y=2",), ("z",))
+
+
+def test_the_way_out_of_a_refused_identifier_works_in_a_file(tmp_path):
+    names = [f"n{k % 70}" for k in range(100)]
+    pd.DataFrame({"name": names, "b": range(100)}).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(InputError, match=r"got 70 different texts in 100 .*up to 50 .*--categor"):
+        readers.read(tmp_path / "t.csv", x=["name"], y=["b"])
+    pair = readers.read(tmp_path / "t.csv", x=["name"], y=["b"], categorical=["name"])
+    assert pair.x.shape == (100, 70)
 
 
 def test_a_single_number_in_an_npz_file_is_passed_over(tmp_path):

@@ -341,6 +341,7 @@ def test_all_rows_are_certified_in_blocks_with_one_tuning(monkeypatch):
         ({"seen": tuple(side[:9] for side in paired(0))}, "at least 20 rows in seen; got 9"),
         ({"x": np.zeros(5), "y": np.ones(5)}, "at least 20 rows in x and y; got 5"),
         ({"x": np.full(400, np.nan)}, "missing"),
+        ({"x": ["u", "v"] * 200}, r"numbers in column x\[0\] of x; got text or categories"),
         ({"x": np.r_[np.inf, np.zeros(399)]}, "infinite"),
         ({"level": 1.5}, r"level to be in \(0, 1\); got 1.5"),
         ({"critic": lambda x, y: 0 * (x + y.T)}, "a fitted critic"),

@@ -160,6 +160,8 @@ def rehearse(
     x: Any,
     y: Any = None,
     *,
+    categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
     ladder: Sequence[float] | None = None,
     seeds: int = 4,
     kinds: Sequence[str] = tuple(KINDS),
@@ -179,6 +181,8 @@ def rehearse(
         x: (n, p) or (n,), NumPy, torch or pandas values; row i belongs to row i of y. Or a `Pair`,
             as returned by `readers.read`, without y.
         y: (n, q) or (n,).
+        categorical: names of columns that are categories, as in `estimate`.
+        numeric: names of columns that are quantities, as in `estimate`.
         ladder: the values of MI to plant, in nats; by default `LADDER`, plus the user's own
             estimate if that is larger.
         seeds: the number of runs per rung; their seeds count up from `config.seed`.
@@ -210,7 +214,8 @@ def rehearse(
         >>> [(line.kind, line.truth, line.runs) for line in found.lines]
         [('independent', 0.0, 1), ('monotone', 0.5, 1)]
     """
-    pair, config = data.as_pair(x, y), configured(config, settings)
+    pair = data.as_pair(x, y, categorical=categorical, numeric=numeric)
+    config = configured(config, settings)
     if ladder is not None:
         ladder = [
             arguments.real("a rung", rung, "[0, inf)")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -65,6 +65,8 @@ def compare(
     x2: Any,
     y: Any = None,
     *,
+    categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
     config: Config | None = None,
     watch: Callable[[loop.Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
@@ -77,6 +79,9 @@ def compare(
             pairs with the same y as `x1` and `x2`, as returned by `readers.read`.
         x2: (n, q) or (n,), for example another sensor.
         y: (n, r) or (n,).
+        categorical: names of columns of x1, x2 or y that are categories, as in `estimate`; "x1",
+            "x2" or "y" for all columns of a sample. Columns of arrays are called x1[0], x2[0], ...
+        numeric: names of columns that are quantities, in the same way.
         config: the settings; `Config()` by default.
         watch: called with a `loop.Progress` after each evaluation.
         stop: called between iterations; if it returns True, `Interrupted` is raised.
@@ -99,7 +104,7 @@ def compare(
         0.0
     """
     config = configured(config, settings)
-    first, second = (data.as_pair(x, y) for x in (x1, x2))
+    first, second = data.as_pairs({"x1": x1, "x2": x2}, y, categorical=categorical, numeric=numeric)
     if not np.array_equal(first.y, second.y):
         raise InputError(
             f"Expected two pairs with the same y; got others ({len(first.y)} and {len(second.y)} "
@@ -109,7 +114,7 @@ def compare(
     both = [estimate(pair, config=asked, watch=watch, stop=stop) for pair in (first, second)]
     values = [np.array(one.pointwise) for one in both]
     doubts = [_doubt(one, points, config) for one, points in zip(both, values, strict=True)]
-    same = both[0].as_dict() == {**both[1].as_dict(), "seconds": both[0].seconds}
+    same = len({(one.mi, one.interval, one.pointwise) for one in both}) == 1
     error = 0.0 if same else math.hypot(_error(values[0] - values[1], config), *doubts)
     difference = both[0].mi - both[1].mi
     half = z_quantile(config.level) * error

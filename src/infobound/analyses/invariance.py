@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,6 +162,8 @@ def check(
     x: Any,
     y: Any = None,
     *,
+    categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
     config: Config | None = None,
     result: Estimate | None = None,
     run: str | Path | None = None,
@@ -176,6 +178,8 @@ def check(
         x: (n, p) or (n,), NumPy, torch or pandas values; row i belongs to row i of y. Or a `Pair`,
             as returned by `readers.read`, without y.
         y: (n, q) or (n,).
+        categorical: names of columns that are categories, as in `estimate`.
+        numeric: names of columns that are quantities, as in `estimate`.
         config: the settings; `Config()` by default.
         result: the estimate, if it has been computed already. Each check needs another one.
         run: the run directory of the estimate, to which the checks are written as `checks.json`, in
@@ -203,7 +207,8 @@ def check(
         >>> [c.name for c in checks if c.passed]
         ['shuffled', 'reordered', 'swapped', 'bent', 'noise', 'coarse']
     """
-    pair, config = data.as_pair(x, y), configured(config, settings)
+    pair = data.as_pair(x, y, categorical=categorical, numeric=numeric)
+    config = configured(config, settings)
     arguments.function("watch", watch, 1), arguments.function("stop", stop, 0)
     arguments.expect(callable(by), "by", "a function", by)
     run = None if run is None else arguments.directory("run", run)

@@ -73,7 +73,9 @@ class EstimateCommand:
     """Columns of y, in the same notation. Without --x and --y, the columns of the file are
     listed."""
     categorical: Columns = ()
-    """Columns of x or y whose numbers are codes of categories, not quantities. Text always is."""
+    """Columns that are categories, for example numbers that are codes. Text always is one."""
+    numeric: Columns = ()
+    """Columns that are quantities although they are stored as text or categories."""
     drop_missing: Annotated[bool, FlagCreatePairsOff] = False
     """Drop rows with missing values. Without this flag they are an error."""
     run: Directory = None
@@ -96,6 +98,7 @@ class EstimateCommand:
             x=self.x,
             y=self.y,
             categorical=self.categorical,
+            numeric=self.numeric,
             drop_missing=self.drop_missing,
         )
         from infobound.analyses import invariance
@@ -134,8 +137,11 @@ class EstimateCommand:
 
 
 def _columns(command: EstimateCommand) -> list[str]:
-    """The words that choose the file and its columns."""
-    return [command.file, "--x", *command.x, "--y", *command.y]
+    """The words that choose the file and its columns, and say what they are."""
+    words = [command.file, "--x", *command.x, "--y", *command.y]
+    for flag, columns in (("categorical", command.categorical), ("numeric", command.numeric)):
+        words += [f"--{flag}", *columns] if columns else []
+    return words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +160,10 @@ class CompareCommand:
     """Columns of the second x."""
     y: Columns = ()
     """Columns of y."""
+    categorical: Columns = ()
+    """Columns that are categories, for example numbers that are codes. Text always is one."""
+    numeric: Columns = ()
+    """Columns that are quantities although they are stored as text or categories."""
     config: Settings = field(default_factory=Config)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 
@@ -161,7 +171,12 @@ class CompareCommand:
         """Run the command."""
         from infobound.data import readers
 
-        first, second = (readers.read(self.file, x=x, y=self.y) for x in (self.x1, self.x2))
+        first, second = (
+            readers.read(
+                self.file, x=x, y=self.y, categorical=self.categorical, numeric=self.numeric
+            )
+            for x in (self.x1, self.x2)
+        )
         from infobound.analyses import compare
         from infobound.report import console
 
@@ -221,6 +236,10 @@ class RehearseCommand:
     """Columns of x: names, patterns such as 'a*' and ranges first:last."""
     y: Columns = ()
     """Columns of y, in the same notation."""
+    categorical: Columns = ()
+    """Columns that are categories, for example numbers that are codes. Text always is one."""
+    numeric: Columns = ()
+    """Columns that are quantities although they are stored as text or categories."""
     drop_missing: Annotated[bool, FlagCreatePairsOff] = False
     """Drop rows with missing values. Without this flag they are an error."""
     ladder: Annotated[tuple[float, ...] | None, arg(metavar="FLOAT ...")] = None
@@ -249,7 +268,14 @@ class RehearseCommand:
         """Run the command."""
         from infobound.data import readers
 
-        pair = readers.read(self.file, x=self.x, y=self.y, drop_missing=self.drop_missing)
+        pair = readers.read(
+            self.file,
+            x=self.x,
+            y=self.y,
+            categorical=self.categorical,
+            numeric=self.numeric,
+            drop_missing=self.drop_missing,
+        )
         from infobound.analyses import calibration
         from infobound.report import listings
 

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from infobound.data.pair import (
         Pair,
         as_pair,
+        as_pairs,
         is_plain,
         pair_arrays,
         pair_frames,
-        with_categories,
+        with_kinds,
     )
     from infobound.data.splits import FEWEST, hold_out, split
     from infobound.data.transforms import Transform
@@ -28,6 +29,7 @@ __all__ = [
     "Pair",
     "Transform",
     "as_pair",
+    "as_pairs",
     "entropy",
     "has_ties",
     "hold_out",
@@ -36,12 +38,20 @@ __all__ = [
     "pair_arrays",
     "pair_frames",
     "split",
-    "with_categories",
+    "with_kinds",
 ]
 
 _HOMES = {
     "discreteness": ("Entropy", "entropy", "has_ties", "n_distinct"),
-    "pair": ("Pair", "as_pair", "is_plain", "pair_arrays", "pair_frames", "with_categories"),
+    "pair": (
+        "Pair",
+        "as_pair",
+        "as_pairs",
+        "is_plain",
+        "pair_arrays",
+        "pair_frames",
+        "with_kinds",
+    ),
     "splits": ("FEWEST", "hold_out", "split"),
     "transforms": ("Transform",),
 }

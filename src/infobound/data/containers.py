@@ -210,6 +210,8 @@ def _array(values: Any) -> np.ndarray:
     array = np.asarray(values)
     if array.dtype.kind == "f" and float(np.abs(array).max(initial=0)) >= EXACT:
         return np.asarray(values, dtype=object)  # large integers may have been rounded
+    if array.dtype.kind in "US":
+        return np.asarray(values, dtype=object)  # numbers beside text have become text
     return array
 
 

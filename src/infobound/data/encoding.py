@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -56,16 +57,26 @@ ODD = (  # text of many levels that is not a category: pattern, name, remedy
 
 
 def numbers(
-    side: str, frame: pd.DataFrame, *, categories: bool = True
+    side: str,
+    frame: pd.DataFrame,
+    *,
+    categorical: Collection[str] = (),
+    numeric: Collection[str] = (),
+    untyped: bool = False,
+    categories: bool = True,
 ) -> tuple[np.ndarray, list[str], list[str]]:
     """Encode a frame without missing values as float64 columns, with one-hot encoded categories.
 
-    Text is a category if it has few levels or its levels repeat. A declared category is never read
-    as numbers.
+    Text is a category if it has few levels or its levels repeat. A declared category always is one,
+    whatever its levels are.
 
     Args:
         side: "x" or "y", for messages and notes.
         frame: the frame.
+        categorical: the columns that are declared as categories, besides those of pandas' type.
+        numeric: the columns that are declared as quantities; their text is parsed.
+        untyped: whether text that looks like numbers is parsed, as in a CSV file, which has no
+            types.
         categories: whether categories are allowed.
 
     Returns:
@@ -73,13 +84,15 @@ def numbers(
 
     Raises:
         InputError: If columns have times, lists, complex numbers, integers that float64 merges,
-            text that is not a category, categories that hardly repeat, or categories where none are
-            allowed.
+            text that is not a category, a declared quantity that is none, or categories where none
+            are allowed.
 
     Example:
         >>> import pandas as pd
         >>> numbers("x", pd.DataFrame({"sex": ["f", "m", "f"]}))[1:]
         (['sex=m'], ['x: sex has 2 categories, one-hot encoded into 1 column.'])
+        >>> numbers("x", pd.DataFrame({"dose": ["7", "7.5"]}), numeric=["dose"])[0].tolist()
+        [[7.0], [7.5]]
     """
     import pandas as pd
 
@@ -87,12 +100,14 @@ def numbers(
     names: list[str] = []
     notes: list[str] = []
     for name in frame.columns:
-        values = frame[name]
-        declared = isinstance(values.dtype, pd.CategoricalDtype)
-        found = None if declared else _typed(name, values)
+        values, asked = frame[name], name in numeric
+        if asked and isinstance(values.dtype, pd.CategoricalDtype):
+            values = values.astype(values.cat.categories.dtype)
+        declared = name in categorical or isinstance(values.dtype, pd.CategoricalDtype)
+        found = None if declared else _typed(name, values, flags=asked)
         text = [] if found is not None else _text(name, values)
-        if found is None and not declared:
-            found, more = _parsed(side, name, text, frame.index)
+        if found is None and (asked or (untyped and not declared)):
+            found, more = _parsed(side, name, text, frame.index, asked)
             notes += more
         if found is not None:
             columns.append(found)
@@ -100,8 +115,9 @@ def numbers(
             continue
         if not categories:
             raise InputError(
-                f"Expected numbers in column {name} of {side}; got text. A part of the rows does "
-                "not tell the categories: encode them first."
+                f"Expected numbers in column {name} of {side}; got text or categories. A part of "
+                "the rows does not tell the categories: encode them first (numbers as text: "
+                "pandas.to_numeric)."
             )
         encoded, own, note = one_hot(side, name, text, declared=declared)
         columns, names, notes = [*columns, *encoded], [*names, *own], [*notes, note]
@@ -123,7 +139,7 @@ def one_hot(
         The columns, each (n,), their names, and a note.
 
     Raises:
-        InputError: If there are too many categories.
+        InputError: If there are too many categories, or none repeats.
 
     Example:
         >>> one_hot("x", "sex", ["f", "m"], declared=True)[1]
@@ -136,6 +152,8 @@ def one_hot(
     count = f"{len(shown)} column" + ("s" if len(shown) != 1 else "")
     kinds = "1 category" if len(levels) == 1 else f"{len(levels):,} categories"
     note = f"{side}: {name} has {kinds}, one-hot encoded into {count}."
+    if not declared and _read(levels) is not None:
+        note += " They are numbers as text: name quantities in numeric= (--numeric)."
     columns = [(codes == number[level]).astype(np.float64) for level in shown]
     return columns, [f"{name}={level}" for level in shown], note
 
@@ -152,8 +170,11 @@ def are_merged(cells: Sequence[Any], numbers: np.ndarray) -> bool:
     return len(exact) > len(np.unique(numbers[far]))
 
 
-def _typed(name: str, values: pd.Series) -> np.ndarray | None:
-    """Convert a column of numbers to float64; None if its cells are text, flags or intervals."""
+def _typed(name: str, values: pd.Series, *, flags: bool) -> np.ndarray | None:
+    """Convert a column of numbers to float64; None if its cells are text or intervals.
+
+    It is None for flags beside other objects too, unless `flags`.
+    """
     import pandas as pd
 
     if isinstance(values.dtype, pd.SparseDtype):  # pandas calls all of these numeric
@@ -170,7 +191,7 @@ def _typed(name: str, values: pd.Series) -> np.ndarray | None:
             raise _merged(name)
         return found
     cells = values.tolist()
-    if not _are_numbers(name, cells):
+    if not _are_numbers(name, cells, flags):
         return None
     found = np.array([_float(cell) for cell in cells])
     if are_merged(cells, found):
@@ -178,7 +199,7 @@ def _typed(name: str, values: pd.Series) -> np.ndarray | None:
     return found
 
 
-def _are_numbers(name: str, cells: list[Any]) -> bool:
+def _are_numbers(name: str, cells: list[Any], flags: bool) -> bool:
     """Return whether all cells of an object column are real numbers; some types are an error."""
     import pandas as pd
 
@@ -194,6 +215,7 @@ def _are_numbers(name: str, cells: list[Any]) -> bool:
                 f"{kind.__name__}. Give each element a column of its own (numpy.stack; "
                 "pandas.DataFrame for records)."
             )
+    found -= {bool, np.bool_} if flags else set()
     return all(issubclass(kind, Real | Decimal) and kind is not bool for kind in found)
 
 
@@ -205,12 +227,9 @@ def _float(cell: Any) -> float:
 
 
 def _text(name: str, values: pd.Series) -> list[str]:
-    """Convert cells to text and strip spaces."""
+    """Convert cells to text and strip spaces; whole floats are written without a point."""
     try:
-        return [
-            (cell.decode() if isinstance(cell, bytes) else str(cell)).strip()
-            for cell in values.tolist()
-        ]
+        return [_label(cell).strip() for cell in values.tolist()]
     except UnicodeDecodeError as error:
         raise InputError(
             f"Expected text in UTF-8 in column {name}; got other bytes. Decode them first, as in "
@@ -218,38 +237,53 @@ def _text(name: str, values: pd.Series) -> list[str]:
         ) from error
 
 
-def _parsed(
-    side: str, name: str, text: list[str], index: pd.Index
-) -> tuple[np.ndarray | None, list[str]]:
-    """Parse text as numbers, with notes about the format; None if it is something else."""
-    import pandas as pd
+def _label(cell: Any) -> str:
+    if isinstance(cell, bytes):
+        return cell.decode()
+    return str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell)
 
-    cells = pd.Series(text, dtype=object)
-    with np.errstate(over="ignore"):
-        found = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
-    numeric = ~np.isnan(found)
-    if numeric.all():
-        if are_merged(text, found):
+
+def _parsed(
+    side: str, name: str, text: list[str], index: pd.Index, asked: bool
+) -> tuple[np.ndarray | None, list[str]]:
+    """Parse text as numbers, with notes about the format; None if it is something else.
+
+    If the user asked for numbers, it is an error if any cell is none; otherwise, if at most half of
+    them are.
+    """
+    read = _read(text)
+    if read is not None:
+        found = np.array([_float(cell) for cell in read])
+        if are_merged(read, found):
             raise _merged(name)
-        return found, []
-    plain = _amounts(text)
-    if plain is not None:
-        found = np.array([float(cell) for cell in plain])
-        if are_merged(plain, found):
-            raise _merged(name)
-        first = int(np.argmin(numeric))
-        return found, [f"{side}: {name} read as numbers, {text[first]!r} as {plain[first]}."]
-    if numeric.mean() >= 0.5:
-        wrong = np.flatnonzero(~numeric)
-        where = ", ".join(f"{text[i]!r} in row {index[i] + 1}" for i in wrong[:3])
+        changed = next((k for k, cell in enumerate(read) if cell != text[k]), None)
+        if changed is None:
+            return found, []
+        return found, [f"{side}: {name} read as numbers, {text[changed]!r} as {read[changed]}."]
+    wrong = [k for k, cell in enumerate(text) if not _is_number(cell)]
+    if asked or len(wrong) <= len(text) / 2:
+        where = ", ".join(f"{text[k]!r} in row {index[k] + 1}" for k in wrong[:3])
         raise InputError(
             f"Expected numbers in column {name}; got text in {len(wrong):,} of {len(text):,} "
-            f"rows: {where}. Correct those cells, or leave them empty and use --drop-missing."
+            f"rows: {where}. Correct those cells, leave them empty and use --drop-missing, or name "
+            "a column of codes in categorical= (--categorical)."
         )
     return None, []
 
 
-def _amounts(text: list[str]) -> list[str] | None:
+def _read(text: Sequence[str]) -> Sequence[str] | None:
+    """Return text whose cells `float` reads as what they mean; None if any cell is no number."""
+    return text if all(map(_is_number, text)) else _amounts(text)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return not math.isnan(float(cell)) and "_" not in cell
+    except ValueError:
+        return False
+
+
+def _amounts(text: Sequence[str]) -> list[str] | None:
     """Convert percentages, money, thousands separators and decimal commas to plain numbers.
 
     Returns:
@@ -287,25 +321,15 @@ def _is_clear(bodies: list[str], group: str, point: str, money: bool) -> bool:
 
 
 def _levels(name: str, text: Sequence[str], declared: bool) -> list[str]:
-    """Return the sorted categories of a column; too many are an error."""
+    """Return the sorted categories of a column; more than a text column may have are an error."""
     levels, n = sorted(set(text)), len(text)
     most = max(LEVELS, n // REPEATS)
-    if len(levels) > most and declared:
+    if len(levels) > most and not declared:
+        raise _unlike_categories(name, levels, n, most)
+    if len(levels) == n > LEVELS:
         raise InputError(
-            f"Expected at most {most:,} categories in column {name}, one for each {REPEATS} rows; "
-            f"got {len(levels):,} in {n:,} rows. Merge rare ones, or leave the column out."
-        )
-    if len(levels) > most:
-        for pattern, what, remedy in ODD:
-            if all(map(pattern.fullmatch, levels)):
-                raise InputError(
-                    f"Expected numbers or categories in column {name}; got {what}, such as "
-                    f"{text[0][:40]!r}. {remedy}"
-                )
-        raise InputError(
-            f"Expected categories or numbers in text column {name}; got {len(levels):,} "
-            f"different texts in {n:,} rows; up to {most:,} would be categories. It looks like an "
-            "identifier: leave it out, or merge rare texts."
+            f"Expected categories that repeat in column {name}; got {n:,} different ones in "
+            f"{n:,} rows. Merge rare ones, or leave the column out."
         )
     if not fits(n, len(levels)):
         raise InputError(
@@ -313,6 +337,28 @@ def _levels(name: str, text: Sequence[str], declared: bool) -> list[str]:
             f"got {len(levels):,}. Merge rare ones, or leave the column out."
         )
     return levels
+
+
+def _unlike_categories(name: str, levels: list[str], n: int, most: int) -> InputError:
+    """Return the error about a text column of n rows with more than `most` levels."""
+    if _read(levels) is not None:
+        return InputError(
+            f"Expected numbers or categories in column {name}; got numbers as text, such as "
+            f"{levels[0][:40]!r}, {len(levels):,} different ones in {n:,} rows. Name the column in "
+            "numeric= (--numeric) to read them as numbers."
+        )
+    for pattern, what, remedy in ODD:
+        if all(map(pattern.fullmatch, levels)):
+            return InputError(
+                f"Expected numbers or categories in column {name}; got {what}, such as "
+                f"{levels[0][:40]!r}. {remedy}"
+            )
+    return InputError(
+        f"Expected categories or numbers in text column {name}; got {len(levels):,} different "
+        f"texts in {n:,} rows; up to {most:,} would be categories. It looks like an identifier: "
+        "leave it out, merge rare texts, or, if these are categories, name the column in "
+        "categorical= (--categorical)."
+    )
 
 
 def _times(name: str) -> InputError:

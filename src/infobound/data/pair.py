@@ -6,23 +6,24 @@ import torch, and imports pandas only when needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from infobound._system import arguments
 from infobound._system.memory import fits, gathered, kinds, pieces, stretches, take
 from infobound.data.containers import as_rows, have_different_indexes
 from infobound.data.discreteness import Entropy, entropy
-from infobound.data.encoding import numbers, one_hot
+from infobound.data.encoding import numbers
 from infobound.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Pair", "as_pair", "is_plain", "pair_arrays", "pair_frames", "with_categories"]
+__all__ = ["Pair", "as_pair", "as_pairs", "is_plain", "pair_arrays", "pair_frames", "with_kinds"]
 
 LOOKED = 20_000_000  # largest number of values that the data checks read
 
@@ -75,14 +76,25 @@ class Pair:
         return min(limits, key=lambda each: each[1], default=None)
 
 
-def as_pair(x: Any, y: Any = None, *, part: bool = False) -> Pair:
+def as_pair(
+    x: Any,
+    y: Any = None,
+    *,
+    categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
+    part: bool = False,
+) -> Pair:
     """Convert rows in any container (arrays, tensors, frames, lists, sparse matrices) to a `Pair`.
 
     An array (n,) becomes one column; more than two dimensions are flattened, with a note.
 
     Args:
-        x: (n, p) or (n,); or a `Pair`, as returned by `readers.read`, which is returned unchanged.
+        x: (n, p) or (n,); or a `Pair`, as returned by `readers.read`, which is returned unchanged
+            unless columns are named below.
         y: (n, q) or (n,); omitted if x is a `Pair`.
+        categorical: names of columns that are categories, not quantities, and one-hot encoded; "x"
+            or "y" for all columns of a side. Text and pandas' categories need not be named.
+        numeric: names of columns that are quantities although they are text or categories.
         part: whether these are a part of the rows only. Then a single row is allowed, and
             categories are an error, because they depend on all rows.
 
@@ -91,35 +103,107 @@ def as_pair(x: Any, y: Any = None, *, part: bool = False) -> Pair:
 
     Raises:
         InputError: If there are no rows of numbers, lengths are unequal, values are missing or
-            infinite, or text is not a category.
+            infinite, text is not a category, or no column has a name that is given.
 
     Example:
         >>> as_pair(np.zeros((4, 2, 2)), np.arange(4)).notes
         ('x: each row of shape (2, 2) flattened into 4 columns.',)
+        >>> as_pair([3, 1, 2, 3], ["7", "8", "9", "8"], categorical=["x"], numeric=["y"]).x_names
+        ('x[0]=1', 'x[0]=2', 'x[0]=3')
     """
+    pairs = as_pairs({"x": x}, y, categorical=categorical, numeric=numeric, part=part)
+    return pairs[0]
+
+
+def as_pairs(
+    xs: Mapping[str, Any],
+    y: Any = None,
+    *,
+    categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
+    part: bool = False,
+) -> tuple[Pair, ...]:
+    """Convert several samples, each with the same y, to pairs; see `as_pair`.
+
+    Args:
+        xs: the samples by name, which stands for all of its columns in `categorical`, and names the
+            columns of an array.
+        y: (n, q) or (n,); omitted if the samples are pairs.
+        categorical: names of columns of any sample, or of y.
+        numeric: the same.
+        part: whether these are a part of the rows only.
+
+    Returns:
+        The validated rows.
+
+    Raises:
+        InputError: As `as_pair`.
+
+    Example:
+        >>> left, right = as_pairs({"x1": [1, 2], "x2": [[1, 2], [1, 3]]}, [0, 1])
+        >>> left.x_names, right.x_names
+        (('x1[0]',), ('x2[0]', 'x2[1]'))
+    """
+    codes = arguments.names("categorical", categorical)
+    quantities = arguments.names("numeric", numeric)
+    both = sorted(set(codes) & set(quantities))
+    if both:
+        raise InputError(
+            f"Expected each column in categorical or in numeric; got {', '.join(both)} in both. "
+            "Name it in one of them."
+        )
+    pairs = tuple(
+        _pair(name, x, y, categorical=codes, numeric=quantities, part=part)
+        for name, x in xs.items()
+    )
+    names = [name for pair in pairs for name in (*pair.x_names, *pair.y_names)]
+    known = {*xs, "y", *names, *map(_encoded, names)}
+    for what, columns in (("categorical", codes), ("numeric", quantities)):
+        unknown = [column for column in columns if column not in known]
+        if unknown:
+            raise InputError(
+                f"Expected {what} columns among {', '.join(names[:20])}, or {', '.join(xs)} or y "
+                f"for all of a side; got {unknown[0]!r}. Name one of these."
+            )
+    return pairs
+
+
+def _pair(
+    name: str,
+    x: Any,
+    y: Any,
+    *,
+    categorical: Sequence[str],
+    numeric: Sequence[str],
+    part: bool,
+) -> Pair:
+    """Convert x, which is called `name`, and y to a pair; unknown columns are ignored."""
     if isinstance(x, Pair):
         if y is not None:
             raise InputError("Expected no y beside a Pair, which holds one; got both.")
-        return x
+        return with_kinds(x, categorical=categorical, numeric=numeric, x_name=name)
     if y is None:
         raise InputError(
-            "Expected y, or a Pair in the place of x; got neither. Give estimate(x, y)."
+            f"Expected y, or a Pair in the place of {name}; got neither. Give estimate(x, y)."
         )
     notes: list[str] = []
     if have_different_indexes(x, y):
-        notes.append("x and y have different indexes: rows were paired by position, not by index.")
+        notes.append(
+            f"{name} and y have different indexes: rows were paired by position, not by index."
+        )
     found: list[Any] = []
-    for side, values in (("x", x), ("y", y)):
+    for side, values in ((name, x), ("y", y)):
         rows, more = as_rows(side, values)
         found.append(rows)
         notes += more
     _expect_paired(found[0].shape, found[1].shape, part)
     names = [
         [f"{side}[{k}]" for k in range(rows.shape[1])]
-        for side, rows in zip("xy", found, strict=True)
+        for side, rows in zip((name, "y"), found, strict=True)
     ]
     if all(isinstance(rows, np.ndarray) and is_plain(rows) for rows in found):
-        return pair_arrays(*found, names=(names[0], names[1]), notes=notes, source="the arrays")
+        pair = pair_arrays(*found, names=(names[0], names[1]), notes=notes, source="the arrays")
+        return with_kinds(pair, categorical=categorical, numeric=numeric, x_name=name)
     import pandas as pd
 
     left, right = (
@@ -128,47 +212,84 @@ def as_pair(x: Any, y: Any = None, *, part: bool = False) -> Pair:
         else rows
         for rows, own in zip(found, names, strict=True)
     )
-    return pair_frames(left, right, notes=notes, source="the arrays", categories=not part)
+    return pair_frames(
+        left,
+        right,
+        source="the arrays",
+        notes=notes,
+        categorical=categorical,
+        numeric=numeric,
+        categories=not part,
+        x_name=name,
+    )
 
 
-def with_categories(pair: Pair, columns: Sequence[str]) -> Pair:
+def with_kinds(
+    pair: Pair,
+    *,
+    categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
+    x_name: str = "x",
+) -> Pair:
     """Return a pair in which some columns are categories, one-hot encoded, not quantities.
 
     Args:
         pair: the rows.
-        columns: names of columns; "x" or "y" for all columns of a side. A column that is a category
-            already stays as it is.
+        categorical: names of columns; `x_name` or "y" for all columns of a side. A column that is a
+            category already stays as it is. Unknown names are ignored.
+        numeric: names of columns that must be quantities.
+        x_name: what stands for all columns of x.
 
     Raises:
-        InputError: If there is no column of a name, or it has too many different values.
+        InputError: If a column of `numeric` is encoded as categories already, or no value of a
+            column repeats.
 
     Example:
-        >>> pair = as_pair([3, 1, 2, 3], [0.1, 0.2, 0.3, 0.4])
-        >>> with_categories(pair, ["x"]).x_names
+        >>> with_kinds(as_pair([3, 1, 2, 3], [0.1, 0.2, 0.3, 0.4]), categorical=["x"]).x_names
         ('x[0]=1', 'x[0]=2', 'x[0]=3')
     """
-    known = {"x": pair.x_names, "y": pair.y_names}
-    names = [*pair.x_names, *pair.y_names]
-    for column in columns:
-        if column not in (*known, *names, *(name.rpartition("=")[0] for name in names)):
-            raise InputError(
-                f"Expected categorical columns among {', '.join(names[:20])}, or x or y for all of "
-                f"a side; got {column!r}. Name one of these."
-            )
+    if not categorical and not numeric:
+        return pair
+    import pandas as pd
+
+    plain = [[n for n in names if "=" not in n] for names in (pair.x_names, pair.y_names)]
+    stems = [{_encoded(n) for n in names} - {""} for names in (pair.x_names, pair.y_names)]
+    fixed = sorted(set().union(*_named(numeric, x_name, *stems)))
+    if fixed:
+        raise InputError(
+            f"Expected columns that are not encoded as categories yet in numeric; got {fixed[0]}, "
+            "which this Pair has as categories. Name it where the Pair is made: "
+            "readers.read(..., numeric=...)."
+        )
     sides, notes = [], list(pair.notes)
-    for side, rows in (("x", pair.x), ("y", pair.y)):
-        everything = side in columns and side not in names
-        found: list[np.ndarray] = []
-        own: list[str] = []
-        for name, values in zip(known[side], rows.T, strict=True):
-            if name not in columns and (not everything or "=" in name):
-                found, own = [*found, values], [*own, name]
-                continue
-            text = [str(int(v)) if v == int(v) else repr(v) for v in values.tolist()]
-            encoded, more, note = one_hot(side, name, text, declared=True)
-            found, own, notes = [*found, *encoded], [*own, *more], [*notes, note]
-        sides.append((np.stack(found, axis=1), tuple(own)))
+    for side, rows, names, codes in zip(
+        (x_name, "y"),
+        (pair.x, pair.y),
+        (pair.x_names, pair.y_names),
+        _named(categorical, x_name, *plain),
+        strict=True,
+    ):
+        values, own, said = numbers(side, pd.DataFrame(rows, columns=names), categorical=codes)
+        sides.append((np.ascontiguousarray(values), tuple(own)))
+        notes += said
     return Pair(sides[0][0], sides[1][0], sides[0][1], sides[1][1], tuple(notes))
+
+
+def _encoded(name: str) -> str:
+    """Return the column that a column of zeros and ones, such as "sex=m", encodes."""
+    return name.rpartition("=")[0]
+
+
+def _named(
+    columns: Sequence[str], x_name: str, left: Iterable[str], right: Iterable[str]
+) -> tuple[set[str], set[str]]:
+    """Return those columns of x and of y that are named, where a side's name stands for all."""
+    every = {*left, *right}
+    x, y = (
+        set(names) if side in columns and side not in every else set(names) & set(columns)
+        for side, names in ((x_name, left), ("y", right))
+    )
+    return x, y
 
 
 def _expect_paired(x: tuple[int, int], y: tuple[int, int], part: bool) -> None:
@@ -297,7 +418,11 @@ def pair_frames(
     notes: Sequence[str] = (),
     drop_missing: bool = False,
     hint: str = "",
+    categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
+    untyped: bool = False,
     categories: bool = True,
+    x_name: str = "x",
 ) -> Pair:
     """Validate and encode two frames of equal length as a `Pair`.
 
@@ -308,7 +433,11 @@ def pair_frames(
         notes: notes about how the data were read.
         drop_missing: whether to drop rows with missing values.
         hint: a possible reason of missing values, added to messages.
+        categorical: names of columns that are categories; `x_name` or "y" for all of a side.
+        numeric: names of columns that are quantities.
+        untyped: whether text that looks like numbers is parsed, as in a CSV file.
         categories: whether categories are allowed besides numbers.
+        x_name: what stands for all columns of x.
 
     Raises:
         InputError: If values are missing (unless dropped) or infinite, or text is not a category.
@@ -322,8 +451,17 @@ def pair_frames(
         notes = [*notes, _dropped(missing.sum().items(), rows, source, drop_missing, hint)]
         left, right = left[~rows], right[~rows]
     sides = []
-    for side, frame in (("x", left), ("y", right)):
-        values, names, said = numbers(side, frame, categories=categories)
+    codes = _named(categorical, x_name, left, right)
+    quantities = _named(numeric, x_name, left, right)
+    for k, (side, frame) in enumerate(((x_name, left), ("y", right))):
+        values, names, said = numbers(
+            side,
+            frame,
+            categorical=codes[k],
+            numeric=quantities[k],
+            untyped=untyped,
+            categories=categories,
+        )
         notes = [*notes, *said]
         _expect_finite(zip(names, np.isinf(values).sum(0), strict=True), source)
         sides.append((np.ascontiguousarray(values), tuple(names)))

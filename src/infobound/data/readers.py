@@ -20,7 +20,7 @@ import numpy as np
 
 from infobound._system import arguments
 from infobound._system.memory import free_memory, gathered, pieces
-from infobound.data import Pair, is_plain, pair_arrays, pair_frames, with_categories
+from infobound.data import Pair, is_plain, pair_arrays, pair_frames, with_kinds
 from infobound.data.containers import expect_unicode
 from infobound.data.encoding import EXACT, are_merged
 from infobound.data.locations import Place, place, reading
@@ -45,6 +45,7 @@ def read(
     x: Sequence[str],
     y: Sequence[str],
     categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
     drop_missing: bool = False,
 ) -> Pair:
     """Read selected columns of a file, or of a directory of Parquet files, as a `Pair`.
@@ -56,7 +57,10 @@ def read(
             an npz file the name of an array selects all of its columns; in a directory the keys of
             its paths (year=2024) are columns too.
         y: selectors of the columns of y.
-        categorical: selectors of those of these columns whose numbers are codes of categories.
+        categorical: selectors of columns that are categories, not quantities. Columns that are
+            neither in x nor in y are ignored.
+        numeric: selectors of columns that are quantities, although they are stored as text or
+            categories.
         drop_missing: whether to drop rows with missing values in the selected columns.
 
     Returns:
@@ -73,15 +77,6 @@ def read(
         >>> pair.x.shape, pair.y.shape
         ((4, 2), (4, 1))
     """
-    pair, chosen = _read(path, x, y, drop_missing)
-    codes = _select(chosen, categorical, "categorical") if categorical else []
-    return with_categories(pair, codes) if codes else pair
-
-
-def _read(
-    path: str | Path, x: Sequence[str], y: Sequence[str], drop_missing: bool
-) -> tuple[Pair, list[str]]:
-    """Read selected columns, as `read` does, and return their names in the file too."""
     where = place(path)
     found = _open(where)
     names = [str(column) for column in found.columns]
@@ -91,26 +86,48 @@ def _read(
     except InputError as error:
         raise InputError(" ".join([str(error), *more.get("header", [])])) from error
     chosen = [*sides[0], *sides[1]]
+    codes, quantities = _kinds(names, set(chosen), categorical, numeric)
     notes: Sequence[str] = ()
+    untyped = not isinstance(found, Stored)
     if isinstance(found, Stored):
         notes = found.notes
         with reading(where):
             rows = found.numbers(chosen)
         if rows is not None:
-            return _numbers(rows, sides, where, notes, drop_missing), chosen
+            pair = _numbers(rows, sides, where, notes, drop_missing)
+            return with_kinds(pair, categorical=codes, numeric=quantities)
         with reading(where):
             found = found.frame(chosen)
         names = chosen
     frame = found.reset_index(drop=True).set_axis(names, axis=1)  # errors count rows from 1
-    pair = pair_frames(
+    return pair_frames(
         frame[sides[0]],
         frame[sides[1]],
         source=str(where),
         notes=[*notes, *more.get("notes", [])],
         drop_missing=drop_missing,
         hint=_hint({name: more.get("spelled", {}).get(name, []) for name in chosen}),
+        categorical=codes,
+        numeric=quantities,
+        untyped=untyped,
     )
-    return pair, chosen
+
+
+def _kinds(
+    names: list[str], chosen: set[str], categorical: Sequence[str], numeric: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Return the chosen columns that are declared as categories, and those as quantities."""
+    codes, quantities = (
+        [n for n in _select(names, selectors, what) if n in chosen] if selectors else []
+        for what, selectors in (("categorical", categorical), ("numeric", numeric))
+    )
+    both = sorted(set(codes) & set(quantities))
+    if both:
+        raise InputError(
+            f"Expected each column in --categorical or in --numeric; got {', '.join(both[:5])} in "
+            "both. Take them out of one."
+        )
+    return codes, quantities
 
 
 def _sides(

@@ -20,7 +20,7 @@ from torch import nn
 from infobound._system import arguments, locks, torch_state, units
 from infobound.config import Config, configured
 from infobound.critics import networks
-from infobound.data.pair import Pair, as_pair, pair_arrays, with_categories
+from infobound.data.pair import Pair, as_pair, pair_arrays
 from infobound.data.splits import split
 from infobound.errors import InputError
 from infobound.estimation import outcome
@@ -40,6 +40,7 @@ def estimate(
     y: Any = None,
     *,
     categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
     config: Config | None = None,
     module: nn.Module | None = None,
     run: str | Path | None = None,
@@ -55,9 +56,10 @@ def estimate(
         x: (n, p) or (n,), NumPy, torch or pandas values; row i belongs to row i of y. Or a `Pair`,
             as returned by `readers.read`, without y.
         y: (n, q) or (n,).
-        categorical: names of columns whose numbers are codes of categories, not quantities; "x" or
-            "y" for all columns of a side. Columns of arrays are called x[0], x[1], ... Text and
+        categorical: names of columns that are categories, for example numbers that are codes; "x"
+            or "y" for all columns of a side. Columns of arrays are called x[0], x[1], ... Text and
             pandas categories need not be named.
+        numeric: names of columns that are quantities although they are text or categories.
         config: the settings; `Config()` by default.
         module: your own critic, an `nn.Module` that maps x (n, p) and y (m, q), float32, to scores
             (n, m). Each fold trains a copy of it. If it is float64, so are the rows.
@@ -91,9 +93,8 @@ def estimate(
         >>> estimate(x, y, critic="none").mi > 0.4
         True
     """
-    pair, config = as_pair(x, y), configured(config, settings)
-    names = arguments.names("categorical", categorical)
-    pair = with_categories(pair, names) if names else pair
+    pair = as_pair(x, y, categorical=categorical, numeric=numeric)
+    config = configured(config, settings)
     # All arguments are checked before a directory is created.
     hooks = _hooks(module, watch, stop)
     if module is not None and config.estimator != "default":

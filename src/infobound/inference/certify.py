@@ -71,7 +71,7 @@ def certify(
         critic: maps x (n, p) and y (m, q), float32 tensors, to scores (n, m) on any scale. A module
             is called in evaluation mode, on its own device; if it is float64, so are the tensors.
         x: (n, p) or (n,), independent rows that were not used for training, early stopping or any
-            choice.
+            choice. Categories must be encoded as the critic reads them.
         y: (n, q) or (n,).
         seen: (x, y) of rows that the critic may have seen, preferably the validation rows that
             stopped its training. The bet is chosen on them; none of the rows to be certified may be
@@ -84,9 +84,9 @@ def certify(
         The certified lower bound in nats, the p-value, the level and the number of rows.
 
     Raises:
-        InputError: If values are missing or infinite, there are fewer than 20 rows, the level is
-            outside (0, 1), rows to be certified are among `seen`, the critic returns NaN or another
-            shape, or its scores do not depend on which x goes with which y.
+        InputError: If values are text, missing or infinite, there are fewer than 20 rows, the level
+            is outside (0, 1), rows to be certified are among `seen`, the critic returns NaN or
+            another shape, or its scores do not depend on which x goes with which y.
 
     Source: Waudby-Smith and Ramdas 2024, https://arxiv.org/abs/2010.09686; the proof is in
     docs/certificate.md.
@@ -110,7 +110,8 @@ def certify(
     arguments.function(
         "critic", critic.forward if isinstance(critic, torch.nn.Module) else critic, 2
     )
-    pair, past = data.as_pair(x, y), data.as_pair(*seen)
+    # Two samples may have other categories, so the critic could not know what a column stands for.
+    pair, past = data.as_pair(x, y, part=True), data.as_pair(*seen, part=True)
     for name, given in (("x and y", pair), ("seen", past)):
         if len(given.x) < FEWEST:
             raise InputError(f"Expected at least {FEWEST} rows in {name}; got {len(given.x)}.")
