@@ -217,3 +217,16 @@ def test_every_finding_is_documented_in_its_order():
     page = (Path(__file__).resolve().parents[2] / "docs" / "findings.md").read_text("utf-8")
     rows = re.findall(r"^\| `(\w+)` \| ([a-z]+) \|", page, re.MULTILINE)
     assert rows == [(code, check.severity) for code, check in CHECKS.items()]
+
+
+def test_codes_are_reported_with_both_answers_and_only_if_categories_tell_more():
+    evidence = dataclasses.replace(CLEAN, pair=as_pair(CODES, EFFECT))
+
+    def said(value):
+        found = findings(dataclasses.replace(evidence, as_categories=lambda names: value))
+        return next((f.message for f in found if f.code == "unordered_codes"), None)
+
+    assert "As categories the estimate is about 0.55 nats (now 0.15): if they" in said(0.55)
+    assert "If they are codes, the estimate is too low, name" in said(None)
+    for value in (0.1, 0.19):  # within the interval, .15 +- .05
+        assert said(value) is None

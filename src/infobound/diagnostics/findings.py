@@ -73,6 +73,8 @@ class Evidence:
         p_value: the p-value of independence.
         alpha: the significance level of the p-value.
         bases: the base of each fold.
+        as_categories: estimates the MI with some columns, by name, taken as categories; it returns
+            None where that would take long. It is called only for a finding.
     """
 
     pair: Pair
@@ -95,6 +97,7 @@ class Evidence:
     p_value: float | None = None
     alpha: float = 0.05
     bases: tuple[str, ...] = ()
+    as_categories: Callable[[Sequence[str]], float | None] = lambda names: None
 
     @cached_property
     def columns(self) -> tuple[data_checks.Column, ...]:
@@ -364,13 +367,20 @@ def _unordered(e: Evidence) -> str | None:
     found = data_checks.unordered_columns(e.pair, e.columns)
     if not found:
         return None
+    names = [c.name for c in found]
+    value = e.as_categories(names)
+    if value is not None and value <= e.mi + e.half_width:
+        return None  # as categories they do not tell more
     named = [f"{c.name} ({c.count:,} values; see the means of {c.other})" for c in found]
+    both = "If they are codes, the estimate is too low"
+    if value is not None:
+        both = f"As categories the estimate is about {value:.2f} nats (now {e.mi:.2f}): "
+        both += "if they are codes"
     return (
         f"Whole numbers that look like codes: {_listed(named)}. Neighbouring numbers are hardly "
-        "more alike than others, but they were taken as quantities. If they are codes, the "
-        "estimate is too low: name them in categorical= (--categorical), which one-hot encodes "
-        "them. If they are quantities, rows of one number may share something else, such as a "
-        "subject."
+        f"more alike than others, but they were taken as quantities. {both}, name them in "
+        f"categorical= (--categorical {' '.join(names[:SHOWN])}), which one-hot encodes them. If "
+        "they are quantities, rows of one number may share something else, such as a subject."
     )
 
 

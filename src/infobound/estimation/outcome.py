@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from infobound.data.pair import Pair
 from infobound.diagnostics.findings import Evidence, findings
 from infobound.estimation.crossfit import Fold
 from infobound.estimation.point import PointEstimate
+from infobound.estimation.recoded import mi_as_categories
 from infobound.estimation.result import Estimate
 from infobound.estimation.selection import bind
 from infobound.plotting import figures
@@ -159,4 +161,5 @@ def _evidence(pair: Pair, config: Config, found: PointEstimate) -> Evidence:
         p_value=found.p_value,
         alpha=1 - config.level,
         bases=tuple(fold.base or "none" for fold in folds),
+        as_categories=partial(mi_as_categories, seen),
     )
