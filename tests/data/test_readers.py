@@ -317,6 +317,17 @@ def test_a_column_with_the_name_of_a_side_stands_for_itself(tmp_path):
     assert (pair.x_names, pair.y_names) == (("y=2",), ("z",))
 
 
+def test_codes_beyond_2_53_are_told_apart_as_categories(tmp_path):
+    table = pd.DataFrame({"code": 2**60 + np.arange(60) % 3, "b": np.arange(60) / 7})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    table.to_parquet(tmp_path / "t.parquet")
+    for name in ("t.csv", "t.parquet"):
+        with pytest.raises(InputError, match="name a column of codes in categorical="):
+            readers.read(tmp_path / name, x=["code"], y=["b"])
+        pair = readers.read(tmp_path / name, x=["code"], y=["b"], categorical=["code"])
+        assert pair.x_names == tuple(f"code={2**60 + k}" for k in range(3))
+
+
 def test_the_way_out_of_a_refused_identifier_works_in_a_file(tmp_path):
     names = [f"n{k % 70}" for k in range(100)]
     pd.DataFrame({"name": names, "b": range(100)}).to_csv(tmp_path / "t.csv", index=False)

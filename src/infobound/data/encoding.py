@@ -378,5 +378,6 @@ def _complex(name: str) -> InputError:
 def _merged(name: str) -> InputError:
     return InputError(
         f"Expected numbers that float64 tells apart in column {name}; got integers "
-        "beyond 2^53. Leave an identifier out; subtract the smallest from a time."
+        "beyond 2^53. Leave an identifier out; name a column of codes in categorical= "
+        "(--categorical); subtract the smallest from a time."
     )
