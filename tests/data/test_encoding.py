@@ -124,6 +124,14 @@ def test_more_categories_than_memory_holds_are_refused(monkeypatch):
         column(list("abcabc"))
 
 
+def test_more_than_a_thousand_categories_are_refused():
+    cells = [f"S{k % 1001}" for k in range(3003)]
+    assert column([f"S{k % 1000}" for k in range(3000)])[0].shape == (3000, 1000)
+    for names in ((), ("c",)):
+        with pytest.raises(InputError, match=r"1,001.*Merge|1,001.*merge"):
+            column(cells, categorical=names)
+
+
 DAYS = [datetime.date(2024, 1, 1) + datetime.timedelta(days=7 * k) for k in range(60)]
 
 

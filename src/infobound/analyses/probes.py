@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,8 @@ def probe(
     z: Any,
     y: Any = None,
     *,
+    categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
     config: Config | None = None,
     watch: Callable[[loop.Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
@@ -100,6 +102,8 @@ def probe(
             values; row i belongs to row i of y. Or a pair, as returned by `readers.read`, without
             y.
         y: (n,), labels: numbers, text or categories. Numbers are codes.
+        categorical: names of columns of z whose numbers are codes, as for `estimate`.
+        numeric: names of columns of z whose text is numbers, as for `estimate`.
         config: the settings of the estimate; `Config()` by default.
         watch: called with a `loop.Progress` after each evaluation.
         stop: called between iterations; if it returns True, `Interrupted` is raised.
@@ -125,10 +129,10 @@ def probe(
         True
     """
     config = configured(config, settings)
-    pair = data.as_pair(z, y)
+    pair = data.as_pair(z, y, categorical=categorical, numeric=numeric)
     classes = _expect_labels(pair)
     if len(pair.y_names) == 1:
-        pair = data.with_categories(pair, ("y",))
+        pair = data.with_kinds(pair, categorical=["y"])
     found = estimate(pair, config=config, watch=watch, stop=stop)
     order = np.random.default_rng([config.seed, 1]).permutation(len(pair.y))
     permuted = dataclasses.replace(pair, y=pair.y[order])

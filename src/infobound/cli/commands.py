@@ -200,6 +200,10 @@ class ProbeCommand:
     """Columns of the representation: names, patterns such as 'z*' and ranges first:last."""
     y: Columns = ()
     """Column of the labels: text, or numbers that are codes."""
+    categorical: Columns = ()
+    """Columns that are categories, for example numbers that are codes. Text always is one."""
+    numeric: Columns = ()
+    """Columns that are quantities although they are stored as text or categories."""
     drop_missing: Annotated[bool, FlagCreatePairsOff] = False
     """Drop rows with missing values. Without this flag they are an error."""
     config: Settings = field(default_factory=Config)
@@ -209,7 +213,14 @@ class ProbeCommand:
         """Run the command."""
         from infobound.data import readers
 
-        pair = readers.read(self.file, x=self.x, y=self.y, drop_missing=self.drop_missing)
+        pair = readers.read(
+            self.file,
+            x=self.x,
+            y=self.y,
+            categorical=self.categorical,
+            numeric=self.numeric,
+            drop_missing=self.drop_missing,
+        )
         from infobound.analyses import probes
         from infobound.report import console
 

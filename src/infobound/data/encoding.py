@@ -22,6 +22,7 @@ __all__ = ["EXACT", "LEVELS", "are_merged", "numbers", "one_hot"]
 
 LEVELS = 20  # a text column with at most this many levels is always a category
 REPEATS = 2  # with more levels it is one if levels have this many rows on average
+MOST = 1_000  # largest number of categories of a column: each becomes a column
 EXACT = 2**53  # float64 represents integers up to this exactly
 
 TIMES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
@@ -323,13 +324,18 @@ def _is_clear(bodies: list[str], group: str, point: str, money: bool) -> bool:
 def _levels(name: str, text: Sequence[str], declared: bool) -> list[str]:
     """Return the sorted categories of a column; more than a text column may have are an error."""
     levels, n = sorted(set(text)), len(text)
-    most = max(LEVELS, n // REPEATS)
+    most = min(max(LEVELS, n // REPEATS), MOST)
     if len(levels) > most and not declared:
         raise _unlike_categories(name, levels, n, most)
     if len(levels) == n > LEVELS:
         raise InputError(
             f"Expected categories that repeat in column {name}; got {n:,} different ones in "
             f"{n:,} rows. Merge rare ones, or leave the column out."
+        )
+    if len(levels) > MOST:
+        raise InputError(
+            f"Expected at most {MOST:,} categories in column {name}; got {len(levels):,}. Merge "
+            "rare ones, or leave the column out."
         )
     if not fits(n, len(levels)):
         raise InputError(
