@@ -147,7 +147,8 @@ def test_the_gradient_of_the_networks_is_that_of_their_cross_entropy():
     classes = torch.randint(5, (3, 7), generator=rng)
     log_shares = torch.randn(5, generator=rng, dtype=torch.float64).log_softmax(0)
     slopes = [torch.empty_like(value) for value in values]
-    posteriors._gradient(rows, classes, log_shares, values, slopes)
+    targets = torch.nn.functional.one_hot(classes, 5).double()
+    posteriors._gradient(rows, targets, log_shares, values, slopes)
     for value in values:
         value.requires_grad_()
     hidden = (rows @ values[0] + values[1]).relu()

@@ -252,7 +252,7 @@ class _Logistic(nn.Module):
         classes = task.classes.cpu().numpy()
         known = np.unique(classes)
         two = len(known) == 2  # then scikit-learn has the coefficients of the second alone
-        model = LogisticRegression(max_iter=ROUNDS, tol=1e-3, warm_start=True)
+        model = LogisticRegression(max_iter=ROUNDS, tol=1e-2, warm_start=True)
         models: dict[str, nn.Module] = {}
         for name, variance in variances.items():
             weight = np.zeros((len(task.log_shares), features.shape[1]))
@@ -398,15 +398,20 @@ class _Network(nn.Module):
             for whole in (flat, flat.grad)
         )
         steps = max(STEPS, EPOCHS * -(-len(parts[0]) // BATCH))
+        drawn = torch.stack(
+            [part[torch.randint(len(part), (steps, BATCH), generator=generator)] for part in parts],
+            dim=1,
+        ).to(like.device)
+        targets = F.one_hot(task.classes, len(task.log_shares)).to(like)
         optimiser = AdamW([flat], lr=RATE, weight_decay=DECAY)
-        for step in range(steps):
+        for step, index in enumerate(drawn):
             rate = 0.5 * RATE * (1 + math.cos(math.pi * step / steps))
             optimiser.param_groups[0]["lr"] = rate
-            index = torch.stack(
-                [part[torch.randint(len(part), (BATCH,), generator=generator)] for part in parts]
-            ).to(like.device)
-            batch = like.index_select(0, index.flatten()).unflatten(0, index.shape)
-            _gradient(batch, task.classes[index], task.log_shares, values, slopes)
+            batch = (
+                side.index_select(0, index.flatten()).unflatten(0, index.shape)
+                for side in (like, targets)
+            )
+            _gradient(*batch, task.log_shares, values, slopes)
             optimiser.step()
         layers = list(zip(values[::2], values[1::2], strict=True))
         return [cls([(w[k].clone(), b[k].clone()) for w, b in layers]) for k in range(len(parts))]
@@ -432,13 +437,13 @@ def _layered(rows: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
 
 @torch.no_grad()
 def _gradient(
-    rows: Tensor, classes: Tensor, log_shares: Tensor, values: list[Tensor], slopes: list[Tensor]
+    rows: Tensor, targets: Tensor, log_shares: Tensor, values: list[Tensor], slopes: list[Tensor]
 ) -> None:
     """Write the gradient of the mean cross-entropy of T networks, each on its own rows.
 
     Args:
         rows: (T, n, inputs).
-        classes: (T, n).
+        targets: (T, n, K), one for the class of a row and zero for the others.
         log_shares: (K,), which are added to the outputs.
         values: weights (T, inputs, outputs) and biases (T, 1, outputs) of the layers in turn.
         slopes: where the gradient is written, in the same shapes.
@@ -447,7 +452,7 @@ def _gradient(
     for k in range(0, len(values) - 2, 2):
         seen.append(torch.baddbmm(values[k + 1], seen[-1], values[k]).relu_())
     logits = torch.baddbmm(values[-1], seen[-1], values[-2]) + log_shares
-    slope = (logits.softmax(2) - F.one_hot(classes, len(log_shares))) / rows.shape[1]
+    slope = (logits.softmax(2) - targets) / rows.shape[1]
     for k in range(len(values) - 2, -1, -2):
         torch.bmm(seen[k // 2].mT, slope, out=slopes[k])
         torch.sum(slope, 1, keepdim=True, out=slopes[k + 1])
