@@ -3,6 +3,7 @@
     python benchmarks/coverage.py oracle     the exact critic on the notebook's pair
     python benchmarks/coverage.py notebook   copulas fitted to past rows, the notebook's pair
     python benchmarks/coverage.py cells      how often a certificate is above the truth
+    python benchmarks/coverage.py classes    the same with classes, 1,000 runs a cell
     python benchmarks/coverage.py controls   the same where a rule is broken: it must fail
 
 Each prints a table, some minutes on one core; `--json FILE` writes it too, `--runs SHARE` scales
@@ -22,11 +23,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.special import ndtr
+from scipy.special import logsumexp, ndtr
 
 from infobound.critics.copulas import GaussianCopula
 from infobound.data import Transform
 from infobound.inference.certificates import Block, certificate
+from infobound.inference.class_certificates import ClassBlock, class_certificate
 
 Rows = tuple[np.ndarray, np.ndarray]
 Critic = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -85,10 +87,11 @@ def known(x: np.ndarray, y: np.ndarray, critic: Critic, first: int) -> list[Bloc
 
 
 class Cell(NamedTuple):
-    """Samples of known MI, and how their blocks are made."""
+    """Samples of known MI, how their blocks are made, and the bound that these give."""
 
     mi: Callable[[int], float]
-    blocks: Callable[[np.random.Generator, int], list[Block]]
+    blocks: Callable[[np.random.Generator, int], list]
+    bound: Callable[[list, int], float] = lambda blocks, seed: certificate(blocks, seed=seed)
 
 
 def flips(n: int) -> float:
@@ -167,6 +170,48 @@ CELLS: dict[str, Cell] = {
 }
 
 
+def classes(k: int, apart: float, error: float, *, honest: bool = True) -> Cell:
+    """k classes of unequal shares, normals `apart` from each other in one column.
+
+    The critic is the exact log ratio plus a normal error of its own for each class. A quarter of
+    the rows chooses the bets and tells the shares. Not honest: the critic has seen the classes.
+    """
+    shares = np.random.default_rng(k).dirichlet(np.full(k, 2.0))
+
+    def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+        own = rng.choice(k, size=n, p=shares)
+        return own, apart * own + rng.normal(size=n)
+
+    def logs(x: np.ndarray) -> np.ndarray:
+        return -0.5 * (x[:, None] - apart * np.arange(k)) ** 2
+
+    def mi(_: int) -> float:
+        own, x = draw(np.random.default_rng(0), 200_000)
+        known = logs(x)
+        return float((known[np.arange(len(own)), own] - logsumexp(known, axis=1, b=shares)).mean())
+
+    def blocks(rng: np.random.Generator, n: int) -> list[ClassBlock]:
+        own, x = draw(rng, n)
+        ratios, first = logs(x) + error * rng.normal(size=k), n // 4
+        past = np.log((np.bincount(own[:first], minlength=k) + 0.5) / (first + k / 2))
+        if not honest:  # the critic knows the class
+            ratios[np.arange(n), own] += 1.0
+        tuning = ratios[:first], own[:first]
+        return [ClassBlock(ratios[first:], own[first:], past, tuning)]
+
+    return Cell(mi, blocks, lambda blocks, _: class_certificate(blocks))
+
+
+CLASSES = {
+    "2 classes": (classes(2, 1.0, 0.0), 100),
+    "2 classes, independent": (classes(2, 0.0, 0.0), 100),
+    "3 classes, far apart": (classes(3, 6.0, 0.0), 100),
+    "5 classes": (classes(5, 2.0, 0.0), 200),
+    "5 classes, wrong critic": (classes(5, 2.0, 0.5), 200),
+    "10 classes": (classes(10, 3.0, 0.0), 400),
+}
+
+
 def own_rows(rng: np.random.Generator, n: int) -> list[Block]:
     """Broken: the critic was fitted to the block's own rows."""
     x, y = rng.normal(size=(2, n, 15))
@@ -189,7 +234,7 @@ def seeds(name: str, count: int) -> list[np.random.Generator]:
 def measure(name: str, n: int, count: int, cell: Cell) -> dict[str, object]:
     start = time.perf_counter()
     values = np.array(
-        [certificate(cell.blocks(rng, n), seed=s) for s, rng in enumerate(seeds(name, count))]
+        [cell.bound(cell.blocks(rng, n), s) for s, rng in enumerate(seeds(name, count))]
     )
     truth = cell.mi(n)
     above = float((values > truth).mean())
@@ -233,7 +278,9 @@ STUDIES: dict[str, list[tuple[str, int, int, Cell]]] = {
         (name, n, 40, Cell(lambda n: 0.0, blocks))
         for name, blocks in (("own rows", own_rows), ("every row five times", repeated))
         for n in (50, 200)
-    ],
+    ]
+    + [("classes that were seen", 200, 40, classes(3, 0.5, 0.0, honest=False))],
+    "classes": [(name, n, 1000, cell) for name, (cell, n) in CLASSES.items()],
 }
 
 

@@ -252,7 +252,7 @@ class _Logistic(nn.Module):
         classes = task.classes.cpu().numpy()
         known = np.unique(classes)
         two = len(known) == 2  # then scikit-learn has the coefficients of the second alone
-        model = LogisticRegression(max_iter=ROUNDS, tol=1e-2, warm_start=True)
+        model = LogisticRegression(max_iter=ROUNDS, tol=1e-3, warm_start=True)
         models: dict[str, nn.Module] = {}
         for name, variance in variances.items():
             weight = np.zeros((len(task.log_shares), features.shape[1]))
