@@ -21,6 +21,14 @@ from infobound.data import locations
 __all__ = ["COMMANDS"]
 
 Columns = Annotated[tuple[str, ...], arg(metavar="COLUMN ...", help_behavior_hint="")]
+File = Annotated[
+    Positional[str],
+    arg(
+        metavar="FILE",
+        help="Path or URL (s3://, gs://, https://, ...) of a CSV, TSV, Parquet, npz or npy file, "
+        "or of a directory of Parquet files. Each row is one observation.",
+    ),
+]
 Directory = Annotated[Path | None, arg(metavar="PATH")]
 Settings = OmitArgPrefixes[Annotated[Config, arg(name="")]]  # flags without a prefix, in groups
 
@@ -57,27 +65,62 @@ class DemoCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EstimateCommand:
+class _Samples:
+    """Two samples in a file, and what their columns are; help of inherited fields is in `arg`."""
+
+    file: File
+    x: Annotated[
+        Columns,
+        arg(
+            help="Columns of x: names, patterns such as 'a*' and ranges first:last, separated by "
+            "spaces or commas. In an npz file: names of arrays."
+        ),
+    ] = ()
+    y: Annotated[
+        Columns,
+        arg(
+            help="Columns of y, in the same notation. Without --x and --y, the columns of the file "
+            "are listed."
+        ),
+    ] = ()
+    categorical: Annotated[
+        Columns,
+        arg(
+            help="Columns that are categories, for example numbers that are codes. Text always is "
+            "one."
+        ),
+    ] = ()
+    numeric: Annotated[
+        Columns,
+        arg(help="Columns that are quantities although they are stored as text or categories."),
+    ] = ()
+    drop_missing: Annotated[
+        bool,
+        FlagCreatePairsOff,
+        arg(help="Drop rows with missing values. Without this flag they are an error."),
+    ] = False
+
+    def read(self) -> Any:
+        """Read the rows of x and y."""
+        from infobound.data import readers
+
+        return readers.read(
+            self.file,
+            x=self.x,
+            y=self.y,
+            categorical=self.categorical,
+            numeric=self.numeric,
+            drop_missing=self.drop_missing,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimateCommand(_Samples):
     """Estimate the mutual information between columns of a file.
 
     Example: infobound estimate data.csv --x 'a*' --y b
     """
 
-    file: Annotated[Positional[str], arg(metavar="FILE")]
-    """Path or URL (s3://, gs://, https://, ...) of a CSV, TSV, Parquet, npz or npy file, or of a
-    directory of Parquet files. Each row is one observation."""
-    x: Columns = ()
-    """Columns of x: names, patterns such as 'a*' and ranges first:last, separated by spaces or
-    commas. In an npz file: names of arrays."""
-    y: Columns = ()
-    """Columns of y, in the same notation. Without --x and --y, the columns of the file are
-    listed."""
-    categorical: Columns = ()
-    """Columns that are categories, for example numbers that are codes. Text always is one."""
-    numeric: Columns = ()
-    """Columns that are quantities although they are stored as text or categories."""
-    drop_missing: Annotated[bool, FlagCreatePairsOff] = False
-    """Drop rows with missing values. Without this flag they are an error."""
     run: Directory = None
     """Save settings, checkpoints, metrics, result and plot in this directory. The run can be
     resumed."""
@@ -91,16 +134,7 @@ class EstimateCommand:
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        from infobound.data import readers
-
-        pair = readers.read(
-            self.file,
-            x=self.x,
-            y=self.y,
-            categorical=self.categorical,
-            numeric=self.numeric,
-            drop_missing=self.drop_missing,
-        )
+        pair = self.read()
         from infobound.analyses import invariance
         from infobound.estimation import estimate
         from infobound.report import console
@@ -151,9 +185,7 @@ class CompareCommand:
     Example: infobound compare data.csv --x1 sensor_a --x2 sensor_b --y target
     """
 
-    file: Annotated[Positional[str], arg(metavar="FILE")]
-    """Path or URL (s3://, gs://, https://, ...) of a CSV, TSV, Parquet, npz or npy file, or of a
-    directory of Parquet files. Each row is one observation."""
+    file: File
     x1: Columns = ()
     """Columns of the first x: names, patterns such as 'a*' and ranges first:last."""
     x2: Columns = ()
@@ -187,40 +219,22 @@ class CompareCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbeCommand:
+class ProbeCommand(_Samples):
     """Estimate I(Z;Y) of a representation and labels: what can linear and other probes use of it?
 
     Example: infobound probe embeddings.parquet --x 'z*' --y label
     """
 
-    file: Annotated[Positional[str], arg(metavar="FILE")]
-    """Path or URL (s3://, gs://, https://, ...) of a CSV, TSV, Parquet, npz or npy file, or of a
-    directory of Parquet files. Each row is one observation."""
     x: Columns = ()
     """Columns of the representation: names, patterns such as 'z*' and ranges first:last."""
     y: Columns = ()
     """Column of the labels: text, or numbers that are codes."""
-    categorical: Columns = ()
-    """Columns that are categories, for example numbers that are codes. Text always is one."""
-    numeric: Columns = ()
-    """Columns that are quantities although they are stored as text or categories."""
-    drop_missing: Annotated[bool, FlagCreatePairsOff] = False
-    """Drop rows with missing values. Without this flag they are an error."""
     config: Settings = field(default_factory=Config)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        from infobound.data import readers
-
-        pair = readers.read(
-            self.file,
-            x=self.x,
-            y=self.y,
-            categorical=self.categorical,
-            numeric=self.numeric,
-            drop_missing=self.drop_missing,
-        )
+        pair = self.read()
         from infobound.analyses import probes
         from infobound.report import console
 
@@ -231,7 +245,7 @@ class ProbeCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RehearseCommand:
+class RehearseCommand(_Samples):
     """Test the estimator on your own rows, with known MI.
 
     Several known values of MI are planted in your rows and estimated with the same settings. The
@@ -240,19 +254,6 @@ class RehearseCommand:
     Example: infobound rehearse data.csv --x 'a*' --y b --width 0.05
     """
 
-    file: Annotated[Positional[str], arg(metavar="FILE")]
-    """Path or URL (s3://, gs://, https://, ...) of a CSV, TSV, Parquet, npz or npy file, or of a
-    directory of Parquet files. Each row is one observation."""
-    x: Columns = ()
-    """Columns of x: names, patterns such as 'a*' and ranges first:last."""
-    y: Columns = ()
-    """Columns of y, in the same notation."""
-    categorical: Columns = ()
-    """Columns that are categories, for example numbers that are codes. Text always is one."""
-    numeric: Columns = ()
-    """Columns that are quantities although they are stored as text or categories."""
-    drop_missing: Annotated[bool, FlagCreatePairsOff] = False
-    """Drop rows with missing values. Without this flag they are an error."""
     ladder: Annotated[tuple[float, ...] | None, arg(metavar="FLOAT ...")] = None
     """Values of MI to plant, in nats. Default: 0 0.02 0.05 0.15 0.5 1.5, and the estimate on your
     rows if it is larger."""
@@ -277,16 +278,7 @@ class RehearseCommand:
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        from infobound.data import readers
-
-        pair = readers.read(
-            self.file,
-            x=self.x,
-            y=self.y,
-            categorical=self.categorical,
-            numeric=self.numeric,
-            drop_missing=self.drop_missing,
-        )
+        pair = self.read()
         from infobound.analyses import calibration
         from infobound.report import listings
 

@@ -166,7 +166,7 @@ def _mixture(size: tuple[int, int]) -> Base:
     )
 
 
-def _probe(kinds: Collection[str]) -> Base:
+def _posterior(kinds: Collection[str] | None = None) -> Base:
     return Base(
         partial(ClassPosterior.fit, kinds=kinds),
         "columns",
@@ -174,7 +174,8 @@ def _probe(kinds: Collection[str]) -> Base:
         can_start=False,
         leaves=lambda s: False,
         most=ITERATED,
-        named=True,
+        of_classes=kinds is None,
+        named=kinds is not None,
         refit=lambda model, x, y: ClassPosterior.fit(x, y, start=model),
     )
 
@@ -233,16 +234,7 @@ BASES: dict[str, Base] = {
     "classwise": Base(
         ClasswiseGaussian.fit, "robust", lambda s: s.has_classes and _affordable(s), can_start=False
     ),
-    "posterior": Base(
-        ClassPosterior.fit,
-        "columns",
-        lambda s: s.has_classes,
-        can_start=False,
-        leaves=lambda s: False,
-        most=ITERATED,
-        of_classes=True,
-        refit=lambda model, x, y: ClassPosterior.fit(x, y, start=model),
-    ),
+    "posterior": _posterior(),
     "table": Base(
         ContingencyTable.fit,
         "robust",
@@ -252,6 +244,6 @@ BASES: dict[str, Base] = {
         of_classes=True,
         of_names=True,
     ),
-    "linear_probe": _probe(LINEAR),
-    "network_probe": _probe(["network"]),
+    "linear_probe": _posterior(LINEAR),
+    "network_probe": _posterior(["network"]),
 }

@@ -407,11 +407,11 @@ class _Network(nn.Module):
         for step, index in enumerate(drawn):
             rate = 0.5 * RATE * (1 + math.cos(math.pi * step / steps))
             optimiser.param_groups[0]["lr"] = rate
-            batch = (
+            rows, wanted = (
                 side.index_select(0, index.flatten()).unflatten(0, index.shape)
                 for side in (like, targets)
             )
-            _gradient(*batch, task.log_shares, values, slopes)
+            _gradient(rows, wanted, task.log_shares, values, slopes)
             optimiser.step()
         layers = list(zip(values[::2], values[1::2], strict=True))
         return [cls([(w[k].clone(), b[k].clone()) for w, b in layers]) for k in range(len(parts))]
