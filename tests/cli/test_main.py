@@ -434,3 +434,23 @@ def test_the_command_to_type_next_keeps_what_columns_are(tmp_path, capsys):
     words = ["estimate", str(tmp_path / "t.csv"), "--x", "a", "--y", "b", "--categorical", "a"]
     main([*words, "--numeric", "b", "--estimator", "gaussian", "--no-certify"])
     assert "--categorical a --numeric b" in " ".join(capsys.readouterr().out.split())
+
+
+def test_names_that_look_like_markup_are_printed_as_they_are(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    names = ["[/]", "a", "b", "[bold]$x^$"]
+    pd.DataFrame(rng.normal(size=(80, 4)), columns=names).to_csv("rows.csv", index=False)
+    quick = ["--critic", "none", "--base", "gaussian", "--no-certify", "--quiet"]
+    main(["compare", "rows.csv", "--x1", "a,b", "--x2", "[/]", "--y", "[bold]$x^$", *quick])
+    said = capsys.readouterr().out
+    assert all(name in said for name in ("a,b", "[/]", "[bold]$x^$"))
+    Path("pairs").mkdir()
+    x = rng.normal(size=(80, 1))
+    np.savez("pairs/one$x^$.npz", x=x, y=x + rng.normal(size=x.shape), mi=0.35)
+    study = ["study", "[/]", "--files", "pairs", "--sizes", "60", "--seeds", "1", "--jobs", "1"]
+    main([*study, "--estimators", "gaussian", "--out", "run", *quick])
+    said = capsys.readouterr()
+    assert "[/]: mean absolute error" in said.out
+    assert "picture" not in said.err
+    assert Path("run/error.png").exists()

@@ -214,8 +214,8 @@ class CompareCommand:
 
         with session.training(None) as hooks:
             result = compare.compare(first, second, config=self.config, **hooks)
-        names = f"{' '.join(self.x1)},{' '.join(self.x2)}"
-        session.show(result, console.show_comparison, names=names, y=" ".join(self.y))
+        names = {side: " ".join(getattr(self, side)) for side in ("x1", "x2", "y")}
+        session.show(result, console.show_comparison, **names)
 
 
 @dataclass(frozen=True, kw_only=True)

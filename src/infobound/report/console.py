@@ -237,12 +237,13 @@ def show_next(commands: Mapping[str, str]) -> None:
         console.print(Text.assemble(head, command, (f"   {what}", "dim")), soft_wrap=True)
 
 
-def show_comparison(result: Comparison, *, units: str, names: str, y: str) -> None:
+def show_comparison(result: Comparison, *, units: str, x1: str, x2: str, y: str) -> None:
     """Print both estimates and their difference."""
     table = Table.grid(padding=(0, 2))
-    for name, one in zip(names.split(","), (result.first, result.second), strict=True):
+    for name, one in ((x1, result.first), (x2, result.second)):
         low, high = (number(end, units) for end in one.interval)
-        table.add_row(name, f"{number(one.mi, units)} {units}", f"{low} to {high}", one.verdict)
+        value = f"{number(one.mi, units)} {units}"
+        table.add_row(escape(name), value, f"{low} to {high}", one.verdict)
     low, high = (number(end, units) for end in result.interval)
     difference = f"[bold]{signed(result.difference, units)}[/] {units}"
     table.add_row("difference", difference, f"{low} to {high}", _p_value(result.p_value))

@@ -20,7 +20,7 @@ __all__ = ["show_rehearsal", "show_study", "show_suites", "show_table"]
 
 def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """Print a plain table, for example of `infobound bounds`."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(title), title_justify="left")
     for index, column in enumerate(columns):
         table.add_column(column, no_wrap=index == 0, overflow="fold")
     for row in rows:
@@ -51,7 +51,7 @@ def show_study(result: Study, *, units: str) -> None:
     console = Console(highlight=False)
     columns = ("N", "tasks", "error", "± s.e.", "bias", "spread", "coverage", "± s.e.", "s")
     for suite in dict.fromkeys(s.suite for s in result.summary):
-        title = f"{suite}: mean absolute error and bias, {units}; median seconds"
+        title = f"{escape(suite)}: mean absolute error and bias, {units}; median seconds"
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0)
         table.add_column("estimator", no_wrap=True)
         for name in columns:
