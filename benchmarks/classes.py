@@ -87,7 +87,7 @@ def cells(kind, seeds):
         return
     for name, n, seed, task in TASKS[kind](seeds):
         x, y = sample(task, n, seed)
-        x = x.astype(np.float32) if kind == "wide" else x
+        x = x.float() if kind == "wide" else x
         yield name, x, y, getattr(task, "categorical", ()), task.mi
 
 
@@ -146,13 +146,15 @@ def main():
             mean, hits = np.mean(rows, axis=0), sum(row[3] for row in rows)
             share = f"{100 * mean[2] / mean[0]:.1f}" if mean[0] > 1e-9 else "–"
             values = [f"{v:.3f}" for v in mean[:3]] + [share, f"{hits} of {len(rows)}"]
+            if kind == "data":  # the truth is not known
+                values[2:] = "–" * 3
             values += [f"{v:.3f}" for v in mean[4:8]]
             values += [", ".join(bases), ", ".join(map(str, kept)), f"{mean[8]:.1f}"]
             values += [f"{mean[9]:.1f}"]
             print(f"| {name} | {n:,} | " + " | ".join(values) + " |", flush=True)
             errors, covered = [*errors, mean[2]], covered + hits
             count += len(rows)
-        if kind == "data":  # the truth is not known
+        if kind == "data":
             continue
         print(
             f"\n{kind}: mean error {np.mean(errors):.3f}, covered {covered} of {count}, "

@@ -36,21 +36,29 @@ class Cosines:
         raw = _raw_cosines(rows, transform)
         spread, mean = raw.std(axis=0), raw.mean(axis=0)
         fitted = cls(transform, mean, np.where(spread > 1e-9, spread, np.inf))
-        return fitted, (raw - fitted.mean) / fitted.scale
+        return fitted, fitted._standardised(raw)
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """Map rows (n, d) to standardised cosines (n, 6 d), ordered by frequency."""
-        found: np.ndarray = (_raw_cosines(rows, self.transform) - self.mean) / self.scale
-        return found
+        return self._standardised(_raw_cosines(rows, self.transform))
+
+    def _standardised(self, raw: np.ndarray) -> np.ndarray:
+        """Standardise cosines (n, 6 d) in place."""
+        raw -= self.mean
+        raw /= self.scale
+        return raw
 
 
 def _raw_cosines(rows: np.ndarray, transform: Transform) -> np.ndarray:
     """Return the cosines (n, 6 d), by cos(k t + t) = 2 cos t cos k t - cos(k t - t)."""
-    first = np.cos(np.pi * ndtr(transform.normal_scores(rows)))
-    found = [np.ones_like(first), first]
-    for _ in ORDERS[1:]:
-        found.append(2 * first * found[-1] - found[-2])
-    return np.concatenate(found[1:], axis=1)
+    n, d = rows.shape
+    found = np.empty((n, len(ORDERS), d))
+    first = found[:, 0] = np.cos(np.pi * ndtr(transform.normal_scores(rows)))
+    before: np.ndarray | float = 1.0
+    for k in range(1, len(ORDERS)):
+        found[:, k] = 2 * first * found[:, k - 1] - before
+        before = found[:, k - 1]
+    return found.reshape(n, -1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,8 +76,10 @@ class Transform:
         """Return (x - median) / scale, (n, d); logarithmic beyond 5 (1000 gives 11.9), up to 20."""
         with np.errstate(over="ignore"):
             scaled = (rows * self.unit - self.centre) / self.scale
-        beyond = np.maximum(np.abs(scaled) - 5, 0)
-        return np.clip(scaled, -5, 5) + np.sign(scaled) * np.minimum(np.log1p(beyond), 15)
+        found: np.ndarray = np.clip(scaled, -5, 5)
+        far = np.abs(scaled) > 5
+        found[far] += np.sign(scaled[far]) * np.minimum(np.log1p(np.abs(scaled[far]) - 5), 15)
+        return found
 
     def every(self, rows: np.ndarray) -> np.ndarray:
         """Return `normal_scores`, `robust` and the radii of both side by side, (n, 2 d + 4)."""

@@ -476,7 +476,9 @@ def _best_bases(
         splits = [data.hold_out(training, 0.2, seed=seed + extra) for extra in range(3)]
     compared = math.sqrt(sum(len(held) for _, held in splits))
     totals = {name: -len(splits) * BASES[name].margin / compared for name in possible}
-    for fit, held in splits if len(possible) > 1 or shape.is_wide else []:
+    # Models of classes are shrunk by what held-out rows show: they need no comparison with none.
+    harmless = [name for name in possible if BASES[name].of_classes]
+    for fit, held in splits if len(possible) > 1 or (shape.is_wide and not harmless) else []:
         x, _ = inputs.rows(held[: config.eval_rows])
         _, y = inputs.rows(np.concatenate([held, fit])[: max(len(x), config.eval_rows)])
         known: dict[str, tuple[float, float]] = {}  # value and MI of Gaussian copulas
