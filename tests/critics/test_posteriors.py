@@ -168,3 +168,16 @@ def test_a_start_gives_its_weights_and_only_they_are_fitted():
     assert torch.equal(again.weights, first.weights)
     whole = ClassPosterior.fit(x[:600], y[:600])
     assert (again(x, y) - whole(x, y)).diagonal().abs().mean() < 0.05
+
+
+def test_classes_of_rows_with_more_columns_than_rows_have_a_posterior():
+    rows, classes, logs = gaussian_classes(300, 4, 500, seed=4, apart=6.0)
+    found = estimate(rows, classes, **QUICK, categorical=("y",))
+    assert set(found.bases) == {"posterior"}
+    exact = float(logs[np.arange(300), classes].mean())
+    assert found.interval[0] <= exact <= found.interval[1] + 1e-6
+    assert found.held_out > 0.5
+    unrelated = np.random.default_rng(5).permutation(classes)
+    nothing = estimate(rows, unrelated, **QUICK, categorical=("y",))
+    assert nothing.interval[0] <= 0 <= nothing.interval[1]
+    assert nothing.held_out < 0.03

@@ -496,10 +496,7 @@ def _best_bases(
                 trained = inputs.rows(some(fit, len(x), seed=seed))
                 value = min(value, most + (value + _infonce(critic, trained)) / 2 - mi)
             totals[name] += value
-    # Tables are shrunk towards independence, so they need no comparison with none.
-    better = [
-        name for name in possible if totals[name] > 0 or not shape.is_wide or BASES[name].of_names
-    ]
+    better = [n for n in possible if totals[n] > 0 or not shape.is_wide or n in harmless]
     ranked = sorted(better, key=lambda name: -totals[name])
     starts = [name for name in ranked if BASES[name].can_start]
     scores = {name: totals[name] / len(splits) for name in ranked}
