@@ -19,6 +19,7 @@ from infobound._system.units import Nats, Result
 from infobound.config import Config, configured
 from infobound.critics.closed_forms import CLASSES
 from infobound.errors import InputError
+from infobound.estimation.counts import observed_entropy
 from infobound.estimation.estimate import estimate
 from infobound.estimation.result import Estimate
 from infobound.training import loop
@@ -142,9 +143,7 @@ def probe(
         own, null = (estimate(p, config=simple.with_(base=base)) for p in (pair, permuted))
         values = [own.held_out, own.held_out_error, own.training, null.held_out]
         probes.append(Probe(kind, *(math.nan if v is None else v for v in values)))
-    shares = np.bincount(pair.y_ids) / len(pair.y)
-    entropy = float(-(shares * np.log(shares)).sum())
-    return Probes(found, entropy, classes, tuple(probes))
+    return Probes(found, observed_entropy(np.bincount(pair.y_ids)), classes, tuple(probes))
 
 
 def _expect_labels(pair: data.Pair) -> int:

@@ -27,6 +27,7 @@ __all__ = ["LINEAR", "ClassPosterior"]
 
 PARTS = 3  # of the rows: each is held out once to learn the weights of the classifiers
 SPLIT = 6_000  # rows above which only one part is held out
+GAUSSIAN = {"gaussian", "scales", "covariances"}  # what a class has of its own: means, variances
 LINEAR = {"stiff": 0.02, "linear": 0.5, "loose": 20.0}  # prior variances of coefficients
 SMOOTH = {"smooth": 0.1, "bent": 2.0}  # and of coefficients of more features
 ROUNDS = 100  # most steps of logistic regression
@@ -211,7 +212,9 @@ def _affordable(n: int, d: int, count: int) -> list[str]:
 
 def _fitted(task: _Task, kinds: Sequence[str]) -> dict[str, nn.Module]:
     """Fit kinds of classifiers."""
-    models: dict[str, nn.Module] = _Gaussian.fit(task, kinds)
+    models: dict[str, nn.Module] = {}
+    if not GAUSSIAN.isdisjoint(kinds):
+        models |= _Gaussian.fit(task, kinds)
     for bent, variances in ((False, LINEAR), (True, SMOOTH)):
         wanted = {kind: variances[kind] for kind in variances if kind in kinds}
         models |= _Logistic.fit(task, wanted, bent=bent) if wanted else {}

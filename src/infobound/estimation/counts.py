@@ -16,7 +16,7 @@ from scipy.special import digamma
 from infobound import data
 from infobound.estimation.selection import ramp
 
-__all__ = ["Counted", "counted", "entropy_of_counts"]
+__all__ = ["Counted", "counted", "entropy_of_counts", "observed_entropy"]
 
 PERMUTED = 32  # permutations of y whose mean is subtracted
 CLEAR = 1.0, 3.0  # standard deviations between which the observed frequencies lose their weight
@@ -75,27 +75,32 @@ def counted(pair: data.Pair) -> Counted:
     sides = np.bincount(i), np.bincount(j)
     n, width = len(i), len(sides[1])
     margins = sum(map(entropy_of_counts, sides))
-    plain_margins = sum(map(_observed, sides))
+    plain_margins = sum(map(observed_entropy, sides))
     rng = np.random.default_rng(0)
     chance, plain, singles = np.empty((3, PERMUTED))
     for k in range(PERMUTED):
         counts = np.unique(i * width + rng.permutation(j), return_counts=True)[1]
         chance[k] = margins - entropy_of_counts(counts)
-        plain[k] = plain_margins - _observed(counts)
+        plain[k] = plain_margins - observed_entropy(counts)
         singles[k] = (counts == 1).sum()
     _, place, counts = np.unique(i * width + j, return_inverse=True, return_counts=True)
     share = min(1.0, (counts == 1).sum() / max(singles.mean(), 1.0))
     by_chance = float(chance.mean())
     terms = np.log(counts[place] * n / (sides[0][i] * sides[1][j]))
     mi = margins - entropy_of_counts(counts) - share * by_chance
-    more = plain_margins - _observed(counts) - float(plain.mean())
+    more = plain_margins - observed_entropy(counts) - float(plain.mean())
     weight = ramp(more / max(float(plain.std()), 1e-9), *CLEAR)
     mi += (1 - weight) * (more - mi)
     doubt = by_chance * np.sqrt(share * (1 - share))  # none where all or nothing is by chance
     return Counted(float(mi), float(np.hypot(chance.std(), doubt)), terms)
 
 
-def _observed(counts: np.ndarray) -> float:
-    """Return the entropy of observed frequencies, in nats."""
+def observed_entropy(counts: np.ndarray) -> float:
+    """Return the entropy of observed frequencies, in nats.
+
+    Example:
+        >>> round(observed_entropy(np.array([5, 5, 0])), 3)  # log 2
+        0.693
+    """
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log(shares)).sum())

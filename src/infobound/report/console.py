@@ -18,7 +18,7 @@ from rich.text import Text
 
 from infobound.analyses.compare import Comparison
 from infobound.analyses.invariance import Check
-from infobound.analyses.probes import Probes
+from infobound.analyses.probes import Probe, Probes
 from infobound.benchmark.notebook import Demo, Reproduction
 from infobound.diagnostics.findings import CHECKS, Finding, worst
 from infobound.estimation.result import Estimate
@@ -259,17 +259,17 @@ def show_probes(result: Probes, *, units: str, title: str) -> None:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("probe", "held-out", "± s.e.", "of H(Y)", "training", "y permuted"):
         table.add_column(name, justify="left" if name == "probe" else "right", no_wrap=True)
-    lines = [(p.kind, p.held_out, p.held_out_error, p.training, p.permuted) for p in result.probes]
-    if found.held_out is not None and found.held_out_error is not None:
-        lines.append(("all", found.held_out, found.held_out_error, found.training or 0.0, math.nan))
-    for kind, held_out, error, training, permuted in lines:
+    lines: list[tuple[str, Estimate | Probe, str]] = [
+        (one.kind, one, signed(one.permuted, units)) for one in result.probes
+    ]
+    for kind, one, permuted in [*lines, ("all", found, "–")]:
         table.add_row(
             kind,
-            number(held_out, units),
-            number(error, units),
-            f"{100 * held_out / result.entropy:.0f} %",
-            number(training, units),
-            "–" if math.isnan(permuted) else signed(permuted, units),
+            maybe(one.held_out, units),
+            maybe(one.held_out_error, units),
+            "–" if one.held_out is None else f"{100 * one.held_out / result.entropy:.0f} %",
+            maybe(one.training, units),
+            permuted,
         )
     low, high = (number(end, units) for end in found.interval)
     head = f"I(Z;Y) = [bold]{number(found.mi, units)}[/] {units}, {low} to {high}"
