@@ -58,6 +58,13 @@ def test_labels_are_codes_whatever_their_kind():
     assert np.ptp(values, axis=0).max() < 2e-3
 
 
+def test_a_column_of_the_representation_may_be_called_y():
+    z, labels = shifted(11, n=200)
+    frame = pd.DataFrame(z.round(), columns=["x", "y", "u", "v"])
+    found = probe(frame, pd.Series(labels, name="label"), **QUICK).estimate
+    assert (found.dim_x, found.dim_y) == (4, 3)
+
+
 @pytest.mark.parametrize(
     ("labels", "sentence"),
     [

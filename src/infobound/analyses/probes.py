@@ -133,7 +133,7 @@ def probe(
     pair = data.as_pair(z, y, categorical=categorical, numeric=numeric)
     classes = _expect_labels(pair)
     if len(pair.y_names) == 1:
-        pair = data.with_kinds(pair, categorical=["y"])
+        pair = data.with_kinds(pair, categorical=pair.y_names)
     found = estimate(pair, config=config, watch=watch, stop=stop)
     order = np.random.default_rng([config.seed, 1]).permutation(len(pair.y))
     permuted = dataclasses.replace(pair, y=pair.y[order])
