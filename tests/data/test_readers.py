@@ -1,13 +1,12 @@
 """Files: the same rows from every format, and one clear sentence for what is wrong."""
 
-import contextlib
 import gzip
 import re
-import tracemalloc
 import zipfile
 
 import numpy as np
 import pandas as pd
+import peaks
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -360,17 +359,6 @@ def test_arrays_that_are_not_selected_may_have_another_length(tmp_path):
         readers.read(tmp_path / "t.npz", x=["x"], y=["counts"])
 
 
-@contextlib.contextmanager
-def at_most(megabytes):
-    """What is computed here must not take more memory, at any moment."""
-    tracemalloc.start()
-    try:
-        yield
-        assert tracemalloc.get_traced_memory()[1] < megabytes * 1e6
-    finally:
-        tracemalloc.stop()
-
-
 def claiming(shape, kind="<f8", data=b"", version=b"\x01\x00"):
     """An npy file whose header says this, whatever is in it."""
     header = repr({"descr": kind, "fortran_order": False, "shape": shape}).encode()
@@ -400,18 +388,20 @@ HOSTILE = [
 @pytest.mark.parametrize(("data", "fragment"), HOSTILE)
 def test_a_header_is_held_against_what_is_there(tmp_path, data, fragment):
     (tmp_path / "t.npy").write_bytes(data)
-    with at_most(5), pytest.raises(InputError, match=fragment):
-        readers.read(tmp_path / "t.npy", x=["0"], y=["1"])
+    for _ in peaks.under(5e6):
+        with pytest.raises(InputError, match=fragment):
+            readers.read(tmp_path / "t.npy", x=["0"], y=["1"])
     rows = np.random.default_rng(0).normal(size=(60, 2))
     np.savez(tmp_path / "t.npz", x=rows[:, 0], y=rows[:, 1], single=3)
     with zipfile.ZipFile(tmp_path / "t.npz", "a") as archive:
         archive.writestr("z.npy", data)
-    with at_most(5):  # of what is not selected nothing is asked
+    for _ in peaks.under(5e6):  # of what is not selected nothing is asked
         assert (
             readers.read(tmp_path / "t.npz", x=["x"], y=["y"]).x.tobytes() == rows[:, 0].tobytes()
         )
-    with at_most(5), pytest.raises(InputError, match=r"Expected .*t\.npz|shape \(0, 1\)|no 'z'"):
-        readers.read(tmp_path / "t.npz", x=["z"], y=["y"])
+    for _ in peaks.under(5e6):
+        with pytest.raises(InputError, match=r"Expected .*t\.npz|shape \(0, 1\)|no 'z'"):
+            readers.read(tmp_path / "t.npz", x=["z"], y=["y"])
 
 
 def test_only_the_selected_arrays_of_an_npz_file_are_unpacked(tmp_path):
@@ -421,7 +411,7 @@ def test_only_the_selected_arrays_of_an_npz_file_are_unpacked(tmp_path):
     np.savez_compressed(tmp_path / "t.npz", x=rows[:, :20], y=rows[:, 20], **more)
     assert (tmp_path / "t.npz").stat().st_size < 30_000
     readers.read(tmp_path / "t.npz", x=["x"], y=["y"])  # what is imported
-    with at_most(3):
+    for _ in peaks.under(3e6):
         pair = readers.read(tmp_path / "t.npz", x=["x"], y=["y"])
     assert pair.x.tobytes() == np.ascontiguousarray(rows[:, :20]).tobytes()
     for name, fragment in [
@@ -429,8 +419,9 @@ def test_only_the_selected_arrays_of_an_npz_file_are_unpacked(tmp_path):
         ("wide", "at most 1,048,576 columns .* got 3,000,022"),
         ("grid", "rows: x 60, grid 3000000"),
     ]:
-        with at_most(3), pytest.raises(InputError, match=fragment):
-            readers.read(tmp_path / "t.npz", x=["x"], y=[name])
+        for _ in peaks.under(3e6):
+            with pytest.raises(InputError, match=fragment):
+                readers.read(tmp_path / "t.npz", x=["x"], y=[name])
 
 
 def test_a_damaged_array_spoils_only_itself(tmp_path):
@@ -472,7 +463,7 @@ def test_an_npz_file_that_memory_does_not_hold_is_unpacked_piece_by_piece(tmp_pa
     readers.read(tmp_path / "t.npz", x=["x[0]"], y=["y[0]"])  # what is imported
     monkeypatch.setattr(memory, "SHARE", 0.0)  # nothing fits
     monkeypatch.setattr(memory, "PIECE", 50_000)
-    with at_most(rows.nbytes / 2e6):
+    for _ in peaks.under(rows.nbytes / 2):
         pair = readers.read(tmp_path / "t.npz", x=["x"], y=["y"])
     assert np.array_equal(np.hstack([pair.x, pair.y]), rows)
     with pytest.raises(InputError, match=r"that memory holds; f in .*t\.npz takes.* Parquet"):
@@ -497,8 +488,9 @@ def test_text_that_memory_does_not_hold_is_not_read(tmp_path, monkeypatch, name)
         file.write("a,b\n" + "0,0\n" * 500_000)
     assert len(readers.read(tmp_path / name, x=["a"], y=["b"]).x) == 500_000
     monkeypatch.setattr(readers, "free_memory", lambda: 15_000_000)
-    with at_most(6), pytest.raises(InputError, match=rf"as a table, here 0\.\d+ GB; {name}.*Parq"):
-        readers.read(tmp_path / name, x=["a"], y=["b"])
+    for _ in peaks.under(6e6):
+        with pytest.raises(InputError, match=rf"as a table, here 0\.\d+ GB; {name}.*Parq"):
+            readers.read(tmp_path / name, x=["a"], y=["b"])
 
 
 @pytest.mark.parametrize(
