@@ -125,3 +125,20 @@ def test_a_side_stands_for_its_columns_unless_a_column_has_its_name():
     assert first.x_names == tuple(f"x1[{k}]={c}" for k in range(2) for c in range(3))
     assert second.x_names == ("x2[0]=0", "x2[0]=1", "x2[0]=2", "x2[1]")
     assert first.y_names == second.y_names == ("y[0]",)
+
+
+def test_what_is_given_is_a_third_side():
+    rng = np.random.default_rng(0)
+    x, y, z = rng.normal(size=50), rng.normal(size=(50, 2)), rng.integers(3, size=50)
+    pair = data.as_pair(x, y, given=z, categorical=["given"])
+    assert pair.given_names == ("given[0]=0", "given[0]=1", "given[0]=2")
+    assert pair.columns == 6
+    assert pair.sample[1].given.tobytes() == pair.given.tobytes()
+    text = data.as_pair(x, y, given=np.array(["a", "b"])[z.clip(max=1)])
+    assert text.given_names == ("given[0]=b",)
+    with pytest.raises(InputError, match=r"lengths for x and given; got 50 and 49\. Row i of x"):
+        data.as_pair(x, y, given=z[1:])
+    with pytest.raises(InputError, match=r"as_pair\(x, y, given=z\)"):
+        data.as_pair(pair, given=z)
+    with pytest.raises(InputError, match=r"missing values in the arrays.*given"):
+        data.as_pair(x, y, given=np.where(z == 0, np.nan, z))

@@ -518,10 +518,11 @@ def test_a_text_file_of_long_lines_is_read(tmp_path):
 
 def test_many_columns_are_selected_and_missed_at_once():
     names = [*(f"c{k}" for k in range(100_000)), "y"]
-    first, second = readers._sides(names, 1, readers.place("t"), ["c*", "c*"], ["y"])
+    sides = readers._sides(names, 1, readers.place("t"), x=["c*", "c*"], y=["y"])
+    first, second = sides.values()
     assert (len(first), second) == (100_000, ["y"])
     with pytest.raises(InputError, match="Nearest"):
-        readers._sides(names, 1, readers.place("t"), ["d7"], ["y"])
+        readers._sides(names, 1, readers.place("t"), x=["d7"], y=["y"])
 
 
 def test_a_footer_that_claims_more_rows_than_there_are_is_no_table(tmp_path):
@@ -541,3 +542,19 @@ def test_text_of_more_rows_than_memory_holds_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet, "free_memory", lambda: 30_000)
     with pytest.raises(InputError, match="got 1,000 rows of 2 columns"):
         readers.read(tmp_path / "t.parquet", x=["a"], y=["b"])
+
+
+def test_given_columns_are_read_beside_x_and_y(tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(60, 3)), columns=["a", "b", "c"])
+    table["d"] = np.array(["u", "v", "w"])[rng.integers(3, size=60)]
+    table.loc[3, "c"] = np.nan
+    for name, write in (("t.csv", "to_csv"), ("t.parquet", "to_parquet")):
+        getattr(table, write)(tmp_path / name, index=False)
+        selected = {"x": ["a"], "y": ["b"], "given": ["c", "d"]}
+        pair = readers.read(tmp_path / name, **selected, drop_missing=True)
+        assert pair.given_names == ("c", "d=u", "d=v", "d=w")
+        assert pair.given.shape == (59, 4)
+        assert len(pair.x) == 59
+        with pytest.raises(InputError, match=r"columns for y and given; got b in both.*--given"):
+            readers.read(tmp_path / name, x=["a"], y=["b"], given=["b"])

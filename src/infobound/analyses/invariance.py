@@ -85,7 +85,7 @@ def _shuffled(pair: data.Pair, rng: np.random.Generator) -> data.Pair:
 
 def _swapped(pair: data.Pair, rng: np.random.Generator) -> data.Pair:
     """Exchange x and y."""
-    return data.Pair(pair.y, pair.x, pair.y_names, pair.x_names, pair.notes)
+    return dataclasses.replace(pair, x=pair.y, y=pair.x, x_names=pair.y_names, y_names=pair.x_names)
 
 
 def _reordered(pair: data.Pair, rng: np.random.Generator) -> data.Pair:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Pair", "as_pair", "as_pairs", "is_plain", "pair_arrays", "pair_frames", "with_kinds"]
 
 LOOKED = 20_000_000  # largest number of values that the data checks read
+GIVEN = "given"  # the name of Z in I(X;Y|Z), in messages and as a side of all columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,8 @@ class Pair:
         x_names: the names of the columns of x.
         y_names: the names of the columns of y.
         notes: how the rows were read and encoded.
+        given: (n, r), the rows of the variable that is given, of I(X;Y|Z); None for I(X;Y).
+        given_names: the names of its columns.
 
     Example:
         >>> as_pair([1, 2, 3], [3, 2, 1]).x.shape
@@ -50,13 +53,26 @@ class Pair:
     x_names: tuple[str, ...]
     y_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    given: np.ndarray | None = None
+    given_names: tuple[str, ...] = ()
+
+    @property
+    def sides(self) -> dict[str, tuple[np.ndarray, tuple[str, ...]]]:
+        """The rows and column names of x and y, and of what is given, by name."""
+        found = {"x": (self.x, self.x_names), "y": (self.y, self.y_names)}
+        return found if self.given is None else {**found, GIVEN: (self.given, self.given_names)}
+
+    @property
+    def columns(self) -> int:
+        """The number of columns of all sides together."""
+        return sum(rows.shape[1] for rows, _ in self.sides.values())
 
     @cached_property
     def sample(self) -> tuple[np.ndarray, Pair]:
         """The indices and values of evenly spaced rows, at most `LOOKED` values."""
-        index = stretches(len(self.x), LOOKED // (self.x.shape[1] + self.y.shape[1]))
-        x, y = take(self.x, index), take(self.y, index)
-        return index, Pair(x, y, self.x_names, self.y_names, self.notes)
+        index = stretches(len(self.x), LOOKED // self.columns)
+        sides = {name: (take(rows, index), names) for name, (rows, names) in self.sides.items()}
+        return index, _pair_of(sides, self.notes)
 
     @cached_property
     def x_ids(self) -> np.ndarray:
@@ -76,10 +92,18 @@ class Pair:
         return min(limits, key=lambda each: each[1], default=None)
 
 
+def _pair_of(sides: Mapping[str, tuple[np.ndarray, Sequence[str]]], notes: Sequence[str]) -> Pair:
+    """Build a pair from rows and column names: of x, of y and, perhaps, of what is given."""
+    (x, x_names), (y, y_names), *more = sides.values()
+    given, names = more[0] if more else (None, ())
+    return Pair(x, y, tuple(x_names), tuple(y_names), tuple(notes), given, tuple(names))
+
+
 def as_pair(
     x: Any,
     y: Any = None,
     *,
+    given: Any = None,
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
     part: bool = False,
@@ -92,8 +116,10 @@ def as_pair(
         x: (n, p) or (n,); or a `Pair`, as returned by `readers.read`, which is returned unchanged
             unless columns are named below.
         y: (n, q) or (n,); omitted if x is a `Pair`.
-        categorical: names of columns that are categories, not quantities, and one-hot encoded; "x"
-            or "y" for all columns of a side. Text and pandas' categories need not be named.
+        given: (n, r) or (n,), the variable Z of I(X;Y|Z), if there is one; omitted if x is a
+            `Pair`.
+        categorical: names of columns that are categories, not quantities, and one-hot encoded; "x",
+            "y" or "given" for all columns of a side. Text and pandas' categories need not be named.
         numeric: names of columns that are quantities although they are text or categories.
         part: whether these are a part of the rows only. Then a single row is allowed, and
             categories are an error, because they depend on all rows.
@@ -111,14 +137,15 @@ def as_pair(
         >>> as_pair([3, 1, 2, 3], ["7", "8", "9", "8"], categorical=["x"], numeric=["y"]).x_names
         ('x[0]=1', 'x[0]=2', 'x[0]=3')
     """
-    pairs = as_pairs({"x": x}, y, categorical=categorical, numeric=numeric, part=part)
-    return pairs[0]
+    kinds = {"categorical": categorical, "numeric": numeric}
+    return as_pairs({"x": x}, y, given=given, **kinds, part=part)[0]
 
 
 def as_pairs(
     xs: Mapping[str, Any],
     y: Any = None,
     *,
+    given: Any = None,
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
     part: bool = False,
@@ -129,6 +156,7 @@ def as_pairs(
         xs: the samples by name, which stands for all of its columns in `categorical`, and names the
             columns of an array.
         y: (n, q) or (n,); omitted if the samples are pairs.
+        given: as for `as_pair`.
         categorical: names of columns of any sample, or of y.
         numeric: the same.
         part: whether these are a part of the rows only.
@@ -153,17 +181,19 @@ def as_pairs(
             "Name it in one of them."
         )
     pairs = tuple(
-        _pair(name, x, y, categorical=codes, numeric=quantities, part=part)
+        _pair(name, x, y, given, categorical=codes, numeric=quantities, part=part)
         for name, x in xs.items()
     )
-    names = [name for pair in pairs for name in (*pair.x_names, *pair.y_names)]
-    known = {*xs, "y", *names, *map(_encoded, names)}
+    names = [n for pair in pairs for _, columns in pair.sides.values() for n in columns]
+    sides = dict.fromkeys((*xs, *(side for pair in pairs for side in pair.sides if side != "x")))
+    known = {*sides, *names, *map(_encoded, names)}
+    every = f"{', '.join([*sides][:-1])} or {[*sides][-1]}"
     for what, columns in (("categorical", codes), ("numeric", quantities)):
         unknown = [column for column in columns if column not in known]
         if unknown:
             raise InputError(
-                f"Expected {what} columns among {', '.join(names[:20])}, or {', '.join(xs)} or y "
-                f"for all of a side; got {unknown[0]!r}. Name one of these."
+                f"Expected {what} columns among {', '.join(names[:20])}, or {every} for all "
+                f"of a side; got {unknown[0]!r}. Name one of these."
             )
     return pairs
 
@@ -172,6 +202,7 @@ def _pair(
     name: str,
     x: Any,
     y: Any,
+    given: Any,
     *,
     categorical: Sequence[str],
     numeric: Sequence[str],
@@ -181,46 +212,49 @@ def _pair(
     if isinstance(x, Pair):
         if y is not None:
             raise InputError("Expected no y beside a Pair, which holds one; got both.")
+        if given is not None:
+            raise InputError(
+                "Expected given where the Pair is made; got it beside a Pair. Write "
+                "as_pair(x, y, given=z), or readers.read(..., given=...)."
+            )
         return with_kinds(x, categorical=categorical, numeric=numeric, x_name=name)
     if y is None:
         raise InputError(
             f"Expected y, or a Pair in the place of {name}; got neither. Give estimate(x, y)."
         )
     notes: list[str] = []
-    if have_different_indexes(x, y):
-        notes.append(
-            f"{name} and y have different indexes: rows were paired by position, not by index."
-        )
-    found: list[Any] = []
-    for side, values in ((name, x), ("y", y)):
-        rows, more = as_rows(side, values)
-        found.append(rows)
+    for side, values in (("y", y), (GIVEN, given)):
+        if have_different_indexes(x, values):
+            notes.append(
+                f"{name} and {side} have different indexes: rows were paired by position, not by "
+                "index."
+            )
+    found: dict[str, Any] = {}
+    for side, values in {name: x, "y": y, **({} if given is None else {GIVEN: given})}.items():
+        found[side], more = as_rows(side, values)
         notes += more
-    _expect_paired(found[0].shape, found[1].shape, part)
-    names = [
-        [f"{side}[{k}]" for k in range(rows.shape[1])]
-        for side, rows in zip((name, "y"), found, strict=True)
-    ]
-    if all(isinstance(rows, np.ndarray) and is_plain(rows) for rows in found):
-        pair = pair_arrays(*found, names=(names[0], names[1]), notes=notes, source="the arrays")
+    _expect_paired({side: rows.shape for side, rows in found.items()}, part)
+    names = {side: [f"{side}[{k}]" for k in range(r.shape[1])] for side, r in found.items()}
+    if all(isinstance(rows, np.ndarray) and is_plain(rows) for rows in found.values()):
+        pair = pair_arrays(found, names=names, notes=notes, source="the arrays")
         return with_kinds(pair, categorical=categorical, numeric=numeric, x_name=name)
     import pandas as pd
 
-    left, right = (
-        pd.DataFrame(rows, columns=own, dtype=object if rows.dtype.kind in "UO" else None)
+    frames = {
+        side: pd.DataFrame(
+            rows, columns=names[side], dtype=object if rows.dtype.kind in "UO" else None
+        )
         if isinstance(rows, np.ndarray)
         else rows
-        for rows, own in zip(found, names, strict=True)
-    )
+        for side, rows in found.items()
+    }
     return pair_frames(
-        left,
-        right,
+        frames,
         source="the arrays",
         notes=notes,
         categorical=categorical,
         numeric=numeric,
         categories=not part,
-        x_name=name,
     )
 
 
@@ -235,8 +269,8 @@ def with_kinds(
 
     Args:
         pair: the rows.
-        categorical: names of columns; `x_name` or "y" for all columns of a side. A column that is a
-            category already stays as it is. Unknown names are ignored.
+        categorical: names of columns; `x_name`, "y" or "given" for all columns of a side. A column
+            that is a category already stays as it is. Unknown names are ignored.
         numeric: names of columns that must be quantities.
         x_name: what stands for all columns of x.
 
@@ -252,27 +286,23 @@ def with_kinds(
         return pair
     import pandas as pd
 
-    plain = [[n for n in names if "=" not in n] for names in (pair.x_names, pair.y_names)]
-    stems = [{_encoded(n) for n in names} - {""} for names in (pair.x_names, pair.y_names)]
-    fixed = sorted(set().union(*_named(numeric, x_name, *stems)))
+    own = {x_name if side == "x" else side: found for side, found in pair.sides.items()}
+    plain = {side: [n for n in names if "=" not in n] for side, (_, names) in own.items()}
+    stems = {side: {_encoded(n) for n in names} - {""} for side, (_, names) in own.items()}
+    fixed = sorted(set().union(*_named(numeric, stems).values()))
     if fixed:
         raise InputError(
             f"Expected columns that are not encoded as categories yet in numeric; got {fixed[0]}, "
             "which this Pair has as categories. Name it where the Pair is made: "
             "readers.read(..., numeric=...)."
         )
-    sides, notes = [], list(pair.notes)
-    for side, rows, names, codes in zip(
-        (x_name, "y"),
-        (pair.x, pair.y),
-        (pair.x_names, pair.y_names),
-        _named(categorical, x_name, *plain),
-        strict=True,
-    ):
-        values, own, said = numbers(side, pd.DataFrame(rows, columns=names), categorical=codes)
-        sides.append((np.ascontiguousarray(values), tuple(own)))
+    sides, notes = {}, list(pair.notes)
+    for side, codes in _named(categorical, plain).items():
+        rows, names = own[side]
+        values, columns, said = numbers(side, pd.DataFrame(rows, columns=names), categorical=codes)
+        sides[side] = (np.ascontiguousarray(values), columns)
         notes += said
-    return Pair(sides[0][0], sides[1][0], sides[0][1], sides[1][1], tuple(notes))
+    return _pair_of(sides, notes)
 
 
 def _encoded(name: str) -> str:
@@ -280,32 +310,33 @@ def _encoded(name: str) -> str:
     return name.rpartition("=")[0]
 
 
-def _named(
-    columns: Sequence[str], x_name: str, left: Iterable[str], right: Iterable[str]
-) -> tuple[set[str], set[str]]:
-    """Return those columns of x and of y that are named, where a side's name stands for all."""
-    every = {*left, *right}
-    x, y = (
-        set(names) if side in columns and side not in every else set(names) & set(columns)
-        for side, names in ((x_name, left), ("y", right))
-    )
-    return x, y
+def _named(columns: Sequence[str], sides: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:
+    """Return those columns of each side that are named, where a side's name stands for all."""
+    every = {name for names in sides.values() for name in names}
+    return {
+        side: set(names) if side in columns and side not in every else set(names) & set(columns)
+        for side, names in sides.items()
+    }
 
 
-def _expect_paired(x: tuple[int, int], y: tuple[int, int], part: bool) -> None:
-    """Check that x and y have equally many rows, at least one, and at least one column each."""
-    for side, own, other in (("x", x, y), ("y", y, x)):
-        if own[0] == 1 < own[1] and (other[0] == own[1] or (other[0] == 1 and not part)):
+def _expect_paired(shapes: Mapping[str, tuple[int, int]], part: bool) -> None:
+    """Check that sides have equally many rows, at least one, and at least one column each."""
+    for side, own in shapes.items():
+        lengths = [shape[0] for other, shape in shapes.items() if other != side]
+        same = own[1] in lengths or (set(lengths) == {1} and not part)
+        if own[0] == 1 < own[1] and same:
             raise InputError(
                 f"Expected a row for each observation in {side}; got one row of {own[1]:,} "
                 f"columns. Transpose it: {side}.T."
             )
-    if x[0] != y[0]:
-        raise InputError(
-            f"Expected equal lengths for x and y; got {x[0]} and {y[0]}. Row i of x must belong to "
-            "row i of y: align them first."
-        )
-    for side, shape in (("x", x), ("y", y)):
+    (first, (n, _)), *others = shapes.items()
+    for side, (m, _) in others:
+        if m != n:
+            raise InputError(
+                f"Expected equal lengths for {first} and {side}; got {n} and {m}. Row i of {first} "
+                f"must belong to row i of {side}: align them first."
+            )
+    for side, shape in shapes.items():
         if 0 in shape:
             raise InputError(
                 f"Expected at least one row and one column for {side}; got shape {shape}. Give "
@@ -325,10 +356,9 @@ def is_plain(rows: np.ndarray) -> bool:
 
 
 def pair_arrays(
-    x: np.ndarray,
-    y: np.ndarray,
+    sides: Mapping[str, np.ndarray],
     *,
-    names: tuple[Sequence[str], Sequence[str]],
+    names: Mapping[str, Sequence[str]],
     source: str,
     notes: Sequence[str] = (),
     drop_missing: bool = False,
@@ -338,9 +368,8 @@ def pair_arrays(
     Memory-mapped arrays that are a large part of the free memory stay on disk unchanged.
 
     Args:
-        x: (n, p).
-        y: (n, q).
-        names: the names of the columns of x and of y.
+        sides: x (n, p), y (n, q) and, perhaps, what is given (n, r), by name, in this order.
+        names: the names of the columns of each side.
         source: the name of the data in messages.
         notes: notes about how the data were read.
         drop_missing: whether to drop rows with missing values.
@@ -349,13 +378,13 @@ def pair_arrays(
         InputError: If there are no rows or columns, values are missing (unless dropped), or values
             are infinite.
     """
-    _expect_paired(x.shape, y.shape, part=True)
-    everything = [*names[0], *names[1]]
-    n, width = len(x), len(everything)
+    _expect_paired({side: rows.shape for side, rows in sides.items()}, part=True)
+    everything = [name for side in sides for name in names[side]]
+    n, width = len(next(iter(sides.values()))), len(everything)
     missing, infinite = np.zeros(width, dtype=int), np.zeros(width, dtype=int)
     whole = np.ones(n, dtype=bool)
     for at in pieces(n, width):
-        rows = np.concatenate([x[at], y[at]], axis=1)
+        rows = np.concatenate([side[at] for side in sides.values()], axis=1)
         absent = np.isnan(rows)
         whole[at] = ~absent.any(axis=1)
         missing += absent.sum(axis=0)
@@ -363,13 +392,15 @@ def pair_arrays(
     if not whole.all():
         counts = zip(everything, missing, strict=True)
         notes = [*notes, _dropped(counts, ~whole, source, drop_missing)]
-        x, y = (
-            gathered((s[at][whole[at]] for at in pieces(n, width)), int(whole.sum()), s.shape[1])
-            for s in (x, y)
-        )
+        sides = {
+            side: gathered(
+                (rows[at][whole[at]] for at in pieces(n, width)), int(whole.sum()), rows.shape[1]
+            )
+            for side, rows in sides.items()
+        }
     _expect_finite(zip(everything, infinite, strict=True), source)
-    x, y = (_held(np.asarray(side)) for side in (x, y))
-    return Pair(x, y, tuple(names[0]), tuple(names[1]), tuple(notes))
+    held = {side: (_held(np.asarray(rows)), names[side]) for side, rows in sides.items()}
+    return _pair_of(held, notes)
 
 
 def _held(rows: np.ndarray) -> np.ndarray:
@@ -411,8 +442,7 @@ def _expect_finite(counts: Iterable[tuple[str, int]], source: str) -> None:
 
 
 def pair_frames(
-    left: pd.DataFrame,
-    right: pd.DataFrame,
+    frames: Mapping[str, pd.DataFrame],
     *,
     source: str,
     notes: Sequence[str] = (),
@@ -422,47 +452,43 @@ def pair_frames(
     numeric: Sequence[str] = (),
     untyped: bool = False,
     categories: bool = True,
-    x_name: str = "x",
 ) -> Pair:
-    """Validate and encode two frames of equal length as a `Pair`.
+    """Validate and encode frames of equal length as a `Pair`.
 
     Args:
-        left: the columns of x.
-        right: the columns of y.
+        frames: the columns of x, of y and, perhaps, of what is given, by name, in this order.
         source: the name of the data in messages.
         notes: notes about how the data were read.
         drop_missing: whether to drop rows with missing values.
         hint: a possible reason of missing values, added to messages.
-        categorical: names of columns that are categories; `x_name` or "y" for all of a side.
+        categorical: names of columns that are categories; the name of a side for all of them.
         numeric: names of columns that are quantities.
         untyped: whether text that looks like numbers is parsed, as in a CSV file.
         categories: whether categories are allowed besides numbers.
-        x_name: what stands for all columns of x.
 
     Raises:
         InputError: If values are missing (unless dropped) or infinite, or text is not a category.
     """
     import pandas as pd
 
-    _expect_paired(left.shape, right.shape, part=True)
-    missing = pd.concat([left.isna(), right.isna()], axis=1)
+    _expect_paired({side: frame.shape for side, frame in frames.items()}, part=True)
+    missing = pd.concat([frame.isna() for frame in frames.values()], axis=1)
     rows = missing.any(axis=1).to_numpy()
     if rows.any():
         notes = [*notes, _dropped(missing.sum().items(), rows, source, drop_missing, hint)]
-        left, right = left[~rows], right[~rows]
-    sides = []
-    codes = _named(categorical, x_name, left, right)
-    quantities = _named(numeric, x_name, left, right)
-    for k, (side, frame) in enumerate(((x_name, left), ("y", right))):
+        frames = {side: frame[~rows] for side, frame in frames.items()}
+    sides = {}
+    codes, quantities = _named(categorical, frames), _named(numeric, frames)
+    for side, frame in frames.items():
         values, names, said = numbers(
             side,
             frame,
-            categorical=codes[k],
-            numeric=quantities[k],
+            categorical=codes[side],
+            numeric=quantities[side],
             untyped=untyped,
             categories=categories,
         )
         notes = [*notes, *said]
         _expect_finite(zip(names, np.isinf(values).sum(0), strict=True), source)
-        sides.append((np.ascontiguousarray(values), tuple(names)))
-    return Pair(sides[0][0], sides[1][0], sides[0][1], sides[1][1], tuple(notes))
+        sides[side] = (np.ascontiguousarray(values), names)
+    return _pair_of(sides, notes)

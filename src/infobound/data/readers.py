@@ -25,6 +25,7 @@ from infobound.data.containers import expect_unicode
 from infobound.data.encoding import EXACT, are_merged
 from infobound.data.locations import Place, place, reading
 from infobound.data.npy import Archive, Header, read_header
+from infobound.data.pair import GIVEN
 from infobound.data.parquet import Stored, parquet
 from infobound.errors import InputError
 
@@ -44,6 +45,7 @@ def read(
     *,
     x: Sequence[str],
     y: Sequence[str],
+    given: Sequence[str] = (),
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
     drop_missing: bool = False,
@@ -57,8 +59,9 @@ def read(
             an npz file the name of an array selects all of its columns; in a directory the keys of
             its paths (year=2024) are columns too.
         y: selectors of the columns of y.
+        given: selectors of the columns of Z in I(X;Y|Z), if there are any.
         categorical: selectors of columns that are categories, not quantities. Columns that are
-            neither in x nor in y are ignored.
+            not selected are ignored.
         numeric: selectors of columns that are quantities, although they are stored as text or
             categories.
         drop_missing: whether to drop rows with missing values in the selected columns.
@@ -82,10 +85,10 @@ def read(
     names = [str(column) for column in found.columns]
     more = {} if isinstance(found, Stored) else found.attrs
     try:
-        sides = _sides(names, len(found), where, x, y)
+        sides = _sides(names, len(found), where, x=x, y=y, **({GIVEN: given} if given else {}))
     except InputError as error:
         raise InputError(" ".join([str(error), *more.get("header", [])])) from error
-    chosen = [*sides[0], *sides[1]]
+    chosen = [name for columns in sides.values() for name in columns]
     codes, quantities = _kinds(names, set(chosen), categorical, numeric)
     notes: Sequence[str] = ()
     untyped = not isinstance(found, Stored)
@@ -101,8 +104,7 @@ def read(
         names = chosen
     frame = found.reset_index(drop=True).set_axis(names, axis=1)  # errors count rows from 1
     return pair_frames(
-        frame[sides[0]],
-        frame[sides[1]],
+        {side: frame[columns] for side, columns in sides.items()},
         source=str(where),
         notes=[*notes, *more.get("notes", [])],
         drop_missing=drop_missing,
@@ -131,9 +133,9 @@ def _kinds(
 
 
 def _sides(
-    names: list[str], n: int, where: Place, x: Sequence[str], y: Sequence[str]
-) -> tuple[list[str], list[str]]:
-    """Select the columns of x and of y of a table with these names and n rows."""
+    names: list[str], n: int, where: Place, **selectors: Sequence[str]
+) -> dict[str, list[str]]:
+    """Select the columns of each side of a table with these names and n rows."""
     doubles = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubles:
         raise InputError(
@@ -142,15 +144,19 @@ def _sides(
         )
     if not n:
         raise InputError(f"Expected rows in {where}; got a header only. Is the file complete?")
-    first, second = _select(names, x, "x"), _select(names, y, "y")
-    others = set(second)
-    both = [name for name in first if name in others]
-    if both:
-        raise InputError(
-            f"Expected different columns for x and y; got {', '.join(both[:5])} in both, which "
-            "makes the information infinite. Take them out of --x or --y."
-        )
-    return first, second
+    sides = {side: _select(names, chosen, side) for side, chosen in selectors.items()}
+    for one, other in itertools.combinations(sides, 2):
+        others = set(sides[other])
+        both = [name for name in sides[one] if name in others]
+        if both:
+            why = "makes the information infinite"
+            if other == GIVEN:
+                why = f"leaves nothing of {'it' if len(both) == 1 else 'them'} to know"
+            raise InputError(
+                f"Expected different columns for {one} and {other}; got {', '.join(both[:5])} in "
+                f"both, which {why}. Take them out of --{one} or --{other}."
+            )
+    return sides
 
 
 def _hint(spelled: dict[str, list[str]]) -> str:
@@ -169,16 +175,15 @@ def _hint(spelled: dict[str, list[str]]) -> str:
 
 def _numbers(
     rows: np.ndarray,
-    names: tuple[list[str], list[str]],
+    names: dict[str, list[str]],
     where: Place,
     notes: Sequence[str],
     drop_missing: bool,
 ) -> Pair:
-    """Build a pair from numbers of x and y side by side."""
-    p = len(names[0])
+    """Build a pair from numbers of all sides, side by side."""
+    ends = np.cumsum([len(columns) for columns in names.values()])
     return pair_arrays(
-        rows[:, :p],
-        rows[:, p:],
+        dict(zip(names, np.split(rows, ends[:-1], axis=1), strict=True)),
         names=names,
         source=str(where),
         notes=notes,

@@ -20,7 +20,7 @@ from torch import nn
 from infobound._system import arguments, locks, torch_state, units
 from infobound.config import Config, configured
 from infobound.critics import networks
-from infobound.data.pair import Pair, as_pair, pair_arrays
+from infobound.data.pair import GIVEN, Pair, as_pair, pair_arrays
 from infobound.data.splits import split
 from infobound.errors import InputError
 from infobound.estimation import outcome
@@ -134,9 +134,10 @@ def _opened(
         yield None
         return
     record = {"kind": "estimate", "config": config.as_dict(), "own_module": own_module}
-    record |= {"unit": unit, "x_names": pair.x_names, "y_names": pair.y_names, "notes": pair.notes}
+    record |= {"unit": unit, "notes": pair.notes}
+    record |= {f"{side}_names": names for side, (_, names) in pair.sides.items()}
     with locks.held(run):
-        rows = {"x": pair.x, "y": pair.y}
+        rows = {side: values for side, (values, _) in pair.sides.items()}
         yield run_directory.Run.create(run, record=record, rows=rows, overwrite=overwrite)
 
 
@@ -175,6 +176,9 @@ def resume(
             "Python: infobound.resume(run, module=...)."
         )
     rows, names = run.load_rows("rows"), {"x": record.x_names, "y": record.y_names}
+    if record.given_names:
+        names[GIVEN] = record.given_names
+    rows = {side: rows[side] for side in (*names, *rows) if side in rows}
     n = len(next(iter(rows.values()), ()))
     expected = {side: (n, len(columns)) for side, columns in names.items()}
     found = {side: values.shape for side, values in rows.items()}
@@ -185,8 +189,8 @@ def resume(
             "another directory."
         )
     pair = pair_arrays(
-        *(rows["x"], rows["y"]),
-        names=(record.x_names, record.y_names),
+        rows,
+        names=names,
         notes=record.notes,
         source=str(run.path),
     )
@@ -202,6 +206,7 @@ class _Record:
     x_names: tuple[str, ...]
     y_names: tuple[str, ...]
     notes: tuple[str, ...]
+    given_names: tuple[str, ...] = ()
 
 
 def _estimate(pair: Pair, config: Config, module: nn.Module | None, hooks: loop.Hooks) -> Estimate:
