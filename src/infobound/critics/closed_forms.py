@@ -6,7 +6,7 @@ data the model can be fitted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -26,9 +26,10 @@ from infobound.critics.densities import (
 )
 from infobound.critics.posteriors import LINEAR, ClassPosterior
 from infobound.critics.projections import ProjectedModel
+from infobound.critics.regressed import RegressionModel
 from infobound.critics.unwinding import MARGIN, UnwoundCopula
 
-__all__ = ["BASES", "REPEATED", "Base", "Shape"]
+__all__ = ["BASES", "REPEATED", "WITH", "Base", "Shape", "bank"]
 
 MIXED = 4  # largest number of columns of x and y together for which a mixture is fitted
 GROUPED, GROUPED_ROWS = 24, 10_000  # most columns and rows for a mixture of a few Gaussians
@@ -45,6 +46,7 @@ LEVELS = 20  # the other side must take more values than this for Gaussians by v
 WIDE = 3  # rows per column below which covariances are shrunk and a model must beat none at all
 PLAIN = 2  # rows per column above which a covariance may be used without shrinkage
 UNWOUND = 20_000  # largest number of rows for a search of rotations or directions
+REGRESSED = 4  # rows per column for a regression
 SHRUNK = 4_000  # largest number of rows for a fit with shrunk covariances
 
 
@@ -123,6 +125,7 @@ class Base:
         of_names: the same for two sides of categories.
         named: whether it is compared only if `base` names it.
         refit: maps a fitted critic, x and y to one fitted to these, in less time than `fit`.
+        own: whether it reads x without the columns that are given, where there are any.
     """
 
     fit: Callable[[Tensor, Tensor], nn.Module]
@@ -139,6 +142,7 @@ class Base:
     of_names: bool = False
     named: bool = False
     refit: Callable[[Any, Tensor, Tensor], nn.Module] | None = None
+    own: bool = False
 
 
 def _determined(shape: Shape) -> bool:
@@ -247,3 +251,36 @@ BASES: dict[str, Base] = {
     "linear_probe": _posterior(LINEAR),
     "network_probe": _posterior(["network"]),
 }
+
+
+WITH = "|given"  # follows the name of a base that reads what is given as well
+
+
+def bank(given: int) -> Mapping[str, Base]:
+    """Return the models for x whose last columns are those of a variable that is given.
+
+    Each model of `BASES` is fitted without these columns, and with them; one more has a regression
+    of y on all of x.
+
+    Args:
+        given: the number of columns that are given; without any, the bank is `BASES`.
+
+    Example:
+        >>> [name for name in bank(2) if name.startswith("gaussian_raw")]
+        ['gaussian_raw', 'gaussian_raw|given']
+    """
+    if not given:
+        return BASES
+    without = {name: replace(base, own=True) for name, base in BASES.items()}
+    both = {
+        name + WITH: replace(base, after=None if base.after is None else base.after + WITH)
+        for name, base in BASES.items()
+    }
+    regression = Base(
+        partial(RegressionModel.fit, given=given),
+        "scores",
+        lambda s: s.rows > REGRESSED * s.columns and not s.has_cells,
+        most=ITERATED,
+        refit=lambda model, x, y: RegressionModel.fit(x, y, given=given, start=model),
+    )
+    return {**without, "regression": regression, **both}

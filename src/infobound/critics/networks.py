@@ -251,8 +251,8 @@ class Projected(Critic):
 class Reads(NamedTuple):
     """The columns of x and of y that a part of a critic reads; by default all of them."""
 
-    x: slice = slice(None)
-    y: slice = slice(None)
+    x: slice | list[int] = slice(None)
+    y: slice | list[int] = slice(None)
 
 
 class Composite(Critic):

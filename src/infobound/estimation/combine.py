@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +21,14 @@ from infobound.estimation.ksg import neighbour_terms
 from infobound.estimation.point import NO_LIMIT, PointEstimate, interval, standard_error, z_quantile
 from infobound.estimation.selection import ramp
 
-__all__ = ["combine_folds", "downgrade_implausible_copulas"]
+__all__ = [
+    "FEW_COLUMNS",
+    "MANY_ROWS",
+    "Combined",
+    "combine_folds",
+    "downgrade_implausible_copulas",
+    "finish",
+]
 
 FEW_COLUMNS = 4  # largest number of columns of x and y together for the second opinion
 MANY_ROWS = 200_000  # rows above which neighbours would take longer than everything else
@@ -64,6 +71,69 @@ def _without_positives(part: Part, share: float) -> Part:
     return replace(part, mix=PointWeights(positives - moved, dv, terms + moved)) if moved else part
 
 
+@dataclass(frozen=True, eq=False)
+class Combined:
+    """What all folds say together, in nats.
+
+    Attributes:
+        mi: the corrected mean.
+        extra_error: its uncertainty besides the sampling error: the whole correction, except for a
+            closed form whose bias is known exactly.
+        method: "critic", "base" or "table".
+        rows: (n,), the indices of the rows in the order of the folds.
+        terms: (n,), the contributions of these rows to the held-out bound.
+        points: (n,), their contributions to the point estimate.
+        training: the bound on training rows.
+    """
+
+    mi: float
+    extra_error: float
+    method: str
+    rows: np.ndarray
+    terms: np.ndarray
+    points: np.ndarray
+    training: float
+
+    @classmethod
+    def of(cls, pair: data.Pair, folds: Sequence[Fold]) -> Combined:
+        """Combine the folds of the rows of a pair."""
+        rows = np.concatenate([fold.rows for fold in folds])
+        points = np.concatenate([fold.points() for fold in folds])
+        found, corrections = _corrected(folds, rows)
+        mi = float(np.average(found, weights=[len(fold.rows) for fold in folds]))
+        extra_error = float(np.mean(corrections))
+        method = "critic" if any(fold.kept for fold in folds) else "base"
+        share = float(np.mean([fold.weight_of("table") for fold in folds]))
+        if share:
+            counts = counted(pair)
+            mi += share * (counts.mi - mi)
+            points = (1 - share) * points + share * counts.terms[rows]
+            extra_error = math.hypot((1 - share) * extra_error, share * counts.error)
+            method = "table" if share >= 0.5 else method
+        return cls(
+            mi=mi,
+            extra_error=extra_error,
+            method=method,
+            rows=rows,
+            terms=np.concatenate([fold.terms() for fold in folds]),
+            points=points,
+            training=float(np.mean([fold.training() for fold in folds])),
+        )
+
+    def less(self, other: Combined) -> Combined:
+        """Return the difference to what folds with the same test rows say of another MI."""
+        place = np.argsort(other.rows)[np.searchsorted(np.sort(other.rows), self.rows)]
+        return replace(
+            self,
+            mi=self.mi - other.mi,
+            extra_error=math.hypot(self.extra_error, other.extra_error),
+            method="critic" if "critic" in (self.method, other.method) else self.method,
+            terms=self.terms - other.terms[place],
+            points=self.points - other.points[place],
+            training=self.training - other.training,
+        )
+
+
 def combine_folds(
     pair: data.Pair,
     folds: Sequence[Fold],
@@ -84,24 +154,33 @@ def combine_folds(
         The point estimate, in nats; its `unlimited` has the estimate and half of the interval's
         width without the limit.
     """
-    rows = np.concatenate([fold.rows for fold in folds])
-    terms = np.concatenate([fold.terms() for fold in folds])
-    points = np.concatenate([fold.points() for fold in folds])
-    found, corrections = _corrected(folds, rows)
-    mi = float(np.average(found, weights=[len(fold.rows) for fold in folds]))
-    held_out = float(terms.mean()) + 0.0  # no negative zero
-    # Uncertainty besides the sampling error: the whole correction, except for a closed form whose
-    # bias is known exactly, and half of the difference to the second opinion.
-    extra_error, spread = float(np.mean(corrections)), points
-    method = "critic" if any(fold.kept for fold in folds) else "base"
-    share = float(np.mean([fold.weight_of("table") for fold in folds]))
-    if share:
-        counts = counted(pair)
-        mi += share * (counts.mi - mi)
-        spread = (1 - share) * points + share * counts.terms[rows]
-        extra_error = math.hypot((1 - share) * extra_error, share * counts.error)
-        method = "table" if share >= 0.5 else method
-    others = _second_opinion(pair, config)
+    return finish(Combined.of(pair, folds), folds, config, limit, _second_opinion(pair, config))
+
+
+def finish(
+    found: Combined,
+    folds: Sequence[Fold],
+    config: Config,
+    limit: data.Entropy,
+    others: np.ndarray | None,
+) -> PointEstimate:
+    """Compare what the folds say with a second opinion, and add the interval.
+
+    Args:
+        found: what the folds say.
+        folds: the folds.
+        config: the settings.
+        limit: the entropy that the estimate does not exceed; see `combine_folds`.
+        others: the per-row contributions (n,) of the second opinion, if there is one.
+
+    Returns:
+        The point estimate, in nats.
+    """
+    mi, rows, spread, method = found.mi, found.rows, found.points, found.method
+    held_out = float(found.terms.mean()) + 0.0  # no negative zero
+    # Uncertainty besides the sampling error: the correction, and half of the difference to the
+    # second opinion.
+    extra_error = found.extra_error
     if others is not None:
         others = others[rows]
         error = standard_error(others - spread, rows, config)
@@ -125,8 +204,8 @@ def combine_folds(
         method=method,
         pointwise=spread[np.argsort(rows)],
         held_out=held_out,
-        held_out_error=standard_error(terms, rows, config),
-        training=float(np.mean([fold.training() for fold in folds])) + 0.0,
+        held_out_error=standard_error(found.terms, rows, config),
+        training=found.training + 0.0,
         ksg=None if others is None else float(others.mean()),
         folds=tuple(folds),
     )

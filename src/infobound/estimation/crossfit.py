@@ -13,7 +13,7 @@ import numpy as np
 
 from infobound._system.memory import some
 from infobound.critics import networks
-from infobound.critics.closed_forms import BASES, WIDE
+from infobound.critics.closed_forms import WIDE, WITH
 from infobound.critics.copulas import GaussianCopula
 from infobound.critics.posteriors import ClassPosterior
 from infobound.errors import InputError
@@ -128,8 +128,12 @@ class Fold:
         return max(0.0, 1 - sum(part.weight for part in self.parts))
 
     def weight_of(self, base: str) -> float:
-        """Return the weight of a base alone, by its name."""
-        return sum(part.weight for part in self.parts if part.base == base)
+        """Return the weight of a base alone, by its name; it may read what is given, or not."""
+        return sum(
+            part.weight
+            for part in self.parts
+            if part.base is not None and part.base.split(WITH)[0] == base
+        )
 
     def terms(self) -> np.ndarray:
         """Return the contributions (n,) of the test rows to the held-out bound, in nats."""
@@ -167,7 +171,13 @@ class Fold:
 
 
 def fit_fold(
-    job: Job, k: int, training: np.ndarray, test: np.ndarray, again: np.ndarray
+    job: Job,
+    k: int,
+    training: np.ndarray,
+    test: np.ndarray,
+    again: np.ndarray,
+    *,
+    name: str = "fold",
 ) -> tuple[Fold, Ensemble]:
     """Fit critics to the training rows of a fold and evaluate them on its test rows.
 
@@ -183,6 +193,7 @@ def fit_fold(
         training: the indices of the training rows.
         test: the indices of the test rows.
         again: the indices of another fold's test rows.
+        name: the name of checkpoints and progress bars, which the number of the fold follows.
 
     Returns:
         The outcome of the fold, and the critics fitted to its training rows.
@@ -191,7 +202,7 @@ def fit_fold(
         InputError: If the settings allow no critic for so few rows.
     """
     seeds = [int(s) for s in np.random.SeedSequence([job.config.seed, k]).generate_state(3)]
-    fitted = fit_critic(job, training, name=f"fold-{k + 1}", seeds=seeds)
+    fitted = fit_critic(job, training, name=f"{name}-{k + 1}", seeds=seeds)
     if fitted is None:
         raise InputError(
             f"Expected a critic or a base that {len(training)} rows can fit; got --critic "
@@ -238,7 +249,7 @@ def _part(
             for each, rows in ((scored, test), (on_known, known))
         )
     if normalised and fitted.base is not None:
-        normalised = BASES[fitted.base].normalised
+        normalised = job.bank[fitted.base].normalised
     mix = _mix(normalised, scored, on_known)
     own, closed = None, None
     if mix.positives and isinstance(base, GaussianCopula):

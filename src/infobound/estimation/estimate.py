@@ -24,6 +24,7 @@ from infobound.data.pair import GIVEN, Pair, as_pair, pair_arrays
 from infobound.data.splits import split
 from infobound.errors import InputError
 from infobound.estimation import outcome
+from infobound.estimation.conditional import conditional
 from infobound.estimation.estimators import ESTIMATORS
 from infobound.estimation.result import Estimate
 from infobound.estimation.selection import bind, candidates
@@ -39,6 +40,7 @@ def estimate(
     x: Any,
     y: Any = None,
     *,
+    given: Any = None,
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
     config: Config | None = None,
@@ -50,15 +52,16 @@ def estimate(
     unit: str = "nats",
     **settings: Any,
 ) -> Estimate:
-    """Estimate the mutual information I(X;Y) of paired rows.
+    """Estimate the mutual information I(X;Y) of paired rows, or I(X;Y|Z) with `given`.
 
     Args:
         x: (n, p) or (n,), NumPy, torch or pandas values; row i belongs to row i of y. Or a `Pair`,
             as returned by `readers.read`, without y.
         y: (n, q) or (n,).
-        categorical: names of columns that are categories, for example numbers that are codes; "x"
-            or "y" for all columns of a side. Columns of arrays are called x[0], x[1], ... Text and
-            pandas categories need not be named.
+        given: (n, r) or (n,), the variable Z of the conditional mutual information I(X;Y|Z).
+        categorical: names of columns that are categories, for example numbers that are codes; "x",
+            "y" or "given" for all columns of a side. Columns of arrays are called x[0], x[1], ...
+            Text and pandas categories need not be named.
         numeric: names of columns that are quantities although they are text or categories.
         config: the settings; `Config()` by default.
         module: your own critic, an `nn.Module` that maps x (n, p) and y (m, q), float32, to scores
@@ -93,7 +96,7 @@ def estimate(
         >>> estimate(x, y, critic="none").mi > 0.4
         True
     """
-    pair = as_pair(x, y, categorical=categorical, numeric=numeric)
+    pair = as_pair(x, y, given=given, categorical=categorical, numeric=numeric)
     config = configured(config, settings)
     # All arguments are checked before a directory is created.
     hooks = _hooks(module, watch, stop)
@@ -214,7 +217,10 @@ def _estimate(pair: Pair, config: Config, module: nn.Module | None, hooks: loop.
     start = time.perf_counter()
     small = module is None and config.critic != "joint" and len(pair.x) <= THREADED
     with torch_state.single_thread() if small else contextlib.nullcontext():
-        found = ESTIMATORS[config.estimator](pair, config, hooks, module)
+        if pair.given is None:
+            found = ESTIMATORS[config.estimator](pair, config, hooks, module)
+        else:
+            found = conditional(pair, config, hooks, module)
     result = outcome.result_of(pair, config, module, found, start)
     if hooks.run is not None:
         outcome.write(hooks.run, result, found.folds)

@@ -12,7 +12,7 @@ from torch import nn
 
 from infobound.bounds.variational import lookup
 from infobound.config import Config
-from infobound.data.pair import Pair
+from infobound.data.pair import GIVEN, Pair
 from infobound.diagnostics.findings import Evidence, findings
 from infobound.estimation.crossfit import Fold
 from infobound.estimation.point import PointEstimate
@@ -40,6 +40,8 @@ def result_of(
         certified=found.certified,
         upper=found.upper,
         p_value=found.p_value,
+        projection_p=found.projection_p,
+        exchanged=found.exchanged,
         ksg=found.ksg,
         method=found.method,
         bases=evidence.bases,
@@ -48,6 +50,7 @@ def result_of(
         n=len(pair.x),
         dim_x=pair.x.shape[1],
         dim_y=pair.y.shape[1],
+        dim_given=len(pair.given_names),
         bound=config.bound,
         critic=_describe(found.folds, config, module),
         kept=sum(fold.kept for fold in found.folds),
@@ -78,11 +81,11 @@ def write(run: run_directory.Run, result: Estimate, folds: Sequence[Fold]) -> No
 def _pictures(run: run_directory.Run, result: Estimate, fit: loop.Fit | None, unit: str) -> None:
     """Draw the estimate and the training curve of the first fold."""
     bound = lookup(result.bound)
-    x, y = (figures.listed(run.record[side]) for side in ("x_names", "y_names"))
+    x, y, z = (figures.listed(run.record.get(f"{side}_names", ())) for side in ("x", "y", GIVEN))
 
     def estimated() -> Any:
         return figures.estimate_figure(
-            title=f"I({x}; {y}), {result.n:,} rows",
+            title=f"I({x}; {y}{f' | {z}' if z else ''}), {result.n:,} rows",
             mi=result.mi,
             interval=result.interval,
             held_out=float(result.held_out or 0),

@@ -42,7 +42,9 @@ class PointEstimate:
         ksg: the estimate of nearest neighbours.
         certified: the certified lower bound.
         upper: the upper bound of a side of few values.
-        p_value: the p-value of independence.
+        p_value: the p-value of independence; of conditional independence, if something is given.
+        projection_p: that of the test which assumes good regressions, if something is given.
+        exchanged: the held-out value with x and y exchanged, if something is given.
         folds: the folds of cross-fitting.
     """
 
@@ -58,6 +60,8 @@ class PointEstimate:
     certified: float | None = None
     upper: float | None = None
     p_value: float | None = None
+    projection_p: float | None = None
+    exchanged: float | None = None
     folds: tuple[Fold, ...] = ()
 
 

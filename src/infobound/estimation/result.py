@@ -19,6 +19,10 @@ __all__ = ["Estimate"]
 class Estimate(Result):
     """The estimated mutual information of two samples, with its uncertainty; in nats.
 
+    With a third sample given it is the conditional mutual information I(X;Y|Z), `held_out` is a
+    difference of two held-out bounds and so no bound itself, and `p_value` is that of the local
+    permutation test of conditional independence.
+
     What was not computed is None.
 
     Attributes:
@@ -54,6 +58,10 @@ class Estimate(Result):
         seconds: the time that the estimate took.
         pointwise: the contribution of each row to the estimate before its correction, in nats; on
             request.
+        dim_given: the number of columns of the third sample; 0 for I(X;Y).
+        projection_p: the p-value of conditional independence of the projection test.
+        exchanged: `held_out` with x and y exchanged, in nats, for I(X;Y|Z): near it, or one of the
+            regressions failed.
 
     Example:
         >>> import numpy as np
@@ -89,6 +97,9 @@ class Estimate(Result):
     seconds: float = field(compare=False)
     pointwise: tuple[Nats, ...] | None = None
     upper: Nats | None = None
+    dim_given: int = 0
+    projection_p: float | None = None
+    exchanged: Nats | None = None
 
     @property
     def verdict(self) -> str:
@@ -111,7 +122,8 @@ class Estimate(Result):
         held_out = ""
         if self.held_out is not None:
             held_out = f"held-out {self.held_out:.3f} +- {self.held_out_error:.3f}, "
-        return f"I(X;Y) = {self.mi:.3f} nats [{low:.3f}, {high:.3f}], {held_out}{self.n:,} rows"
+        what = "I(X;Y|Z)" if self.dim_given else "I(X;Y)"
+        return f"{what} = {self.mi:.3f} nats [{low:.3f}, {high:.3f}], {held_out}{self.n:,} rows"
 
     def as_dict(self, unit: str = "nats") -> dict[str, Any]:
         """Return plain values for JSON, including the verdict.

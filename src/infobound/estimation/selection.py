@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from infobound.bounds import tiled
 from infobound.bounds.variational import BOUNDS, Bound, lookup
 from infobound.config import Config
 from infobound.critics import networks
-from infobound.critics.closed_forms import BASES, BROAD, REPEATED, Shape
+from infobound.critics.closed_forms import BASES, BROAD, REPEATED, WITH, Base, Shape, bank
 from infobound.critics.copulas import GaussianCopula, canonical_directions
 from infobound.errors import InputError
 from infobound.training import loop
@@ -60,13 +61,30 @@ def bind(config: Config) -> Bound:
 
 @dataclass(frozen=True)
 class Job:
-    """The rows, settings, bound and hooks that all fits of one estimate share."""
+    """The rows, settings, bound and hooks that all fits of one estimate share.
+
+    Attributes:
+        pair: the rows.
+        config: the settings.
+        bound: the bound.
+        module: the user's own critic, if there is one.
+        hooks: connect the fits to the run directory and to the caller.
+        given: how many columns of x, the last ones, are given.
+        sceptical: whether a base that is worse than none is always left out.
+    """
 
     pair: data.Pair
     config: Config
     bound: Bound
     module: nn.Module | None = None
     hooks: loop.Hooks = field(default_factory=loop.Hooks)
+    given: int = 0
+    sceptical: bool = False
+
+    @cached_property
+    def bank(self) -> Mapping[str, Base]:
+        """The closed-form models that the rows are compared with, by name."""
+        return bank(self.given)
 
 
 @dataclass(frozen=True)
@@ -237,9 +255,9 @@ def fit_critic(
     if len(validation_rows) > config.eval_rows:  # training evaluates the first ones only
         shuffle = np.random.default_rng(seeds[0]).permutation
         fit_rows, validation_rows = shuffle(fit_rows), shuffle(validation_rows)
-    inputs = _Inputs.make(job.pair, training, config, module)
+    inputs = _Inputs.make(job, training)
     validation = inputs.rows(validation_rows)
-    best = _best_bases(inputs, training, fit_rows, validation_rows, config, module, seeds[0])
+    best = _best_bases(inputs, training, fit_rows, validation_rows, job, seeds[0])
     starts = _starts(inputs, best, fit_rows, config)[:tries]
     several = bool(starts) or len(best.shares) > 1  # then the base is compared with others
     rival = None
@@ -301,13 +319,15 @@ class _Inputs:
     y: Tensor
     reads: dict[str, networks.Reads]
     levels: tuple[int, int]  # numbers of distinct training rows of x and of y
+    given: int  # how many columns of x, the last ones, are given
+    own_levels: int  # the number of distinct training rows of the other columns of x
+    bank: Mapping[str, Base]
     fitted: dict[tuple[str, bytes], nn.Module]  # cache of fitted bases by name and rows
 
     @classmethod
-    def make(
-        cls, pair: data.Pair, training: np.ndarray, config: Config, module: nn.Module | None
-    ) -> _Inputs:
+    def make(cls, job: Job, training: np.ndarray) -> _Inputs:
         """Fit the transforms to the training rows alone, and transform these."""
+        pair, config, module = job.pair, job.config, job.module
         kind = config.transform
         kind = ("both" if module is None else "raw") if kind == "auto" else kind
         held, where = np.sort(training), loop.device(config, module)
@@ -327,18 +347,30 @@ class _Inputs:
             slices.setdefault("both", []).append(slice(0, 2 * d + 4))
         reads = {name: networks.Reads(*both) for name, both in slices.items()}
         reads["network"] = reads[kind]
+        d = pair.x.shape[1]
+        p = d - job.given
+        own_levels = levels[0]
+        if job.given:
+            for name in ("scores", "robust", "columns"):
+                columns = [k for k in range(2 * d)[slices[name][0]] if k % d < p]
+                reads[f"own {name}"] = networks.Reads(columns, reads[name].y)
+            own_levels = data.n_distinct(take(pair.x, held)[:, :p], repeated=REPEATED)
         known = (held, sides[0], sides[1], reads, (levels[0], levels[1]))
-        return cls(pair, transforms, kind == "raw", where, *known, {})
+        return cls(
+            pair, transforms, kind == "raw", where, *known, job.given, own_levels, job.bank, {}
+        )
 
     @property
     def width(self) -> int:
         """The number of transformed columns of x and y together."""
         return self.x.shape[1] + self.y.shape[1]
 
-    def shape(self, rows: int) -> Shape:
-        """Return the shape of a sample of that many training rows."""
-        columns = self.reads["scores"].x.stop + self.reads["scores"].y.stop
-        return Shape(rows, columns, *self.levels)
+    def shape(self, rows: int, own: bool = False) -> Shape:
+        """Return the shape of a sample of that many training rows, perhaps without the given."""
+        p, q = self.pair.x.shape[1], self.pair.y.shape[1]
+        if own:
+            return Shape(rows, p - self.given + q, self.own_levels, self.levels[1])
+        return Shape(rows, p + q, *self.levels)
 
     def rows(self, index: np.ndarray) -> loop.Rows:
         """Return the transformed rows with these indices."""
@@ -354,14 +386,14 @@ class _Inputs:
 
     def fitted_to(self, name: str, index: np.ndarray) -> np.ndarray:
         """Return the rows among these that a base is fitted to: a sample if the fit is slow."""
-        most = BASES[name].most
+        most = self.bank[name].most
         return index if most is None else some(index, most, seed=0)
 
     def _fit(self, name: str, x: Tensor, y: Tensor) -> nn.Module:
         """Fit the base of that name, starting from an earlier fit in this fold if it can."""
-        refit = BASES[name].refit
+        refit = self.bank[name].refit
         earlier = [model for (other, _), model in self.fitted.items() if other == name]
-        return refit(earlier[0], x, y) if refit and earlier else BASES[name].fit(x, y)
+        return refit(earlier[0], x, y) if refit and earlier else self.bank[name].fit(x, y)
 
     def critic(
         self,
@@ -372,15 +404,16 @@ class _Inputs:
         network_reads: str = "network",
     ) -> networks.Composite:
         """Fit the base of that name to these rows and add the network to it."""
-        base, reads = None, networks.Reads()
+        model, reads = None, networks.Reads()
         if name is not None:
-            reads = self.reads[BASES[name].inputs]
+            base = self.bank[name]
+            reads = self.reads[f"own {base.inputs}" if base.own else base.inputs]
             if (name, index.tobytes()) not in self.fitted:
                 x, y = self.rows(self.fitted_to(name, index))
                 self.fitted[name, index.tobytes()] = self._fit(name, x[:, reads.x], y[:, reads.y])
-            base = self.fitted[name, index.tobytes()]
+            model = self.fitted[name, index.tobytes()]
         critic = networks.Composite(
-            base,
+            model,
             network,
             base_reads=reads,
             network_reads=self.reads[network_reads],
@@ -402,12 +435,16 @@ def most_rows(config: Config) -> int:
     return max(FITTED, config.n_iters * config.batch_size)
 
 
-def candidates(config: Config, module: nn.Module | None) -> list[str]:
+def candidates(
+    config: Config, module: nn.Module | None, known: Mapping[str, Base] = BASES
+) -> list[str]:
     """Return the names of the closed-form models that the settings allow.
 
     Args:
         config: the settings.
         module: the user's own critic; with one, `base="auto"` means no base.
+        known: the models that there are; those whose names are those of `BASES` and an ending are
+            allowed with these.
 
     Returns:
         Keys of `BASES`.
@@ -419,18 +456,19 @@ def candidates(config: Config, module: nn.Module | None) -> list[str]:
         >>> candidates(Config(base="gaussian,mixture"), None)
         ['gaussian', 'mixture']
     """
-    if config.estimator in ALONE:
-        return list(ALONE[config.estimator])
     if config.base == "none" or (config.base == "auto" and module is not None):
         return []
-    if config.base == "auto":
-        return [name for name, base in BASES.items() if not base.named]
+    if config.base == "auto" and config.estimator not in ALONE:
+        return [name for name, base in known.items() if not base.named]
+    stems = dict.fromkeys(name.split(WITH)[0] for name in known)
     names = [name.strip() for name in config.base.split(",")]
+    if config.estimator in ALONE:
+        names = list(ALONE[config.estimator])
     for name in names:
-        if name not in BASES:
-            known = ", ".join(["auto", "none", *BASES])
-            raise InputError(f"Expected base to be among {known}; got {name!r}.")
-    return names
+        if name not in stems:
+            there = ", ".join(["auto", "none", *stems])
+            raise InputError(f"Expected base to be among {there}; got {name!r}.")
+    return names if known is BASES else [name for name in known if name.split(WITH)[0] in names]
 
 
 class _Best(NamedTuple):
@@ -450,8 +488,7 @@ def _best_bases(
     training: np.ndarray,
     fit_rows: np.ndarray,
     validation_rows: np.ndarray,
-    config: Config,
-    module: nn.Module | None,
+    job: Job,
     seed: int,
 ) -> _Best:
     """Select the best closed-form model, and the best one that a network can start from.
@@ -460,45 +497,45 @@ def _best_bases(
     are all held-out rows and fitted rows, so that few held-out rows do not mean a low ceiling. If
     there are many columns relative to rows, a model that is worse than none is left out.
     """
-    names = candidates(config, module)
-    shape = inputs.shape(len(fit_rows))
-    possible = [name for name in names if BASES[name].possible(shape)]
+    config, bases = job.config, job.bank
+    names = candidates(config, job.module, bases)
+    shapes = {name: inputs.shape(len(fit_rows), bases[name].own) for name in names}
+    possible = [name for name in names if bases[name].possible(shapes[name])]
     if config.base == "auto":
-        special = [
+        possible = [
             name
-            for name in possible
-            if (shape.has_names and BASES[name].of_names)
-            or (shape.has_few_classes and BASES[name].of_classes)
+            for own in (True, False)
+            for name in _special([n for n in possible if bases[n].own == own], bases, shapes)
         ]
-        possible = special or possible
+    wide = inputs.shape(len(fit_rows)).is_wide or job.sceptical
     splits = [(fit_rows, validation_rows)]
     if len(training) < FEW and not config.series:
         splits = [data.hold_out(training, 0.2, seed=seed + extra) for extra in range(3)]
     compared = math.sqrt(sum(len(held) for _, held in splits))
-    totals = {name: -len(splits) * BASES[name].margin / compared for name in possible}
+    totals = {name: -len(splits) * bases[name].margin / compared for name in possible}
     # Models of classes are shrunk by what held-out rows show: they need no comparison with none.
-    harmless = [name for name in possible if BASES[name].of_classes]
-    for fit, held in splits if len(possible) > 1 or (shape.is_wide and not harmless) else []:
+    harmless = [name for name in possible if bases[name].of_classes]
+    for fit, held in splits if len(possible) > 1 or (wide and not harmless) else []:
         x, _ = inputs.rows(held[: config.eval_rows])
         _, y = inputs.rows(np.concatenate([held, fit])[: max(len(x), config.eval_rows)])
         known: dict[str, tuple[float, float]] = {}  # value and MI of Gaussian copulas
         for place, name in enumerate(possible):
             before = {other: totals[other] for other in possible[:place]}
-            if before.get(BASES[name].after or "", math.inf) < max(before.values(), default=0):
+            if before.get(bases[name].after or "", math.inf) < max(before.values(), default=0):
                 totals[name] = -math.inf  # it would take long, and not be the best
                 continue
             critic = inputs.critic(name, fit, None, config)
             value = _infonce(critic, (x, y))
             if isinstance(critic.base, GaussianCopula):
                 known[name] = value, critic.base.mi
-            elif BASES[name].partial and known:
+            elif bases[name].partial and known:
                 most, mi = max(known.values())
                 trained = inputs.rows(some(fit, len(x), seed=seed))
                 value = min(value, most + (value + _infonce(critic, trained)) / 2 - mi)
             totals[name] += value
-    better = [n for n in possible if totals[n] > 0 or not shape.is_wide or n in harmless]
+    better = [n for n in possible if totals[n] > 0 or not wide or n in harmless]
     ranked = sorted(better, key=lambda name: -totals[name])
-    starts = [name for name in ranked if BASES[name].can_start]
+    starts = [name for name in ranked if bases[name].can_start]
     scores = {name: totals[name] / len(splits) for name in ranked}
     return _Best(
         alone=next(iter(ranked), None),
@@ -506,6 +543,17 @@ def _best_bases(
         rejected=bool(possible) and not ranked,
         shares=_shares(scores),
     )
+
+
+def _special(names: list[str], bases: Mapping[str, Base], shapes: Mapping[str, Shape]) -> list[str]:
+    """Return the models that are made for classes alone, if there are any; else all of them."""
+    special = [
+        name
+        for name in names
+        if (shapes[name].has_names and bases[name].of_names)
+        or (shapes[name].has_few_classes and bases[name].of_classes)
+    ]
+    return special or names
 
 
 def _infonce(critic: nn.Module, rows: loop.Rows) -> float:
@@ -536,8 +584,10 @@ def _starts(
     overfits less.
     """
     shape = inputs.shape(len(rows))
-    if best.alone is not None and not BASES[best.alone].leaves(shape):
-        return []
+    if best.alone is not None:
+        base = inputs.bank[best.alone]
+        if not base.leaves(inputs.shape(len(rows), base.own)):
+            return []
     starts: list[tuple[str | None, str]] = [(best.start, "network")]
     if shape.columns >= BROAD and config.transform == "auto":
         starts = [(None, "robust"), *starts]

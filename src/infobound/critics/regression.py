@@ -1,0 +1,404 @@
+"""Regression of columns on given columns: location and scale, without a model chosen in advance.
+
+Three kinds of smoothers are compared on rows that they were not fitted to and averaged by
+non-negative weights: additive splines, kernel ridge regression, and projection pursuit, which finds
+the few directions of many columns that matter. Residuals are what is left of a column once what the
+given columns say of its location and scale is taken out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+
+__all__ = ["Regression", "residuals"]
+
+FOLDS = 5  # of rows, for residuals of rows that a smoother was not fitted to
+COMPARED = 3  # of rows, for the weights of the smoothers of a regression
+CENTRES = 200  # of the kernel smoother
+WIDTHS = (0.35, 0.7, 1.4)  # of kernels, in standard deviations times sqrt(columns)
+KNOTS = 9  # basis functions of a smooth function of one column or direction
+TERMS = 4  # directions that projection pursuit looks for
+RANDOM = 3  # random starts of each search, besides those from moments
+OPTIMISED = 3  # starts, the best ones, that are improved
+STEPS = 12  # Gauss-Newton steps of a search
+SEARCHED = 4_000  # largest number of rows for the search of directions
+LEVELS = 10  # a column of at most this many values has no smooth function of its own
+PENALTIES = np.logspace(-7, 1, 17)  # relative to the largest eigenvalue
+ROUNDS = 2  # of location and scale
+FAR = 5.0  # most by which a residual exceeds its scale where that is estimated
+CONSTANT = 0.02  # standard deviation of a scale up to which it counts as constant
+TARGETS = 8  # most columns for which directions are searched
+
+Features = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A fitted regression: the weighted average of its smoothers.
+
+    Attributes:
+        means: the mean of each column, which takes the weight that is missing to one.
+        shares: the weights of the smoothers of each column.
+        starts: the directions that were found for each column.
+        smoothers: the smoothers of each column whose weight is not zero.
+        held_out: (n, k), predictions of each row by smoothers that were not fitted to it.
+
+    Example:
+        >>> z = np.random.default_rng(0).normal(size=(500, 3))
+        >>> fitted = Regression.fit(z, np.sin(z[:, :1]))
+        >>> bool(np.abs(fitted(z) - np.sin(z[:, :1])).mean() < 0.05)
+        True
+    """
+
+    means: tuple[float, ...]
+    shares: tuple[np.ndarray, ...]
+    starts: tuple[list[np.ndarray], ...]
+    smoothers: tuple[tuple[Features, ...], ...]
+    held_out: np.ndarray
+
+    @classmethod
+    def fit(
+        cls,
+        z: np.ndarray,
+        values: np.ndarray,
+        *,
+        weights: np.ndarray | None = None,
+        seed: int = 0,
+        start: Regression | None = None,
+    ) -> Regression:
+        """Fit columns (n, k) to given columns z (n, r), standardised.
+
+        Args:
+            z: (n, r).
+            values: (n, k).
+            weights: (n, k), of the rows; equal by default.
+            seed: the seed of folds and searches.
+            start: an earlier fit to similar rows, whose weights and directions are kept.
+        """
+        parts = _parts(len(z), seed, COMPARED)
+        every_weight = np.ones_like(values) if weights is None else weights
+        means = np.average(values, axis=0, weights=every_weight)
+        maps = [_maps(z[rest], seed) for rest, _ in parts]
+        whole = _maps(z, seed)
+        columns: list[tuple[Features, ...]] = []
+        every: list[np.ndarray] = []
+        ways: list[list[np.ndarray]] = []
+        held_out = np.empty_like(values)
+        for k, (column, some, mean) in enumerate(zip(values.T, every_weight.T, means, strict=True)):
+            found = [] if start is None else start.starts[k]
+            known = None if start is None else start.shares[k]
+            tried = _held_out(z, column, some, parts, maps, found, seed, known)
+            shares = _shares(tried, column, some) if known is None else known
+            held_out[:, k] = mean + (tried - mean) @ shares
+            made = [
+                _ridge(z, column, some, features)
+                for share, features in zip(shares[:-1], whole, strict=True)
+                if share > 0
+            ]
+            if shares[-1] > 0:
+                made.append(_pursuit(z, column, some, found, seed))
+            columns.append(tuple(made))
+            every.append(shares)
+            ways.append(found)
+        return cls(tuple(means.tolist()), tuple(every), tuple(ways), tuple(columns), held_out)
+
+    def __call__(self, z: np.ndarray) -> np.ndarray:
+        """Return predictions (m, k) for z (m, r)."""
+        found = np.empty((len(z), len(self.means)))
+        for k, (mean, shares, each) in enumerate(
+            zip(self.means, self.shares, self.smoothers, strict=True)
+        ):
+            found[:, k] = mean
+            for share, smoother in zip(shares[shares > 0], each, strict=True):
+                found[:, k] += share * (smoother(z) - mean)
+        return found
+
+
+def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    """Return what given columns do not say of the location and scale of others.
+
+    Each row's location m(z) and scale s(z) come from the other folds' rows. A residual
+    (x - m(z)) / s(z) is a bijection of x for each z, so I(X;Y|Z) does not change.
+
+    Args:
+        z: (n, r), standardised.
+        values: (n, k).
+        seed: the seed of folds and searches.
+
+    Returns:
+        (n, k), about standardised.
+
+    Source: projection pursuit, Friedman and Stuetzle 1981,
+    https://doi.org/10.1080/01621459.1981.10477729; stacking, Breiman 1996,
+    https://doi.org/10.1007/BF00117832; cross-fitting, https://arxiv.org/abs/1608.00060.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> z, u = rng.normal(size=(2, 800, 1))
+        >>> found = residuals(z, np.sin(2 * z) + np.exp(z / 2) * u)
+        >>> bool(np.corrcoef(found[:, 0], u[:, 0])[0, 1] > 0.97)
+        True
+    """
+    parts = _parts(len(z), seed, FOLDS)
+    maps = [_maps(z[rest], seed) for rest, _ in parts]
+    found = np.empty_like(values, dtype=np.float64)
+    for k in range(values.shape[1]):
+        column = values[:, k]
+        searched = values.shape[1] <= TARGETS
+        weights, scale = np.ones((2, len(z)))
+        known: tuple[list[np.ndarray], ...] = ([], [], [])
+        for again in range(ROUNDS):  # from the second on, rows weigh by their scale
+            location = _stacked(z, column, weights, parts, maps, known[0], searched, seed)
+            left = column - location
+            if again:  # a step of maximum likelihood, which is less noisy than logarithms
+                wanted = np.abs(left) / scale
+                wanted = (wanted / wanted.mean() - 1).clip(max=FAR)
+            else:
+                wanted = np.log(left**2 + 1e-4 * np.median(left**2) + 1e-300) / 2
+            step = _stacked(
+                z, wanted, np.ones(len(z)), parts, maps, known[1 + min(again, 1)], searched, seed
+            )
+            step -= step.mean()
+            scale = (scale * np.exp(step)).clip(0.05, 20)
+            if scale.std() < CONSTANT:
+                break
+            weights = 1 / scale**2
+        found[:, k] = left / scale
+    return np.asarray(found / np.maximum(found.std(axis=0), 1e-300))
+
+
+def _parts(n: int, seed: int, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Split rows at random into folds; return the other rows and the rows of each."""
+    shuffled = np.random.default_rng(seed).permutation(n)
+    return [(np.setdiff1d(shuffled, own), np.sort(own)) for own in np.array_split(shuffled, count)]
+
+
+def _stacked(
+    z: np.ndarray,
+    column: np.ndarray,
+    weights: np.ndarray,
+    parts: Sequence[tuple[np.ndarray, np.ndarray]],
+    maps: Sequence[Sequence[Features]],
+    starts: list[np.ndarray],
+    searched: bool,
+    seed: int,
+) -> np.ndarray:
+    """Return predictions (n,) of each fold's rows from the others."""
+    tried = _held_out(z, column, weights, parts, maps, starts if searched else None, seed)
+    mean = np.average(column, weights=weights)
+    return np.asarray(mean + (tried - mean) @ _shares(tried, column, weights))
+
+
+def _held_out(
+    z: np.ndarray,
+    column: np.ndarray,
+    weights: np.ndarray,
+    parts: Sequence[tuple[np.ndarray, np.ndarray]],
+    maps: Sequence[Sequence[Features]],
+    starts: list[np.ndarray] | None,
+    seed: int,
+    shares: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the predictions (n, smoothers) of each fold's rows from the others.
+
+    Directions that are found are added to `starts`, from which later searches start. Smoothers
+    whose share is known to be zero are left out.
+    """
+    count = len(maps[0]) + (starts is not None)
+    found = np.zeros((len(z), count))
+    wanted = np.ones(count, dtype=bool) if shares is None else shares > 0
+    for (rest, own), features in zip(parts, maps, strict=True):
+        known = z[rest], column[rest], weights[rest]
+        for k, each in enumerate(features):
+            if wanted[k]:
+                found[own, k] = _ridge(*known, each)(z[own])
+        if starts is not None and wanted[-1]:
+            found[own, -1] = _pursuit(*known, starts, seed)(z[own])
+    return found
+
+
+def _shares(tried: np.ndarray, column: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return non-negative weights of the smoothers, which sum to at most one."""
+    root = np.sqrt(weights)
+    mean = np.average(column, weights=weights)
+    shares = nnls((tried - mean) * root[:, None], (column - mean) * root)[0]
+    return np.asarray(shares / max(1.0, shares.sum()))
+
+
+def _maps(z: np.ndarray, seed: int) -> list[Features]:
+    """Return the feature maps of ridge regressions: splines by column, and kernels."""
+    columns = [k for k in range(z.shape[1]) if len(np.unique(z[:, k])) > LEVELS]
+    bumps = [_Bumps.of(z[:, k]) for k in columns]
+
+    def additive(rows: np.ndarray) -> np.ndarray:
+        own = [bump(rows[:, k]) for k, bump in zip(columns, bumps, strict=True)]
+        return np.asarray(np.hstack([rows, *own]))
+
+    rng = np.random.default_rng(seed)
+    centres = z[rng.choice(len(z), min(len(z), CENTRES), replace=False)]
+    widths = WIDTHS if z.shape[1] <= 3 else WIDTHS[1:]
+    return [additive, *(_kernel(centres, width * np.sqrt(z.shape[1])) for width in widths)]
+
+
+def _kernel(centres: np.ndarray, width: float) -> Features:
+    """Return Nystroem features of a Gaussian kernel, beside the columns themselves.
+
+    Source: Williams and Seeger 2001,
+    https://papers.nips.cc/paper/1866-using-the-nystrom-method-to-speed-up-kernel-machines.
+    """
+
+    def kernel(rows: np.ndarray) -> np.ndarray:
+        squares = (rows**2).sum(1)[:, None] + (centres**2).sum(1) - 2 * rows @ centres.T
+        return np.asarray(np.exp(-squares.clip(min=0) / (2 * width**2)))
+
+    values, vectors = np.linalg.eigh(kernel(centres))
+    large = values > 1e-6 * values[-1]
+    root = vectors[:, large] / np.sqrt(values[large] / len(centres))
+    return lambda rows: np.hstack([kernel(rows) @ root, rows])
+
+
+@dataclass(frozen=True)
+class _Bumps:
+    """Gaussian bumps along one column or direction."""
+
+    centres: np.ndarray
+    width: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> _Bumps:
+        low, high = np.quantile(values, [0.02, 0.98])
+        return cls(np.linspace(low, high, KNOTS), 1.3 * (high - low) / (KNOTS - 1) + 1e-9)
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        return np.asarray(np.exp(-(((values[:, None] - self.centres) / self.width) ** 2) / 2))
+
+    def slopes(self, values: np.ndarray, bumps: np.ndarray) -> np.ndarray:
+        return np.asarray(-(values[:, None] - self.centres) / self.width**2 * bumps)
+
+
+def _ridge(z: np.ndarray, column: np.ndarray, weights: np.ndarray, features: Features) -> Features:
+    """Fit a ridge regression on features; generalised cross-validation chooses the penalty."""
+    known = features(z)
+    root = np.sqrt(weights)[:, None]
+    total = weights.sum()
+    means, mean = weights @ known / total, float(weights @ column / total)
+    design, target = (known - means) * root, (column - mean) * root[:, 0]
+    values, vectors = np.linalg.eigh(design.T @ design)
+    values = values.clip(min=0)
+    projected = vectors.T @ (design.T @ target)
+    gains = 1 / (values + PENALTIES[:, None] * max(values[-1], 1e-300))
+    misses = target @ target - (projected**2 * gains * (2 - values * gains)).sum(1)
+    freedom = 1 + (values * gains).sum(1)
+    best = np.argmin(misses / (1 - np.minimum(freedom / len(z), 0.99)) ** 2)
+    slopes = vectors @ (gains[best] * projected)
+    return lambda rows: mean + (features(rows) - means) @ slopes
+
+
+def _pursuit(
+    z: np.ndarray,
+    column: np.ndarray,
+    weights: np.ndarray,
+    starts: list[np.ndarray],
+    seed: int,
+) -> Features:
+    """Fit smooth functions of a few directions of z, found one after the other."""
+    rng = np.random.default_rng(seed)
+    rows = np.arange(len(z))
+    if len(z) > SEARCHED:
+        rows = rng.choice(len(z), SEARCHED, replace=False)
+    known, some = z[rows], weights[rows]
+    left = column[rows] - np.average(column[rows], weights=some)
+    r = z.shape[1]
+    directions: list[np.ndarray] = []
+    most = 1 if starts else OPTIMISED
+    for _ in range(TERMS if r > 1 else 1):
+        tried = starts or list(rng.normal(size=(RANDOM, r)))
+        tried = [np.ones(1)] if r == 1 else [*_moments(known, left, some), *tried]
+        if len(tried) > most:
+            tried.sort(key=lambda way: _misses(known, left, some, way))
+        found = [_direction(known, left, some, start) for start in tried[:most]]
+        direction, fitted, misses = min(found, key=lambda each: each[2])
+        freedom = min((KNOTS + r) / len(known), 0.99)
+        if misses / (1 - freedom) ** 2 > some @ left**2:
+            break
+        left = left - fitted
+        directions.append(direction)
+    if not starts:
+        starts += directions
+    bumps = [_Bumps.of(z @ direction) for direction in directions]
+
+    def features(rows: np.ndarray) -> np.ndarray:
+        own = [bump(rows @ way) for way, bump in zip(directions, bumps, strict=True)]
+        return np.asarray(np.hstack([rows, *own]))
+
+    return _ridge(z, column, weights, features)
+
+
+def _moments(z: np.ndarray, left: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
+    """Return directions in which a smooth function of one direction shows in its moments.
+
+    They are that of least squares, and the two main Hessian directions (Li 1992,
+    https://doi.org/10.1080/01621459.1992.10476258), which find even functions and products.
+    """
+    r = z.shape[1]
+    square = (z * weights[:, None]).T @ z
+    linear = np.linalg.solve(square + 1e-3 * np.trace(square) / r * np.eye(r), (weights * left) @ z)
+    values, vectors = np.linalg.eigh((z * (weights * left)[:, None]).T @ z)
+    order = np.argsort(-np.abs(values))[:2]
+    return [way for way in (linear, *vectors[:, order].T) if np.linalg.norm(way) > 1e-12]
+
+
+def _direction(
+    z: np.ndarray, left: np.ndarray, weights: np.ndarray, start: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Improve a direction by Gauss-Newton steps on the fit of a smooth function of it.
+
+    Returns:
+        The direction, the fitted values (n,), and the weighted sum of squared misses.
+    """
+    r = z.shape[1]
+    way = start / np.linalg.norm(start)
+    fitted, slopes = _along(z @ way, left, weights)
+    misses = float(weights @ (left - fitted) ** 2)
+    damping = 0.1
+    for _ in range(STEPS if r > 1 else 0):
+        design = z * slopes[:, None]
+        square = (design * weights[:, None]).T @ design
+        gradient = (weights * (left - fitted)) @ design
+        before = misses
+        for _ in range(4):
+            ridge = (damping * np.trace(square) / r + 1e-12) * np.eye(r)
+            there = way + np.linalg.solve(square + ridge, gradient)
+            there /= np.linalg.norm(there)
+            values, ups = _along(z @ there, left, weights)
+            now = float(weights @ (left - values) ** 2)
+            if now < misses:
+                way, fitted, slopes, misses = there, values, ups, now
+                damping = max(damping / 5, 1e-4)
+                break
+            damping *= 5
+        if misses > (1 - 1e-4) * before:
+            break
+    return way, fitted, misses
+
+
+def _misses(z: np.ndarray, left: np.ndarray, weights: np.ndarray, way: np.ndarray) -> float:
+    """Return the weighted sum of squared misses of a smooth function of a direction."""
+    return float(weights @ (left - _along(z @ (way / np.linalg.norm(way)), left, weights)[0]) ** 2)
+
+
+def _along(
+    values: np.ndarray, left: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit a smooth function along a direction; return its values (n,) and its slopes (n,)."""
+    bumps = _Bumps.of(values)
+    known = bumps(values)
+    design = np.column_stack([np.ones_like(values), values, known])
+    square = (design * weights[:, None]).T @ design
+    penalty = weights.sum() * np.r_[1e-11, 1e-5, np.full(KNOTS, 1e-4)]
+    found = np.linalg.solve(square + np.diag(penalty), (weights * left) @ design)
+    return design @ found, found[1] + bumps.slopes(values, known) @ found[2:]

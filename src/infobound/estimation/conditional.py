@@ -1,0 +1,246 @@
+"""Estimation of I(X;Y|Z), the mutual information that is left when Z is known.
+
+By the chain rule it is I((X,Z);Y) - I(Z;Y). Both are estimated on the same folds, after what Z says
+of the location and scale of X and Y was taken out: for each z that is a bijection of x and of y, so
+it does not change I(X;Y|Z), and it leaves I(Z;Y) near zero, where its error is small. Critics of
+the first MI that do not read Z compete with those that do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import nn
+
+from infobound import data
+from infobound._system.memory import some, take
+from infobound.config import Config
+from infobound.critics.closed_forms import WITH
+from infobound.critics.regression import residuals
+from infobound.errors import InputError
+from infobound.estimation import combine
+from infobound.estimation.crossfit import Fold, fit_fold
+from infobound.estimation.ksg import conditional_terms, ksg_terms
+from infobound.estimation.point import NO_LIMIT, PointEstimate
+from infobound.estimation.selection import Ensemble, Job, bind
+from infobound.inference.conditional_independence import (
+    Neighbours,
+    Scores,
+    local_permutation_p,
+    neighbourhoods,
+    projection_p,
+    strata,
+)
+from infobound.training import loop
+
+__all__ = ["Sides", "conditional"]
+
+LEVELS = 20  # a column of at most this many values is a class and keeps its values
+TESTED = 20_000  # most rows that the tests look at
+SCORED = 2_000  # most rows of a fold that a critic scores for the tests
+
+Parts = Sequence[tuple[np.ndarray, np.ndarray]]  # training rows and test rows of each fold
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """x, y and z as the critics read them.
+
+    Attributes:
+        x: (n, p), residuals given z; columns of few values are unchanged.
+        y: (n, q), the same.
+        z: (n, r), standardised.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    z: np.ndarray
+
+    @classmethod
+    def of(cls, pair: data.Pair, config: Config) -> Sides:
+        """Take out of x and y what z says of their location and scale.
+
+        A side of classes takes the place of y, so that classifiers read x and z.
+        """
+        assert pair.given is not None
+        everything = np.arange(len(pair.x))
+        z = _standardised(take(pair.given, everything))
+        x, y = (_left(z, take(side, everything), config.seed) for side in (pair.x, pair.y))
+        found = cls(x, y, z)
+        return found.exchanged if _is_class(x) and not _is_class(y) else found
+
+    @property
+    def exchanged(self) -> Sides:
+        """The same with x and y exchanged."""
+        return Sides(self.y, self.x, self.z)
+
+    @property
+    def both(self) -> data.Pair:
+        """The pair of (x, z) and y."""
+        return _pair(np.hstack([self.x, self.z]), self.y)
+
+    @property
+    def alone(self) -> data.Pair:
+        """The pair of z and y."""
+        return _pair(self.z, self.y)
+
+
+def conditional(
+    pair: data.Pair, config: Config, hooks: loop.Hooks, module: nn.Module | None = None
+) -> PointEstimate:
+    """Estimate I(X;Y|Z) by cross-fitting, as the difference I((X,Z);Y) - I(Z;Y).
+
+    Args:
+        pair: the rows, with what is given.
+        config: the settings.
+        hooks: connect the estimate to its run directory and to the caller.
+        module: not possible here.
+
+    Returns:
+        The point estimate, in nats.
+
+    Raises:
+        InputError: If there is a module.
+
+    Source: the chain rule, Cover and Thomas, Elements of Information Theory, section 2.5;
+    residuals of both sides, whose errors multiply, https://arxiv.org/abs/1804.07203.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> z = rng.normal(size=300)  # a common cause
+        >>> x, y = 2 * z + rng.normal(size=(2, 300))
+        >>> found = conditional(data.as_pair(x, y, given=z), Config(critic="none"), loop.Hooks())
+        >>> found.mi < 0.05
+        True
+    """
+    if module is not None:
+        raise InputError(
+            "Expected no module of your own with given: its critic would have to read x, y and "
+            "what is given. Leave one of the two out."
+        )
+    if config.estimator == "ksg":
+        raise InputError(
+            "Expected estimator 'default', 'gaussian' or 'student' with given; got 'ksg'. The "
+            "default compares itself with nearest neighbours in up to 4 columns."
+        )
+    sides = Sides.of(pair, config)
+    parts = data.split(len(pair.x), config.folds, seed=config.seed, series=config.series)
+    found, folds, critics = _difference(sides, config, parts, hooks)
+    limit = pair.sample[1].limit
+    neighbours = _second_opinion(sides, config)
+    point = combine.finish(found, folds, config, limit[1] if limit else NO_LIMIT, neighbours)
+    if not config.certify:
+        return point
+    local, projection = (None, None)
+    if not config.series:
+        local, projection = _p_values(pair, sides, config, parts, critics)
+    other = _other_order(sides, config, parts, folds)
+    return replace(point, p_value=local, projection_p=projection, exchanged=other)
+
+
+def _difference(
+    sides: Sides, config: Config, parts: Parts, hooks: loop.Hooks
+) -> tuple[combine.Combined, list[Fold], list[Ensemble]]:
+    """Estimate I((X,Z);Y) - I(Z;Y), and return the folds and critics of the first as well."""
+    both = Job(sides.both, config, bind(config), hooks=hooks, given=sides.z.shape[1])
+    first, critics = _folds(both, parts, "fold")
+    # A network may see in y what z says of its shape; then one must look for it there too.
+    kept = any(part.base is None for fold in first for part in fold.parts)
+    simple = config.with_(base="auto", critic=config.critic if kept else "none")
+    alone = Job(sides.alone, simple, both.bound, hooks=hooks, sceptical=True)
+    second, _ = _folds(alone, parts, "given")
+    found = combine.Combined.of(both.pair, first).less(combine.Combined.of(alone.pair, second))
+    return found, first, critics
+
+
+def _folds(job: Job, parts: Parts, name: str) -> tuple[list[Fold], list[Ensemble]]:
+    """Fit and evaluate all folds."""
+    folds, critics = [], []
+    for k, (training, test) in enumerate(parts):
+        again = parts[(k + 1) % len(parts)][1]
+        fold, critic = fit_fold(job, k, training, test, again, name=name)
+        folds.append(fold)
+        critics.append(critic)
+    return combine.downgrade_implausible_copulas(folds), critics
+
+
+def _other_order(sides: Sides, config: Config, parts: Parts, folds: Sequence[Fold]) -> float | None:
+    """Return the held-out value with x and y exchanged, by closed forms of the same kinds."""
+    used = dict.fromkeys(fold.base.split(WITH)[0] for fold in folds if fold.base is not None)
+    if not used or _is_class(sides.y):
+        return None
+    simple = config.with_(critic="none", base=",".join(used))
+    return float(_difference(sides.exchanged, simple, parts, loop.Hooks())[0].terms.mean())
+
+
+def _p_values(
+    pair: data.Pair, sides: Sides, config: Config, parts: Parts, critics: Sequence[Ensemble]
+) -> tuple[float, float]:
+    """Return the p-values of the local permutation test and of the projection test."""
+    assert pair.given is not None
+    rows = some(np.arange(len(pair.x)), TESTED, seed=config.seed)
+    x, y, z = (side[rows] for side in (sides.x, sides.y, sides.z))
+    learned: list[Scores] = []
+    for (_, test), critic in zip(parts, critics, strict=True):
+        if critic.parts:
+            scored = some(test, SCORED, seed=config.seed)
+            groups = neighbourhoods(sides.z[scored])
+            learned.append(Scores(critic.matrix(scored), groups))
+    levels = strata(take(pair.given, rows))
+    if levels is None:
+        neighbours = Neighbours.of(x, y, z, neighbourhoods(z), exact=False)
+    else:
+        x, y = (take(side, rows) for side in (pair.x, pair.y))
+        neighbours = Neighbours.of(x, y, z, levels, exact=True)
+    asked = {"permutations": config.permutations, "seed": config.seed}
+    local = local_permutation_p(neighbours, learned if levels is None else [], **asked)
+    return local, projection_p(sides.x[rows], sides.y[rows], learned)
+
+
+def _second_opinion(sides: Sides, config: Config) -> np.ndarray | None:
+    """Return the neighbours' per-row contributions (n,), or None where they are not reliable.
+
+    Where x and y do not depend on z any more, neighbours in x and y alone see more.
+    """
+    columns = sides.x.shape[1] + sides.y.shape[1]
+    few = columns <= combine.FEW_COLUMNS and len(sides.x) <= combine.MANY_ROWS
+    if config.estimator != "default" or not few or data.has_ties(_pair(sides.x, sides.y)):
+        return None
+    x, y, z = (data.Transform.fit(side).normal_scores(side) for side in (sides.x, sides.y, sides.z))
+    found = ksg_terms(x, y)
+    if columns + z.shape[1] <= combine.FEW_COLUMNS:
+        others = conditional_terms(x, y, z)
+        found = others if others.mean() > found.mean() else found
+    return found
+
+
+def _standardised(z: np.ndarray) -> np.ndarray:
+    """Return robustly scaled columns with mean zero and variance one; constant ones are zero."""
+    scaled = data.Transform.fit(z).robust(z)
+    spread = scaled.std(axis=0)
+    return np.asarray((scaled - scaled.mean(axis=0)) / np.where(spread > 0, spread, 1.0))
+
+
+def _left(z: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
+    """Return rows (n, d) whose columns of many values are residuals given z."""
+    many = [k for k, column in enumerate(rows.T) if len(np.unique(column)) > LEVELS]
+    if not many:
+        return rows
+    found = rows.copy()
+    found[:, many] = residuals(
+        z, data.Transform.fit(rows[:, many]).robust(rows[:, many]), seed=seed
+    )
+    return found
+
+
+def _is_class(rows: np.ndarray) -> bool:
+    """Return whether all columns take few values."""
+    return all(len(np.unique(column)) <= LEVELS for column in rows.T)
+
+
+def _pair(x: np.ndarray, y: np.ndarray) -> data.Pair:
+    """Return a pair of arrays, with names of columns."""
+    names = [tuple(f"{s}[{k}]" for k in range(v.shape[1])) for s, v in (("x", x), ("y", y))]
+    return data.Pair(np.ascontiguousarray(x), np.ascontiguousarray(y), names[0], names[1])

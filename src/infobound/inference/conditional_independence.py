@@ -1,0 +1,265 @@
+"""Tests of the independence of X and Y given Z.
+
+For continuous Z no test is valid for all distributions and has power (Shah and Peters,
+https://arxiv.org/abs/1804.07203), so each test here assumes something else about the residuals that
+are left of x and y given z, and both p-values are reported:
+
+- the local permutation test, that the distribution of y's residual is about the same for all rows
+  of a neighbourhood of z. For z of few values the neighbourhoods are its values, and the test is
+  exact;
+- the projection test, that the regressions are good enough: the product of their errors is small
+  beside 1 / sqrt(n).
+
+Nothing is fitted here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm, rankdata
+
+from infobound._system.memory import kinds
+
+__all__ = ["Neighbours", "Scores", "local_permutation_p", "neighbourhoods", "projection_p"]
+
+SIZE = 8  # rows of a neighbourhood, or up to half more
+WAVES = 4  # functions of a column of x or y in the omnibus statistic
+MODIFIERS = 3  # columns of z with which products may change
+SHARE = 0.5  # weight of such a product
+LEVELS = 20  # a column of at most this many values is not ranked within its values
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """A critic's scores of rows that it had not seen.
+
+    Attributes:
+        matrix: (n, n), matrix[i, j] = f((x_i, z_i), y_j), in nats.
+        neighbours: (n,), the neighbourhood of each row.
+    """
+
+    matrix: np.ndarray
+    neighbours: np.ndarray
+
+
+def neighbourhoods(z: np.ndarray, *, size: int = SIZE) -> np.ndarray:
+    """Divide rows into neighbourhoods: halve along the widest column until they are small.
+
+    Args:
+        z: (n, r), columns on comparable scales.
+        size: the number of rows of a neighbourhood; it has up to twice as many less one.
+
+    Returns:
+        (n,), the neighbourhood of each row, from 0.
+
+    Example:
+        >>> neighbourhoods(np.array([[3.0], [1.0], [2.0], [9.0]]), size=2).tolist()
+        [1, 0, 0, 1]
+    """
+    found = np.empty(len(z), dtype=int)
+    waiting, count = [np.arange(len(z))], 0
+    while waiting:
+        rows = waiting.pop()
+        if len(rows) < 2 * size:
+            found[rows] = count
+            count += 1
+            continue
+        column = z[rows, np.argmax(z[rows].std(axis=0))]
+        order = rows[np.argsort(column, kind="stable")]
+        half = len(order) // 2
+        waiting += [order[half:], order[:half]]
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """Rows whose y may be exchanged, and functions of x, y and z in which dependence shows.
+
+    Attributes:
+        groups: (n,), the neighbourhood of each row.
+        left: (n, k), functions of x, and of x and z.
+        right: (n, m), functions of y.
+    """
+
+    groups: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+
+    @classmethod
+    def of(
+        cls, x: np.ndarray, y: np.ndarray, z: np.ndarray, groups: np.ndarray, *, exact: bool
+    ) -> Neighbours:
+        """Choose cosines of the ranks of each column, alone and times cosines of z.
+
+        Args:
+            x: (n, p), residuals.
+            y: (n, q), residuals.
+            z: (n, r).
+            groups: (n,), the neighbourhood of each row.
+            exact: whether values are ranked within their neighbourhood only, so that exchanging
+                rows of y within it exchanges the functions too.
+        """
+        within = groups if exact else None
+        left, right = (_waves(side, WAVES, within) for side in (x, y))
+        wide = np.argsort(-z.std(axis=0), kind="stable")[:MODIFIERS]
+        modifiers = SHARE * _waves(z[:, wide], 1, None)
+        if exact:  # values of z: which one it is
+            levels = np.unique(groups)[: 4 * MODIFIERS]
+            modifiers = SHARE * np.stack([groups == level for level in levels], axis=1)
+        together = left[:, :, None] * modifiers[:, None, :]
+        return cls(groups, np.hstack([left, together.reshape(len(x), -1)]), right)
+
+    def value(self, order: np.ndarray) -> float:
+        """Return the statistic: the sum of squared mean products, with y in another order."""
+        products = self.left.T @ self.right[order]
+        return float((products**2).sum())
+
+
+def local_permutation_p(
+    neighbours: Neighbours, learned: Sequence[Scores], *, permutations: int = 499, seed: int
+) -> float:
+    """Return a p-value of X independent of Y given Z, by exchanging y within neighbourhoods.
+
+    Two statistics are compared with their values after such permutations: the omnibus one of
+    `Neighbours`, which looks at all rows, and the mean score of critics of other rows. The p-value
+    is twice the smaller one.
+
+    Args:
+        neighbours: all rows.
+        learned: scores of several groups of rows; may be empty.
+        permutations: the number of permutations; the p-value is at least 1 / (1 + permutations).
+        seed: the seed of the permutations.
+
+    Returns:
+        The p-value, in (0, 1].
+
+    Source: local permutation, Kim, Neykov, Balakrishnan and Wasserman 2022,
+    https://arxiv.org/abs/2112.11666.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> x, y, z = rng.normal(size=(3, 200, 1))
+        >>> groups = neighbourhoods(z)
+        >>> tested = [Neighbours.of(x, v, z, groups, exact=False) for v in (y, y + x)]
+        >>> [local_permutation_p(each, [], seed=0) < 0.05 for each in tested]
+        [False, True]
+    """
+    rng = np.random.default_rng(seed)
+    centred = [_centred(each) for each in learned]
+    seen = np.empty((permutations + 1, 2))
+    for k in range(permutations + 1):
+        order = _exchanged(neighbours.groups, rng) if k else np.arange(len(neighbours.groups))
+        seen[k, 0] = neighbours.value(order)
+        total = 0.0
+        for each in centred:
+            n = len(each.matrix)
+            own = _exchanged(each.neighbours, rng) if k else np.arange(n)
+            total += float(each.matrix[np.arange(n), own].sum())
+        seen[k, 1] = total
+    used = seen if learned else seen[:, :1]
+    values = (used >= used[0] - 1e-12 * np.abs(used[0])).mean(axis=0)
+    return float(min(1.0, values.min() * used.shape[1]))
+
+
+def projection_p(x: np.ndarray, y: np.ndarray, learned: Sequence[Scores]) -> float:
+    """Return a p-value of X independent of Y given Z from residuals alone, by normal limits.
+
+    It is the generalised covariance measure of each pair of columns, and of the critics' scores,
+    which are a learned projection of x and of y: scores less their means over other rows. The
+    p-value is the smallest one times their number.
+
+    Args:
+        x: (n, p), residuals.
+        y: (n, q), residuals.
+        learned: scores of several groups of rows; may be empty.
+
+    Returns:
+        The p-value, in (0, 1].
+
+    Source: Shah and Peters 2020, https://arxiv.org/abs/1804.07203; learned projections, Lundborg,
+    Kim, Shah and Samworth 2022, https://arxiv.org/abs/2211.02039.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> x, y = rng.normal(size=(2, 200, 1))
+        >>> projection_p(x, y, []) > 0.05 > projection_p(x, y + x, [])
+        True
+    """
+    products = (x[:, :, None] * y[:, None, :]).reshape(len(x), -1)
+    plain = np.array([2 * norm.sf(abs(_studentised(column))) for column in products.T])
+    values = [float(min(1.0, plain.min() * len(plain)))]
+    if learned:
+        terms = np.concatenate([_diagonal(each.matrix) for each in learned])
+        values.append(float(norm.sf(_studentised(terms))))
+    return float(min(1.0, min(values) * len(values)))
+
+
+def _studentised(terms: np.ndarray) -> float:
+    """Return the mean in standard errors; 0 if all are equal."""
+    spread = terms.std()
+    return float(np.sqrt(len(terms)) * terms.mean() / spread) if spread > 0 else 0.0
+
+
+def _diagonal(matrix: np.ndarray) -> np.ndarray:
+    """Return the diagonal of scores less the means of its row and column."""
+    return np.asarray(matrix.diagonal() - matrix.mean(axis=1) - matrix.mean(axis=0) + matrix.mean())
+
+
+def _centred(scores: Scores) -> Scores:
+    """Subtract what depends on x alone or on y alone, and divide by the spread."""
+    matrix = scores.matrix.astype(np.float64)
+    matrix = matrix - matrix.mean(axis=1, keepdims=True)
+    matrix -= matrix.mean(axis=0)
+    spread = matrix.std()
+    return Scores(matrix / spread if spread > 0 else 0 * matrix, scores.neighbours)
+
+
+def _exchanged(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return an order (n,) in which rows of the same group are exchanged at random."""
+    shuffled = rng.permutation(len(groups))
+    ranked = shuffled[np.argsort(groups[shuffled], kind="stable")]
+    order = np.empty(len(groups), dtype=int)
+    order[np.argsort(groups, kind="stable")] = ranked
+    return order
+
+
+def _waves(side: np.ndarray, count: int, within: np.ndarray | None) -> np.ndarray:
+    """Return sqrt(2) cos(pi k F), k = 1 .. count, divided by k, of the ranks F of each column.
+
+    Columns of few values are used as they are. With `within`, values are ranked, or centred, within
+    groups.
+    """
+    found = []
+    for column in side.T:
+        if len(np.unique(column)) <= LEVELS:
+            values = column - column.mean()
+            if within is not None:
+                counts = np.bincount(within)
+                values = column - (np.bincount(within, weights=column) / counts)[within]
+            spread = values.std()
+            found.append(values[:, None] / spread if spread > 0 else values[:, None])
+            continue
+        if within is None:
+            ranks = (rankdata(column) - 0.5) / len(column)
+        else:
+            ranks = np.empty(len(column))
+            for level in np.unique(within):
+                rows = within == level
+                ranks[rows] = (rankdata(column[rows]) - 0.5) / rows.sum()
+        orders = np.arange(1, count + 1)
+        found.append(np.sqrt(2) * np.cos(np.pi * ranks[:, None] * orders) / orders)
+    return np.hstack(found)
+
+
+def strata(z: np.ndarray, *, rows: int = 2) -> np.ndarray | None:
+    """Return the value of each row as an id (n,), if z takes few values; else None.
+
+    Args:
+        z: (n, r).
+        rows: smallest mean number of rows per value.
+    """
+    ids = kinds(z)
+    return ids if len(ids) >= rows * (int(ids.max()) + 1) else None
