@@ -393,6 +393,7 @@ def test_intervals_at_the_wrong_level_are_seen():
         ("multinormal-dense-2-2-0.5", "multinormal"),
         ("half_cube-1v1-normal-0.75", "half_cube"),
         ("gaussian", "gaussian"),
+        ("confounded (pair = 1v1-normal-0.75, dz = 2)", "confounded"),
     ],
 )
 def test_groups(label, group):

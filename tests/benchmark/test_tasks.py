@@ -19,6 +19,8 @@ from infobound.errors import InputError
 
 CLASSES = list(dict.fromkeys(entry.task for entry in tasks.SUITES["classes"]))
 NOTEBOOK = [entry.task for entry in tasks.SUITES["notebook"]]
+PAIRS = [name for name in tasks.TASKS if not hasattr(tasks.make(name), "dim_given")]
+TRIPLES = [name for name in tasks.TASKS if name not in PAIRS]
 ENTRIES = {f"{suite}: {e.label}": e for suite, all_ in tasks.SUITES.items() for e in all_}
 
 # All other truths in the tables are closed forms or quadrature.
@@ -44,11 +46,11 @@ def rows(task, n, seed=0):
 
 @functools.lru_cache(maxsize=1)
 def drawn(label, n=4000):
-    """The task of an entry, its pairs and their log ratios."""
+    """The task of an entry, its rows and their log ratios."""
     entry = ENTRIES[label]
     task = tasks.make(entry.task, **entry.parameters)
-    x, y = rows(task, n)
-    return task, x, y, pointwise(task, x, y)
+    sides = rows(task, n)
+    return task, sides, pointwise(task, *sides)
 
 
 def close(values, value, bound=4.0):
@@ -63,23 +65,31 @@ def test_mi_is_the_mean_of_the_log_ratio(name):
 
 
 # The tests of one entry follow each other, so that its rows are drawn once.
-@pytest.mark.parametrize("property_", ["rows", "mi", "swap"])
-@pytest.mark.parametrize("label", ENTRIES)
+@pytest.mark.parametrize(
+    ("label", "property_"),
+    [
+        (label, each)
+        for label, entry in ENTRIES.items()
+        for each in ("rows", "mi", "swap")
+        if each != "swap" or entry.task in PAIRS  # nobody draws y anew given z
+    ],
+)
 def test_every_entry(label, property_):
-    task, x, y, values = drawn(label)
+    task, sides, values = drawn(label)
     if property_ == "rows":
-        assert (x.shape, y.shape) == ((len(x), task.dim_x), (len(x), task.dim_y))
-        assert x.dtype == y.dtype == torch.float64
-        assert x.isfinite().all()
-        assert y.isfinite().all()
+        columns = (task.dim_x, task.dim_y, getattr(task, "dim_given", 0))
+        assert [side.shape for side in sides] == [(len(values), d) for d in columns if d]
+        assert {side.dtype for side in sides} == {torch.float64}
+        assert all(side.isfinite().all() for side in sides)
         assert values.isfinite().all()  # no pair that was drawn is impossible
     elif property_ == "mi":
         assert (task.mi_error > 0) == (label in MONTE_CARLO)
         error = math.hypot(float(values.std()) / math.sqrt(len(values)), task.mi_error)
-        assert abs(float(values.mean()) - task.mi) <= 4 * error
+        assert abs(float(values.mean()) - task.mi) <= 4 * error + 1e-12
     else:
         # With r = p(x, y) / (p(x) p(y)): the mean of r / (1 + r) over independent pairs is that of
         # 1 / (1 + r) over pairs that belong together. Both are bounded, unlike r itself.
+        x, y = sides
         apart = torch.sigmoid(pointwise(task, x, y.roll(1, 0)))
         together = torch.sigmoid(-values)
         error = math.sqrt((apart.var() + together.var()) / len(x))
@@ -162,7 +172,7 @@ def test_the_mixtures_quadrature_has_converged(d, monkeypatch):
     assert gaussian._mixture_mi(d, -0.9) == pytest.approx(value, abs=1e-7)
 
 
-@pytest.mark.parametrize("name", tasks.TASKS)
+@pytest.mark.parametrize("name", PAIRS)
 def test_samples_follow_the_generator_and_have_the_stated_shape(name):
     task = tasks.make(name)
     (x, y), (again, _), (other, _) = rows(task, 9), rows(task, 9), rows(task, 9, seed=1)
@@ -172,6 +182,22 @@ def test_samples_follow_the_generator_and_have_the_stated_shape(name):
     assert torch.equal(x, again)
     assert not torch.equal(x, other)
     assert task.log_ratio(x.float(), y.float()[:5]).shape == (9, 5)
+    assert task.name == name
+
+
+@pytest.mark.parametrize("name", TRIPLES)
+def test_samples_of_triples_do_too(name):
+    task = tasks.make(name)
+    first, again, other = rows(task, 9), rows(task, 9), rows(task, 9, seed=1)
+    columns = (task.dim_x, task.dim_y, task.dim_given)
+    for side, same, another, d in zip(first, again, other, columns, strict=True):
+        assert side.shape == (9, d)
+        assert side.dtype == torch.float64
+        assert torch.equal(side, same)
+        assert not torch.equal(side, another)
+    single = task.log_ratio_of(*(side.float() for side in first))
+    assert single.shape == (9,)
+    assert torch.allclose(single.double(), task.log_ratio_of(*first), atol=1e-3)
     assert task.name == name
 
 
@@ -204,6 +230,29 @@ def test_samples_follow_the_generator_and_have_the_stated_shape(name):
         ("alphabet", {"k": 1}, "k of 2 or more; got 1"),
         ("alphabet", {"k": 2000}, "k of at most 1,000; got 2,000"),
         ("alphabet", {"law": "uniform"}, "one of dirichlet, .*; got 'uniform'"),
+        ("confounded", {"dz": 0}, "dz of 1 or more; got 0"),
+        ("confounded", {"strength": 0.0}, "strength greater than zero; got 0.0"),
+        ("confounded", {"location": "cosine"}, "location among none, .*; got 'cosine'"),
+        ("confounded", {"scale": "sine"}, "scale among none, exp; got 'sine'"),
+        ("confounded", {"location": "product"}, "dz of 2 or more for a product; got 1"),
+        ("confounded", {"pair": "alphabet"}, "a pair of quantities; got alphabet"),
+        ("confounded", {"pair": "strata"}, "a task of pairs; got strata, which has a third"),
+        ("confounded", {"pair": "gaussain"}, "Nearest: gaussian"),
+        ("common_cause", {"noise": "cauchy"}, "Expected a known noise; got 'cauchy'"),
+        ("common_cause", {"d": 0}, "at least one dimension; got d = 0"),
+        ("varying_correlation", {"d": 0}, "d of 1 or more; got 0"),
+        ("varying_correlation", {"strength": -1.0}, "strength greater than zero; got -1.0"),
+        ("varying_correlation", {"strength": 8.0}, "strength of at most 3; got 8.0"),
+        ("noisy_xor", {"p": 0.0}, "p strictly between 0 and 1; got 0.0"),
+        ("strata", {"k": 1}, "k of 2 or more; got 1"),
+        ("strata", {"numbers": -1}, "numbers to be zero or more; got -1"),
+        ("strata", {"rho": 1.0}, "rho of at least 0 and below 1; got 1.0"),
+        ("gaussian_graph", {"kind": "fork"}, "kind among chain, mediator, collider; got 'fork'"),
+        ("gaussian_graph", {"noise": 0.0}, "noise greater than zero; got 0.0"),
+        ("normal_given", {"dz": 0}, "dz of 1 or more; got 0"),
+        ("ccmi_linear", {"model": 3}, "model 1 or 2; got 3"),
+        ("classes_given", {"k": 1}, "k of 2 or more; got 1"),
+        ("classes_given", {"separation": 0.0}, "separation greater than zero"),
         ("high_mi", {"d": 0}, "at least one dimension; got d = 0"),
         ("gaussian", {"d": None}, "d to be of type int; got None"),
         ("gaussian", {"d": 10**7}, "d to be 10,000 or less"),
@@ -216,17 +265,16 @@ def test_errors(name, settings, message):
         tasks.make(name, **settings)
 
 
-@pytest.mark.parametrize("name", ["gaussian", "5v1-concentric_gaussians-5", *CLASSES])
+@pytest.mark.parametrize("name", ["gaussian", "5v1-concentric_gaussians-5", *CLASSES, *TRIPLES])
 def test_no_rows_are_a_sample_too(name):
-    x, y = tasks.make(name).sample(0, torch.Generator())
-    assert (len(x), len(y)) == (0, 0)
+    assert not any(map(len, tasks.make(name).sample(0, torch.Generator())))
 
 
 def test_every_task_is_in_a_suite_and_every_entry_can_be_made():
     assert {entry.task for entry in ENTRIES.values()} == set(tasks.TASKS)
     assert {suite: len(tasks.suite(suite)) for suite in tasks.SUITES} == {
         **{"notebook": 6, "staircase": 10, "bmi": 40, "bmi2": 13, "hard": 12, "images": 6},
-        "classes": 17,
+        **{"classes": 17, "conditional": 35},
     }
     for entries in tasks.SUITES.values():
         assert len({entry.label for entry in entries}) == len(entries)
@@ -249,7 +297,7 @@ def test_a_benchmarks_name_fixes_its_parameters():
         tasks.make("1v1-normal-0.75", rho=0.5)
 
 
-@pytest.mark.parametrize("name", ["gaussian", "high_mi", "2v1-galaxy-0.5-3.0", "labels"])
+@pytest.mark.parametrize("name", ["gaussian", "high_mi", "2v1-galaxy-0.5-3.0", "labels", "strata"])
 def test_monte_carlo_recomputes_a_truth(name):
     task = tasks.make(name)
     mean, error = monte_carlo(task, n=2000, generator=torch.Generator().manual_seed(5))
@@ -277,7 +325,9 @@ def page(suite):
     """The lines of a suite's table in docs/tasks.md."""
     for label, task in tasks.suite(suite):
         error = f" ± {task.mi_error:.4f}" if task.mi_error else ""
-        yield f"| `{label}` | {task.dim_x}, {task.dim_y} | {task.mi:.4f}{error} |"
+        columns = f"{task.dim_x}, {task.dim_y}"
+        columns += f", {task.dim_given}" if suite == "conditional" else ""
+        yield f"| `{label}` | {columns} | {task.mi:.4f}{error} |"
 
 
 def test_the_documented_tables_are_these():

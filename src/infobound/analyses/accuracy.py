@@ -112,11 +112,13 @@ class Summary(Result):
 def group_of(label: str) -> str:
     """Return the group of a task: its label up to the first hyphen, without a shape such as 1v1.
 
+    Parameters in parentheses are left out.
+
     Example:
         >>> [group_of(label) for label in ("1v1-normal-0.75", "spiral-1v1-normal-0.75", "gaussian")]
         ['normal', 'spiral', 'gaussian']
     """
-    return re.sub(r"^\d+v\d+-", "", label).split("-")[0]
+    return re.sub(r"^\d+v\d+-", "", label.split(" (")[0]).split("-")[0]
 
 
 def failed(row: Row) -> bool:

@@ -2,10 +2,12 @@
 
 `TASKS` maps a name to a function that builds the task, `make` calls it, and `SUITES` lists tasks
 that are run together. The distributions are in `distributions` (`gaussian`, `elliptical`,
-`mixtures`, `transforms`, `channels`, `images`, `classes`); those of the BMI benchmark in `bmi`.
-Every task draws pairs, has its `mi` in nats with the standard error `mi_error` (0.0 for a closed
-form or quadrature), and an exact `log_ratio`, the optimal critic. `CONSISTENCY` has pairs of which
-only ratios of MI are known, without `mi` and `log_ratio`.
+`mixtures`, `transforms`, `channels`, `images`, `classes`, `conditional`); those of the BMI
+benchmark in `bmi`. Every task draws pairs, has its `mi` in nats with the standard error `mi_error`
+(0.0 for a closed form or quadrature), and an exact `log_ratio`, the optimal critic. Tasks of the
+suite `conditional` draw triples (x, y, z); their `mi` is I(X;Y|Z), and they have the conditional
+log ratio of given rows, `log_ratio_of`. `CONSISTENCY` has pairs of which only ratios of MI are
+known, without `mi` and `log_ratio`.
 
 The first line of a task's docstring is shown in listings beside its name, so it must be short.
 """
@@ -14,8 +16,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+import numpy as np
 import torch
 
 from infobound._system import arguments
@@ -23,19 +26,22 @@ from infobound.benchmark.bmi import BMI, BMI2
 from infobound.benchmark.distributions import (
     channels,
     classes,
+    conditional,
     elliptical,
     gaussian,
     images,
     joint,
     transforms,
 )
-from infobound.benchmark.distributions.joint import Task
+from infobound.benchmark.distributions.joint import AnyTask, ConditionalTask, Task
 from infobound.errors import InputError
 
 __all__ = [
     "CONSISTENCY",
     "SUITES",
     "TASKS",
+    "AnyTask",
+    "ConditionalTask",
     "Consistency",
     "Entry",
     "Task",
@@ -47,7 +53,7 @@ __all__ = [
 ]
 
 MOST = 10_000  # largest integer parameter, since some tasks have matrices of that size
-Builder = Callable[..., Task]
+Builder = Callable[..., AnyTask]
 
 
 def high_mi(*, d: int = 5, mi: float = 10.0) -> Task:
@@ -157,6 +163,124 @@ def rectangles(*, size: int = 16, mi: float = 2.0) -> Task:
     return transforms.Mapped(gaussian.StaircaseGaussian(4, mi), draw, draw, "rectangles")
 
 
+def confounded(
+    *,
+    pair: str = "1v1-normal-0.75",
+    dz: int = 1,
+    location: str = "linear",
+    scale: str = "none",
+    strength: float = 2.0,
+) -> conditional.Confounded:
+    """A pair of known MI, shifted and scaled by z.
+
+    I(X;Y|Z) is the MI of the pair, for any location and scale (`conditional.Confounded`).
+
+    Args:
+        pair: the name of a task of pairs, with its defaults.
+        dz: the number of columns of z.
+        location: a key of `conditional.LOCATIONS`.
+        scale: a key of `conditional.SCALES`.
+        strength: the factor of both.
+
+    Raises:
+        InputError: If the pair is no task of pairs of quantities, or a parameter is out of range.
+
+    Example:
+        >>> task = confounded(pair="multinormal-dense-5-5-0.5", dz=3, location="square")
+        >>> task.mi == make("multinormal-dense-5-5-0.5").mi
+        True
+    """
+    base = make(pair)
+    if getattr(base, "dim_given", 0):
+        raise InputError(f"Expected a task of pairs; got {pair}, which has a third variable.")
+    return conditional.Confounded(cast(Task, base), dz, location, scale, strength)
+
+
+NOISES: dict[str, transforms.Columnwise] = {
+    "normal": transforms.IDENTITY,
+    "skewed": transforms.EXP,
+    "heavy": transforms.CUBE,
+}
+
+
+def common_cause(
+    *,
+    d: int = 1,
+    dz: int = 1,
+    location: str = "linear",
+    scale: str = "none",
+    noise: str = "normal",
+    strength: float = 2.0,
+) -> conditional.Confounded:
+    """x and y depend on z alone: independent given z.
+
+    x = m(z) + s(z) u and y = m(z) + s(z) v with independent u and v, as in `confounded`.
+
+    Args:
+        d: the number of columns of x and of y.
+        dz: the number of columns of z.
+        location: a key of `conditional.LOCATIONS`.
+        scale: a key of `conditional.SCALES`.
+        noise: the distribution of u and v: "normal", "skewed" (log-normal) or "heavy" (the cube of
+            a normal).
+        strength: the factor of location and scale.
+
+    Raises:
+        InputError: If a parameter is unknown or out of range.
+
+    Example:
+        >>> common_cause(dz=5, location="sine").mi
+        0.0
+    """
+    law = arguments.lookup("noise", noise, NOISES)
+    pair = transforms.Mapped(gaussian.Independent(d), law, law, "independent")
+    return conditional.Confounded(pair, dz, location, scale, strength, "common_cause")
+
+
+def gaussian_graph(
+    *, kind: str = "chain", dz: int = 1, noise: float = 1.0
+) -> conditional.NormalGiven:
+    """Linear normal chain, mediator or collider.
+
+    Args:
+        kind: a key of `conditional.GRAPHS`: "chain" (x to z to y), "mediator" (also x to y) or
+            "collider" (x and y to z).
+        dz: the number of columns of z.
+        noise: the standard deviation of the noise of z.
+
+    Example:
+        >>> [round(gaussian_graph(kind=kind).mi, 4) for kind in ("chain", "mediator", "collider")]
+        [0.0, 0.2027, 0.1438]
+    """
+    return conditional.NormalGiven(
+        conditional.graph(kind, dz=dz, noise=noise), dim_x=1, dim_y=1, name="gaussian_graph"
+    )
+
+
+def normal_given(
+    *, dim_x: int = 3, dim_y: int = 3, dz: int = 5, seed: int = 0
+) -> conditional.NormalGiven:
+    """x, y and z normal, with a random covariance.
+
+    The covariance is A A', where A is square with standard normal entries, plus the identity.
+
+    Args:
+        dim_x: the number of columns of x.
+        dim_y: the number of columns of y.
+        dz: the number of columns of z.
+        seed: the seed of the covariance.
+
+    Example:
+        >>> normal_given(dz=50).dim_given
+        50
+    """
+    joint.at_least_one(dim_x=dim_x, dim_y=dim_y, dz=dz)
+    d = dim_x + dim_y + dz
+    root = torch.from_numpy(np.random.default_rng(seed).normal(size=(d, d)))
+    covariance = root @ root.T + torch.eye(d, dtype=torch.float64)
+    return conditional.NormalGiven((covariance + covariance.T) / 2, dim_x, dim_y)
+
+
 TASKS: dict[str, Builder] = {
     "gaussian": gaussian.Gaussian,
     "mixed_gaussian": gaussian.MixedGaussian,
@@ -179,6 +303,15 @@ TASKS: dict[str, Builder] = {
     "label_noise": classes.LabelNoise,
     "shared_class": classes.SharedClass,
     "alphabet": classes.Alphabet,
+    "common_cause": common_cause,
+    "confounded": confounded,
+    "varying_correlation": conditional.VaryingCorrelation,
+    "noisy_xor": conditional.NoisyXor,
+    "strata": conditional.Strata,
+    "gaussian_graph": gaussian_graph,
+    "normal_given": normal_given,
+    "ccmi_linear": conditional.CcmiLinear,
+    "classes_given": conditional.ClassesGiven,
 }
 
 
@@ -240,6 +373,38 @@ SUITES: dict[str, tuple[Entry, ...]] = {
         _entry("alphabet", k=100, law="zipf"),
         _entry("alphabet", k=30, law="independent"),
     ),
+    "conditional": (
+        *(_entry("common_cause", location=f) for f in ("linear", "sine", "cubic", "square")),
+        _entry("common_cause", dz=2, location="product"),
+        _entry("common_cause", location="none", scale="exp"),
+        _entry("common_cause", location="sine", scale="exp"),
+        _entry("common_cause", location="linear", noise="skewed"),
+        _entry("common_cause", location="linear", noise="heavy"),
+        *(_entry("common_cause", dz=5, location=f) for f in ("linear", "sine")),
+        _entry("common_cause", d=3, dz=5, location="square", scale="exp"),
+        *(_entry("common_cause", dz=20, location=f) for f in ("linear", "cubic")),
+        _entry("gaussian_graph", kind="chain", dz=3),
+        _entry("strata", k=5, rho=0.0),
+        _entry("confounded", location="sine"),
+        _entry("confounded", dz=5, location="square"),
+        _entry("confounded", dz=20, scale="exp"),
+        _entry("confounded", pair="student-identity-2-2-1", dz=3),
+        _entry("confounded", pair="1v1-X-0.9", dz=2, location="product"),
+        _entry("confounded", pair="multinormal-sparse-5-5-2-2.0", dz=5, scale="exp"),
+        _entry("confounded", pair="noisy_function", dz=1, location="cubic"),
+        _entry("varying_correlation", dz=1),
+        _entry("varying_correlation", d=2, dz=5),
+        _entry("noisy_xor"),
+        _entry("strata", k=5),
+        _entry("strata", k=3, numbers=2),
+        _entry("gaussian_graph", kind="mediator", dz=10, noise=3.0),
+        _entry("gaussian_graph", kind="collider", dz=5),
+        _entry("normal_given", dz=5),
+        _entry("ccmi_linear", model=1, dz=20),
+        _entry("ccmi_linear", model=2, dz=50),
+        _entry("classes_given", k=3, dz=1),
+        _entry("classes_given", k=5, dz=3),
+    ),
 }
 
 
@@ -289,7 +454,7 @@ def says(name: str) -> str:
     return (arguments.lookup("task", name, TASKS).__doc__ or "").split("\n")[0]
 
 
-def make(name: str, **given: Any) -> Task:
+def make(name: str, **given: Any) -> AnyTask:
     """Build a task by name.
 
     Args:
@@ -330,7 +495,7 @@ def _expect_like(name: str, value: Any, default: Any) -> None:
         arguments.real(name, value)
 
 
-def suite(name: str) -> list[tuple[str, Task]]:
+def suite(name: str) -> list[tuple[str, AnyTask]]:
     """Build the tasks of a suite, each with its label.
 
     Raises:
@@ -346,7 +511,7 @@ def suite(name: str) -> list[tuple[str, Task]]:
     return [(entry.label, make(entry.task, **entry.parameters)) for entry in entries]
 
 
-def staircase(name: str, levels: Sequence[float] = (2, 4, 6, 8, 10)) -> list[Task]:
+def staircase(name: str, levels: Sequence[float] = (2, 4, 6, 8, 10)) -> list[AnyTask]:
     """Build the tasks of a staircase, one per MI in `levels`, in nats.
 
     Example:

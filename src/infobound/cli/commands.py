@@ -457,20 +457,22 @@ class TasksCommand:
             for entry, (_, task) in zip(entries, tasks.suite(suite), strict=True):
                 settings = tasks.parameters(entry.task) | dict(entry.parameters)
                 said = ", ".join(f"{key} = {value}" for key, value in settings.items())
-                sides, what = f"{task.dim_x}, {task.dim_y}", tasks.says(entry.task)
+                columns = (task.dim_x, task.dim_y, getattr(task, "dim_given", 0))
+                what, sides = tasks.says(entry.task), ", ".join(map(str, filter(None, columns)))
                 mi, error = task.mi / units.scale(unit), task.mi_error / units.scale(unit)
                 value = f"{mi:.4f}" + (f" ± {error:.4f}" if error else "")
-                rows.append([suite, entry.task, said, sides, value, what])
+                shown = ["", sides] if columns[2] else [sides, ""]
+                rows.append([suite, entry.task, said, *shown, value, what])
                 record: dict[str, Any] = {
                     "suite": suite,
                     "task": entry.task,
                     "parameters": settings,
                 }
-                record |= {"dim_x": task.dim_x, "dim_y": task.dim_y, "mi": mi, "mi_error": error}
-                record |= {"unit": unit}
+                record |= dict(zip(("dim_x", "dim_y", "dim_given"), columns, strict=True))
+                record |= {"mi": mi, "mi_error": error, "unit": unit}
                 records.append({**record, "note": what})
-        columns = ["suite", "task", "parameters", "x, y", "mi", "what it is"]
-        session.list(f"known MI in {unit}", columns, rows, records, listings.show_suites)
+        titles = ["suite", "task", "parameters", "x, y", "x, y, z", "mi", "what it is"]
+        session.list(f"known MI in {unit}", titles, rows, records, listings.show_suites)
 
 
 @dataclass(frozen=True, kw_only=True)

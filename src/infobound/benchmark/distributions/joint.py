@@ -1,21 +1,31 @@
 """The contract of joint distributions whose mutual information is known.
 
-This module defines the interface of a task (`Task`) and of an invertible map of one side (`Map`),
-and two functions that need nothing else: the log ratio of given pairs and the Monte Carlo check of
-`mi`. The distributions are in the other modules of this package.
+This module defines the interface of a task (`Task`), of a task with a third variable
+(`ConditionalTask`) and of an invertible map of one side (`Map`), and two functions that need
+nothing else: the log ratio of given rows and the Monte Carlo check of `mi`. The distributions are
+in the other modules of this package.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
 
 from infobound.errors import InputError
 
-__all__ = ["Map", "Task", "at_least_one", "monte_carlo", "pointwise", "positive"]
+__all__ = [
+    "AnyTask",
+    "ConditionalTask",
+    "Map",
+    "Task",
+    "at_least_one",
+    "monte_carlo",
+    "pointwise",
+    "positive",
+]
 
 
 class Task(Protocol):
@@ -49,6 +59,43 @@ class Task(Protocol):
 
         It is -inf for impossible pairs. A discrete side has probabilities instead of densities.
         """
+
+
+class ConditionalTask(Protocol):
+    """The interface of a task with a third variable z: `mi` is I(X;Y|Z)."""
+
+    @property
+    def name(self) -> str:
+        """The name in tables."""
+
+    @property
+    def dim_x(self) -> int:
+        """The number of columns of x."""
+
+    @property
+    def dim_y(self) -> int:
+        """The number of columns of y."""
+
+    @property
+    def dim_given(self) -> int:
+        """The number of columns of z."""
+
+    @property
+    def mi(self) -> float:
+        """The conditional mutual information, in nats."""
+
+    @property
+    def mi_error(self) -> float:
+        """The standard error of `mi`, in nats; 0.0 unless `mi` is computed by Monte Carlo."""
+
+    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw x (n, dim_x), y (n, dim_y) and z (n, dim_given), n independent rows, float64."""
+
+    def log_ratio_of(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        """Return log p(x_i, y_i | z_i) / (p(x_i | z_i) p(y_i | z_i)), (n,), of given rows."""
+
+
+AnyTask = Task | ConditionalTask
 
 
 class Map(Protocol):
@@ -96,15 +143,19 @@ def positive(**values: float) -> None:
             raise InputError(f"Expected {name} greater than zero; got {value}.")
 
 
-def pointwise(task: Task, x: Tensor, y: Tensor, *, chunk: int = 64) -> Tensor:
+def pointwise(
+    task: AnyTask, x: Tensor, y: Tensor, given: Tensor | None = None, *, chunk: int = 64
+) -> Tensor:
     """Return the log ratios of the pairs (x_i, y_i), the diagonal of `log_ratio`.
 
-    Their mean over pairs drawn from the task estimates `task.mi`.
+    With a third variable they are the conditional log ratios, `log_ratio_of`. Their mean over rows
+    drawn from the task estimates `task.mi`.
 
     Args:
         task: a task.
         x: (n, dim_x).
         y: (n, dim_y).
+        given: (n, dim_given) for a `ConditionalTask`, otherwise None.
         chunk: the number of pairs at a time; memory is that of a (chunk, chunk) matrix.
 
     Returns:
@@ -115,20 +166,25 @@ def pointwise(task: Task, x: Tensor, y: Tensor, *, chunk: int = 64) -> Tensor:
         >>> pointwise(Gaussian(d=1, rho=0.0), torch.ones(3, 1), torch.ones(3, 1)).tolist()
         [0.0, 0.0, 0.0]
     """
+    if given is not None:
+        return cast(ConditionalTask, task).log_ratio_of(x, y, given)
+    pair = cast(Task, task)
     parts = zip(x.split(chunk), y.split(chunk), strict=True)
-    return torch.cat([task.log_ratio(a, b).diagonal() for a, b in parts])
+    return torch.cat([pair.log_ratio(a, b).diagonal() for a, b in parts])
 
 
-def monte_carlo(task: Task, *, n: int = 100_000, generator: torch.Generator) -> tuple[float, float]:
-    """Estimate the MI of a task as the mean log ratio of n new pairs.
+def monte_carlo(
+    task: AnyTask, *, n: int = 100_000, generator: torch.Generator
+) -> tuple[float, float]:
+    """Estimate the MI of a task, or its conditional MI, as the mean log ratio of n new rows.
 
     It is an independent check of `mi` if that is a closed form or quadrature (`mi_error` is zero);
     otherwise `mi` was computed in the same way.
 
     Args:
         task: a task.
-        n: the number of pairs.
-        generator: draws the pairs.
+        n: the number of rows.
+        generator: draws the rows.
 
     Returns:
         The mean and its standard error, in nats.
