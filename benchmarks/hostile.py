@@ -509,7 +509,15 @@ def flags(command: type) -> dict[str, str]:
 
 
 def _value(dice: Random, name: str) -> str:
-    if name in ("run", "out", "files", "bmi_python", "neuralmi", "torch_mist_python"):
+    if name in (
+        "run",
+        "out",
+        "files",
+        "bmi_python",
+        "neuralmi",
+        "torch_mist_python",
+        "tigramite_python",
+    ):
         return dice.choice(PLACES)
     if name in ("x", "y", "x1", "x2", "tasks"):
         return dice.choice(SELECTORS)

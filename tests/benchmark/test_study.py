@@ -156,6 +156,41 @@ def test_codes_of_categories_are_declared(tmp_path, monkeypatch):
     assert values["symbols"] != estimate(x, y, **settings).mi  # codes are not quantities
 
 
+def test_a_third_variable_is_given_with_its_categories(tmp_path, monkeypatch):
+    pairs, plain = [], grid.estimate.estimate
+
+    def conditional(pair, *, config):
+        pairs.append(pair)
+        return plain(pair.x, pair.y, config=config)
+
+    monkeypatch.setattr(grid.estimate, "estimate", conditional)
+    suite = [(name, tasks.make(name)) for name in ("ccmi_linear", "noisy_xor", "gaussian")]
+    suite.append(("mixed", tasks.make("strata", k=3, numbers=2)))
+    monkeypatch.setattr(sampling.tasks, "suite", lambda name: suite)
+    plan = {"sizes": [200], "seeds": 1, "jobs": 1, "config": CHEAP}
+    found = study.study(
+        "mine", out=tmp_path / "out", estimators=["base_only"], peers=["sklearn"], **plan
+    )
+    assert [pair.given_names[-2:] for pair in pairs] == [
+        ("given[18]", "given[19]"),
+        ("given[0]=1",),
+        (),
+        ("given[2]=1", "given[2]=2"),
+    ]
+    assert pairs[3].given_names[:3] == ("given[0]", "given[1]", "given[2]=0")
+    drawn = grid.sample("ccmi_linear", suite[0][1], n=200, seed=0)
+    for side, rows in zip((pairs[0].x, pairs[0].y, pairs[0].given), drawn, strict=True):
+        np.testing.assert_array_equal(side, rows)
+    said = {row.task: row.error for row in found.rows if row.estimator == "sklearn"}
+    words = "skipped: it takes no third variable."
+    assert [said[label] for label, _ in suite] == [
+        *(words, words),
+        "skipped: one column each is what it takes; x has 6 and y has 6.",
+        words,
+    ]
+    assert not found.failures
+
+
 # Interruptions and refusals
 
 
@@ -423,6 +458,24 @@ def test_files_are_subsampled_the_same_for_all_and_checked(files, tmp_path):
         study.study("mine", out=tmp_path / "out", **plan)
 
 
+def test_a_file_may_have_a_third_variable(tmp_path, monkeypatch):
+    x, y, z = np.random.default_rng(0).normal(size=(3, 300))
+    np.savez(tmp_path / "a.npz", x=x, y=y, given=np.stack([z, x], 1), mi=0.0)
+    task = sampling.FileTask.open(tmp_path / "a.npz")
+    drawn = grid.sample("a", task, n=50, seed=0)
+    assert [side.shape for side in drawn] == [(50, 1), (50, 1), (50, 2)]
+    np.testing.assert_array_equal(drawn[0], drawn[2][:, 1:])  # the same rows of all sides
+    # A worker elsewhere gets the rows, and returns the same.
+    cell = grid._Cell(Row("s", "a", "a", "e", 50, 0, 0.0, 0.0), task, grid.Own(CHEAP))
+    sent = grid._portable(cell)
+    (tmp_path / "a.npz").unlink()
+    for side, again in zip(drawn, grid.sample("a", sent.task, n=50, seed=0), strict=True):
+        np.testing.assert_array_equal(side, again)
+    np.savez(tmp_path / "b.npz", x=x, y=y, given=z[:20], mi=0.0)
+    with pytest.raises(InputError, match=r"rows of x and y and given in .*\(300,\), \(20,\)"):
+        sampling.FileTask.open(tmp_path / "b.npz")
+
+
 def test_more_rows_than_a_file_has_is_the_cells_error(files, tmp_path):
     plan = {"sizes": [301], "seeds": 1, "estimators": ["base_only"], "jobs": 1, "files": files}
     result = study.study("mine", out=tmp_path / "out", **plan)
@@ -536,13 +589,18 @@ def estimate_mi(data, *, estimator, hidden_dims, verbose, logger):
 """
 
 
-def test_torch_mist_runs_in_its_own_python_and_follows_the_seed(tmp_path):
-    (tmp_path / "torch_mist.py").write_text(FAKE_MIST)
-    python = tmp_path / "python"  # as a Python that finds the module, whatever `-I` shuts out
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); s = sys.argv; sys.argv = s[3:]"
+def fake_python(folder):
+    """A Python that finds the modules in the folder, whatever `-I` shuts out."""
+    python = folder / "python"
+    code = f"import sys; sys.path.insert(0, {str(folder)!r}); s = sys.argv; sys.argv = s[3:]"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}; exec(s[3])" "$@"\n')
     python.chmod(0o755)
-    where, rows = external.Where(torch_mist_python=python), np.zeros((30, 2))
+    return python
+
+
+def test_torch_mist_runs_in_its_own_python_and_follows_the_seed(tmp_path):
+    (tmp_path / "torch_mist.py").write_text(FAKE_MIST)
+    where, rows = external.Where(torch_mist_python=fake_python(tmp_path)), np.zeros((30, 2))
     names = ("torch-mist-infonce", "torch-mist-infonce", "torch-mist-smile")
     one, other, smile = (
         external.estimate(name, rows, rows, seed=seed, where=where)[0]
@@ -559,6 +617,58 @@ def test_a_missing_torch_mist_says_how_to_get_it():
     where = external.Where(torch_mist_python=Path(sys.executable))
     with pytest.raises(InputError, match=r"No module named 'torch_mist'.*pip install"):
         external.PEERS["torch-mist-smile"].version(where)
+
+
+FAKE_CMIKNN = """
+import numpy as np
+class CMIknn:
+    def __init__(self, *, knn, workers, seed):
+        assert (knn, workers) == (5, 1)
+        self.seed = seed
+    def get_dependence_measure(self, array, xyz):
+        assert len(array) == len(xyz)
+        return self.seed + array[xyz == 2].sum() + 10.0 * (xyz == 0).sum()
+"""
+
+
+def test_tigramite_takes_a_third_variable_in_its_own_python(tmp_path):
+    module = tmp_path / "tigramite" / "independence_tests"
+    module.mkdir(parents=True)
+    (module / "cmiknn.py").write_text(FAKE_CMIKNN)
+    where = external.Where(tigramite_python=fake_python(tmp_path))
+    x, z = np.zeros((30, 2)), np.full((30, 3), 0.5)
+    given = external.estimate("tigramite-cmiknn", x, x[:, :1], given=z, seed=4, where=where)
+    plain = external.estimate("tigramite-cmiknn", x, x[:, :1], seed=4, where=where)
+    assert (given[0], plain[0]) == (4 + 45 + 20, 4 + 20)
+
+
+def test_a_missing_tigramite_says_how_to_get_it():
+    with pytest.raises(InputError, match=r"--tigramite-python PATH.*pip install tigramite"):
+        external.PEERS["tigramite-cmiknn"].version(external.Where())
+    where = external.Where(tigramite_python=Path(sys.executable))
+    with pytest.raises(InputError, match=r"No module named 'tigramite'.*pip install"):
+        external.PEERS["tigramite-cmiknn"].version(where)
+
+
+def test_ennemi_gets_all_columns_of_the_third_variable(monkeypatch):
+    asked = []
+
+    class Ennemi:
+        @staticmethod
+        def estimate_mi(y, x, *, cond, max_threads):
+            asked.append((y, x, cond))
+            return np.array([[0.25]])
+
+    monkeypatch.setitem(sys.modules, "ennemi", Ennemi)
+    x, y, z = np.zeros((9, 1)), np.ones((9, 1)), np.full((9, 2), 2.0)
+    settings = {"seed": 0, "where": external.Where()}
+    assert external.estimate("ennemi", x, y, given=z, **settings)[0] == 0.25
+    assert external.estimate("ennemi", x, y, **settings)[0] == 0.25
+    (left, right, cond), (_, _, none) = asked
+    assert (left.tolist(), right.tolist(), none) == ([1.0] * 9, [0.0] * 9, None)
+    np.testing.assert_array_equal(cond, z)
+    with pytest.raises(grid.Unsuitable, match="one column each"):
+        external.estimate("ennemi", z, y, given=z, **settings)
 
 
 # The command and the figures

@@ -27,6 +27,7 @@ from infobound._system import files, torch_state
 from infobound.analyses import accuracy
 from infobound.analyses.accuracy import Row, Summary
 from infobound.config import Config
+from infobound.data.pair import as_pair
 from infobound.errors import InputError
 from infobound.estimation import estimate
 from infobound.runner import compute, dask_cluster
@@ -77,11 +78,18 @@ class Estimator(Protocol):
         """Return a hashable function that lists what a machine needs, by name and version."""
 
     def columns(
-        self, name: str, x: np.ndarray, y: np.ndarray, seed: int, categorical: Sequence[str]
+        self,
+        name: str,
+        x: np.ndarray,
+        y: np.ndarray,
+        seed: int,
+        categorical: Sequence[str],
+        given: np.ndarray | None,
     ) -> Mapping[str, Any]:
         """Estimate from x (n, p) and y (n, q), and return the fields of a `Row`, in nats.
 
-        The sides in `categorical`, "x" or "y", hold codes of categories.
+        The sides in `categorical`, "x", "y" or "given", and columns such as "given[1]", hold codes
+        of categories. If z, `given` (n, r), is not None, the estimate is one of I(X;Y|Z).
         """
 
 
@@ -109,11 +117,17 @@ class Own:
         return _Device(self.config.device)
 
     def columns(
-        self, name: str, x: np.ndarray, y: np.ndarray, seed: int, categorical: Sequence[str]
+        self,
+        name: str,
+        x: np.ndarray,
+        y: np.ndarray,
+        seed: int,
+        categorical: Sequence[str],
+        given: np.ndarray | None,
     ) -> Mapping[str, Any]:
-        """Estimate from x (n, p) and y (n, q), with interval and findings, in nats."""
-        config = self.config.with_(seed=seed)
-        result = estimate.estimate(x, y, categorical=categorical, config=config)
+        """Estimate from x (n, p), y (n, q) and z, with interval and findings, in nats."""
+        pair = as_pair(x, y, given=given, categorical=categorical)
+        result = estimate.estimate(pair, config=self.config.with_(seed=seed))
         names = ("mi", "held_out", "held_out_error", "training", "kept", "seconds")
         low, high = result.interval
         codes = " ".join(finding.code for finding in result.findings)
@@ -149,7 +163,8 @@ class Study:
 class _Cell:
     """An estimate to compute: the row without its outcome, the task, and the estimator.
 
-    A task whose sides hold codes of categories names them in its attribute `categorical`.
+    A task whose sides or columns hold codes of categories names them in its attribute
+    `categorical`.
     """
 
     row: Row
@@ -238,7 +253,7 @@ def _needs(estimators: Mapping[str, Estimator]) -> Callable[[], Mapping[str, str
     return functools.partial(dask_cluster.about, tuple(sorted(asked, key=repr)))
 
 
-def sample(label: str, task: Any, *, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def sample(label: str, task: Any, *, n: int, seed: int) -> tuple[np.ndarray, ...]:
     """Draw n rows of a task; the sample depends on label, n and seed alone.
 
     Args:
@@ -248,7 +263,7 @@ def sample(label: str, task: Any, *, n: int, seed: int) -> tuple[np.ndarray, np.
         seed: the seed.
 
     Returns:
-        x (n, p) and y (n, q).
+        x (n, p) and y (n, q); and z (n, r) if the task has a third variable.
 
     Raises:
         InputError: If n exceeds the number of rows of the task.
@@ -263,23 +278,22 @@ def sample(label: str, task: Any, *, n: int, seed: int) -> tuple[np.ndarray, np.
     """
     source = np.random.SeedSequence(int(stable_hash([label, n, seed]), 16))
     if hasattr(task, "draw"):
-        drawn: tuple[np.ndarray, np.ndarray] = task.draw(n, np.random.default_rng(source))
+        drawn: tuple[np.ndarray, ...] = task.draw(n, np.random.default_rng(source))
         return drawn
     number = int(source.generate_state(1, np.uint64)[0] >> np.uint64(1))
-    x, y = task.sample(n, torch.Generator().manual_seed(number))
-    return x.numpy().reshape(n, -1), y.numpy().reshape(n, -1)
+    sides = task.sample(n, torch.Generator().manual_seed(number))
+    return tuple(side.numpy().reshape(n, -1) for side in sides)
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A sample x (n, p) and y (n, q) of a task, for a process without access to the task's file."""
+    """A sample of a task, as `sample` returns it, for a process without access to its file."""
 
-    x: np.ndarray
-    y: np.ndarray
+    sides: tuple[np.ndarray, ...]
 
-    def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         """Return the sample; the arguments are ignored."""
-        return self.x, self.y
+        return self.sides
 
 
 def stable_hash(key: Sequence[str | int]) -> str:
@@ -347,9 +361,9 @@ def _row(cell: _Cell) -> Row:
     """Compute a cell; a failure becomes its `error`."""
     start, row = time.perf_counter(), cell.row
     try:
-        x, y = sample(row.task, cell.task, n=row.n, seed=row.seed)
-        sides = getattr(cell.task, "categorical", ())
-        found = cell.estimator.columns(row.estimator, x, y, row.seed, sides)
+        x, y, *more = sample(row.task, cell.task, n=row.n, seed=row.seed)
+        codes, given = getattr(cell.task, "categorical", ()), more[0] if more else None
+        found = cell.estimator.columns(row.estimator, x, y, row.seed, codes, given)
         if not math.isfinite(found["mi"]):
             found = {"error": f"Expected a finite value; got {found['mi']}."}
     except Unsuitable as reason:
@@ -371,7 +385,7 @@ def _portable(cell: _Cell) -> _Cell:
         return cell
     row = cell.row
     try:
-        task = Drawn(*sample(row.task, cell.task, n=row.n, seed=row.seed))
+        task = Drawn(sample(row.task, cell.task, n=row.n, seed=row.seed))
     except (InputError, OSError):  # too few rows, or no file: the worker reports the same error
         return cell
     return dataclasses.replace(cell, task=task)

@@ -40,11 +40,17 @@ class Where:
         bmi_python: the Python of an environment with benchmark-mi.
         neuralmi: a checkout of NeuralMI.
         torch_mist_python: the Python of an environment with torch-mist.
+        tigramite_python: the Python of an environment with tigramite.
     """
 
     bmi_python: Path | None = None
     neuralmi: Path | None = None
     torch_mist_python: Path | None = None
+    tigramite_python: Path | None = None
+
+
+Pairs = Callable[[np.ndarray, np.ndarray, int, Where], tuple[float, float]]
+Triples = Callable[[np.ndarray, np.ndarray, np.ndarray, int, Where], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,14 @@ class Peer:
         version: maps the locations to the version that would run, or raises.
         estimate: maps x (n, p), y (n, q), seed and locations to the MI in nats and the seconds.
         note: a description.
+        conditional: the same for I(X;Y|Z), with z (n, r) after y; None if it takes no third
+            variable.
     """
 
     version: Callable[[Where], str]
-    estimate: Callable[[np.ndarray, np.ndarray, int, Where], tuple[float, float]]
+    estimate: Pairs
     note: str
+    conditional: Triples | None = None
 
 
 @dataclass(frozen=True)
@@ -94,25 +103,38 @@ class External:
         return _Version(self.name, self.where)
 
     def columns(
-        self, name: str, x: np.ndarray, y: np.ndarray, seed: int, categorical: Sequence[str]
+        self,
+        name: str,
+        x: np.ndarray,
+        y: np.ndarray,
+        seed: int,
+        categorical: Sequence[str],
+        given: np.ndarray | None,
     ) -> Mapping[str, Any]:
-        """Estimate from x (n, p) and y (n, q); return the MI in nats and the seconds.
+        """Estimate from x (n, p), y (n, q) and z (n, r); return the MI in nats and the seconds.
 
         External estimators see the codes of categories as numbers.
         """
-        mi, seconds = estimate(self.name, x, y, seed=seed, where=self.where)
+        mi, seconds = estimate(self.name, x, y, given=given, seed=seed, where=self.where)
         return {"mi": mi, "seconds": seconds}
 
 
 def estimate(
-    name: str, x: np.ndarray, y: np.ndarray, *, seed: int, where: Where
+    name: str,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    given: np.ndarray | None = None,
+    seed: int,
+    where: Where,
 ) -> tuple[float, float]:
-    """Estimate the MI with an estimator of another package.
+    """Estimate the MI, or the conditional MI, with an estimator of another package.
 
     Args:
         name: a key of `PEERS`.
         x: (n, p).
         y: (n, q).
+        given: z (n, r), for an estimate of I(X;Y|Z).
         seed: the seed of the estimator.
         where: the locations of external estimators.
 
@@ -120,7 +142,7 @@ def estimate(
         The MI in nats, and the time in seconds.
 
     Raises:
-        Unsuitable: If the estimator does not support rows of this shape.
+        Unsuitable: If the estimator does not support rows of this shape, or a third variable.
         EstimatorError: If it failed in another process.
 
     Example:
@@ -131,7 +153,12 @@ def estimate(
         ...
         infobound.analyses.grid.Unsuitable: one column each is what it takes; x has 2 and y has 2
     """
-    return PEERS[name].estimate(x, y, seed, where)
+    peer = PEERS[name]
+    if given is None:
+        return peer.estimate(x, y, seed, where)
+    if peer.conditional is None:
+        raise Unsuitable("it takes no third variable")
+    return peer.conditional(x, y, given, seed, where)
 
 
 def _flat(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -158,11 +185,18 @@ def _sklearn(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[flo
 
 def _ennemi(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[float, float]:
     """KSG; it is deterministic."""
+    return _ennemi_given(x, y, None, seed, where)
+
+
+def _ennemi_given(
+    x: np.ndarray, y: np.ndarray, given: np.ndarray | None, seed: int, where: Where
+) -> tuple[float, float]:
+    """KSG, or Frenzel and Pompe's estimator given all columns of z; both are deterministic."""
     import ennemi
 
-    one, other = _flat(x, y)
+    one, other = (side.astype(float) for side in _flat(x, y))
     start = time.perf_counter()
-    value = ennemi.estimate_mi(other.astype(float), one.astype(float), max_threads=1)
+    value = ennemi.estimate_mi(other, one, cond=given, max_threads=1)
     return float(np.asarray(value).ravel()[0]), time.perf_counter() - start
 
 
@@ -233,6 +267,28 @@ found = [f"{name} {importlib.metadata.version(name)}" for name in ("torch-mist",
 with open("value.json", "w") as file:
     json.dump({"version": ", ".join(found)}, file)
 """
+TIGRAMITE = """
+import json, sys, time
+import numpy as np
+from tigramite.independence_tests.cmiknn import CMIknn
+rows = np.load("rows.npz")
+sides = [rows[name] for name in ("x", "y", "given") if name in rows.files]
+labels = np.repeat(np.arange(len(sides)), [side.shape[1] for side in sides])
+array = np.hstack(sides).astype(float).T
+test = CMIknn(knn=5, workers=1, seed=int(sys.argv[1]))
+test.get_dependence_measure(array[:, :20], labels)  # the first call compiles
+test = CMIknn(knn=5, workers=1, seed=int(sys.argv[1]))
+start = time.perf_counter()
+value = float(test.get_dependence_measure(array, labels))
+with open("value.json", "w") as file:
+    json.dump({"mi": value, "seconds": time.perf_counter() - start}, file)
+"""
+TIGRAMITE_VERSION = """
+import importlib.metadata, json
+from tigramite.independence_tests.cmiknn import CMIknn
+with open("value.json", "w") as file:
+    json.dump({"version": f"tigramite {importlib.metadata.version('tigramite')}"}, file)
+"""
 
 
 ENDS = """
@@ -275,7 +331,7 @@ def _elsewhere(
         return files.read_json(Path(folder) / "value.json")
 
 
-def _bmi(kind: str) -> Callable[[np.ndarray, np.ndarray, int, Where], tuple[float, float]]:
+def _bmi(kind: str) -> Pairs:
     """Return one of benchmark-mi's estimators, with its defaults."""
 
     def run(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[float, float]:
@@ -293,7 +349,7 @@ def _neuralmi(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[fl
     return found["mi"], found["seconds"]
 
 
-def _torch_mist(kind: str) -> Callable[[np.ndarray, np.ndarray, int, Where], tuple[float, float]]:
+def _torch_mist(kind: str) -> Pairs:
     """Return one of torch-mist's estimators, with the hidden layer of its manual.
 
     Everything else has its default.
@@ -307,6 +363,37 @@ def _torch_mist(kind: str) -> Callable[[np.ndarray, np.ndarray, int, Where], tup
         return found["mi"], found["seconds"]
 
     return run
+
+
+def _tigramite(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[float, float]:
+    return _tigramite_on({"x": x, "y": y}, seed, where)
+
+
+def _tigramite_given(
+    x: np.ndarray, y: np.ndarray, given: np.ndarray, seed: int, where: Where
+) -> tuple[float, float]:
+    return _tigramite_on({"x": x, "y": y, "given": given}, seed, where)
+
+
+def _tigramite_on(rows: dict[str, np.ndarray], seed: int, where: Where) -> tuple[float, float]:
+    """CMIknn on ranks, with five neighbours.
+
+    Its default, a fifth of the rows, is meant for tests, and as an estimate far too low.
+
+    Source: https://github.com/jakobrunge/tigramite; Runge 2018,
+    https://proceedings.mlr.press/v84/runge18a.html.
+    """
+    found = _elsewhere(_tigramite_python(where), TIGRAMITE, str(seed), rows=rows)
+    return found["mi"], found["seconds"]
+
+
+def _tigramite_python(where: Where) -> Path:
+    if where.tigramite_python is None:
+        raise InputError(
+            "Expected --tigramite-python PATH, the Python of an environment with tigramite, for "
+            f"the peer tigramite-cmiknn; got none. {TIGRAMITE_REMEDY}"
+        )
+    return where.tigramite_python.absolute()
 
 
 def _torch_mist_python(where: Where) -> Path:
@@ -344,6 +431,10 @@ TORCH_MIST_REMEDY = (
     "Make one: python -m venv mist-env && mist-env/bin/python -m pip install torch-mist pandas, "
     "then --torch-mist-python mist-env/bin/python."
 )
+TIGRAMITE_REMEDY = (
+    "Make one: python -m venv tigramite-env && tigramite-env/bin/python -m pip install tigramite "
+    "numba, then --tigramite-python tigramite-env/bin/python."
+)
 NEURALMI_REMEDY = (
     "git clone https://github.com/eslam-abdelaleem/NeuralMI, then --neuralmi NeuralMI; a version "
     "whose neural_mi has Split and Output."
@@ -378,6 +469,13 @@ def _torch_mist_version(where: Where) -> str:
     return _version_elsewhere(what, TORCH_MIST_REMEDY, python, TORCH_MIST_VERSION)
 
 
+@lru_cache
+def _tigramite_version(where: Where) -> str:
+    python = _tigramite_python(where)
+    what = f"{python} to be a Python with tigramite; importing CMIknn there failed"
+    return _version_elsewhere(what, TIGRAMITE_REMEDY, python, TIGRAMITE_VERSION)
+
+
 def _neuralmi_version(where: Where) -> str:
     checkout = _checkout(where)
     what = f"{checkout} to hold NeuralMI; importing it failed"
@@ -398,11 +496,16 @@ PEERS: dict[str, Peer] = {
     "sklearn": Peer(
         _installed("scikit-learn", "sklearn"), _sklearn, "mutual_info_regression, 3 neighbours"
     ),
-    "ennemi": Peer(_installed("ennemi", "ennemi"), _ennemi, "estimate_mi, 3 neighbours"),
+    "ennemi": Peer(
+        _installed("ennemi", "ennemi"), _ennemi, "estimate_mi, 3 neighbours", _ennemi_given
+    ),
     "bmi-ksg": Peer(_bmi_version, _bmi("ksg"), "benchmark-mi's KSG, 10 neighbours"),
     "bmi-infonce": Peer(_bmi_version, _bmi("infonce"), "benchmark-mi's InfoNCE"),
     "bmi-cca": Peer(_bmi_version, _bmi("cca"), "benchmark-mi's canonical correlations"),
     "neuralmi": Peer(_neuralmi_version, _neuralmi, "NeuralMI, mode estimate, random split"),
     "torch-mist-infonce": Peer(_torch_mist_version, _torch_mist("infonce"), "torch-mist's InfoNCE"),
     "torch-mist-smile": Peer(_torch_mist_version, _torch_mist("smile"), "torch-mist's default"),
+    "tigramite-cmiknn": Peer(
+        _tigramite_version, _tigramite, "CMIknn on ranks, 5 neighbours", _tigramite_given
+    ),
 }

@@ -16,6 +16,7 @@ import numpy as np
 from infobound.benchmark import tasks
 from infobound.data.locations import place
 from infobound.data.npy import Archive
+from infobound.data.pair import GIVEN
 from infobound.errors import InputError
 
 __all__ = ["FileTask", "choose_tasks"]
@@ -26,7 +27,7 @@ class FileTask:
     """A task whose rows come from an npz file.
 
     The file has x (n, p), y (n, q), the exact `mi` in nats and, optionally, its standard error
-    `mi_error`.
+    `mi_error`. With a third variable `given` (n, r), `mi` is the conditional MI I(X;Y|Z).
 
     Attributes:
         path: the file.
@@ -34,6 +35,7 @@ class FileTask:
         mi_error: its standard error, in nats.
         rows: the number of rows.
         digest: a hash of the file.
+        sides: the names of the arrays of rows: x, y and, perhaps, given.
 
     Example:
         >>> import tempfile
@@ -50,20 +52,22 @@ class FileTask:
     mi_error: float
     rows: int
     digest: str
+    sides: tuple[str, ...] = ("x", "y")
 
     @classmethod
     def open(cls, path: Path) -> FileTask:
         """Open the task in a file.
 
         Raises:
-            InputError: If the file cannot be read, lacks x, y or mi, or x and y have different
-                numbers of rows.
+            InputError: If the file cannot be read, lacks x, y or mi, or x, y and given have
+                different numbers of rows.
         """
         place(path).size()  # rejects a pipe, which would block
         try:
             archive = Archive(path)
             whole = {n: _number(archive, n) for n in ("mi", "mi_error") if n in archive.arrays}
-            x, y, mi = archive.header("x"), archive.header("y"), whole["mi"]
+            sides = ("x", "y", *([GIVEN] if GIVEN in archive.arrays else []))
+            headers, mi = [archive.header(side) for side in sides], whole["mi"]
             with open(path, "rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except InputError:
@@ -73,14 +77,16 @@ class FileTask:
                 f"Expected x, y and mi (a number, nats) in {path}; got {error}. Save it with "
                 "np.savez(path, x=x, y=y, mi=mi)."
             ) from error
-        if not x.shape or not y.shape or x.rows != y.rows:
+        shapes = [header.shape for header in headers]
+        if not all(shapes) or len({shape[0] for shape in shapes}) > 1:
             raise InputError(
-                f"Expected as many rows of x as of y in {path}; got shapes {x.shape} and {y.shape}."
+                f"Expected equally many rows of {' and '.join(sides)} in {path}; got shapes "
+                f"{', '.join(map(str, shapes))}."
             )
-        return cls(path, mi, whole.get("mi_error", 0.0), x.rows, digest)
+        return cls(path, mi, whole.get("mi_error", 0.0), headers[0].rows, digest, sides)
 
-    def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw n of the file's rows without replacement: x (n, p) and y (n, q).
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Draw n of the file's rows without replacement: x (n, p), y (n, q) and given, if any.
 
         Raises:
             InputError: If n exceeds the number of rows.
@@ -88,9 +94,8 @@ class FileTask:
         if n > self.rows:
             raise InputError(f"Expected at most {self.rows:,} rows, all of {self.path}; got {n:,}.")
         archive = Archive(self.path)
-        x, y = archive.read("x"), archive.read("y")
         drawn = rng.permutation(self.rows)[:n]
-        return x[drawn].reshape(n, -1), y[drawn].reshape(n, -1)
+        return tuple(archive.read(side)[drawn].reshape(n, -1) for side in self.sides)
 
 
 def _number(archive: Archive, name: str) -> float:

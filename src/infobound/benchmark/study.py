@@ -80,7 +80,8 @@ def study(
         seeds: the number of samples per task and size; their seeds count up from `config.seed`.
         estimators: keys of `VARIANTS`.
         tasks: patterns; a task is included if its label matches one of them.
-        files: a directory of npz files with x, y and mi, whose rows are used instead of a suite.
+        files: a directory of npz files with x, y and mi, whose rows are used instead of a suite;
+            with `given` too, mi is I(X;Y|Z).
         peers: keys of `external.PEERS`.
         where: the locations of external estimators that have their own environment.
         jobs: the number of parallel cells; one per core by default.

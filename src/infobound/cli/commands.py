@@ -385,17 +385,21 @@ class StudyCommand:
     tasks: tuple[str, ...] = ("*",)
     """Only tasks whose label matches one of these patterns, such as 'multinormal*'."""
     files: Directory = None
-    """Directory of npz files (x, y, mi in nats) to use instead of drawing samples."""
+    """Directory of npz files (x, y, mi in nats; with given, mi is I(X;Y|Z)) to use instead of
+    drawing samples."""
     peers: tuple[str, ...] = ()
     """External estimators to run on the same samples: sklearn, ennemi (one column each), bmi-ksg,
     bmi-infonce, bmi-cca (with --bmi-python), neuralmi (with --neuralmi), torch-mist-infonce,
-    torch-mist-smile (with --torch-mist-python)."""
+    torch-mist-smile (with --torch-mist-python), tigramite-cmiknn (with --tigramite-python). Only
+    ennemi and tigramite-cmiknn take the third variable of the suite conditional."""
     bmi_python: Directory = None
     """Python executable of an environment with benchmark-mi."""
     neuralmi: Directory = None
     """Directory of a checkout of NeuralMI."""
     torch_mist_python: Directory = None
     """Python executable of an environment with torch-mist."""
+    tigramite_python: Directory = None
+    """Python executable of an environment with tigramite."""
     out: Path = Path("runs/study")
     """Directory for the table, the summary and the figures. The same command continues a study; a
     larger one extends it."""
@@ -425,7 +429,9 @@ class StudyCommand:
                 tasks=self.tasks,
                 files=self.files,
                 peers=self.peers,
-                where=peers.Where(self.bmi_python, self.neuralmi, self.torch_mist_python),
+                where=peers.Where(
+                    self.bmi_python, self.neuralmi, self.torch_mist_python, self.tigramite_python
+                ),
                 jobs=self.jobs,
                 dask=self.dask,
                 config=self.config,
