@@ -282,6 +282,17 @@ def test_classes_given_numbers_against_densities_and_adaptive_quadrature():
     assert task.mi == pytest.approx(mean - 0.5 * math.log(2 * math.pi * math.e), abs=1e-5)
 
 
+@pytest.mark.parametrize("strength", [0.3, 3.0])
+def test_the_grids_have_converged(strength, monkeypatch):
+    def values():
+        some = [conditional.ClassesGiven(k=k, strength=strength) for k in (2, 4)]
+        return [task.mi for task in [*some, conditional.VaryingCorrelation(strength=strength)]]
+
+    before = values()
+    monkeypatch.setattr(conditional, "STEP", conditional.STEP / 3)
+    assert values() == pytest.approx(before, abs=1e-9)
+
+
 def test_a_wrong_truth_or_log_ratio_is_found():
     """The negative control of the comparisons with Monte Carlo in `test_tasks`."""
     task = conditional.Confounded(gaussian.Gaussian(1, 0.75), 1, "sine")

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from infobound._system import arguments
 from infobound.benchmark.distributions import elliptical
 from infobound.benchmark.distributions.joint import Task, at_least_one, pointwise, positive
 from infobound.errors import InputError
@@ -39,7 +40,8 @@ __all__ = [
 ]
 
 STRONGEST = 3.0  # largest factor of t, whose correlation tanh(3 t) rounds to 1 at t = 6.4
-STEP, REACH = 0.02, 10.0  # step and half-width of the grids of quadrature, in standard deviations
+MOST_CLASSES, FARTHEST = 50, 20.0  # of `ClassesGiven`, whose grid of x covers all means
+STEP, REACH = 0.05, 10.0  # step and half-width of the grids of quadrature, in standard deviations
 
 
 def _normal(n: int, d: int, generator: torch.Generator) -> Tensor:
@@ -70,11 +72,6 @@ def _log_ratio(u: Tensor, v: Tensor, rho: Tensor) -> Tensor:
 
 def _correlated(u: Tensor, noise: Tensor, rho: Tensor) -> Tensor:
     return rho * u + (1 - rho**2).sqrt() * noise
-
-
-def _one_of(name: str, value: str, table: dict[str, Callable[[Tensor], Tensor]]) -> None:
-    if value not in table:
-        raise InputError(f"Expected {name} among {', '.join(table)}; got {value!r}.")
 
 
 def _product(z: Tensor) -> Tensor:
@@ -150,8 +147,8 @@ class Confounded:
         """Check the ranges of the parameters."""
         at_least_one(dz=self.dz)
         positive(strength=self.strength)
-        _one_of("location", self.location, LOCATIONS)
-        _one_of("scale", self.scale, SCALES)
+        arguments.lookup("location", self.location, LOCATIONS)
+        arguments.lookup("scale", self.scale, SCALES)
         if self.location == "product" and self.dz < 2:
             raise InputError(f"Expected dz of 2 or more for a product; got {self.dz}.")
         if getattr(self.pair, "categorical", ()):
@@ -503,10 +500,9 @@ def graph(kind: str = "chain", *, dz: int = 1, noise: float = 1.0) -> Tensor:
     """
     at_least_one(dz=dz)
     positive(noise=noise)
-    if kind not in GRAPHS:
-        raise InputError(f"Expected kind among {', '.join(GRAPHS)}; got {kind!r}.")
+    arrows = arguments.lookup("graph", kind, GRAPHS)
     effects = torch.zeros(2 + dz, 2 + dz, dtype=torch.float64)
-    effects[2:, 0], effects[1, 2:], effects[2:, 1], effects[1, 0] = GRAPHS[kind]
+    effects[2:, 0], effects[1, 2:], effects[2:, 1], effects[1, 0] = arrows
     effects[1, 2:] /= dz
     scales = torch.tensor([1.0, 1.0, *[noise] * dz], dtype=torch.float64)
     root = torch.linalg.inv(torch.eye(2 + dz, dtype=torch.float64) - effects) * scales
@@ -591,9 +587,10 @@ class ClassesGiven(_Columns):
     exp(strength c t), with c evenly spaced from -1 to 1.
 
     Args:
-        k: the number of classes.
+        k: the number of classes, at most 50.
         dz: the number of columns of z.
-        separation: the distance of neighbouring means, in standard deviations of the noise.
+        separation: the distance of neighbouring means, in standard deviations of the noise; at
+            most 20.
         strength: the effect of z on x and y.
         name: the name in tables.
 
@@ -618,8 +615,10 @@ class ClassesGiven(_Columns):
         """Check the ranges of the parameters."""
         at_least_one(dz=self.dz)
         positive(separation=self.separation, strength=self.strength)
-        if self.k < 2:
-            raise InputError(f"Expected k of 2 or more; got {self.k}.")
+        if not 2 <= self.k <= MOST_CLASSES:
+            raise InputError(f"Expected k between 2 and {MOST_CLASSES}; got {self.k}.")
+        if self.separation > FARTHEST:
+            raise InputError(f"Expected separation of at most {FARTHEST:g}; got {self.separation}.")
 
     def _log_shares(self, t: Tensor) -> Tensor:
         """Return the log probabilities (n, k) of the classes, for t (n, 1)."""
