@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from scipy.optimize import minimize
@@ -21,15 +21,22 @@ from infobound.data.containers import as_array
 from infobound.errors import InputError
 
 __all__ = [
+    "REHEARSALS",
     "Bet",
+    "Bettable",
     "Block",
     "Wealth",
+    "average",
+    "best_bet",
     "certificate",
     "certified",
     "choose_bet",
+    "finite_scores",
     "largest",
     "log_wealth",
+    "paired",
     "played",
+    "square_scores",
 ]
 
 PAIRINGS = 64  # random pairings of a block's rows, over which the wealth is averaged
@@ -37,6 +44,24 @@ REHEARSALS = 4000  # pairs of tuning rows on which a bet is chosen
 ROUNDS = 3  # number of optimisations of a bet, each for the MI that the last one can certify
 CAPS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)  # caps from which the search may start, nats
 STEPS = (-0.2, 0.3, -0.5, 0.3, 0.5)  # initial simplex: slope, shift, floor, cap, log odds of share
+
+
+class Bettable(Protocol):
+    """Scores of a block of rows on which `played` can bet.
+
+    The mean of the wealth must be at most 1 against a true hypothesis, whatever the bet is.
+    """
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    def choose(
+        self, rows: int, needed: Callable[[float], float], generator: np.random.Generator
+    ) -> Bet:
+        """Choose a bet without the scores of the block; arguments as in `choose_bet`."""
+
+    def log_wealth(self, bet: Bet, generator: np.random.Generator) -> Callable[[float], float]:
+        """Return the log wealth of the bet as a decreasing function of the MI bet against."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +89,21 @@ class Block:
     def __post_init__(self) -> None:
         """Validate both matrices and store them as arrays."""
         for name in ("scores", "tuning"):
-            object.__setattr__(self, name, _checked(name, getattr(self, name)))
+            object.__setattr__(self, name, square_scores(name, getattr(self, name)))
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.scores)
+
+    def choose(
+        self, rows: int, needed: Callable[[float], float], generator: np.random.Generator
+    ) -> Bet:
+        """Choose a bet on the tuning scores; see `choose_bet`."""
+        return choose_bet(self.tuning, rows, needed, generator)
+
+    def log_wealth(self, bet: Bet, generator: np.random.Generator) -> Callable[[float], float]:
+        """Bet on pairs of rows of the block; see the function `log_wealth`."""
+        return log_wealth(self.scores, bet, generator)
 
 
 @dataclass(frozen=True)
@@ -96,15 +135,15 @@ class Bet:
 
     @property
     def least(self) -> float:
-        """The smallest possible value W of a pair of rows, in nats."""
+        """The smallest possible value W, in nats."""
         return self.floor - math.exp(self.cap) + 1
 
     def values(self, positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
-        """Return the values W of pairs of rows.
+        """Return the values W: the means of s over positives minus e^s over negatives, plus 1.
 
         Args:
-            positives: (..., 2), the scores f_11 and f_22.
-            negatives: (..., 2), the scores f_12 and f_21.
+            positives: (..., k), for a pair of rows the scores f_11 and f_22.
+            negatives: (..., m), for a pair of rows the scores f_12 and f_21. k is m or 1.
 
         Returns:
             (...), in nats.
@@ -114,7 +153,8 @@ class Bet:
             for f in (positives, negatives)
         )
         gap = up - np.exp(down)
-        return np.asarray((gap[..., 0] + gap[..., 1]) / 2 + 1)
+        count = gap.shape[-1]
+        return np.asarray(gap @ np.full(count, 1 / count) + 1)  # a mean along short rows, but fast
 
     def log_factors(self, values: np.ndarray, mi: float) -> np.ndarray:
         """Return the log factors by which pairs multiply the wealth against "I(X;Y) <= mi".
@@ -165,7 +205,7 @@ def certificate(blocks: Sequence[Block], *, level: float = 0.95, seed: int = 0) 
 
 
 class Wealth(NamedTuple):
-    """The wealth of a bettor against "I(X;Y) <= mi", with mean at most 1 where that is true.
+    """The wealth of a bettor against "the MI is at most mi", with mean at most 1 if that is true.
 
     Attributes:
         log_wealth: maps mi in nats to the log of the wealth, or to a lower bound on it.
@@ -193,8 +233,8 @@ def certified(wealths: Sequence[Wealth], *, level: float) -> float:
     return largest(holds, max(wealth.highest for wealth in wealths))
 
 
-def played(blocks: Sequence[Block], *, level: float, seed: int) -> Wealth:
-    """Bet on pairs of rows of the blocks, in sequence; see `certificate`."""
+def played(blocks: Sequence[Bettable], *, level: float, seed: int) -> Wealth:
+    """Bet on the rows of the blocks, in sequence; see `certificate`."""
     if not 0 < level < 1:
         raise InputError(f"Expected a level between 0 and 1; got {level}. The usual one is 0.95.")
     blocks, seed = arguments.listed("blocks", blocks), arguments.seed("seed", seed)
@@ -206,9 +246,9 @@ def played(blocks: Sequence[Block], *, level: float, seed: int) -> Wealth:
         return sum(wealth(mi) for wealth in wealths)
 
     for k, block in enumerate(blocks):
-        rows = sum(len(later.scores) for later in blocks[k:])
-        bet = choose_bet(block.tuning, rows, lambda mi: goal - gain(mi), generator)
-        wealths.append(log_wealth(block.scores, bet, generator))
+        rows = sum(map(len, blocks[k:]))
+        bet = block.choose(rows, lambda mi: goal - gain(mi), generator)
+        wealths.append(block.log_wealth(bet, generator))
         highest = max(highest, bet.cap + 1)
     return Wealth(gain, highest)
 
@@ -237,12 +277,19 @@ def log_wealth(
     """
     order = generator.random((PAIRINGS, len(scores))).argsort(axis=1)
     half = len(scores) // 2
-    values = bet.values(*_pairs(scores, order[:, :half], order[:, half : 2 * half]))
+    values = bet.values(*paired(scores, order[:, :half], order[:, half : 2 * half]))
 
-    def at(mi: float) -> float:
-        return float(logsumexp(bet.log_factors(values, mi).sum(axis=1)) - math.log(PAIRINGS))
+    return lambda mi: average(bet.log_factors(values, mi).sum(axis=1))
 
-    return at
+
+def average(logs: np.ndarray) -> float:
+    """Return the log of the average wealth, from the log wealths (p,) of p pairings.
+
+    Example:
+        >>> round(average(np.log([1.0, 3.0])), 3)  # log 2
+        0.693
+    """
+    return float(logsumexp(logs) - math.log(len(logs)))
 
 
 def choose_bet(
@@ -270,11 +317,37 @@ def choose_bet(
     """
     first = generator.integers(len(tuning), size=REHEARSALS)
     second = (first + generator.integers(1, len(tuning), size=REHEARSALS)) % len(tuning)
-    caps = [cap for cap in CAPS if cap < 1 + math.log(rows)]
+    return best_bet(*paired(tuning, first, second), bets=rows / 2, needed=needed)
+
+
+def best_bet(
+    positives: np.ndarray,
+    negatives: np.ndarray,
+    *,
+    bets: float,
+    needed: Callable[[float], float],
+) -> Bet:
+    """Choose the bet that is expected to certify the largest MI, from a sample of past values.
+
+    Args:
+        positives: (r, k), the scores of each value, in nats, as in `Bet.values`.
+        negatives: (r, m), in nats.
+        bets: the number of values still to come.
+        needed: the log wealth that these must yield to certify an MI, as a function of it.
+
+    Returns:
+        The bet.
+
+    Example:
+        >>> bet = best_bet(np.ones((9, 1)), np.full((9, 4), -5.0), bets=200, needed=lambda mi: 3.0)
+        >>> bet.cap > 1 > bet.floor
+        True
+    """
+    caps = [cap for cap in CAPS if cap < 1 + math.log(2 * bets)]
     grid = np.linspace(0, caps[-1] + 1, 33)
     needs = np.array([needed(mi) for mi in grid])
-    rehearsal = _Rehearsal(*_pairs(tuning, first, second), rows, grid, needs)
-    shift = float(logsumexp(rehearsal.negatives) - math.log(2 * REHEARSALS))
+    rehearsal = _Rehearsal(positives, negatives, bets, grid, needs)
+    shift = float(logsumexp(negatives) - math.log(negatives.size))
     shift = shift if math.isfinite(shift) else 0.0
     starts = [np.array([1.0, shift, -1.3 * cap, cap, -1.0]) for cap in caps]
     best = max(starts, key=rehearsal.rank)
@@ -299,23 +372,67 @@ def largest(holds: Callable[[float], bool], high: float) -> float:
     return low
 
 
+def paired(scores: np.ndarray, i: np.ndarray, j: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return positives and negatives (..., 2) of the pairs of rows i and j (...).
+
+    Example:
+        >>> scores = np.array([[0.0, 1.0], [2.0, 3.0]])
+        >>> [side.tolist() for side in paired(scores, np.array([0]), np.array([1]))]
+        [[[0.0, 3.0]], [[1.0, 2.0]]]
+    """
+    own = scores.diagonal()
+    pairs = np.stack([own[i], own[j]], -1), np.stack([scores[i, j], scores[j, i]], -1)
+    return pairs[0].astype(np.float64), pairs[1].astype(np.float64)
+
+
+def square_scores(name: str, scores: Any) -> np.ndarray:
+    """Check scores of all pairs of two rows or more, (n, n); see `finite_scores`."""
+    scores = as_array(name, scores)
+    if scores.ndim != 2 or len(scores) != scores.shape[1] or len(scores) < 2:
+        raise InputError(
+            f"Expected square {name} (n, n) of two rows or more; got shape {scores.shape}. Score "
+            "every x of the block against every y of it."
+        )
+    return finite_scores(name, scores)
+
+
+def finite_scores(name: str, scores: Any) -> np.ndarray:
+    """Convert scores to an array without NaN or inf; -inf is allowed.
+
+    Raises:
+        InputError: If there are others, or values that are not real numbers.
+
+    Example:
+        >>> finite_scores("scores", [0.5, -math.inf])
+        array([ 0.5, -inf])
+    """
+    found = as_array(name, scores)
+    bad = np.count_nonzero(np.isnan(found) | (found == math.inf))
+    if bad:
+        raise InputError(
+            f"Expected {name} that are finite or -inf; got {bad} that are NaN or inf. Check the "
+            "critic's inputs and its training."
+        )
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class _Rehearsal:
-    """Scores of pairs of tuning rows (r, 2), the number of rows to come, and the wealth needed.
+    """Scores of past values (r, k) and (r, m), the number of bets to come, and the wealth needed.
 
     `needs` holds the log wealth that certifies each MI of `grid`.
     """
 
     positives: np.ndarray
     negatives: np.ndarray
-    rows: int
+    bets: float
     grid: np.ndarray
     needs: np.ndarray
 
     def growth(self, bet: Bet, values: np.ndarray, mi: float) -> float:
-        """Return the expected log wealth against mi; one worst-case pair is added to the sample."""
+        """Return the expected log wealth against mi; one worst-case value is added."""
         logs = bet.log_factors(values, mi).sum() + math.log1p(-bet.share)
-        return self.rows / 2 * float(logs) / (len(values) + 1)
+        return self.bets * float(logs) / (len(values) + 1)
 
     def values(self, bet: Bet) -> np.ndarray:
         return bet.values(self.positives, self.negatives)
@@ -353,26 +470,3 @@ def _bet(numbers: np.ndarray) -> Bet:
     cap = min(max(cap, 0.0), 12.0)
     floor = min(max(floor, -30.0), cap - 0.1)
     return Bet(min(max(slope, 0.05), 5.0), shift, floor, cap, min(float(expit(odds)), 0.999))
-
-
-def _pairs(scores: np.ndarray, i: np.ndarray, j: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return positives and negatives (..., 2) of the pairs of rows i and j (...)."""
-    own = scores.diagonal()
-    pairs = np.stack([own[i], own[j]], -1), np.stack([scores[i, j], scores[j, i]], -1)
-    return pairs[0].astype(np.float64), pairs[1].astype(np.float64)
-
-
-def _checked(name: str, scores: np.ndarray) -> np.ndarray:
-    scores = as_array(name, scores)
-    if scores.ndim != 2 or len(scores) != scores.shape[1] or len(scores) < 2:
-        raise InputError(
-            f"Expected square {name} (n, n) of two rows or more; got shape {scores.shape}. Score "
-            "every x of the block against every y of it."
-        )
-    bad = np.count_nonzero(np.isnan(scores) | (scores == math.inf))
-    if bad:
-        raise InputError(
-            f"Expected {name} that are finite or -inf; got {bad} that are NaN or inf. Check the "
-            "critic's inputs and its training."
-        )
-    return scores

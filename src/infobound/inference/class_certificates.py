@@ -9,7 +9,7 @@ no ceiling of log n. Proofs are in `docs/certificate.md`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -19,7 +19,14 @@ from scipy.special import log_softmax
 from infobound.errors import InputError
 from infobound.inference.certificates import Wealth, certified, largest
 
-__all__ = ["ClassBet", "ClassBlock", "class_certificate", "class_played", "entropy_bound"]
+__all__ = [
+    "ClassBet",
+    "ClassBlock",
+    "class_certificate",
+    "class_played",
+    "entropy_bound",
+    "entropy_played",
+]
 
 SLOPES = (0.5, 0.7, 0.85, 1.0, 1.2)  # multiply the log ratios
 MIXED = (0.01, 0.03, 0.1, 0.3)  # shares of the uniform distribution in q
@@ -180,6 +187,25 @@ def entropy_bound(parts: Sequence[np.ndarray], count: int, *, level: float = 0.9
         0.36
     """
     goal, most = -math.log1p(-level), math.log(count)
+    log_wealth = entropy_played(parts, count, level=level)
+
+    def holds(h: float) -> bool:
+        """Return whether "H(Y) >= h" is not rejected."""
+        return log_wealth(h) < goal
+
+    return most if holds(most) else largest(holds, most)
+
+
+def entropy_played(
+    parts: Sequence[np.ndarray], count: int, *, level: float
+) -> Callable[[float], float]:
+    """Bet on the classes of all parts but the first; see `entropy_bound`.
+
+    Returns:
+        A function that takes h in nats and returns the log wealth against "H(Y) >= h", which
+        increases in h. The wealth has mean at most 1 if that is true.
+    """
+    goal = -math.log1p(-level)
     played: list[tuple[np.ndarray, float, float]] = []  # losses, their largest value, the stake
     for k in range(1, len(parts)):
         past = np.concatenate(parts[:k])
@@ -190,15 +216,14 @@ def entropy_bound(parts: Sequence[np.ndarray], count: int, *, level: float = 0.9
         stake = math.sqrt(2 * goal / (rows * max(spread, 1e-4)))
         played.append((surprise[parts[k]], float(surprise.max()), stake))
 
-    def holds(h: float) -> bool:
-        """Return whether "H(Y) >= h" is not rejected."""
+    def log_wealth(h: float) -> float:
         wealth = 0.0
         for losses, highest, stake in played:
             t = min(stake, 0.9 / max(highest - h, 1e-9))
             wealth += float(np.log1p(t * (h - losses)).sum())
-        return wealth < goal
+        return wealth
 
-    return most if holds(most) else largest(holds, most)
+    return log_wealth
 
 
 @dataclass(frozen=True, eq=False)
