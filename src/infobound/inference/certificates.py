@@ -34,6 +34,7 @@ __all__ = [
     "finite_scores",
     "largest",
     "log_wealth",
+    "mixed_values",
     "paired",
     "played",
     "square_scores",
@@ -120,6 +121,8 @@ class Bet:
         floor: the smallest value of s, in nats.
         cap: the largest value of s, in nats.
         share: the fraction of the wealth that is staked, in [0, 1).
+        mixed: the share of the draws' own mean in the normaliser of values whose negatives are
+            draws from one distribution, in [0, 1]; 0 for pairs of rows. See `mixed_values`.
 
     Example:
         >>> bet = Bet(slope=1.0, shift=0.0, floor=-1.0, cap=1.0, share=0.5)
@@ -132,11 +135,14 @@ class Bet:
     floor: float
     cap: float
     share: float
+    mixed: float = 0.0
 
     @property
     def least(self) -> float:
-        """The smallest possible value W, in nats."""
-        return self.floor - math.exp(self.cap) + 1
+        """A value that W is never below, in nats; with `mixed` = 0 the smallest possible one."""
+        most = math.exp(self.cap)
+        norm = 1 - self.mixed + self.mixed * most
+        return self.floor - math.log(norm) - most / norm + 1
 
     def values(self, positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
         """Return the values W: the means of s over positives minus e^s over negatives, plus 1.
@@ -152,6 +158,8 @@ class Bet:
             (self.slope * (f - self.shift)).clip(self.floor, self.cap)
             for f in (positives, negatives)
         )
+        if self.mixed:
+            return mixed_values(up[..., 0], down, self.mixed)
         gap = up - np.exp(down)
         count = gap.shape[-1]
         return np.asarray(gap @ np.full(count, 1 / count) + 1)  # a mean along short rows, but fast
@@ -326,6 +334,7 @@ def best_bet(
     *,
     bets: float,
     needed: Callable[[float], float],
+    mixed: Sequence[float] = (0.0,),
 ) -> Bet:
     """Choose the bet that is expected to certify the largest MI, from a sample of past values.
 
@@ -334,6 +343,7 @@ def best_bet(
         negatives: (r, m), in nats.
         bets: the number of values still to come.
         needed: the log wealth that these must yield to certify an MI, as a function of it.
+        mixed: the choices of `Bet.mixed`.
 
     Returns:
         The bet.
@@ -346,14 +356,45 @@ def best_bet(
     caps = [cap for cap in CAPS if cap < 1 + math.log(2 * bets)]
     grid = np.linspace(0, caps[-1] + 1, 33)
     needs = np.array([needed(mi) for mi in grid])
-    rehearsal = _Rehearsal(positives, negatives, bets, grid, needs)
     shift = float(logsumexp(negatives) - math.log(negatives.size))
     shift = shift if math.isfinite(shift) else 0.0
     starts = [np.array([1.0, shift, -1.3 * cap, cap, -1.0]) for cap in caps]
-    best = max(starts, key=rehearsal.rank)
-    for _ in range(ROUNDS):
-        best = rehearsal.improve(best)
-    return _bet(best)
+    found: list[tuple[tuple[float, float], Bet]] = []
+    for share in mixed:
+        rehearsal = _Rehearsal(positives, negatives, bets, grid, needs, share)
+        best = max(starts, key=rehearsal.rank)
+        for _ in range(ROUNDS):
+            best = rehearsal.improve(best)
+        found.append((rehearsal.rank(best), _bet(best, share)))
+    return max(found, key=lambda ranked: ranked[0])[1]
+
+
+def mixed_values(positives: np.ndarray, negatives: np.ndarray, mixed: float) -> np.ndarray:
+    """Return values whose scores are normalised by the mean of e^s over draws and a constant.
+
+    With D(u) = 1 - mixed + mixed u, the value is s - log D(a) - b / D(b) + 1: b is the mean of e^s
+    over the m draws, a that over the positive and all draws but the last. Its mean is at most the
+    MI. At `mixed` = 0 it is the bound of Nguyen, Wainwright and Jordan, at 1 that of InfoNCE.
+
+    Args:
+        positives: (...), the scores s, in nats.
+        negatives: (..., m), scores of m draws from the distribution of x that they have in common.
+        mixed: the share of the mean in the normaliser.
+
+    Returns:
+        (...), in nats.
+
+    Source: Poole et al. 2019, https://arxiv.org/abs/1905.06922 (interpolated bounds).
+
+    Example:
+        >>> mixed_values(np.array([1.0]), np.zeros((1, 4)), 1.0).round(3)  # 1 - log((e + 3) / 4)
+        array([0.643])
+    """
+    ratios = np.exp(negatives)
+    b = ratios.mean(-1)
+    a = b + (np.exp(positives) - ratios[..., -1]) / ratios.shape[-1]
+    own, other = (1 - mixed + mixed * mean for mean in (a, b))
+    return np.asarray(positives - np.log(own) - b / other + 1)
 
 
 def largest(holds: Callable[[float], bool], high: float) -> float:
@@ -428,6 +469,7 @@ class _Rehearsal:
     bets: float
     grid: np.ndarray
     needs: np.ndarray
+    mixed: float
 
     def growth(self, bet: Bet, values: np.ndarray, mi: float) -> float:
         """Return the expected log wealth against mi; one worst-case value is added."""
@@ -448,15 +490,15 @@ class _Rehearsal:
 
     def rank(self, numbers: np.ndarray) -> tuple[float, float]:
         """Sort key of a bet: the MI it can certify, then its growth against zero MI."""
-        bet = _bet(numbers)
+        bet = _bet(numbers, self.mixed)
         return self.reach(bet), self.growth(bet, self.values(bet), 0.0)
 
     def improve(self, numbers: np.ndarray) -> np.ndarray:
         """Maximise the growth against the MI that the bet of these parameters can certify."""
-        mi = self.reach(_bet(numbers))
+        mi = self.reach(_bet(numbers, self.mixed))
 
         def loss(candidate: np.ndarray) -> float:
-            bet = _bet(candidate)
+            bet = _bet(candidate, self.mixed)
             return -self.growth(bet, self.values(bet), mi)
 
         simplex = numbers + np.vstack([np.zeros(len(STEPS)), np.diag(STEPS)])
@@ -464,9 +506,9 @@ class _Rehearsal:
         return np.asarray(minimize(loss, numbers, method="Nelder-Mead", options=options).x)
 
 
-def _bet(numbers: np.ndarray) -> Bet:
+def _bet(numbers: np.ndarray, mixed: float) -> Bet:
     """Map five unconstrained parameters to a bet; the last is the log odds of the share."""
     slope, shift, floor, cap, odds = map(float, numbers)
     cap = min(max(cap, 0.0), 12.0)
     floor = min(max(floor, -30.0), cap - 0.1)
-    return Bet(min(max(slope, 0.05), 5.0), shift, floor, cap, min(float(expit(odds)), 0.999))
+    return Bet(min(max(slope, 0.05), 5.0), shift, floor, cap, min(float(expit(odds)), 0.999), mixed)

@@ -41,6 +41,7 @@ __all__ = [
     "sampled_scores",
 ]
 
+MIXED = (0.0, 0.2, 1.0)  # choices of `Bet.mixed`
 ENOUGH = 8  # tuning rows from which a stratum has a shift of its own
 NO_BET = Bet(slope=1.0, shift=0.0, floor=-1.0, cap=0.0, share=0.0)  # the wealth stays at 1
 
@@ -186,7 +187,7 @@ class SampledBlock:
         if len(positives) > REHEARSALS:
             some = generator.choice(len(positives), size=REHEARSALS, replace=False)
             positives, negatives = positives[some], negatives[some]
-        return best_bet(positives[:, None], negatives, bets=rows, needed=needed)
+        return best_bet(positives[:, None], negatives, bets=rows, needed=needed, mixed=MIXED)
 
     def log_wealth(self, bet: Bet, generator: np.random.Generator) -> Callable[[float], float]:
         """Bet on each row; nothing is random."""
