@@ -221,6 +221,7 @@ NOTHING = even(4, 0.0)
 WIDE = even(4, 0.0, d=15)
 MIXED = World(np.array([0.05, 0.45, 0.45, 0.05]), np.array([0.99, 0.0, 0.3, 0.9]))
 RARE = World(np.array([0.98, 0.02]), np.array([0.0, 0.999]))
+COMMON = World(np.array([0.97, 0.03]), np.array([0.95, 0.95]))
 MANY = World(np.full(60, 1 / 60), np.linspace(0, 0.95, 60))
 BITS = Bits(1 - 0.05 ** (2 / 200))
 
@@ -251,7 +252,7 @@ COVERAGE: list[Cell] = [
     ("strata: 60, many lone rows", MANY, by_strata(MANY, MANY.exact), 400),
     ("strata: 60, wrong in half", MANY, by_strata(MANY, partly_wrong), 400),
     ("strata: rare errors", BITS, by_strata(BITS, BITS.exact), 200),
-    ("strata, and less entropy", RARE, both(RARE), 1000),
+    ("strata, and less entropy", COMMON, both(COMMON), 400),
     ("sampler: none, confounded critic", NOTHING, by_draws(NOTHING, NOTHING.confounded, 10), 200),
     ("sampler: none, overfitted, d = 15", WIDE, learnt(WIDE, draws=10), 200),
     ("sampler: unequal, exact, 1 draw", MIXED, by_draws(MIXED, MIXED.exact, 1), 1000),
