@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from infobound.critics.contract import Product, Rows, product
-from infobound.critics.regression import Regression
+from infobound.critics.regression import Design, Regression
 
 __all__ = ["RegressionModel"]
 
@@ -67,16 +67,19 @@ class RegressionModel(Product):
         """
         rows, left = x.double().cpu().numpy(), y.double().cpu().numpy()
         stages: list[Regression] = []
-        for k, (columns, factor) in enumerate(_stages(rows, given)):
+        designs: dict[str, Design] = {}
+        for k, (name, columns, factor) in enumerate(_stages(rows, given)):
+            if name not in designs:
+                designs[name] = Design(columns)
             earlier = None if start is None else start.stages[k]
-            wanted, weights = left, np.ones_like(left)
+            wanted, weights = left, None
             if factor is not None:
                 wanted, weights = left / factor, np.broadcast_to(factor**2, left.shape)
-            stage = Regression.fit(columns, wanted, weights=weights, start=earlier)
+            stage = Regression.fit(designs[name], wanted, weights=weights, start=earlier)
             stages.append(stage)
             left = left - stage.held_out * (1 if factor is None else factor)
         logs = np.log(left**2 + 1e-3 * np.median(left**2, axis=0) + 1e-12)
-        scale = Regression.fit(rows, logs, start=None if start is None else start.scale)
+        scale = Regression.fit(designs["x, z"], logs, start=None if start is None else start.scale)
         spread = (left**2 * np.exp(-scale.held_out)).mean(axis=0)
         return cls(given, tuple(stages), scale, spread)
 
@@ -84,7 +87,7 @@ class RegressionModel(Product):
         """Encode the location and scale at each row of x, and y with its square."""
         rows = x.double().cpu().numpy()
         location = np.zeros((len(rows), len(self.factor)))
-        for stage, (columns, factor) in zip(self.stages, _stages(rows, self.given), strict=True):
+        for stage, (_, columns, factor) in zip(self.stages, _stages(rows, self.given), strict=True):
             location += stage(columns) * (1 if factor is None else factor)
         variance = (np.exp(self.scale(rows)) * self.factor).clip(FLOOR, CEILING)
         g = np.concatenate([location / variance, 0.5 - 0.5 / variance], axis=1)
@@ -93,13 +96,13 @@ class RegressionModel(Product):
         return product(left[0], torch.cat([y, y**2], 1), left[1], torch.zeros_like(y[:, 0]))
 
 
-def _stages(rows: np.ndarray, given: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    """Yield the columns of each regression, and the column of x (n, 1) that multiplies it."""
+def _stages(rows: np.ndarray, given: int) -> Iterator[tuple[str, np.ndarray, np.ndarray | None]]:
+    """Yield each regression's columns with their name, and the column (n, 1) that multiplies it."""
     own, z = rows[:, :-given], rows[:, -given:]
-    yield own, None
+    yield "x", own, None
     slopes = own.T[:, :, None] if own.shape[1] <= SLOPES else ()
     for _ in range(ROUNDS):
-        yield z, None
+        yield "z", z, None
         for column in slopes:
-            yield z, np.where(np.abs(column) < NEAR, np.copysign(NEAR, column), column)
-    yield rows, None
+            yield "z", z, np.where(np.abs(column) < NEAR, np.copysign(NEAR, column), column)
+    yield "x, z", rows, None

@@ -8,16 +8,16 @@ given columns say of its location and scale is taken out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.optimize import nnls
 
-__all__ = ["Regression", "residuals"]
+__all__ = ["Design", "Regression", "residuals"]
 
 FOLDS = 5  # of rows, for residuals of rows that a smoother was not fitted to
-COMPARED = 3  # of rows, for the weights of the smoothers of a regression
 CENTRES = 200  # of the kernel smoother
 WIDTHS = (0.35, 0.7, 1.4)  # of kernels, in standard deviations times sqrt(columns)
 KNOTS = 9  # basis functions of a smooth function of one column or direction
@@ -36,6 +36,108 @@ TARGETS = 8  # most columns for which directions are searched
 Features = Callable[[np.ndarray], np.ndarray]
 
 
+class _Rows:
+    """Rows of given columns and their features, computed once."""
+
+    def __init__(self, z: np.ndarray, features: Features) -> None:
+        self.z = z
+        self.features = features
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """The features (n, k)."""
+        return self.features(self.z)
+
+    @cached_property
+    def spectrum(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The means of the features, and eigenvalues and eigenvectors of their products."""
+        means = self.known.mean(axis=0)
+        centred = self.known - means
+        values, vectors = np.linalg.eigh(centred.T @ centred)
+        return means, values, vectors
+
+
+class Design:
+    """Given columns (n, r), standardised, with their folds and the features of each smoother.
+
+    Args:
+        z: (n, r).
+        seed: the seed of folds and searches.
+        folds: the number of folds.
+        half: 0 or 1, if only this half of the other rows is fitted for each fold.
+    """
+
+    def __init__(
+        self, z: np.ndarray, *, seed: int = 0, folds: int = 3, half: int | None = None
+    ) -> None:
+        self.z = z
+        self.seed = seed
+        shuffled = np.random.default_rng(seed).permutation(len(z))
+        taken = slice(None) if half is None else slice(half, None, 2)
+        self.parts = [
+            (np.setdiff1d(shuffled, own)[taken], np.sort(own))
+            for own in np.array_split(shuffled, folds)
+        ]
+        self.others = [
+            [_Rows(z[rest], features) for features in _maps(z[rest], seed)]
+            for rest, _ in self.parts
+        ]
+        self.own = [
+            [_Rows(z[own], rows.features) for rows in others]
+            for (_, own), others in zip(self.parts, self.others, strict=True)
+        ]
+
+    @cached_property
+    def whole(self) -> list[_Rows]:
+        """All rows under each map of features."""
+        return [_Rows(self.z, features) for features in _maps(self.z, self.seed)]
+
+    def stacked(
+        self,
+        column: np.ndarray,
+        weights: np.ndarray | None,
+        starts: list[np.ndarray] | None,
+        shares: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return predictions (n,) of each fold's rows from the others, and the smoothers' shares.
+
+        The arguments are those of `held_out`.
+        """
+        tried = self.held_out(column, weights, starts, shares)
+        mean = np.average(column, weights=weights)
+        shares = _shares(tried, column, weights) if shares is None else shares
+        return np.asarray(mean + (tried - mean) @ shares), shares
+
+    def held_out(
+        self,
+        column: np.ndarray,
+        weights: np.ndarray | None,
+        starts: list[np.ndarray] | None,
+        shares: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Return the predictions (n, smoothers) of each fold's rows from the others.
+
+        Args:
+            column: (n,), what is predicted.
+            weights: (n,), of the rows; equal if None.
+            starts: directions from which projection pursuit starts; those that it finds are added
+                if there are none. With None there is no such smoother.
+            shares: the weights of the smoothers, if known; those of zero are left out.
+        """
+        count = len(self.others[0]) + (starts is not None)
+        found = np.zeros((len(self.z), count))
+        wanted = np.ones(count, dtype=bool) if shares is None else shares > 0
+        for k, ((rest, own), others) in enumerate(zip(self.parts, self.others, strict=True)):
+            some = None if weights is None else weights[rest]
+            for j, rows in enumerate(others):
+                if wanted[j]:
+                    found[own, j] = _ridge(rows, column[rest], some).at(self.own[k][j].known)
+            if starts is not None and wanted[-1]:
+                pursued = _pursuit(self.z[rest], column[rest], some, starts, self.seed)
+                found[own, -1] = pursued(self.z[own])
+        return found
+
+
 @dataclass(frozen=True)
 class Regression:
     """A fitted regression: the weighted average of its smoothers.
@@ -49,7 +151,7 @@ class Regression:
 
     Example:
         >>> z = np.random.default_rng(0).normal(size=(500, 3))
-        >>> fitted = Regression.fit(z, np.sin(z[:, :1]))
+        >>> fitted = Regression.fit(Design(z), np.sin(z[:, :1]))
         >>> bool(np.abs(fitted(z) - np.sin(z[:, :1])).mean() < 0.05)
         True
     """
@@ -63,44 +165,39 @@ class Regression:
     @classmethod
     def fit(
         cls,
-        z: np.ndarray,
+        design: Design,
         values: np.ndarray,
         *,
         weights: np.ndarray | None = None,
-        seed: int = 0,
         start: Regression | None = None,
     ) -> Regression:
-        """Fit columns (n, k) to given columns z (n, r), standardised.
+        """Fit columns to given columns.
 
         Args:
-            z: (n, r).
+            design: the given columns (n, r).
             values: (n, k).
             weights: (n, k), of the rows; equal by default.
-            seed: the seed of folds and searches.
             start: an earlier fit to similar rows, whose weights and directions are kept.
         """
-        parts = _parts(len(z), seed, COMPARED)
-        every_weight = np.ones_like(values) if weights is None else weights
-        means = np.average(values, axis=0, weights=every_weight)
-        maps = [_maps(z[rest], seed) for rest, _ in parts]
-        whole = _maps(z, seed)
+        means = np.average(values, axis=0, weights=weights)
         columns: list[tuple[Features, ...]] = []
         every: list[np.ndarray] = []
         ways: list[list[np.ndarray]] = []
         held_out = np.empty_like(values)
-        for k, (column, some, mean) in enumerate(zip(values.T, every_weight.T, means, strict=True)):
+        for k, (column, mean) in enumerate(zip(values.T, means, strict=True)):
+            some = None if weights is None else weights[:, k]
             found = [] if start is None else start.starts[k]
             known = None if start is None else start.shares[k]
-            tried = _held_out(z, column, some, parts, maps, found, seed, known)
+            tried = design.held_out(column, some, found, known)
             shares = _shares(tried, column, some) if known is None else known
             held_out[:, k] = mean + (tried - mean) @ shares
-            made = [
-                _ridge(z, column, some, features)
-                for share, features in zip(shares[:-1], whole, strict=True)
+            made: list[Features] = [
+                _ridge(rows, column, some)
+                for share, rows in zip(shares[:-1], design.whole, strict=True)
                 if share > 0
             ]
             if shares[-1] > 0:
-                made.append(_pursuit(z, column, some, found, seed))
+                made.append(_pursuit(design.z, column, some, found, design.seed))
             columns.append(tuple(made))
             every.append(shares)
             ways.append(found)
@@ -118,7 +215,7 @@ class Regression:
         return found
 
 
-def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> np.ndarray:
+def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Return what given columns do not say of the location and scale of others.
 
     Each row's location m(z) and scale s(z) come from the other folds' rows. A residual
@@ -130,7 +227,8 @@ def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> np.ndarray
         seed: the seed of folds and searches.
 
     Returns:
-        (n, k), about standardised.
+        The residuals (n, k), about standardised; and the part (k,) of their variance that the error
+        of the regressions is, as far as two halves of the rows disagree.
 
     Source: projection pursuit, Friedman and Stuetzle 1981,
     https://doi.org/10.1080/01621459.1981.10477729; stacking, Breiman 1996,
@@ -139,91 +237,45 @@ def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> np.ndarray
     Example:
         >>> rng = np.random.default_rng(0)
         >>> z, u = rng.normal(size=(2, 800, 1))
-        >>> found = residuals(z, np.sin(2 * z) + np.exp(z / 2) * u)
-        >>> bool(np.corrcoef(found[:, 0], u[:, 0])[0, 1] > 0.97)
-        True
+        >>> found, errors = residuals(z, np.sin(2 * z) + np.exp(z / 2) * u)
+        >>> bool(np.corrcoef(found[:, 0], u[:, 0])[0, 1] > 0.97), bool(errors[0] < 0.05)
+        (True, True)
     """
-    parts = _parts(len(z), seed, FOLDS)
-    maps = [_maps(z[rest], seed) for rest, _ in parts]
-    found = np.empty_like(values, dtype=np.float64)
+    design = Design(z, seed=seed, folds=FOLDS)
+    halves = [Design(z, seed=seed, folds=FOLDS, half=half) for half in (0, 1)]
+    found, errors = np.empty_like(values, dtype=np.float64), np.empty(values.shape[1])
+    searched = values.shape[1] <= TARGETS
     for k in range(values.shape[1]):
         column = values[:, k]
-        searched = values.shape[1] <= TARGETS
-        weights, scale = np.ones((2, len(z)))
-        known: tuple[list[np.ndarray], ...] = ([], [], [])
+        weights, scale = None, np.ones(len(z))
+        starts: list[list[np.ndarray] | None] = [[] if searched else None for _ in range(3)]
         for again in range(ROUNDS):  # from the second on, rows weigh by their scale
-            location = _stacked(z, column, weights, parts, maps, known[0], searched, seed)
+            location, shares = design.stacked(column, weights, starts[0])
+            asked = column, weights, starts[0], shares
             left = column - location
             if again:  # a step of maximum likelihood, which is less noisy than logarithms
                 wanted = np.abs(left) / scale
                 wanted = (wanted / wanted.mean() - 1).clip(max=FAR)
             else:
                 wanted = np.log(left**2 + 1e-4 * np.median(left**2) + 1e-300) / 2
-            step = _stacked(
-                z, wanted, np.ones(len(z)), parts, maps, known[1 + min(again, 1)], searched, seed
-            )
-            step -= step.mean()
-            scale = (scale * np.exp(step)).clip(0.05, 20)
+            step, scaled = design.stacked(wanted, None, starts[1 + min(again, 1)])
+            scale = (scale * np.exp(step - step.mean())).clip(0.05, 20)
             if scale.std() < CONSTANT:
                 break
             weights = 1 / scale**2
         found[:, k] = left / scale
-    return np.asarray(found / np.maximum(found.std(axis=0), 1e-300))
+        first, second = (half.stacked(*asked)[0] for half in halves)
+        errors[k] = (((first - second) / scale) ** 2).mean() / 4
+        one, other = (
+            half.stacked(wanted, None, starts[1 + min(again, 1)], scaled)[0] for half in halves
+        )
+        errors[k] = errors[k] / max(found[:, k].var(), 1e-300) + (one - other).var() / 4
+    return np.asarray(found / np.maximum(found.std(axis=0), 1e-300)), errors
 
 
-def _parts(n: int, seed: int, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Split rows at random into folds; return the other rows and the rows of each."""
-    shuffled = np.random.default_rng(seed).permutation(n)
-    return [(np.setdiff1d(shuffled, own), np.sort(own)) for own in np.array_split(shuffled, count)]
-
-
-def _stacked(
-    z: np.ndarray,
-    column: np.ndarray,
-    weights: np.ndarray,
-    parts: Sequence[tuple[np.ndarray, np.ndarray]],
-    maps: Sequence[Sequence[Features]],
-    starts: list[np.ndarray],
-    searched: bool,
-    seed: int,
-) -> np.ndarray:
-    """Return predictions (n,) of each fold's rows from the others."""
-    tried = _held_out(z, column, weights, parts, maps, starts if searched else None, seed)
-    mean = np.average(column, weights=weights)
-    return np.asarray(mean + (tried - mean) @ _shares(tried, column, weights))
-
-
-def _held_out(
-    z: np.ndarray,
-    column: np.ndarray,
-    weights: np.ndarray,
-    parts: Sequence[tuple[np.ndarray, np.ndarray]],
-    maps: Sequence[Sequence[Features]],
-    starts: list[np.ndarray] | None,
-    seed: int,
-    shares: np.ndarray | None = None,
-) -> np.ndarray:
-    """Return the predictions (n, smoothers) of each fold's rows from the others.
-
-    Directions that are found are added to `starts`, from which later searches start. Smoothers
-    whose share is known to be zero are left out.
-    """
-    count = len(maps[0]) + (starts is not None)
-    found = np.zeros((len(z), count))
-    wanted = np.ones(count, dtype=bool) if shares is None else shares > 0
-    for (rest, own), features in zip(parts, maps, strict=True):
-        known = z[rest], column[rest], weights[rest]
-        for k, each in enumerate(features):
-            if wanted[k]:
-                found[own, k] = _ridge(*known, each)(z[own])
-        if starts is not None and wanted[-1]:
-            found[own, -1] = _pursuit(*known, starts, seed)(z[own])
-    return found
-
-
-def _shares(tried: np.ndarray, column: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _shares(tried: np.ndarray, column: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
     """Return non-negative weights of the smoothers, which sum to at most one."""
-    root = np.sqrt(weights)
+    root = np.ones(len(column)) if weights is None else np.sqrt(weights)
     mean = np.average(column, weights=weights)
     shares = nnls((tried - mean) * root[:, None], (column - mean) * root)[0]
     return np.asarray(shares / max(1.0, shares.sum()))
@@ -280,28 +332,47 @@ class _Bumps:
         return np.asarray(-(values[:, None] - self.centres) / self.width**2 * bumps)
 
 
-def _ridge(z: np.ndarray, column: np.ndarray, weights: np.ndarray, features: Features) -> Features:
+def _ridge(rows: _Rows, column: np.ndarray, weights: np.ndarray | None) -> _Line:
     """Fit a ridge regression on features; generalised cross-validation chooses the penalty."""
-    known = features(z)
-    root = np.sqrt(weights)[:, None]
-    total = weights.sum()
-    means, mean = weights @ known / total, float(weights @ column / total)
-    design, target = (known - means) * root, (column - mean) * root[:, 0]
-    values, vectors = np.linalg.eigh(design.T @ design)
+    mean = float(np.average(column, weights=weights))
+    if weights is None:
+        means, values, vectors = rows.spectrum
+        target = column - mean
+        projected = vectors.T @ ((rows.known - means).T @ target)
+    else:
+        means = weights @ rows.known / weights.sum()
+        root = np.sqrt(weights)
+        design, target = (rows.known - means) * root[:, None], (column - mean) * root
+        values, vectors = np.linalg.eigh(design.T @ design)
+        projected = vectors.T @ (design.T @ target)
     values = values.clip(min=0)
-    projected = vectors.T @ (design.T @ target)
     gains = 1 / (values + PENALTIES[:, None] * max(values[-1], 1e-300))
     misses = target @ target - (projected**2 * gains * (2 - values * gains)).sum(1)
     freedom = 1 + (values * gains).sum(1)
-    best = np.argmin(misses / (1 - np.minimum(freedom / len(z), 0.99)) ** 2)
-    slopes = vectors @ (gains[best] * projected)
-    return lambda rows: mean + (features(rows) - means) @ slopes
+    best = np.argmin(misses / (1 - np.minimum(freedom / len(column), 0.99)) ** 2)
+    return _Line(rows.features, mean, means, vectors @ (gains[best] * projected))
+
+
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """A linear function of features."""
+
+    features: Features
+    mean: float
+    means: np.ndarray
+    slopes: np.ndarray
+
+    def __call__(self, z: np.ndarray) -> np.ndarray:
+        return self.at(self.features(z))
+
+    def at(self, known: np.ndarray) -> np.ndarray:
+        return np.asarray(self.mean + (known - self.means) @ self.slopes)
 
 
 def _pursuit(
     z: np.ndarray,
     column: np.ndarray,
-    weights: np.ndarray,
+    weights: np.ndarray | None,
     starts: list[np.ndarray],
     seed: int,
 ) -> Features:
@@ -310,7 +381,7 @@ def _pursuit(
     rows = np.arange(len(z))
     if len(z) > SEARCHED:
         rows = rng.choice(len(z), SEARCHED, replace=False)
-    known, some = z[rows], weights[rows]
+    known, some = z[rows], np.ones(len(rows)) if weights is None else weights[rows]
     left = column[rows] - np.average(column[rows], weights=some)
     r = z.shape[1]
     directions: list[np.ndarray] = []
@@ -335,7 +406,7 @@ def _pursuit(
         own = [bump(rows @ way) for way, bump in zip(directions, bumps, strict=True)]
         return np.asarray(np.hstack([rows, *own]))
 
-    return _ridge(z, column, weights, features)
+    return _ridge(_Rows(z, features), column, weights)
 
 
 def _moments(z: np.ndarray, left: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:

@@ -8,6 +8,7 @@ the first MI that do not read Z compete with those that do.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -39,6 +40,8 @@ __all__ = ["Sides", "conditional"]
 
 LEVELS = 20  # a column of at most this many values is a class and keeps its values
 TESTED = 20_000  # most rows that the tests look at
+MOST = 0.5  # of what is missing to a correlation of one, errors of regressions may hide
+LOST = 0.5  # most of an estimate that is added for such errors
 SCORED = 2_000  # most rows of a fold that a critic scores for the tests
 
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]  # training rows and test rows of each fold
@@ -52,11 +55,13 @@ class Sides:
         x: (n, p), residuals given z; columns of few values are unchanged.
         y: (n, q), the same.
         z: (n, r), standardised.
+        errors: the parts of the variances of x and y that errors of the regressions are.
     """
 
     x: np.ndarray
     y: np.ndarray
     z: np.ndarray
+    errors: tuple[float, float]
 
     @classmethod
     def of(cls, pair: data.Pair, config: Config) -> Sides:
@@ -67,14 +72,16 @@ class Sides:
         assert pair.given is not None
         everything = np.arange(len(pair.x))
         z = _standardised(take(pair.given, everything))
-        x, y = (_left(z, take(side, everything), config.seed) for side in (pair.x, pair.y))
-        found = cls(x, y, z)
+        (x, of_x), (y, of_y) = (
+            _left(z, take(side, everything), config.seed) for side in (pair.x, pair.y)
+        )
+        found = cls(x, y, z, (of_x, of_y))
         return found.exchanged if _is_class(x) and not _is_class(y) else found
 
     @property
     def exchanged(self) -> Sides:
         """The same with x and y exchanged."""
-        return Sides(self.y, self.x, self.z)
+        return Sides(self.y, self.x, self.z, (self.errors[1], self.errors[0]))
 
     @property
     def both(self) -> data.Pair:
@@ -129,6 +136,7 @@ def conditional(
     parts = data.split(len(pair.x), config.folds, seed=config.seed, series=config.series)
     found, folds, critics = _difference(sides, config, parts, hooks)
     limit = pair.sample[1].limit
+    found = _less_attenuated(found, sides)
     neighbours = _second_opinion(sides, config)
     point = combine.finish(found, folds, config, limit[1] if limit else NO_LIMIT, neighbours)
     if not config.certify:
@@ -223,16 +231,27 @@ def _standardised(z: np.ndarray) -> np.ndarray:
     return np.asarray((scaled - scaled.mean(axis=0)) / np.where(spread > 0, spread, 1.0))
 
 
-def _left(z: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
-    """Return rows (n, d) whose columns of many values are residuals given z."""
+def _less_attenuated(found: combine.Combined, sides: Sides) -> combine.Combined:
+    """Correct half of what errors of the regressions may take from a normal dependence.
+
+    They are noise in the residuals: with a part e of their variances they divide a squared
+    correlation by 1 + e. Critics that read z recover some of it, so the other half is uncertain.
+    """
+    seen = 1 - math.exp(-2 * max(found.mi, 0.0))
+    true = min(seen * (1 + sides.errors[0]) * (1 + sides.errors[1]), (seen + MOST) / (1 + MOST))
+    lost = min(-math.log1p(-true) / 2 - max(found.mi, 0.0), LOST * max(found.mi, 0.0)) / 2
+    return replace(found, mi=found.mi + lost, extra_error=math.hypot(found.extra_error, lost))
+
+
+def _left(z: np.ndarray, rows: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
+    """Return rows (n, d) whose columns of many values are residuals given z, and their error."""
     many = [k for k, column in enumerate(rows.T) if len(np.unique(column)) > LEVELS]
     if not many:
-        return rows
+        return rows, 0.0
     found = rows.copy()
-    found[:, many] = residuals(
-        z, data.Transform.fit(rows[:, many]).robust(rows[:, many]), seed=seed
-    )
-    return found
+    wanted = data.Transform.fit(rows[:, many]).robust(rows[:, many])
+    found[:, many], errors = residuals(z, wanted, seed=seed)
+    return found, float(errors.mean())
 
 
 def _is_class(rows: np.ndarray) -> bool:
