@@ -17,6 +17,7 @@ from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 from infobound.cli.session import Output, Session
 from infobound.config import Config
 from infobound.data import locations
+from infobound.errors import InputError
 
 __all__ = ["COMMANDS"]
 
@@ -100,7 +101,7 @@ class _Samples:
         arg(help="Drop rows with missing values. Without this flag they are an error."),
     ] = False
 
-    def read(self) -> Any:
+    def read(self, **more: Any) -> Any:
         """Read the rows of x and y."""
         from infobound.data import readers
 
@@ -111,6 +112,7 @@ class _Samples:
             categorical=self.categorical,
             numeric=self.numeric,
             drop_missing=self.drop_missing,
+            **more,
         )
 
 
@@ -121,6 +123,9 @@ class EstimateCommand(_Samples):
     Example: infobound estimate data.csv --x 'a*' --y b
     """
 
+    given: Columns = ()
+    """Columns of a third variable z, in the same notation: estimate I(X;Y|Z), the information that
+    is left when z is known."""
     run: Directory = None
     """Save settings, checkpoints, metrics, result and plot in this directory. The run can be
     resumed."""
@@ -134,7 +139,11 @@ class EstimateCommand(_Samples):
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        pair = self.read()
+        pair = self.read(given=self.given)
+        if self.check and self.given:
+            raise InputError(
+                "Expected --check without --given: it tests properties of I(X;Y). Leave one out."
+            )
         from infobound.analyses import invariance
         from infobound.estimation import estimate
         from infobound.report import console
@@ -154,6 +163,7 @@ class EstimateCommand(_Samples):
                     pair, config=self.config, result=result, run=self.run, **hooks
                 )
         title = f"{locations.name(self.file)}: {' '.join(self.x)} and {' '.join(self.y)}"
+        title += f" given {' '.join(self.given)}" if self.given else ""
         if self.output.json:
             unit = session.units
             more = {"checks": [each.as_dict(unit) for each in checks]} if self.check else {}
@@ -161,10 +171,11 @@ class EstimateCommand(_Samples):
         session.show(result, console.show_estimate, title=title)
         if self.check:
             session.present(console.show_checks, checks, units=session.units)
+        plain = not self.given
         session.next(
             {
-                f"infobound rehearse {shlex.join(_columns(self))}": "test it on your rows",
-                "--check": "" if self.check else "test properties of the estimate",
+                f"infobound rehearse {shlex.join(_columns(self))}": "test it on your rows" * plain,
+                "--check": "" if self.check or self.given else "test properties of the estimate",
                 "--run DIR": "" if self.run else "save settings, curves and result",
             }
         )

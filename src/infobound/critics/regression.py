@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import nnls
 
-__all__ = ["Design", "Regression", "residuals"]
+__all__ = ["Design", "Regression", "Residuals", "residuals"]
 
 FOLDS = 5  # of rows, for residuals of rows that a smoother was not fitted to
 CENTRES = 200  # of the kernel smoother
@@ -215,7 +216,22 @@ class Regression:
         return found
 
 
-def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+class Residuals(NamedTuple):
+    """What given columns do not say of the location and scale of others.
+
+    Attributes:
+        values: (n, k), about standardised.
+        errors: (k,), the part of their variance that the error of the regressions is, as far as two
+            halves of the rows disagree.
+        unexplained: (k,), the part of the variance of the columns that is left.
+    """
+
+    values: np.ndarray
+    errors: np.ndarray
+    unexplained: np.ndarray
+
+
+def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> Residuals:
     """Return what given columns do not say of the location and scale of others.
 
     Each row's location m(z) and scale s(z) come from the other folds' rows. A residual
@@ -227,8 +243,7 @@ def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> tuple[np.n
         seed: the seed of folds and searches.
 
     Returns:
-        The residuals (n, k), about standardised; and the part (k,) of their variance that the error
-        of the regressions is, as far as two halves of the rows disagree.
+        The residuals, with what is known of their errors.
 
     Source: projection pursuit, Friedman and Stuetzle 1981,
     https://doi.org/10.1080/01621459.1981.10477729; stacking, Breiman 1996,
@@ -237,13 +252,14 @@ def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> tuple[np.n
     Example:
         >>> rng = np.random.default_rng(0)
         >>> z, u = rng.normal(size=(2, 800, 1))
-        >>> found, errors = residuals(z, np.sin(2 * z) + np.exp(z / 2) * u)
-        >>> bool(np.corrcoef(found[:, 0], u[:, 0])[0, 1] > 0.97), bool(errors[0] < 0.05)
+        >>> found = residuals(z, np.sin(2 * z) + np.exp(z / 2) * u)
+        >>> bool(np.corrcoef(found.values.T, u.T)[0, 1] > 0.97), bool(found.errors[0] < 0.05)
         (True, True)
     """
     design = Design(z, seed=seed, folds=FOLDS)
     halves = [Design(z, seed=seed, folds=FOLDS, half=half) for half in (0, 1)]
-    found, errors = np.empty_like(values, dtype=np.float64), np.empty(values.shape[1])
+    found = np.empty_like(values, dtype=np.float64)
+    errors, unexplained = np.empty((2, values.shape[1]))
     searched = values.shape[1] <= TARGETS
     for k in range(values.shape[1]):
         column = values[:, k]
@@ -264,13 +280,14 @@ def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> tuple[np.n
                 break
             weights = 1 / scale**2
         found[:, k] = left / scale
+        unexplained[k] = left.var() / max(column.var(), 1e-300)
         first, second = (half.stacked(*asked)[0] for half in halves)
         errors[k] = (((first - second) / scale) ** 2).mean() / 4
         one, other = (
             half.stacked(wanted, None, starts[1 + min(again, 1)], scaled)[0] for half in halves
         )
         errors[k] = errors[k] / max(found[:, k].var(), 1e-300) + (one - other).var() / 4
-    return np.asarray(found / np.maximum(found.std(axis=0), 1e-300)), errors
+    return Residuals(found / np.maximum(found.std(axis=0), 1e-300), errors, unexplained)
 
 
 def _shares(tried: np.ndarray, column: np.ndarray, weights: np.ndarray | None) -> np.ndarray:

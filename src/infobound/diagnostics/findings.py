@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from infobound._system.memory import kinds
 from infobound.data import Pair
 from infobound.diagnostics import data_checks
 
@@ -27,6 +28,9 @@ PULL = 0.02  # largest change of the held-out value by one row, in nats
 RELATIVE_PULL = 0.1  # largest change of the held-out value by one row, as a fraction of it
 STRONG = 0.01  # largest p-value for which evidence is not called weak
 EXCESS = 0.02  # excess over an entropy that is ignored, in nats
+DETERMINED = 1e-3  # part of a variance that is left, below which nothing can depend on it
+STRATA = 20  # a column of at most this many values is one of strata
+PER_STRATUM = 20  # rows per value from which dependence within it can be seen
 REACH = 100  # more rows than this many times the present ones are not asked for
 MILLION = 1_000_000  # more rows than this are not asked for, unless there are many already
 
@@ -73,6 +77,9 @@ class Evidence:
         p_value: the p-value of independence.
         alpha: the significance level of the p-value.
         bases: the base of each fold.
+        projection_p: the p-value of the projection test, if something is given.
+        exchanged: `held_out` with x and y exchanged, if something is given.
+        left: the parts of the variances of x and y that what is given does not explain.
         as_categories: estimates the MI with some columns, by name, taken as categories; it returns
             None where that would take long. It is called only for a finding.
     """
@@ -97,6 +104,9 @@ class Evidence:
     p_value: float | None = None
     alpha: float = 0.05
     bases: tuple[str, ...] = ()
+    projection_p: float | None = None
+    exchanged: float | None = None
+    left: tuple[float, float] | None = None
     as_categories: Callable[[Sequence[str]], float | None] = lambda names: None
 
     @cached_property
@@ -108,6 +118,11 @@ class Evidence:
     def leaks(self) -> tuple[data_checks.Leak, ...]:
         """Columns of x and y that determine each other, cached for several checks."""
         return data_checks.leaks(self.pair, self.columns)
+
+    @property
+    def z(self) -> str:
+        """What a sentence about dependence adds if something is given."""
+        return "" if self.pair.given is None else " given z"
 
     def is_at_entropy(self, value: float) -> bool:
         """Return whether a value is near the entropy of a side, the upper limit of the MI."""
@@ -215,15 +230,15 @@ def _unmeasured(e: Evidence) -> str | None:
     known = f"the held-out value is {e.held_out:z.3f} +- {e.error:.3f} nats"
     if e.p_value > STRONG:  # type: ignore[operator]
         return (
-            f"There is weak evidence that x and y depend on each other: p = {e.p_value:.2g}, which "
-            f"is below {e.alpha:.2g}, but independent rows reach this once in "
+            f"There is weak evidence that x and y depend on each other{e.z}: p = {e.p_value:.2g}, "
+            f"which is below {e.alpha:.2g}, but independent rows reach this once in "
             f"{1 / e.p_value:.0f} samples, "  # type: ignore[operator]
             f"and {known}. Report the p-value, and repeat the test on new rows."
         )
     return (
-        f"The p-value, {e.p_value:.2g}, shows that x and y are dependent, but there are too few "
-        f"rows to say how much: {known}. Report the p-value, not the estimate; more rows, or fewer "
-        "columns, would measure it."
+        f"The p-value, {e.p_value:.2g}, shows that x and y are dependent{e.z}, but there are too "
+        f"few rows to say how much: {known}. Report the p-value, not the estimate; more rows, or "
+        "fewer columns, would measure it."
     )
 
 
@@ -234,8 +249,8 @@ def _zero(e: Evidence) -> str | None:
     if e.p_value is not None:
         return (
             f"{known} clearly, and the test of independence does not reject (p = {e.p_value:.2g}). "
-            "Report 'no dependence found', not the estimate. It is no proof of independence: more "
-            "rows may find a weaker dependence."
+            f"Report 'no dependence{e.z} found', not the estimate. It is no proof of independence: "
+            "more rows may find a weaker dependence."
         )
     if _is_wide(e):
         return (
@@ -474,6 +489,75 @@ def _impossible(e: Evidence) -> str | None:
     )
 
 
+def _determined(e: Evidence) -> str | None:
+    if e.pair.given is None:
+        return None
+    names = (*e.pair.x_names, *e.pair.y_names)
+    both = Pair(np.hstack([e.pair.x, e.pair.y]), e.pair.given, names, e.pair.given_names)
+    found = data_checks.leaks(both, data_checks.columns(both))
+    said = "; ".join(leak.what for leak in found[:SHOWN])
+    if not found:
+        known = [side for side, left in zip("xy", e.left or (), strict=False) if left < DETERMINED]
+        if not known:
+            return None
+        said = f"of the variance of {' and '.join(known)} less than {DETERMINED:.1%} is left"
+    return (
+        f"What is given determines x or y, or nearly so: {said}. Then nothing is left of it that "
+        "could depend on the other side, and the estimate is that of the noise. Leave these "
+        "columns out of what is given, or use I(X;Y)."
+    )
+
+
+def _few_per_stratum(e: Evidence) -> str | None:
+    if e.pair.given is None:
+        return None
+    coded = all(
+        "=" in name or len(np.unique(column)) <= STRATA
+        for name, column in zip(e.pair.given_names, e.pair.given.T, strict=True)
+    )
+    ids = kinds(e.pair.given)
+    count, n = int(ids.max()) + 1, len(ids)
+    if not coded or n >= PER_STRATUM * count:
+        return None
+    return (
+        f"What is given takes {count:,} values in {n:,} rows, fewer than {PER_STRATUM} rows a "
+        "value: most of what depends on x and y within a value cannot be seen, and the estimate "
+        "relies on values being alike. Merge rare values, or give fewer columns."
+    )
+
+
+def _orders(e: Evidence) -> str | None:
+    if e.exchanged is None or e.held_out is None or e.error is None:
+        return None
+    if abs(e.exchanged - e.held_out) <= max(0.05, 4 * e.error, 0.25 * abs(e.held_out)):
+        return None
+    return (
+        f"The two orders disagree: I(X,Z;Y) - I(Z;Y) is {e.held_out:.3f} nats on held-out rows, "
+        f"I(Y,Z;X) - I(Z;X) is {e.exchanged:.3f}. One of x and y is described badly given z. "
+        "Report both, use more rows, or give fewer columns of z."
+    )
+
+
+def _tests(e: Evidence) -> str | None:
+    if e.p_value is None or e.projection_p is None:
+        return None
+    low, high = sorted((e.p_value, e.projection_p))
+    if low > e.alpha / 5 or high <= 2 * e.alpha:
+        return None
+    said = f"local permutations give p = {e.p_value:.2g}, projections p = {e.projection_p:.2g}"
+    if e.p_value < e.projection_p:
+        why = (
+            "Dependence that no single projection shows does this, and so does a law of x and y "
+            "that changes within a neighbourhood of z"
+        )
+    else:
+        why = "Errors of the regressions on z do this, and neighbourhoods too wide to show it"
+    return (
+        f"The two tests of conditional independence disagree: {said}. {why}. See the assumption of "
+        "each in docs/conditional.md, and repeat them on more rows."
+    )
+
+
 class Check(NamedTuple):
     """The severity and headline of a check, and the function that returns its sentence or None."""
 
@@ -486,6 +570,7 @@ class Check(NamedTuple):
 # wrong, and that limit it; then properties of the number and the treatment of rows.
 CHECKS: dict[str, Check] = {
     "leakage": Check("warning", "x and y share a column", _leakage),
+    "determined": Check("warning", "what is given determines x or y", _determined),
     "impossible": Check("warning", "the estimate exceeds an entropy", _impossible),
     "extreme_values": Check("warning", "codes or errors among the values", _extreme),
     "series": Check("warning", "the order of the rows is informative", _series),
@@ -495,9 +580,14 @@ CHECKS: dict[str, Check] = {
     "dominant_row": Check("warning", "one row dominates the held-out value", _dominant),
     "not_a_bound": Check("warning", "held_out is no lower bound", _no_bound),
     "unordered_codes": Check("warning", "codes were taken as quantities", _unordered),
+    "few_per_stratum": Check(
+        "warning", "too few rows per value of what is given", _few_per_stratum
+    ),
+    "orders": Check("warning", "the two orders of the chain rule disagree", _orders),
     "capped": Check("warning", "the estimate is probably too low", _capped),
     "not_converged": Check("warning", "more iterations would find more", _not_converged),
     "unmeasured": Check("note", "dependent, but too few rows to measure how much", _unmeasured),
+    "tests": Check("note", "the two tests of conditional independence disagree", _tests),
     "zero": Check("note", "the held-out value is not clearly above zero", _zero),
     "saturated": Check("note", "the held-out bound is near its upper limit", _saturated),
     "second_opinion": Check("note", "nearest neighbours disagree", _second_opinion),

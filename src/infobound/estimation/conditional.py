@@ -56,12 +56,14 @@ class Sides:
         y: (n, q), the same.
         z: (n, r), standardised.
         errors: the parts of the variances of x and y that errors of the regressions are.
+        left: the parts of the variances of x and y that z does not explain.
     """
 
     x: np.ndarray
     y: np.ndarray
     z: np.ndarray
     errors: tuple[float, float]
+    left: tuple[float, float]
 
     @classmethod
     def of(cls, pair: data.Pair, config: Config) -> Sides:
@@ -72,16 +74,14 @@ class Sides:
         assert pair.given is not None
         everything = np.arange(len(pair.x))
         z = _standardised(take(pair.given, everything))
-        (x, of_x), (y, of_y) = (
-            _left(z, take(side, everything), config.seed) for side in (pair.x, pair.y)
-        )
-        found = cls(x, y, z, (of_x, of_y))
-        return found.exchanged if _is_class(x) and not _is_class(y) else found
+        x, y = (_left(z, take(side, everything), config.seed) for side in (pair.x, pair.y))
+        found = cls(x[0], y[0], z, (x[1], y[1]), (x[2], y[2]))
+        return found.exchanged if _is_class(x[0]) and not _is_class(y[0]) else found
 
     @property
     def exchanged(self) -> Sides:
         """The same with x and y exchanged."""
-        return Sides(self.y, self.x, self.z, (self.errors[1], self.errors[0]))
+        return Sides(self.y, self.x, self.z, self.errors[::-1], self.left[::-1])
 
     @property
     def both(self) -> data.Pair:
@@ -139,6 +139,7 @@ def conditional(
     found = _less_attenuated(found, sides)
     neighbours = _second_opinion(sides, config)
     point = combine.finish(found, folds, config, limit[1] if limit else NO_LIMIT, neighbours)
+    point = replace(point, left=sides.left)
     if not config.certify:
         return point
     local, projection = (None, None)
@@ -243,15 +244,21 @@ def _less_attenuated(found: combine.Combined, sides: Sides) -> combine.Combined:
     return replace(found, mi=found.mi + lost, extra_error=math.hypot(found.extra_error, lost))
 
 
-def _left(z: np.ndarray, rows: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
-    """Return rows (n, d) whose columns of many values are residuals given z, and their error."""
+def _left(z: np.ndarray, rows: np.ndarray, seed: int) -> tuple[np.ndarray, float, float]:
+    """Return rows (n, d) whose columns of many values are residuals given z.
+
+    Returns:
+        The rows; the mean part of a variance that errors of the regressions are; and the smallest
+        part that z does not explain, 1 if no column has many values.
+    """
     many = [k for k, column in enumerate(rows.T) if len(np.unique(column)) > LEVELS]
     if not many:
-        return rows, 0.0
+        return rows, 0.0, 1.0
     found = rows.copy()
     wanted = data.Transform.fit(rows[:, many]).robust(rows[:, many])
-    found[:, many], errors = residuals(z, wanted, seed=seed)
-    return found, float(errors.mean())
+    left = residuals(z, wanted, seed=seed)
+    found[:, many] = left.values
+    return found, float(left.errors.mean()), float(left.unexplained.min())
 
 
 def _is_class(rows: np.ndarray) -> bool:

@@ -164,5 +164,8 @@ def _evidence(pair: Pair, config: Config, found: PointEstimate) -> Evidence:
         p_value=found.p_value,
         alpha=1 - config.level,
         bases=tuple(fold.base or "none" for fold in folds),
+        projection_p=found.projection_p,
+        exchanged=found.exchanged,
+        left=found.left,
         as_categories=partial(mi_as_categories, seen),
     )

@@ -45,6 +45,7 @@ class PointEstimate:
         p_value: the p-value of independence; of conditional independence, if something is given.
         projection_p: that of the test which assumes good regressions, if something is given.
         exchanged: the held-out value with x and y exchanged, if something is given.
+        left: the parts of the variances of x and y that what is given does not explain.
         folds: the folds of cross-fitting.
     """
 
@@ -62,6 +63,7 @@ class PointEstimate:
     p_value: float | None = None
     projection_p: float | None = None
     exchanged: float | None = None
+    left: tuple[float, float] | None = None
     folds: tuple[Fold, ...] = ()
 
 

@@ -43,22 +43,31 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
     """Print an estimate, its held-out bound, and the findings with their remedies."""
     console = Console(highlight=False)
     n = f"{result.n:,} rows, x has {_columns(result.dim_x)}, y has {_columns(result.dim_y)}"
+    given = result.dim_given > 0
+    n += f", z has {_columns(result.dim_given)}" if given else ""
     low, high = (number(end, units) for end in result.interval)
     level = f"{100 * result.config['level']:.4g} %"
     table = Table.grid(padding=(0, 2))
     table.add_row(
-        "Estimate I(X;Y)",
+        "Estimate I(X;Y|Z)" if given else "Estimate I(X;Y)",
         f"[bold]{number(result.mi, units)}[/] {units}",
         f"{level}: {low} to {high}",
     )
     table.add_row("", "", f"[dim]{_made_of(result)}[/]")
     what = "held-out lower bound" if not _warned(result, "not_a_bound") else "held-out value"
+    scored = "each row scored by a critic not fitted to it"
+    if given:
+        what, scored = "held-out difference", "I(X,Z;Y) - I(Z;Y) on held-out rows; no bound"
     if result.held_out is not None:
         error = maybe(result.held_out_error, units)
         table.add_row(
             what.capitalize(),
             f"{number(result.held_out, units)} {units}",
-            f"+- {error} (standard error); each row scored by a critic not fitted to it",
+            f"+- {error} (standard error); {scored}",
+        )
+    if result.exchanged is not None:
+        table.add_row(
+            "", f"{number(result.exchanged, units)} {units}", "I(Y,Z;X) - I(Z;X) on held-out rows"
         )
     if result.certified is not None:
         table.add_row(
@@ -66,6 +75,8 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
             f"{number(result.certified, units)} {units}",
             f"lower confidence bound at {level}, valid for any distribution of i.i.d. rows",
         )
+    elif given and result.config["certify"]:
+        table.add_row("Certified", "-", "[dim]needs z of few values, or a known p(x|z)[/]")
     if result.upper is not None:
         table.add_row(
             "At most",
@@ -73,7 +84,10 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
             f"upper confidence bound at {level}: the entropy of a side that takes few values",
         )
     if result.p_value is not None:
-        table.add_row("Independence", _p_value(result.p_value), _tested(result))
+        what = "Independence given Z" if given else "Independence"
+        table.add_row(what, _p_value(result.p_value), _tested(result))
+    if result.projection_p is not None:
+        table.add_row("", _p_value(result.projection_p), "test by projections of the residuals")
     if result.training is not None:
         table.add_row(
             "Training rows",
@@ -109,6 +123,8 @@ def _show_findings(console: Console, result: Estimate) -> None:
 
 def _tested(result: Estimate) -> str:
     """How the p-value was computed."""
+    if result.dim_given:
+        return "test by permuting y within neighbourhoods of z"
     way = "shifting y in time" if result.config["series"] else "permuting y"
     return f"test of independence by {way}"
 
