@@ -429,3 +429,11 @@ def test_lookup_names_the_nearest():
 def test_which_bounds_are_called_lower_bounds():
     """All but those with the log of a sample mean, or a clipped one, in place of log Z."""
     assert set(BOUNDS) - set(LOWER) == {"dv", "mine", "smile"}
+
+
+@pytest.mark.parametrize("value", [object(), "1", range(3), True, float("nan")])
+def test_a_setting_that_is_no_number_is_refused(value):
+    with pytest.raises(InputError, match="Expected alpha"):
+        BOUNDS["alpha"].bind(alpha=value)
+    with pytest.raises(InputError, match="Expected clip"):
+        BOUNDS["smile"].bind(clip=value)

@@ -24,6 +24,7 @@ from infobound.critics import networks
 from infobound.errors import InputError
 from infobound.estimation import estimate as estimates
 from infobound.estimation import selection
+from infobound.estimation.conditional_guarantees import GivenSampler
 from infobound.estimation.result import Estimate
 from infobound.plotting import figures
 from infobound.training import loop, run_directory
@@ -341,6 +342,7 @@ def resume(
     path: str | Path,
     *,
     module: torch.nn.Module | None = None,
+    given_sampler: GivenSampler | None = None,
     watch: Callable[[loop.Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
     unit: str | None = None,
@@ -350,6 +352,7 @@ def resume(
     Args:
         path: the directory that was given as `run`.
         module: your own critic, if the run was started with one.
+        given_sampler: your sampler of x given z, if the run was started with one.
         watch: called with a `loop.Progress` after each evaluation.
         stop: called between iterations; if it returns True, the run is saved and `Interrupted` is
             raised.
@@ -378,7 +381,7 @@ def resume(
         here = run_directory.Run.open(path)
         here.sweep()
         here = dataclasses.replace(here, record={**here.record, "unit": unit})
-        return _resume(here, module, watch, stop)
+        return _resume(here, module, given_sampler, watch, stop)
 
 
 def unit_of(path: str | Path) -> str:
@@ -400,13 +403,16 @@ def unit_of(path: str | Path) -> str:
 def _resume(
     run: run_directory.Run,
     module: torch.nn.Module | None,
+    given_sampler: GivenSampler | None,
     watch: Callable[[loop.Progress], None] | None,
     stop: Callable[[], bool] | None,
 ) -> Estimate | Reproduction:
     """Continue a run according to its kind."""
     kind = run.record.get("kind")
     if kind == "estimate":
-        return estimates.resume(run, module=module, watch=watch, stop=stop)
+        return estimates.resume(
+            run, module=module, given_sampler=given_sampler, watch=watch, stop=stop
+        )
     if kind == "reproduce":
         record = run.settings(_Record)
         config = run.config(record.config)

@@ -24,12 +24,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from infobound._system import arguments
 from infobound.bounds import log_sums as sums
 from infobound.bounds.log_sums import Reads, Sums
 from infobound.errors import InputError
 
 __all__ = ["BOUNDS", "Bound", "lookup", "moving_log_average"]
 
+NUMBERS = "alpha", "clip"  # settings that are single numbers
 CAP = 30.0  # e^z is continued linearly above it, so that value and gradient stay finite in float32
 
 
@@ -154,6 +156,9 @@ class Bound:
                 f"; got {', '.join(unknown)}. Leave them out or choose the bound that reads them."
             )
 
+        for name, value in settings.items():
+            if name in NUMBERS:
+                arguments.real(name, value)
         if not settings:
             return self
 
@@ -437,7 +442,7 @@ def _log_mean(log_sums: Tensor, s: Sums) -> Tensor:  # over all negatives, from 
 
 
 def _log_rest(share: float) -> float:  # log(1 - share) for 0 < share <= 1
-    if not 0 < share <= 1:
+    if not 0 < arguments.real("alpha or rate", share) <= 1:
         raise InputError(
             f"Expected alpha or rate in (0, 1]; got {share}. The bound 'tuba' is alpha = 0."
         )

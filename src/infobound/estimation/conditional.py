@@ -22,6 +22,11 @@ from infobound.critics.closed_forms import WITH
 from infobound.critics.regression import residuals
 from infobound.errors import InputError
 from infobound.estimation import combine
+from infobound.estimation.conditional_guarantees import (
+    GivenSampler,
+    certified_by_draws,
+    certified_by_strata,
+)
 from infobound.estimation.crossfit import Fold, fit_fold
 from infobound.estimation.ksg import conditional_terms, ksg_terms
 from infobound.estimation.point import NO_LIMIT, PointEstimate
@@ -95,7 +100,11 @@ class Sides:
 
 
 def conditional(
-    pair: data.Pair, config: Config, hooks: loop.Hooks, module: nn.Module | None = None
+    pair: data.Pair,
+    config: Config,
+    hooks: loop.Hooks,
+    module: nn.Module | None = None,
+    sampler: GivenSampler | None = None,
 ) -> PointEstimate:
     """Estimate I(X;Y|Z) by cross-fitting, as the difference I((X,Z);Y) - I(Z;Y).
 
@@ -104,6 +113,7 @@ def conditional(
         config: the settings.
         hooks: connect the estimate to its run directory and to the caller.
         module: not possible here.
+        sampler: draws x given z, if that distribution is known; see `conditional_guarantees`.
 
     Returns:
         The point estimate, in nats.
@@ -142,11 +152,18 @@ def conditional(
     point = replace(point, left=sides.left)
     if not config.certify:
         return point
-    local, projection = (None, None)
-    if not config.series:
-        local, projection = _p_values(pair, sides, config, parts, critics)
-    other = _other_order(sides, config, parts, folds)
-    return replace(point, p_value=local, projection_p=projection, exchanged=other)
+    point = replace(point, exchanged=_other_order(sides, config, parts, folds))
+    if config.series:
+        return point
+    assert pair.given is not None
+    levels = strata(take(pair.given, np.arange(len(pair.x))))
+    local, projection = _p_values(pair, sides, config, parts, critics, levels)
+    tested, bound = [test for _, test in parts], None
+    if sampler is not None:
+        bound = certified_by_draws(pair, config, tested, sampler)
+    elif levels is not None:
+        bound = certified_by_strata(pair, config, tested, levels)
+    return replace(point, p_value=local, projection_p=projection, certified=bound)
 
 
 def _difference(
@@ -185,10 +202,14 @@ def _other_order(sides: Sides, config: Config, parts: Parts, folds: Sequence[Fol
 
 
 def _p_values(
-    pair: data.Pair, sides: Sides, config: Config, parts: Parts, critics: Sequence[Ensemble]
+    pair: data.Pair,
+    sides: Sides,
+    config: Config,
+    parts: Parts,
+    critics: Sequence[Ensemble],
+    levels: np.ndarray | None,
 ) -> tuple[float, float]:
     """Return the p-values of the local permutation test and of the projection test."""
-    assert pair.given is not None
     rows = some(np.arange(len(pair.x)), TESTED, seed=config.seed)
     x, y, z = (side[rows] for side in (sides.x, sides.y, sides.z))
     learned: list[Scores] = []
@@ -197,12 +218,11 @@ def _p_values(
             scored = some(test, SCORED, seed=config.seed)
             groups = neighbourhoods(sides.z[scored])
             learned.append(Scores(critic.matrix(scored), groups))
-    levels = strata(take(pair.given, rows))
     if levels is None:
         neighbours = Neighbours.of(x, y, z, neighbourhoods(z), exact=False)
     else:
         x, y = (take(side, rows) for side in (pair.x, pair.y))
-        neighbours = Neighbours.of(x, y, z, levels, exact=True)
+        neighbours = Neighbours.of(x, y, z, levels[rows], exact=True)
     asked = {"permutations": config.permutations, "seed": config.seed}
     local = local_permutation_p(neighbours, learned if levels is None else [], **asked)
     return local, projection_p(sides.x[rows], sides.y[rows], learned)

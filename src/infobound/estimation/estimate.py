@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import inspect
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from infobound.data.splits import split
 from infobound.errors import InputError
 from infobound.estimation import outcome
 from infobound.estimation.conditional import conditional
+from infobound.estimation.conditional_guarantees import GivenSampler, checked_sampler
 from infobound.estimation.estimators import ESTIMATORS
 from infobound.estimation.result import Estimate
 from infobound.estimation.selection import bind, candidates
@@ -45,6 +46,7 @@ def estimate(
     numeric: Sequence[str] = (),
     config: Config | None = None,
     module: nn.Module | None = None,
+    given_sampler: GivenSampler | None = None,
     run: str | Path | None = None,
     overwrite: bool = False,
     watch: Callable[[loop.Progress], None] | None = None,
@@ -66,6 +68,9 @@ def estimate(
         config: the settings; `Config()` by default.
         module: your own critic, an `nn.Module` that maps x (n, p) and y (m, q), float32, to scores
             (n, m). Each fold trains a copy of it. If it is float64, so are the rows.
+        given_sampler: with `given`, a function that draws x (m, p) for z (m, r) with a
+            `numpy.random.Generator`, if the distribution of x given z is known, as in a randomised
+            experiment. Then there is a certificate for every z.
         run: a directory to which the configuration, checkpoints, metrics and the result are
             written.
         overwrite: whether to replace an existing run in that directory.
@@ -107,14 +112,17 @@ def estimate(
         )
     if module is None and config.estimator == "default":
         networks.expect_room(pair.x.shape[1], pair.y.shape[1], config)
+    if given_sampler is not None:
+        given_sampler = _sampler(given_sampler, pair)
     units.expect_files("run", run, unit)
     arguments.boolean("overwrite", overwrite)
     if run is not None:
         run = arguments.directory("run", run)
         bind(config), candidates(config, module), loop.device(config, module)
         split(len(pair.x), config.folds, seed=config.seed)
-    with _opened(run, pair, config, module is not None, unit, overwrite) as here:
-        return _estimate(pair, config, module, replace(hooks, run=here))
+    own = {"own_module": module is not None, "own_sampler": given_sampler is not None}
+    with _opened(run, pair, config, own, unit, overwrite) as here:
+        return _estimate(pair, config, module, replace(hooks, run=here), given_sampler)
 
 
 estimate.__signature__ = inspect.signature(estimate).replace(  # type: ignore[attr-defined]
@@ -130,13 +138,18 @@ estimate.__signature__ = inspect.signature(estimate).replace(  # type: ignore[at
 
 @contextlib.contextmanager
 def _opened(
-    run: Path | None, pair: Pair, config: Config, own_module: bool, unit: str, overwrite: bool
+    run: Path | None,
+    pair: Pair,
+    config: Config,
+    own: Mapping[str, bool],
+    unit: str,
+    overwrite: bool,
 ) -> Iterator[run_directory.Run | None]:
     """Create the run's directory and hold its lock; without a directory, there is no run."""
     if run is None:
         yield None
         return
-    record = {"kind": "estimate", "config": config.as_dict(), "own_module": own_module}
+    record = {"kind": "estimate", "config": config.as_dict(), **own}
     record |= {"unit": unit, "notes": pair.notes}
     record |= {f"{side}_names": names for side, (_, names) in pair.sides.items()}
     with locks.held(run):
@@ -149,6 +162,7 @@ def resume(
     run: run_directory.Run,
     *,
     module: nn.Module | None = None,
+    given_sampler: GivenSampler | None = None,
     watch: Callable[[loop.Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Estimate:
@@ -159,6 +173,7 @@ def resume(
     Args:
         run: the run.
         module: the critic that the run was started with, if it was the user's own.
+        given_sampler: the sampler that the run was started with, if there was one.
         watch: called with a `loop.Progress` after each evaluation.
         stop: called between iterations; if it returns True, the run is saved and `Interrupted` is
             raised.
@@ -197,7 +212,13 @@ def resume(
         notes=record.notes,
         source=str(run.path),
     )
-    return _estimate(pair, run.config(record.config), module, replace(hooks, run=run))
+    if record.own_sampler and given_sampler is None:
+        raise InputError(
+            f"Expected the given_sampler that {run.path} was started with; got none. Resume it "
+            "from Python: infobound.resume(run, given_sampler=...)."
+        )
+    sampler = None if given_sampler is None else _sampler(given_sampler, pair)
+    return _estimate(pair, run.config(record.config), module, replace(hooks, run=run), sampler)
 
 
 @dataclass(frozen=True)
@@ -210,9 +231,26 @@ class _Record:
     y_names: tuple[str, ...]
     notes: tuple[str, ...]
     given_names: tuple[str, ...] = ()
+    own_sampler: bool = False
 
 
-def _estimate(pair: Pair, config: Config, module: nn.Module | None, hooks: loop.Hooks) -> Estimate:
+def _sampler(sampler: GivenSampler, pair: Pair) -> GivenSampler:
+    """Check that draws from a sampler have the columns of x."""
+    if pair.given is None:
+        raise InputError(
+            "Expected given_sampler with given, the z for which it draws x; got it alone. Give "
+            "estimate(x, y, given=z, given_sampler=...)."
+        )
+    return checked_sampler(sampler, pair)
+
+
+def _estimate(
+    pair: Pair,
+    config: Config,
+    module: nn.Module | None,
+    hooks: loop.Hooks,
+    sampler: GivenSampler | None = None,
+) -> Estimate:
     """Run the estimator and the checks, and write the result to the run."""
     start = time.perf_counter()
     small = module is None and config.critic != "joint" and len(pair.x) <= THREADED
@@ -220,7 +258,7 @@ def _estimate(pair: Pair, config: Config, module: nn.Module | None, hooks: loop.
         if pair.given is None:
             found = ESTIMATORS[config.estimator](pair, config, hooks, module)
         else:
-            found = conditional(pair, config, hooks, module)
+            found = conditional(pair, config, hooks, module, sampler)
     result = outcome.result_of(pair, config, module, found, start)
     if hooks.run is not None:
         outcome.write(hooks.run, result, found.folds)

@@ -46,6 +46,7 @@ FITTED = 256_000  # largest number of training rows that are fitted, unless the 
 VALIDATED = 25_000  # largest number of validation rows
 VALUES = 10_000_000  # largest number of values of scored rows in memory at once
 TIED = 1e-4  # nats by which a base must exceed the next to get all of the weight: beyond rounding
+TOGETHER = 128  # pairs scored at once of which only the diagonal is used
 ALONE = {"gaussian": ("gaussian", "gaussian_shrunk"), "student": ("student",)}  # by estimator
 CONVINCED = 1.645  # gain in standard errors at which a critic gets weight 1/2: one-sided p = 0.05
 # Gain in standard errors up to which a critic gets no weight; then the weight rises linearly.
@@ -170,6 +171,19 @@ class Fitted:
         found: np.ndarray = tiled.scores(self.critic, *self.inputs.rows(rows)).cpu().numpy()
         return found
 
+    def scores(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the scores (n,) of pairs of rows that need not be among those of the estimate."""
+        self.critic.eval()
+        found = []
+        with torch.no_grad():
+            for at in range(0, len(x), TOGETHER):
+                sides = (
+                    _seen(transform, rows[at : at + TOGETHER], self.inputs.raw, self.inputs.device)
+                    for transform, rows in zip(self.inputs.transforms, (x, y), strict=True)
+                )
+                found.append(self.critic(*sides).diagonal())
+        return np.asarray(torch.cat(found).double().cpu().numpy())
+
     def rehearsal(self, seed: int) -> tuple[Fitted, np.ndarray]:
         """Return a similar critic, and training rows that it did not see.
 
@@ -216,6 +230,10 @@ class Ensemble:
         for part in self.parts:
             total += np.float32(part.weight) * part.matrix(rows)
         return total
+
+    def scores(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the scores (n,) of pairs of rows x (n, p) and y (n, q), in nats."""
+        return np.asarray(sum(part.weight * part.scores(x, y) for part in self.parts))
 
     def rehearsal(self, seed: int) -> tuple[Ensemble, np.ndarray]:
         """Return similar critics, and training rows that they did not see."""

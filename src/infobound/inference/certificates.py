@@ -243,8 +243,7 @@ def certified(wealths: Sequence[Wealth], *, level: float) -> float:
 
 def played(blocks: Sequence[Bettable], *, level: float, seed: int) -> Wealth:
     """Bet on the rows of the blocks, in sequence; see `certificate`."""
-    if not 0 < level < 1:
-        raise InputError(f"Expected a level between 0 and 1; got {level}. The usual one is 0.95.")
+    level = arguments.real("level", level, "(0, 1)")
     blocks, seed = arguments.listed("blocks", blocks), arguments.seed("seed", seed)
     goal, generator = -math.log1p(-level), np.random.default_rng(seed)
     wealths: list[Callable[[float], float]] = []

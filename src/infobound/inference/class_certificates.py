@@ -16,6 +16,7 @@ from itertools import product
 import numpy as np
 from scipy.special import log_softmax
 
+from infobound._system import arguments
 from infobound.errors import InputError
 from infobound.inference.certificates import Wealth, certified, largest
 
@@ -145,11 +146,9 @@ def class_certificate(blocks: Sequence[ClassBlock], *, level: float = 0.95) -> f
 
 def class_played(blocks: Sequence[ClassBlock], *, level: float) -> Wealth:
     """Bet on the rows of the blocks, in sequence; see `class_certificate`."""
-    if not blocks or not 0 < level < 1:
-        raise InputError(
-            f"Expected at least one block and a level between 0 and 1; got {len(blocks)} and "
-            f"{level}. The usual level is 0.95."
-        )
+    level = arguments.real("level", level, "(0, 1)")
+    if not blocks:
+        raise InputError("Expected at least one block; got none.")
     goal, played = -math.log1p(-level), _Played([], [], [])
     for k, block in enumerate(blocks):
         rows = sum(len(later.classes) for later in blocks[k:])
