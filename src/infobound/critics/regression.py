@@ -8,6 +8,7 @@ given columns say of its location and scale is taken out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +33,7 @@ PENALTIES = np.logspace(-7, 1, 17)  # relative to the largest eigenvalue
 ROUNDS = 2  # of location and scale
 FAR = 5.0  # most by which a residual exceeds its scale where that is estimated
 CONSTANT = 0.02  # standard deviation of a scale up to which it counts as constant
+GAINED = 2.0, 4.0  # gain in standard errors between which a regression gets its weight
 TARGETS = 8  # most columns for which directions are searched
 
 Features = Callable[[np.ndarray], np.ndarray]
@@ -92,6 +94,28 @@ class Design:
     def whole(self) -> list[_Rows]:
         """All rows under each map of features."""
         return [_Rows(self.z, features) for features in _maps(self.z, self.seed)]
+
+    def linear(self, values: np.ndarray) -> np.ndarray:
+        """Return predictions (n, k) of each fold's rows from the others by ridge regression.
+
+        All columns have the same penalty, so that what a column is of others remains in what is
+        left of them: errors of the regressions are then the same combination.
+        """
+        found = np.empty_like(values, dtype=np.float64)
+        for rest, own in self.parts:
+            means, mean = self.z[rest].mean(axis=0), values[rest].mean(axis=0)
+            design, target = self.z[rest] - means, values[rest] - mean
+            sizes, vectors = np.linalg.eigh(design.T @ design)
+            sizes = sizes.clip(min=0)
+            projected = vectors.T @ (design.T @ target)
+            gains = 1 / (sizes + PENALTIES[:, None] * max(sizes[-1], 1e-300))
+            total = np.maximum((target**2).sum(axis=0), 1e-300)
+            explained = np.einsum("jk,aj->ak", projected**2 / total, gains * (2 - sizes * gains))
+            freedom = np.minimum((1 + (sizes * gains).sum(axis=1)) / len(rest), 0.99)
+            best = np.argmin((1 - explained).mean(axis=1) / (1 - freedom) ** 2)
+            slopes = vectors @ (gains[best][:, None] * projected)
+            found[own] = mean + (self.z[own] - means) @ slopes
+        return found
 
     def stacked(
         self,
@@ -261,33 +285,51 @@ def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> Residuals:
     found = np.empty_like(values, dtype=np.float64)
     errors, unexplained = np.empty((2, values.shape[1]))
     searched = values.shape[1] <= TARGETS
-    for k in range(values.shape[1]):
-        column = values[:, k]
-        weights, scale = None, np.ones(len(z))
+    rest = values - design.linear(values)
+    for k, column in enumerate(rest.T):
+        weights, scale, doubt = None, np.ones(len(z)), 0.0
         starts: list[list[np.ndarray] | None] = [[] if searched else None for _ in range(3)]
         for again in range(ROUNDS):  # from the second on, rows weigh by their scale
             location, shares = design.stacked(column, weights, starts[0])
+            mean = np.average(column, weights=weights)
+            gain = ((column - mean) ** 2 - (column - location) ** 2) / scale**2
+            part = _clear(gain)
             asked = column, weights, starts[0], shares
-            left = column - location
+            left = column - mean - part * (location - mean)
             if again:  # a step of maximum likelihood, which is less noisy than logarithms
                 wanted = np.abs(left) / scale
                 wanted = (wanted / wanted.mean() - 1).clip(max=FAR)
             else:
                 wanted = np.log(left**2 + 1e-4 * np.median(left**2) + 1e-300) / 2
             step, scaled = design.stacked(wanted, None, starts[1 + min(again, 1)])
-            scale = (scale * np.exp(step - step.mean())).clip(0.05, 20)
+            step -= step.mean()
+            size = np.abs(left) / scale
+            size = (size / max(size.mean(), 1e-300)).clip(max=FAR)
+            power = _clear(size - size * np.exp(-step) - step)
+            doubt = power**2 * doubt if again else 0.0
+            scale = (scale * np.exp(power * step)).clip(0.05, 20)
+            one, other = (
+                half.stacked(wanted, None, starts[1 + min(again, 1)], scaled)[0] for half in halves
+            )
+            doubt += power**2 * float((one - other).var()) / 4
             if scale.std() < CONSTANT:
                 break
             weights = 1 / scale**2
         found[:, k] = left / scale
-        unexplained[k] = left.var() / max(column.var(), 1e-300)
+        unexplained[k] = left.var() / max(values[:, k].var(), 1e-300)
         first, second = (half.stacked(*asked)[0] for half in halves)
-        errors[k] = (((first - second) / scale) ** 2).mean() / 4
-        one, other = (
-            half.stacked(wanted, None, starts[1 + min(again, 1)], scaled)[0] for half in halves
-        )
-        errors[k] = errors[k] / max(found[:, k].var(), 1e-300) + (one - other).var() / 4
+        noise = part**2 * float((((first - second) / scale) ** 2).mean()) / 4
+        errors[k] = noise / max(float(found[:, k].var()), 1e-300) + doubt
     return Residuals(found / np.maximum(found.std(axis=0), 1e-300), errors, unexplained)
+
+
+def _clear(gain: np.ndarray) -> float:
+    """Return the weight of what gained so much on rows that it had not seen, by row."""
+    spread = float(gain.std())
+    if spread == 0:
+        return 0.0
+    errors = math.sqrt(len(gain)) * float(gain.mean()) / spread
+    return min(max((errors - GAINED[0]) / (GAINED[1] - GAINED[0]), 0.0), 1.0)
 
 
 def _shares(tried: np.ndarray, column: np.ndarray, weights: np.ndarray | None) -> np.ndarray:

@@ -79,9 +79,23 @@ class Sides:
         assert pair.given is not None
         everything = np.arange(len(pair.x))
         z = _standardised(take(pair.given, everything))
-        x, y = (_left(z, take(side, everything), config.seed) for side in (pair.x, pair.y))
-        found = cls(x[0], y[0], z, (x[1], y[1]), (x[2], y[2]))
-        return found.exchanged if _is_class(x[0]) and not _is_class(y[0]) else found
+        sides = [take(side, everything) for side in (pair.x, pair.y)]
+        many = [[k for k, v in enumerate(s.T) if len(np.unique(v)) > LEVELS] for s in sides]
+        wanted = np.hstack([side[:, own] for side, own in zip(sides, many, strict=True)])
+        errors, left = [0.0, 0.0], [1.0, 1.0]
+        if wanted.shape[1]:
+            rest = residuals(z, data.Transform.fit(wanted).robust(wanted), seed=config.seed)
+            at = 0
+            for side, own in enumerate(many):
+                if own:
+                    here = slice(at, at + len(own))
+                    sides[side] = sides[side].copy()
+                    sides[side][:, own] = rest.values[:, here]
+                    errors[side] = float(rest.errors[here].mean())
+                    left[side] = float(rest.unexplained[here].min())
+                    at += len(own)
+        found = cls(sides[0], sides[1], z, (errors[0], errors[1]), (left[0], left[1]))
+        return found.exchanged if _is_class(found.x) and not _is_class(found.y) else found
 
     @property
     def exchanged(self) -> Sides:
@@ -262,23 +276,6 @@ def _less_attenuated(found: combine.Combined, sides: Sides) -> combine.Combined:
     true = min(seen * (1 + sides.errors[0]) * (1 + sides.errors[1]), (seen + MOST) / (1 + MOST))
     lost = min(-math.log1p(-true) / 2 - max(found.mi, 0.0), LOST * max(found.mi, 0.0)) / 2
     return replace(found, mi=found.mi + lost, extra_error=math.hypot(found.extra_error, lost))
-
-
-def _left(z: np.ndarray, rows: np.ndarray, seed: int) -> tuple[np.ndarray, float, float]:
-    """Return rows (n, d) whose columns of many values are residuals given z.
-
-    Returns:
-        The rows; the mean part of a variance that errors of the regressions are; and the smallest
-        part that z does not explain, 1 if no column has many values.
-    """
-    many = [k for k, column in enumerate(rows.T) if len(np.unique(column)) > LEVELS]
-    if not many:
-        return rows, 0.0, 1.0
-    found = rows.copy()
-    wanted = data.Transform.fit(rows[:, many]).robust(rows[:, many])
-    left = residuals(z, wanted, seed=seed)
-    found[:, many] = left.values
-    return found, float(left.errors.mean()), float(left.unexplained.min())
 
 
 def _is_class(rows: np.ndarray) -> bool:
