@@ -289,7 +289,10 @@ def test_a_bet_allows_for_an_error_that_the_tuning_rows_do_not_show():
         ),
         (lambda: certificate([Block(np.eye(3), np.eye(3))], level=1.0), "level to be in"),
         (lambda: certificate([Block(np.eye(3), np.eye(3))], level=0.0), "level to be in"),
-        (lambda: certificate([Block(np.eye(3), np.eye(3))], level=range(3)), "level to be of type float"),
+        (
+            lambda: certificate([Block(np.eye(3), np.eye(3))], level=range(3)),
+            "level to be of type float",
+        ),
     ],
 )
 def test_what_a_caller_can_mend_is_said(call, message):

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+
+from infobound.inference.conditional_independence import (
+    Neighbours,
+    Scores,
+    local_permutation_p,
+    neighbourhoods,
+    projection_p,
+    strata,
+)
+
+
+def both(x, y, z, seed=0, permutations=199):
+    groups = neighbourhoods(z)
+    near = Neighbours.of(x, y, z, groups, exact=False)
+    return local_permutation_p(near, [], permutations=permutations, seed=seed), projection_p(
+        x, y, []
+    )
+
+
+def test_neighbourhoods_are_small_and_cover_all_rows():
+    z = np.random.default_rng(0).normal(size=(203, 3))
+    groups = neighbourhoods(z, size=8)
+    counts = np.bincount(groups)
+    assert counts.sum() == 203
+    assert 8 <= counts.min() <= counts.max() < 16
+    spread = np.mean([z[groups == k].std(axis=0).max() for k in range(len(counts))])
+    assert spread < 0.8 * z.std()
+
+
+def test_the_size_is_that_of_the_level_if_z_is_a_common_cause():
+    rejected = np.zeros(2)
+    runs = 200
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        z, u, v = rng.normal(size=(3, 120, 1))
+        rejected += np.array(both(u, v + 0.1 * z, z, seed)) <= 0.05
+    assert (rejected <= runs * 0.05 + 3 * np.sqrt(runs * 0.05 * 0.95)).all()
+
+
+def test_shapes_that_z_moves_are_compared_within_its_neighbourhoods():
+    """Scales that both depend on z: a global permutation rejects, the local one does not."""
+    rejected = np.zeros(2)
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        z, u, v = rng.normal(size=(3, 300, 1))
+        x, y = np.exp(z) * u, np.exp(z) * v
+        near = Neighbours.of(x, y, z, neighbourhoods(z, size=4), exact=False)
+        everywhere = Neighbours.of(x, y, z, np.zeros(300, dtype=int), exact=False)
+        values = [
+            local_permutation_p(n, [], permutations=99, seed=seed) for n in (near, everywhere)
+        ]
+        rejected += np.array(values) <= 0.05
+    assert rejected[0] <= 60 * 0.05 + 3 * np.sqrt(60 * 0.05 * 0.95)
+    assert rejected[1] >= 30
+
+
+def test_within_strata_the_test_is_exact_with_few_rows_and_any_law():
+    rejected, runs = 0, 300
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        z = rng.integers(6, size=60)
+        x = z[:, None] ** 2 + rng.standard_cauchy(size=(60, 1))
+        y = np.exp(z)[:, None] * rng.exponential(size=(60, 1))
+        near = Neighbours.of(x, y, z[:, None].astype(float), z, exact=True)
+        rejected += local_permutation_p(near, [], permutations=99, seed=seed) <= 0.05
+    assert rejected <= runs * 0.05 + 3 * np.sqrt(runs * 0.05 * 0.95)
+
+
+@pytest.mark.parametrize("shape", ["line", "square", "sign", "xor"])
+def test_dependence_of_several_shapes_is_found(shape):
+    rng = np.random.default_rng(0)
+    z, x, noise = rng.normal(size=(3, 500, 1))
+    y = {"line": x, "square": x**2, "sign": np.sign(z) * x, "xor": np.sign(x * z)}[shape] + noise
+    local, projection = both(x, y, z)
+    assert local <= 0.02
+    assert (projection <= 0.02) == (shape == "line")  # a covariance shows lines only
+
+
+def test_scores_of_a_critic_show_what_cosines_do_not():
+    rng = np.random.default_rng(0)
+    z, x, noise = rng.normal(size=(3, 400, 1))
+    wave = np.sin(12 * x)
+    y = wave + noise
+    near = Neighbours.of(x, y, z, neighbourhoods(z), exact=False)
+    learned = [Scores(wave @ y.T, neighbourhoods(z))]
+    assert local_permutation_p(near, [], permutations=199, seed=0) > 0.05
+    assert local_permutation_p(near, learned, permutations=199, seed=0) <= 0.02
+    assert projection_p(x, y, learned) < 1e-6 < 0.05 < projection_p(x, y, [])
+
+
+def test_what_a_critic_says_of_x_or_of_y_alone_does_not_count():
+    rng = np.random.default_rng(0)
+    z, x, y = rng.normal(size=(3, 300, 1))
+    learned = [Scores(np.repeat(9 * x, 300, axis=1) + 9 * y.T, neighbourhoods(z))]
+    near = Neighbours.of(x, y, z, neighbourhoods(z), exact=False)
+    assert local_permutation_p(near, learned, permutations=99, seed=0) > 0.05
+    assert projection_p(x, y, learned) > 0.05
+
+
+def test_values_are_strata_if_they_repeat():
+    ids = strata(np.arange(6.0)[:, None] % 3)
+    assert len(set(ids[:3])) == 3
+    assert ids[:3].tolist() == ids[3:].tolist()
+    assert strata(np.arange(6.0)[:, None]) is None
