@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import nnls
 
-__all__ = ["Design", "Regression", "Residuals", "residuals"]
+__all__ = ["Design", "Regression", "Residuals", "centred", "residuals"]
 
 FOLDS = 5  # of rows, for residuals of rows that a smoother was not fitted to
 CENTRES = 200  # of the kernel smoother
@@ -330,6 +330,33 @@ def _clear(gain: np.ndarray) -> float:
         return 0.0
     errors = math.sqrt(len(gain)) * float(gain.mean()) / spread
     return min(max((errors - GAINED[0]) / (GAINED[1] - GAINED[0]), 0.0), 1.0)
+
+
+def centred(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    """Return columns less their location given other columns, as in `residuals`; for classes.
+
+    The scale of a class given z is a function of its location, and close to zero where it is rare,
+    so it is not taken out.
+
+    Args:
+        z: (n, r), standardised.
+        values: (n, k).
+        seed: the seed of folds and searches.
+
+    Returns:
+        (n, k).
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> z, u = rng.normal(size=(2, 800, 1))
+        >>> found = centred(z, (z + u > 0).astype(float))
+        >>> bool(np.abs(np.corrcoef(found.T, z.T)[0, 1]) < 0.1)
+        True
+    """
+    design = Design(z, seed=seed, folds=FOLDS)
+    searched = values.shape[1] <= TARGETS
+    location = [design.stacked(column, None, [] if searched else None)[0] for column in values.T]
+    return np.asarray(values - np.column_stack(location))
 
 
 def _shares(tried: np.ndarray, column: np.ndarray, weights: np.ndarray | None) -> np.ndarray:

@@ -19,7 +19,7 @@ from infobound import data
 from infobound._system.memory import some, take
 from infobound.config import Config
 from infobound.critics.closed_forms import WITH
-from infobound.critics.regression import residuals
+from infobound.critics.regression import centred, residuals
 from infobound.errors import InputError
 from infobound.estimation import combine
 from infobound.estimation.conditional_guarantees import (
@@ -38,10 +38,11 @@ from infobound.inference.conditional_independence import (
     neighbourhoods,
     projection_p,
     strata,
+    within,
 )
 from infobound.training import loop
 
-__all__ = ["Sides", "conditional"]
+__all__ = ["Sides", "conditional", "p_values"]
 
 LEVELS = 20  # a column of at most this many values is a class and keeps its values
 TESTED = 20_000  # most rows that the tests look at
@@ -80,14 +81,14 @@ class Sides:
         everything = np.arange(len(pair.x))
         z = _standardised(take(pair.given, everything))
         sides = [take(side, everything) for side in (pair.x, pair.y)]
-        many = [[k for k, v in enumerate(s.T) if len(np.unique(v)) > LEVELS] for s in sides]
+        many = [np.flatnonzero(~_few(side)) for side in sides]
         wanted = np.hstack([side[:, own] for side, own in zip(sides, many, strict=True)])
         errors, left = [0.0, 0.0], [1.0, 1.0]
         if wanted.shape[1]:
             rest = residuals(z, data.Transform.fit(wanted).robust(wanted), seed=config.seed)
             at = 0
             for side, own in enumerate(many):
-                if own:
+                if len(own):
                     here = slice(at, at + len(own))
                     sides[side] = sides[side].copy()
                     sides[side][:, own] = rest.values[:, here]
@@ -171,7 +172,7 @@ def conditional(
         return point
     assert pair.given is not None
     levels = strata(take(pair.given, np.arange(len(pair.x))))
-    local, projection = _p_values(pair, sides, config, parts, critics, levels)
+    local, projection = p_values(pair, sides, config, _scores(sides, config, parts, critics))
     tested, bound = [test for _, test in parts], None
     if sampler is not None:
         bound = certified_by_draws(pair, config, tested, sampler)
@@ -215,31 +216,66 @@ def _other_order(sides: Sides, config: Config, parts: Parts, folds: Sequence[Fol
     return float(_difference(sides.exchanged, simple, parts, loop.Hooks())[0].terms.mean())
 
 
-def _p_values(
-    pair: data.Pair,
-    sides: Sides,
-    config: Config,
-    parts: Parts,
-    critics: Sequence[Ensemble],
-    levels: np.ndarray | None,
+def p_values(
+    pair: data.Pair, sides: Sides, config: Config, learned: Sequence[Scores]
 ) -> tuple[float, float]:
-    """Return the p-values of the local permutation test and of the projection test."""
+    """Return the p-values of the local permutation test and of the projection test.
+
+    Args:
+        pair: the rows, with what is given.
+        sides: the same as the critics read them.
+        config: the settings: the seed and the number of permutations.
+        learned: scores of critics of other rows; may be empty.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> z = rng.normal(size=300)  # a common cause
+        >>> x, y = 2 * z + rng.normal(size=(2, 300))
+        >>> pair, config = data.as_pair(x, y, given=z), Config()
+        >>> [p > 0.05 for p in p_values(pair, Sides.of(pair, config), config, [])]
+        [True, True]
+    """
+    assert pair.given is not None
     rows = some(np.arange(len(pair.x)), TESTED, seed=config.seed)
-    x, y, z = (side[rows] for side in (sides.x, sides.y, sides.z))
-    learned: list[Scores] = []
+    levels = strata(take(pair.given, rows))
+    asked = {"permutations": config.permutations, "seed": config.seed}
+    if levels is not None:
+        x, y = (take(side, rows) for side in (pair.x, pair.y))
+        neighbours = Neighbours.of(x, y, sides.z[rows], levels, exact=True)
+        local = local_permutation_p(neighbours, [], **asked)
+        x, y = within(x, levels), within(y, levels)
+        return local, projection_p(x, y, learned, means=int(levels.max()) + 1)
+    z = sides.z[rows]
+    x, y = (_without_classes(sides.z, side, config.seed)[rows] for side in (sides.x, sides.y))
+    plain = tuple(_few(side) for side in (sides.x, sides.y))
+    neighbours = Neighbours.of(x, y, z, neighbourhoods(z), exact=False, plain=plain)
+    return local_permutation_p(neighbours, learned, **asked), projection_p(x, y, learned)
+
+
+def _without_classes(z: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
+    """Return rows (n, d) whose columns of few values are residuals given z, as the others are."""
+    few = _few(rows)
+    found = rows.astype(np.float64)
+    if few.any():
+        found[:, few] = centred(z, found[:, few], seed=seed)
+    return found
+
+
+def _few(rows: np.ndarray) -> np.ndarray:
+    """Return which columns take few values, (d,)."""
+    return np.array([len(np.unique(column)) <= LEVELS for column in rows.T])
+
+
+def _scores(
+    sides: Sides, config: Config, parts: Parts, critics: Sequence[Ensemble]
+) -> list[Scores]:
+    """Return the scores of each fold's critic, of rows that it had not seen."""
+    found = []
     for (_, test), critic in zip(parts, critics, strict=True):
         if critic.parts:
             scored = some(test, SCORED, seed=config.seed)
-            groups = neighbourhoods(sides.z[scored])
-            learned.append(Scores(critic.matrix(scored), groups))
-    if levels is None:
-        neighbours = Neighbours.of(x, y, z, neighbourhoods(z), exact=False)
-    else:
-        x, y = (take(side, rows) for side in (pair.x, pair.y))
-        neighbours = Neighbours.of(x, y, z, levels[rows], exact=True)
-    asked = {"permutations": config.permutations, "seed": config.seed}
-    local = local_permutation_p(neighbours, learned if levels is None else [], **asked)
-    return local, projection_p(sides.x[rows], sides.y[rows], learned)
+            found.append(Scores(critic.matrix(scored), neighbourhoods(sides.z[scored])))
+    return found
 
 
 def _second_opinion(sides: Sides, config: Config) -> np.ndarray | None:
@@ -280,7 +316,7 @@ def _less_attenuated(found: combine.Combined, sides: Sides) -> combine.Combined:
 
 def _is_class(rows: np.ndarray) -> bool:
     """Return whether all columns take few values."""
-    return all(len(np.unique(column)) <= LEVELS for column in rows.T)
+    return bool(_few(rows).all())
 
 
 def _pair(x: np.ndarray, y: np.ndarray) -> data.Pair:

@@ -19,11 +19,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm, rankdata
+from scipy.special import ndtr
 
 from infobound._system.memory import kinds
 
-__all__ = ["Neighbours", "Scores", "local_permutation_p", "neighbourhoods", "projection_p"]
+__all__ = [
+    "Neighbours",
+    "Scores",
+    "local_permutation_p",
+    "neighbourhoods",
+    "projection_p",
+    "strata",
+    "within",
+]
 
 SIZE = 8  # rows of a neighbourhood, or up to half more
 WAVES = 4  # functions of a column of x or y in the omnibus statistic
@@ -90,7 +98,14 @@ class Neighbours:
 
     @classmethod
     def of(
-        cls, x: np.ndarray, y: np.ndarray, z: np.ndarray, groups: np.ndarray, *, exact: bool
+        cls,
+        x: np.ndarray,
+        y: np.ndarray,
+        z: np.ndarray,
+        groups: np.ndarray,
+        *,
+        exact: bool,
+        plain: tuple[np.ndarray, ...] | None = None,
     ) -> Neighbours:
         """Choose cosines of the ranks of each column, alone and times cosines of z.
 
@@ -101,11 +116,16 @@ class Neighbours:
             groups: (n,), the neighbourhood of each row.
             exact: whether values are ranked within their neighbourhood only, so that exchanging
                 rows of y within it exchanges the functions too.
+            plain: which columns of x and of y (p,), (q,) are residuals of classes, and used as they
+                are, because other functions of them depend on z; those of few values by default.
         """
-        within = groups if exact else None
-        left, right = (_waves(side, WAVES, within) for side in (x, y))
+        inside = groups if exact else None
+        left, right = (
+            _waves(side, WAVES, inside, _few(side) if plain is None else plain[k])
+            for k, side in enumerate((x, y))
+        )
         wide = np.argsort(-z.std(axis=0), kind="stable")[:MODIFIERS]
-        modifiers = SHARE * _waves(z[:, wide], 1, None)
+        modifiers = SHARE * _waves(z[:, wide], 1, None, _few(z[:, wide]))
         if exact:  # values of z: which one it is
             levels = np.unique(groups)[: 4 * MODIFIERS]
             modifiers = SHARE * np.stack([groups == level for level in levels], axis=1)
@@ -164,7 +184,9 @@ def local_permutation_p(
     return float(min(1.0, values.min() * used.shape[1]))
 
 
-def projection_p(x: np.ndarray, y: np.ndarray, learned: Sequence[Scores]) -> float:
+def projection_p(
+    x: np.ndarray, y: np.ndarray, learned: Sequence[Scores], *, means: int = 0
+) -> float:
     """Return a p-value of X independent of Y given Z from residuals alone, by normal limits.
 
     It is the generalised covariance measure of each pair of columns, and of the critics' scores,
@@ -175,6 +197,8 @@ def projection_p(x: np.ndarray, y: np.ndarray, learned: Sequence[Scores]) -> flo
         x: (n, p), residuals.
         y: (n, q), residuals.
         learned: scores of several groups of rows; may be empty.
+        means: how many means of the same rows were subtracted from each column; the sum of
+            products has then a larger variance than that of n independent ones.
 
     Returns:
         The p-value, in (0, 1].
@@ -189,11 +213,12 @@ def projection_p(x: np.ndarray, y: np.ndarray, learned: Sequence[Scores]) -> flo
         True
     """
     products = (x[:, :, None] * y[:, None, :]).reshape(len(x), -1)
-    plain = np.array([2 * norm.sf(abs(_studentised(column))) for column in products.T])
+    share = np.sqrt(1 - means / len(x))
+    plain = np.array([2 * ndtr(-share * abs(_studentised(column))) for column in products.T])
     values = [float(min(1.0, plain.min() * len(plain)))]
     if learned:
         terms = np.concatenate([_diagonal(each.matrix) for each in learned])
-        values.append(float(norm.sf(_studentised(terms))))
+        values.append(float(ndtr(-_studentised(terms))))
     return float(min(1.0, min(values) * len(values)))
 
 
@@ -226,32 +251,67 @@ def _exchanged(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return order
 
 
-def _waves(side: np.ndarray, count: int, within: np.ndarray | None) -> np.ndarray:
+def _waves(
+    side: np.ndarray, count: int, groups: np.ndarray | None, plain: np.ndarray
+) -> np.ndarray:
     """Return sqrt(2) cos(pi k F), k = 1 .. count, divided by k, of the ranks F of each column.
 
-    Columns of few values are used as they are. With `within`, values are ranked, or centred, within
-    groups.
+    Plain columns are used as they are. With `groups`, values are ranked, or centred, within groups.
     """
     found = []
-    for column in side.T:
-        if len(np.unique(column)) <= LEVELS:
+    for column, as_it_is in zip(side.T, plain, strict=True):
+        if as_it_is:
             values = column - column.mean()
-            if within is not None:
-                counts = np.bincount(within)
-                values = column - (np.bincount(within, weights=column) / counts)[within]
+            if groups is not None:
+                values = column - _means(column, groups)
             spread = values.std()
             found.append(values[:, None] / spread if spread > 0 else values[:, None])
             continue
-        if within is None:
-            ranks = (rankdata(column) - 0.5) / len(column)
+        if groups is None:
+            ranks = _ranks(column)
         else:
             ranks = np.empty(len(column))
-            for level in np.unique(within):
-                rows = within == level
-                ranks[rows] = (rankdata(column[rows]) - 0.5) / rows.sum()
+            for level in np.unique(groups):
+                rows = groups == level
+                ranks[rows] = _ranks(column[rows])
         orders = np.arange(1, count + 1)
         found.append(np.sqrt(2) * np.cos(np.pi * ranks[:, None] * orders) / orders)
     return np.hstack(found)
+
+
+def _ranks(column: np.ndarray) -> np.ndarray:
+    """Return the share of values below each one and half of those equal to it, (n,)."""
+    _, places, counts = np.unique(column, return_inverse=True, return_counts=True)
+    return np.asarray((counts.cumsum() - counts / 2)[places] / len(column))
+
+
+def _few(side: np.ndarray) -> np.ndarray:
+    """Return which columns take few values, (d,)."""
+    return np.array([len(np.unique(column)) <= LEVELS for column in side.T])
+
+
+def _means(column: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return each row's mean of its group, (n,)."""
+    return np.asarray((np.bincount(groups, weights=column) / np.bincount(groups))[groups])
+
+
+def within(side: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return columns (n, d) less the means of their groups, in standard deviations of the groups.
+
+    Args:
+        side: (n, d).
+        groups: (n,), from 0.
+
+    Example:
+        >>> within(np.array([[1.0], [3.0], [5.0], [5.0]]), np.array([0, 0, 1, 1])).ravel().tolist()
+        [-1.0, 1.0, 0.0, 0.0]
+    """
+    found = np.zeros(side.shape)
+    for k, column in enumerate(side.T):
+        left = column - _means(column, groups)
+        spread = np.sqrt(_means(left**2, groups))
+        np.divide(left, spread, out=found[:, k], where=spread > 1e-12 * np.abs(column).max())
+    return found
 
 
 def strata(z: np.ndarray, *, rows: int = 2) -> np.ndarray | None:
