@@ -1,0 +1,226 @@
+import json
+
+import numpy as np
+import pytest
+
+import infobound
+from infobound import Config, Estimate, data, estimate, resume
+from infobound.errors import InputError
+from infobound.estimation import conditional
+from infobound.estimation.conditional_guarantees import certified_by_draws, checked_sampler
+from infobound.training import loop
+
+FAST = {"critic": "none", "folds": 3}
+
+
+def confounded(n, seed, rho=0.0, d=1):
+    """x and y with one cause z, and noises of this correlation."""
+    rng = np.random.default_rng(seed)
+    z, u, e = rng.normal(size=(n, d)), rng.normal(size=n), rng.normal(size=n)
+    cause = np.sin(2 * z.sum(axis=1) / np.sqrt(d))
+    v = rho * u + np.sqrt(1 - rho**2) * e
+    return 2 * cause + u, 3 * cause + v, z
+
+
+def truth(rho):
+    return -np.log(1 - rho**2) / 2
+
+
+def test_a_common_cause_leaves_nothing():
+    found = [
+        estimate(x, y, given=z, certify=False, **FAST)
+        for x, y, z in (confounded(800, seed, d=2) for seed in range(4))
+    ]
+    values = np.array([each.mi for each in found])
+    assert abs(values.mean()) < 0.02
+    assert sum(each.interval[0] <= 0 <= each.interval[1] for each in found) >= 3
+    x, y, _ = confounded(800, 0, d=2)
+    assert estimate(x, y, certify=False, **FAST).mi > 0.3  # and without it they are dependent
+
+
+@pytest.mark.parametrize(("rho", "d"), [(0.6, 1), (0.6, 4), (0.95, 1)])
+def test_dependence_beside_a_common_cause_is_measured(rho, d):
+    found = [
+        estimate(x, y, given=z, certify=False, **FAST)
+        for x, y, z in (confounded(1200, seed, rho, d) for seed in range(3))
+    ]
+    assert abs(np.mean([each.mi for each in found]) - truth(rho)) < 0.03 + 0.05 * truth(rho)
+    assert sum(each.interval[0] <= truth(rho) <= each.interval[1] for each in found) >= 2
+
+
+def test_it_does_not_change_with_bijections_of_x_for_each_z():
+    x, y, z = confounded(1000, 0, 0.6)
+    plain = estimate(x, y, given=z, certify=False, **FAST)
+    moved = estimate(np.exp(0.3 * z[:, 0]) * (x + z[:, 0] ** 2), y, given=z, certify=False, **FAST)
+    assert abs(plain.mi - moved.mi) < 0.04
+
+
+def test_a_correlation_whose_sign_depends_on_z_is_found():
+    rng = np.random.default_rng(0)
+    z, x, e = rng.normal(size=(3, 1500))
+    y = np.where(z > 0, 0.9, -0.9) * x + np.sqrt(1 - 0.81) * e
+    found = estimate(x, y, given=z, **FAST)
+    assert abs(found.mi - truth(0.9)) < 0.08
+    assert found.p_value < 0.01
+    assert estimate(x, y, certify=False, **FAST).mi < 0.6 * truth(0.9)
+
+
+def test_exclusive_or_is_all_in_the_third_variable():
+    rng = np.random.default_rng(0)
+    x, z = rng.integers(2, size=(2, 800))
+    found = estimate(x, x ^ z, given=z, categorical=["x", "y", "given"], **FAST)
+    assert found.mi == pytest.approx(np.log(2), abs=0.02)
+    assert found.held_out == pytest.approx(np.log(2), abs=0.02)
+    assert found.method == "table"
+    assert found.p_value < 0.01
+
+
+def test_classes_are_classified_with_and_without_x():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=1500)
+    y = (z + rng.normal(size=1500) > 0).astype(int)
+    x = z + rng.normal(size=1500)
+    none = estimate(x, y, given=z, categorical=["y"], **FAST)
+    assert abs(none.mi) < 0.02
+    some = estimate(x + 2 * y, y, given=z, categorical=["y"], certify=False, **FAST)
+    assert some.mi > 0.2
+    other = estimate(y, x + 2 * y, given=z, categorical=["x"], certify=False, **FAST)
+    assert other.mi == pytest.approx(some.mi, abs=0.02)
+
+
+def test_all_that_belongs_to_a_result_is_there_and_survives_json(tmp_path):
+    x, y, z = confounded(400, 0, 0.7)
+    found = estimate(x, y, given=z, run=tmp_path / "run", pointwise=True, **FAST)
+    assert found.dim_given == 1
+    assert str(found).startswith("I(X;Y|Z) = ")
+    assert found.certified is None
+    assert found.p_value < 0.01 > found.projection_p
+    assert abs(found.exchanged - found.held_out) < 0.05
+    assert len(found.pointwise) == 400
+    written = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert Estimate.from_dict(written) == found
+    assert "| given[0])" in (tmp_path / "run" / "estimate.svg").read_text()
+    # Resumed from its rows, it is the same.
+    again = resume(tmp_path / "run")
+    assert again == found
+
+
+def test_a_network_of_a_run_is_resumed(tmp_path):
+    x, y, z = confounded(300, 0, 0.7)
+    settings = {"n_iters": 40, "folds": 2, "certify": False, "base": "gaussian"}
+    whole = estimate(x, y, given=z, **settings)
+    calls = iter(range(10**6))
+    with pytest.raises(loop.Interrupted):
+        estimate(x, y, given=z, run=tmp_path / "run", stop=lambda: next(calls) > 30, **settings)
+    assert resume(tmp_path / "run").mi == whole.mi
+
+
+def test_strata_have_a_certificate_and_numbers_have_none():
+    rng = np.random.default_rng(0)
+    z = rng.integers(3, size=900)
+    x = 2 * z + rng.normal(size=900)
+    y = 0.9 * np.array([1, -1, 1])[z] * (x - 2 * z) + np.sqrt(1 - 0.81) * rng.normal(size=900)
+    found = estimate(x, y, given=z, **FAST)
+    assert 0.1 < found.certified < truth(0.9)
+    assert found.p_value < 0.01
+    shuffled = rng.permutation(900)
+    shuffled = shuffled[np.argsort(z[shuffled], kind="stable")]
+    within = np.empty(900, dtype=int)
+    within[np.argsort(z, kind="stable")] = shuffled
+    independent = estimate(x, y[within], given=z, **FAST)
+    assert independent.certified == 0
+    assert independent.p_value > 0.05
+
+
+def test_a_known_distribution_of_x_gives_a_certificate():
+    rng = np.random.default_rng(0)
+    z, u, e = rng.normal(size=(3, 900))
+    x, y = z + u, z**2 + 0.9 * u + np.sqrt(1 - 0.81) * e
+
+    def sampler(z, generator):
+        return z + generator.normal(size=z.shape)
+
+    asked = {"given": z, "given_sampler": sampler, **FAST}
+    assert 0.1 < estimate(x, y, **asked).certified < truth(0.9)
+    assert estimate(x, z**2 + e, **asked).certified < 0.02
+
+
+def test_the_certificate_of_draws_is_rarely_above_the_truth():
+    above = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        z, u, e = rng.normal(size=(3, 200))
+        pair = data.as_pair(z + u, z + 0.3 * u + e, given=z)
+        sampler = checked_sampler(lambda z, g: z + g.normal(size=z.shape), pair)
+        parts = np.array_split(rng.permutation(200), 3)
+        config = Config(base="gaussian", **FAST)
+        bound = certified_by_draws(pair, config, parts, sampler)
+        above += bound > 0.5 * np.log(1.09)
+    assert above <= 3  # 5 % of 20 are 1; more than 3 have probability .016
+
+
+def bad(x, y, z):
+    return {
+        "length": ({"given": z[1:]}, r"lengths for x and given; got 200 and 199"),
+        "missing": ({"given": np.full(200, np.nan)}, "missing values"),
+        "shape": (
+            {"given": z, "given_sampler": lambda z, g: np.zeros((len(z), 3))},
+            r"shape \(2, 1\) from given_sampler.*got shape \(2, 3\)",
+        ),
+        "nan": ({"given": z, "given_sampler": lambda z, g: z * np.nan}, "got NaN or inf"),
+        "error": ({"given": z, "given_sampler": lambda z, g: z @ z @ z}, "got an error"),
+        "alone": ({"given_sampler": lambda z, g: z}, "with given"),
+        "one argument": ({"given": z, "given_sampler": lambda z: z}, "given_sampler"),
+        "no function": ({"given": z, "given_sampler": 3}, "given_sampler"),
+        "ksg": ({"given": z, "estimator": "ksg"}, "got 'ksg'"),
+    }
+
+
+@pytest.mark.parametrize("case", bad(None, None, np.zeros(2)))
+def test_what_cannot_be_used_is_said(case, tmp_path):
+    x, y, z = confounded(200, 0)
+    given, fragment = bad(x, y, z)[case]
+    with pytest.raises(InputError, match=fragment):
+        estimate(x, y, run=tmp_path / "run", **given)
+
+
+def test_a_run_with_a_sampler_asks_for_it_again(tmp_path):
+    x, y, z = confounded(200, 0)
+
+    def sampler(z, generator):
+        return generator.normal(size=(len(z), 1))
+
+    found = estimate(x, y, given=z, given_sampler=sampler, run=tmp_path / "run", **FAST)
+    with pytest.raises(InputError, match=r"given_sampler that .* was started with"):
+        resume(tmp_path / "run")
+    assert resume(tmp_path / "run", given_sampler=sampler) == found
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        (lambda x, y: np.column_stack([x, y]), "determined"),
+        (lambda x, y: 2 * x + 1, "determined"),
+        (lambda x, y: np.zeros(300), None),
+        (lambda x, y: np.arange(300) % 100, "few_per_stratum"),
+    ],
+)
+def test_findings_of_its_own(given, code):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 300))
+    z = given(x, y)
+    settings = {"categorical": ["given"]} if code == "few_per_stratum" else {}
+    found = estimate(x, y, given=z, **settings, **FAST)
+    codes = {finding.code for finding in found.findings}
+    assert (codes & {"determined", "few_per_stratum", "orders"}) == ({code} - {None})
+
+
+def test_a_series_has_no_p_value_of_permutations():
+    x, y, z = confounded(300, 0, 0.5)
+    found = estimate(x, y, given=z, series=True, **FAST)
+    assert (found.p_value, found.projection_p, found.certified) == (None, None, None)
+
+
+def test_it_is_public():
+    assert "given" in infobound.estimate.__signature__.parameters
+    assert conditional.LEVELS < 40
