@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from infobound.analyses.calibration import rehearse
     from infobound.analyses.compare import compare
+    from infobound.analyses.interaction import interaction
     from infobound.analyses.invariance import check
     from infobound.analyses.probes import probe
     from infobound.benchmark.notebook import reproduce, resume
@@ -42,6 +43,7 @@ __all__ = [
     "check",
     "compare",
     "estimate",
+    "interaction",
     "probe",
     "rehearse",
     "reproduce",
@@ -61,6 +63,7 @@ _HOMES = {
     "check": "analyses.invariance",
     "compare": "analyses.compare",
     "estimate": "estimation.estimate",
+    "interaction": "analyses.interaction",
     "probe": "analyses.probes",
     "rehearse": "analyses.calibration",
     "reproduce": "benchmark.notebook",

@@ -24,7 +24,7 @@ from infobound.estimation.point import standard_error, z_quantile
 from infobound.estimation.result import Estimate
 from infobound.training import loop
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "compare", "paired"]
 
 
 @dataclass(frozen=True)
@@ -112,15 +112,43 @@ def compare(
         )
     asked = config.with_(pointwise=True)
     both = [estimate(pair, config=asked, watch=watch, stop=stop) for pair in (first, second)]
+    difference, interval, p_value = paired(both[0], both[1], config=config)
+    short = [dataclasses.replace(one, pointwise=None) for one in both]
+    return Comparison(difference, interval, p_value, *short)
+
+
+def paired(
+    first: Estimate, second: Estimate, *, config: Config
+) -> tuple[float, tuple[float, float], float]:
+    """Return the difference of two estimates that used the same rows and folds.
+
+    The sampling error is that of the per-row differences; what else each interval allows for is
+    added in quadrature.
+
+    Args:
+        first: an estimate with `pointwise`, in nats.
+        second: another one.
+        config: the settings of both.
+
+    Returns:
+        The difference and its confidence interval, in nats, and the two-sided p-value of none.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=200)
+        >>> config = Config(estimator="gaussian", certify=False, pointwise=True)
+        >>> found = estimate(x, x + 1 / (1 + x**2), config=config)
+        >>> paired(found, found, config=config)
+        (0.0, (0.0, 0.0), 1.0)
+    """
+    both = first, second
     values = [np.array(one.pointwise) for one in both]
     doubts = [_doubt(one, points, config) for one, points in zip(both, values, strict=True)]
     same = len({(one.mi, one.interval, one.pointwise) for one in both}) == 1
     error = 0.0 if same else math.hypot(_error(values[0] - values[1], config), *doubts)
-    difference = both[0].mi - both[1].mi
+    difference = first.mi - second.mi
     half = z_quantile(config.level) * error
     p_value = 2 * NormalDist().cdf(-abs(difference) / error) if error > 0 else 1.0
-    short = [dataclasses.replace(one, pointwise=None) for one in both]
-    return Comparison(difference, (difference - half, difference + half), p_value, *short)
+    return difference, (difference - half, difference + half), p_value
 
 
 def _error(values: np.ndarray, config: Config) -> float:

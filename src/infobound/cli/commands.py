@@ -230,6 +230,31 @@ class CompareCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InteractionCommand(_Samples):
+    """Estimate I(X;Y|Z) - I(X;Y) on the same rows: does z add to what x says about y (positive), or
+    explain it (negative)?
+
+    Example: infobound interaction data.csv --x dose --y response --given age sex
+    """
+
+    given: Columns = ()
+    """Columns of z, in the same notation."""
+    config: Settings = field(default_factory=Config)
+    output: OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def __call__(self, session: Session) -> None:
+        """Run the command."""
+        pair = self.read(given=self.given)
+        from infobound.analyses import interaction
+        from infobound.report import console
+
+        with session.training(None) as hooks:
+            result = interaction.interaction(pair, config=self.config, **hooks)
+        names = {side: " ".join(getattr(self, side)) for side in ("x", "y", "given")}
+        session.show(result, console.show_interaction, **names)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProbeCommand(_Samples):
     """Estimate I(Z;Y) of a representation and labels: what can linear and other probes use of it?
 
@@ -525,6 +550,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": DemoCommand,
     "estimate": EstimateCommand,
     "compare": CompareCommand,
+    "interaction": InteractionCommand,
     "probe": ProbeCommand,
     "rehearse": RehearseCommand,
     "reproduce": ReproduceCommand,

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infobound.analyses.compare import Comparison
+from infobound.analyses.interaction import Interaction
 from infobound.analyses.invariance import Check
 from infobound.analyses.probes import Probe, Probes
 from infobound.benchmark.notebook import Demo, Reproduction
@@ -24,7 +25,7 @@ from infobound.diagnostics.findings import CHECKS, Finding, worst
 from infobound.estimation.result import Estimate
 
 __all__ = ["maybe", "number", "show_checks", "show_comparison", "show_demo", "show_estimate"]
-__all__ += ["show_next", "show_probes", "show_reproduction", "signed"]
+__all__ += ["show_interaction", "show_next", "show_probes", "show_reproduction", "signed"]
 
 
 def number(nats: float, units: str, digits: int = 3) -> str:
@@ -255,18 +256,45 @@ def show_next(commands: Mapping[str, str]) -> None:
 
 def show_comparison(result: Comparison, *, units: str, x1: str, x2: str, y: str) -> None:
     """Print both estimates and their difference."""
+    table = _difference(result, {x1: result.first, x2: result.second}, units)
+    _show_difference(table, result.first, f"Information about {y}")
+
+
+def show_interaction(result: Interaction, *, units: str, x: str, y: str, given: str) -> None:
+    """Print I(X;Y|Z), I(X;Y), their difference and what its sign means."""
+    rows = {"I(X;Y|Z)": result.conditional, "I(X;Y)": result.unconditional}
+    table = _difference(result, rows, units)
+    low, high = result.interval
+    sign = "the interval contains 0: it is open whether z adds or explains"
+    if low > 0:
+        sign = "positive: z adds to what x says about y"
+    elif high < 0:
+        sign = "negative: z explains all or part"
+    table.add_row("", "", f"[dim]{sign}[/]")
+    _show_difference(table, result.conditional, f"x: {x}   y: {y}   z: {given}")
+
+
+def _difference(
+    result: Comparison | Interaction, rows: Mapping[str, Estimate], units: str
+) -> Table:
+    """Return a table of two estimates and their difference."""
     table = Table.grid(padding=(0, 2))
-    for name, one in ((x1, result.first), (x2, result.second)):
+    for name, one in rows.items():
         low, high = (number(end, units) for end in one.interval)
         value = f"{number(one.mi, units)} {units}"
         table.add_row(escape(name), value, f"{low} to {high}", one.verdict)
     low, high = (number(end, units) for end in result.interval)
     difference = f"[bold]{signed(result.difference, units)}[/] {units}"
     table.add_row("difference", difference, f"{low} to {high}", _p_value(result.p_value))
-    level = f"{100 * result.first.config['level']:.4g} %"
-    below = f"[dim]intervals at {level}, {result.first.n:,} rows, the same for both[/]"
-    title = f"Information about {escape(y)}"
-    Console(highlight=False).print(Panel(table, title=title, subtitle=below, title_align="left"))
+    return table
+
+
+def _show_difference(table: Table, one: Estimate, title: str) -> None:
+    """Print the table, with what both estimates have in common."""
+    level = f"{100 * one.config['level']:.4g} %"
+    below = f"[dim]intervals at {level}, {one.n:,} rows, the same for both[/]"
+    panel = Panel(table, title=escape(title), subtitle=below, title_align="left")
+    Console(highlight=False).print(panel)
 
 
 def show_probes(result: Probes, *, units: str, title: str) -> None:
