@@ -108,6 +108,21 @@ def test_startup(tmp_path, monkeypatch):
     assert not {"sympy", "matplotlib", "tensorboard"} & set(found["imports"])
 
 
+def test_conditional_pictures(tmp_path, monkeypatch):
+    pictures = importlib.import_module("conditional_pictures")
+    small = {"estimator": "gaussian", "folds": 2, "permutations": 399}
+    fast = functools.partial(pictures.interaction, **small)
+    monkeypatch.setattr(pictures, "interaction", fast)
+    rows = run("conditional_pictures", tmp_path, "--rows=300")["rows"]
+    assert [row["kind"] for row in rows] == [*pictures.ARROWS]
+    for row in rows[:4]:  # the fifth shows a limit
+        for name in ("before", "after"):
+            found, low, high, exact = row[name]
+            assert low <= found <= high
+            assert abs(found - exact) < 0.16  # three standard errors of the largest
+        assert (row["p_value"] < 0.01) == (row["after"][3] > 0)
+
+
 def test_a_process_is_charged_its_own_memory():
     common = importlib.import_module("common")
     burden = np.ones(30_000_000)  # 240 MB of the parent's
