@@ -454,3 +454,29 @@ def test_names_that_look_like_markup_are_printed_as_they_are(tmp_path, monkeypat
     assert "[/]: mean absolute error" in said.out
     assert "picture" not in said.err
     assert Path("run/error.png").exists()
+
+
+def test_a_third_variable_is_given(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=300)
+    table = pd.DataFrame({"x": z + rng.normal(size=300), "y": z + rng.normal(size=300), "z": z})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    words = ["estimate", str(tmp_path / "t.csv"), "--x", "x", "--y", "y", "--critic", "none"]
+    main([*words, "--given", "z", "--folds", "2"])
+    printed = capsys.readouterr().out
+    for said in ("I(X;Y|Z)", "x and y given z", "Held-out difference", "permuting y"):
+        assert said in printed
+    assert "lower bound" not in printed
+    main([*words, "--given", "z", "--folds", "2", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["dim_given"] == 1
+    assert abs(found["mi"]) < 0.1
+    for more, fragment in (
+        (["--given", "y"], "y and given"),
+        (["--given", "w"], "w"),
+        (["--given", "z", "--check"], "--check without --given"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main([*words, *more])
+        assert stopped.value.code == 2
+        assert fragment in capsys.readouterr().err

@@ -66,6 +66,19 @@ PLANTED = {
         {"pair": as_pair(CODES, EFFECT)},
         "x[0] (30 values; see the",
     ),
+    "determined": (
+        {"pair": as_pair(X, Y, given=2 * X[:, 0])},
+        "What is given determines x or y, or nearly so: x[0] and given[0]",
+    ),
+    "few_per_stratum": (
+        {"pair": as_pair(X, Y, given=np.arange(N) % 50, categorical=["given"])},
+        "takes 50 values in 400 rows",
+    ),
+    "orders": ({"exchanged": 0.9}, "I(Y,Z;X) - I(Z;X) is 0.900"),
+    "tests": (
+        {"p_value": 0.002, "projection_p": 0.4},
+        "local permutations give p = 0.002, projections p = 0.4",
+    ),
     "capped": ({"capped": True, "mi": 4.0}, "probably too low"),
     "not_converged": ({"late": 0.5}, "--n-iters"),
     "unmeasured": (
@@ -112,6 +125,18 @@ def test_what_is_not_wrong_is_not_said():
     assert "repeated_rows" not in said(dataclasses.replace(CLEAN, pair=labels))
     alone = dict.fromkeys(("train", "held_out", "error", "block", "ceiling", "fold", "terms"))
     assert said(dataclasses.replace(CLEAN, **alone, method="ksg")) == {}
+
+
+def test_what_is_given_is_judged_by_what_is_left_and_by_its_values():
+    given = as_pair(X, Y, given=RNG.normal(size=N))
+    assert at(pair=given) == {}
+    assert "determined" in at(pair=given, left=(1e-4, 0.5))
+    assert at(pair=given, left=(0.1, 0.5)) == {}
+    assert at(pair=as_pair(X, Y, given=np.arange(N) % 19, categorical=["given"])) == {}
+    assert at(pair=given, exchanged=CLEAN.held_out + 0.04) == {}
+    assert at(p_value=0.03, projection_p=0.4) == {}
+    zero = at(pair=given, held_out=0.03, train=0.1, p_value=0.4)["zero"]
+    assert "'no dependence given z found'" in zero
 
 
 def at(**changes):
