@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from infobound.config import Config
+from infobound.critics.closed_forms import BASES
 from infobound.data import as_pair, split
 from infobound.errors import InputError
 from infobound.estimation import crossfit
@@ -297,8 +298,8 @@ def test_a_critic_of_little_weight_is_not_what_the_fold_is_named_after(monkeypat
     [(True, False, True), (False, False, False), (True, True, False)],
 )
 def test_a_base_alone_is_normalised_where_its_form_is(monkeypatch, closed, kept, normalised):
-    base = replace(crossfit.BASES["gaussian"], normalised=closed)
-    monkeypatch.setitem(crossfit.BASES, "gaussian", base)
+    base = replace(BASES["gaussian"], normalised=closed)
+    monkeypatch.setitem(BASES, "gaussian", base)
     critics_are(monkeypatch, {"kept": kept})
     mixes = spied(monkeypatch, "_mix")
     fitted(monkeypatch)
