@@ -366,7 +366,7 @@ SQUARE, WHOLE = np.eye(3), np.zeros(3, int)
         (lambda: SampledBlock(np.full(2, math.inf), PAST[1], PAST), "got 2 that are NaN or inf"),
         (lambda: SampledBlock(*PAST, (np.zeros(2), np.zeros((1, 4)))), "tuning positives"),
         (lambda: conditional_certificate([]), "list of at least one"),
-        (lambda: conditional_certificate([SampledBlock(*PAST, PAST)], level=1.0), "a level"),
+        (lambda: conditional_certificate([SampledBlock(*PAST, PAST)], level=1.0), "level to be in"),
         (lambda: conditional_certificate([SampledBlock(*PAST, PAST)], seed=-1), "seed"),
         (
             lambda: sampled_scores(exact, given, x=WHOLE, y=WHOLE, z=WHOLE[:2]),

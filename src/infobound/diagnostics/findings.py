@@ -606,7 +606,7 @@ def findings(evidence: Evidence) -> tuple[Finding, ...]:
 
     Example:
         >>> list(CHECKS)[:2]
-        ['leakage', 'impossible']
+        ['leakage', 'determined']
     """
     said = ((code, check.severity, check.sentence(evidence)) for code, check in CHECKS.items())
     return tuple(Finding(code, severity, text) for code, severity, text in said if text)
