@@ -137,6 +137,10 @@ def test_what_is_given_is_judged_by_what_is_left_and_by_its_values():
     assert at(p_value=0.03, projection_p=0.4) == {}
     zero = at(pair=given, held_out=0.03, train=0.1, p_value=0.4)["zero"]
     assert "'no dependence given z found'" in zero
+    for changes in ({"ksg": 0.4}, {"ksg": 0.4, "method": "ksg"}, {"held_out": 4.0}):
+        (message,) = at(pair=given, **changes).values()
+        assert "at least" not in message
+        assert "at least" in next(iter(at(**changes).values()))
 
 
 def at(**changes):

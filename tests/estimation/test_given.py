@@ -99,7 +99,10 @@ def test_all_that_belongs_to_a_result_is_there_and_survives_json(tmp_path):
     assert len(found.pointwise) == 400
     written = json.loads((tmp_path / "run" / "result.json").read_text())
     assert Estimate.from_dict(written) == found
-    assert "| given[0])" in (tmp_path / "run" / "estimate.svg").read_text()
+    drawn = (tmp_path / "run" / "estimate.svg").read_text()
+    assert "| given[0])" in drawn
+    assert "held-out difference" in drawn
+    assert "lower bound" not in drawn
     # Resumed from its rows, it is the same.
     again = resume(tmp_path / "run")
     assert again == found

@@ -124,6 +124,13 @@ class Evidence:
         """What a sentence about dependence adds if something is given."""
         return "" if self.pair.given is None else " given z"
 
+    @property
+    def shown(self) -> str:
+        """What to report of the held-out value."""
+        if self.pair.given is None:
+            return "the held-out value as 'at least'"
+        return "the held-out difference, which is no bound, beside the estimate"
+
     def is_at_entropy(self, value: float) -> bool:
         """Return whether a value is near the entropy of a side, the upper limit of the MI."""
         limit = self.pair.limit
@@ -147,10 +154,13 @@ def _saturated(e: Evidence) -> str | None:
     if e.is_at_entropy(e.held_out):
         return None
     rest = "" if e.capped else " The estimate does not have this ceiling."
+    what, report = "bound", " Report the bound as 'at least'."
+    if e.pair.given is not None:
+        what, report = "difference", ""
     return (
-        f"The held-out bound, {e.held_out:.2f} nats, is within 1 nat of its ceiling "
-        f"log K = log {e.block:,} = {e.ceiling:.2f} and cannot show more.{rest} Report the bound "
-        "as 'at least'. More rows raise the ceiling; --folds 2 doubles the rows scored "
+        f"The held-out {what}, {e.held_out:.2f} nats, is within 1 nat of its ceiling "
+        f"log K = log {e.block:,} = {e.ceiling:.2f} and cannot show more.{rest}{report} "
+        "More rows raise the ceiling; --folds 2 doubles the rows scored "
         f"together.{INFINITE}"
     )
 
@@ -464,15 +474,14 @@ def _second_opinion(e: Evidence) -> str | None:
         return (
             f"Nearest neighbours (KSG) find {e.ksg:.3f} nats, more than the critic can show on "
             f"held-out rows ({e.held_out:.3f}): the dependence has edges or folds that the critic "
-            "smooths. The estimate is that of nearest neighbours; report the held-out value as "
-            "'at least'."
+            f"smooths. The estimate is that of nearest neighbours; report {e.shown}."
         )
     if abs(e.ksg - e.mi) < max(0.05, 0.2 * abs(e.mi), 2 * e.half_width):
         return None
     return (
         f"Nearest neighbours (KSG) disagree: they find {e.ksg:.3f} nats, the estimate "
-        f"is {e.mi:.3f}. Strong tails or clusters do this; look at a scatter plot, and report the "
-        "held-out value as 'at least'."
+        f"is {e.mi:.3f}. Strong tails or clusters do this; look at a scatter plot, and report "
+        f"{e.shown}."
     )
 
 

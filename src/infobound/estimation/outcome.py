@@ -94,6 +94,7 @@ def _pictures(run: run_directory.Run, result: Estimate, fit: loop.Fit | None, un
             certified=result.certified,
             ceiling=result.ceiling,
             level=result.config["level"],
+            held_name="held-out difference" if z else "held-out lower bound",
             unit=unit,
         )
 

@@ -252,6 +252,7 @@ def estimate_figure(
     count: int | None = None,
     truth: float | None = None,
     level: float = 0.95,
+    held_name: str = "held-out lower bound",
     unit: str = "nats",
 ) -> Figure:
     """Draw an estimate on one axis: training value, held-out bound, certified bound and interval.
@@ -259,15 +260,16 @@ def estimate_figure(
     Args:
         mi: the point estimate; this and all other values are in nats.
         interval: its interval at `level`.
-        held_out: the lower bound on held-out rows.
+        held_out: the value on held-out rows.
         held_out_error: its standard error.
-        training: the same bound on training rows.
+        training: the same on training rows.
         title: the title.
         certified: the certified lower bound at `level`, drawn up to the estimate, if there is one.
         ceiling: the largest value of the bound.
         count: the K of a ceiling log K, for its label.
         truth: the exact mutual information, if it is known.
         level: the confidence level of `interval` and of `certified`.
+        held_name: what `held_out` is.
         unit: the unit of the figure, "nats" or "bits".
 
     Returns:
@@ -286,7 +288,7 @@ def estimate_figure(
     rows = [
         ("training rows", training, (training, training), GREY, f"{training / factor:.3f}"),
         (
-            "held-out lower bound\n± standard error",
+            f"{held_name}\n± standard error",
             held_out,
             (held_out - held_out_error, held_out + held_out_error),
             ORANGE,
