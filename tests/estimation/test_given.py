@@ -6,8 +6,8 @@ import pytest
 import infobound
 from infobound import Config, Estimate, data, estimate, resume
 from infobound.errors import InputError
-from infobound.estimation import conditional
 from infobound.estimation.conditional_guarantees import certified_by_draws, checked_sampler
+from infobound.inference import conditional_independence
 from infobound.training import loop
 
 FAST = {"critic": "none", "folds": 3}
@@ -226,4 +226,4 @@ def test_a_series_has_no_p_value_of_permutations():
 
 def test_it_is_public():
     assert "given" in infobound.estimate.__signature__.parameters
-    assert conditional.LEVELS < 40
+    assert conditional_independence.LEVELS < 40

@@ -34,6 +34,7 @@ from infobound.estimation.selection import Ensemble, Job, bind
 from infobound.inference.conditional_independence import (
     Neighbours,
     Scores,
+    are_classes,
     local_permutation_p,
     neighbourhoods,
     projection_p,
@@ -44,7 +45,6 @@ from infobound.training import loop
 
 __all__ = ["Sides", "conditional", "p_values"]
 
-LEVELS = 20  # a column of at most this many values is a class and keeps its values
 TESTED = 20_000  # most rows that the tests look at
 MOST = 0.5  # of what is missing to a correlation of one, errors of regressions may hide
 LOST = 0.5  # most of an estimate that is added for such errors
@@ -81,7 +81,7 @@ class Sides:
         everything = np.arange(len(pair.x))
         z = _standardised(take(pair.given, everything))
         sides = [take(side, everything) for side in (pair.x, pair.y)]
-        many = [np.flatnonzero(~_few(side)) for side in sides]
+        many = [np.flatnonzero(~are_classes(side)) for side in sides]
         wanted = np.hstack([side[:, own] for side, own in zip(sides, many, strict=True)])
         errors, left = [0.0, 0.0], [1.0, 1.0]
         if wanted.shape[1]:
@@ -247,23 +247,18 @@ def p_values(
         return local, projection_p(x, y, learned, means=int(levels.max()) + 1)
     z = sides.z[rows]
     x, y = (_without_classes(sides.z, side, config.seed)[rows] for side in (sides.x, sides.y))
-    plain = tuple(_few(side) for side in (sides.x, sides.y))
+    plain = tuple(are_classes(side) for side in (sides.x, sides.y))
     neighbours = Neighbours.of(x, y, z, neighbourhoods(z), exact=False, plain=plain)
     return local_permutation_p(neighbours, learned, **asked), projection_p(x, y, learned)
 
 
 def _without_classes(z: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
     """Return rows (n, d) whose columns of few values are residuals given z, as the others are."""
-    few = _few(rows)
+    few = are_classes(rows)
     found = rows.astype(np.float64)
     if few.any():
         found[:, few] = centred(z, found[:, few], seed=seed)
     return found
-
-
-def _few(rows: np.ndarray) -> np.ndarray:
-    """Return which columns take few values, (d,)."""
-    return np.array([len(np.unique(column)) <= LEVELS for column in rows.T])
 
 
 def _scores(
@@ -316,7 +311,7 @@ def _less_attenuated(found: combine.Combined, sides: Sides) -> combine.Combined:
 
 def _is_class(rows: np.ndarray) -> bool:
     """Return whether all columns take few values."""
-    return bool(_few(rows).all())
+    return bool(are_classes(rows).all())
 
 
 def _pair(x: np.ndarray, y: np.ndarray) -> data.Pair:

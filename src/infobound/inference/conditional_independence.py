@@ -26,6 +26,7 @@ from infobound._system.memory import kinds
 __all__ = [
     "Neighbours",
     "Scores",
+    "are_classes",
     "local_permutation_p",
     "neighbourhoods",
     "projection_p",
@@ -37,7 +38,7 @@ SIZE = 8  # rows of a neighbourhood, or up to half more
 WAVES = 4  # functions of a column of x or y in the omnibus statistic
 MODIFIERS = 3  # columns of z with which products may change
 SHARE = 0.5  # weight of such a product
-LEVELS = 20  # a column of at most this many values is not ranked within its values
+LEVELS = 20  # a column of at most this many values is a class
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,11 +122,11 @@ class Neighbours:
         """
         inside = groups if exact else None
         left, right = (
-            _waves(side, WAVES, inside, _few(side) if plain is None else plain[k])
+            _waves(side, WAVES, inside, are_classes(side) if plain is None else plain[k])
             for k, side in enumerate((x, y))
         )
         wide = np.argsort(-z.std(axis=0), kind="stable")[:MODIFIERS]
-        modifiers = SHARE * _waves(z[:, wide], 1, None, _few(z[:, wide]))
+        modifiers = SHARE * _waves(z[:, wide], 1, None, are_classes(z[:, wide]))
         if exact:  # values of z: which one it is
             levels = np.unique(groups)[: 4 * MODIFIERS]
             modifiers = SHARE * np.stack([groups == level for level in levels], axis=1)
@@ -285,8 +286,13 @@ def _ranks(column: np.ndarray) -> np.ndarray:
     return np.asarray((counts.cumsum() - counts / 2)[places] / len(column))
 
 
-def _few(side: np.ndarray) -> np.ndarray:
-    """Return which columns take few values, (d,)."""
+def are_classes(side: np.ndarray) -> np.ndarray:
+    """Return which columns (d,) of rows (n, d) take so few values that they are classes.
+
+    Example:
+        >>> are_classes(np.stack([np.arange(40) % 2, np.arange(40)], axis=1)).tolist()
+        [True, False]
+    """
     return np.array([len(np.unique(column)) <= LEVELS for column in side.T])
 
 
