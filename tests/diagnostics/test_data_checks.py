@@ -278,12 +278,12 @@ def test_codes_and_errors_among_values(plant, text):
     x, y = pair()
     for row, value in plant.items():
         x[row, 1] = value
-    found = data_checks.strays(data_checks.columns(as_pair(x, y)))
+    found = data_checks.outlier_columns(data_checks.columns(as_pair(x, y)))
     assert [name for name, _ in found] == ["x[1]"] * (text is not None)
     assert text is None or text in found[0][1]
 
 
-def test_heavy_tails_and_counts_are_no_strays():
+def test_heavy_tails_and_counts_are_no_outliers():
     rng = np.random.default_rng(0)
     said = 0
     for _ in range(200):
@@ -291,7 +291,7 @@ def test_heavy_tails_and_counts_are_no_strays():
         rows = as_pair(
             heavy, np.stack([np.exp(3 * heavy[:, 0].clip(-3, 3)), rng.poisson(40, 500)]).T
         )
-        said += bool(data_checks.strays(data_checks.columns(rows)))
+        said += bool(data_checks.outlier_columns(data_checks.columns(rows)))
     assert said <= 2
 
 

@@ -30,10 +30,10 @@ __all__ = [
     "duplicated_columns",
     "grouped_rows",
     "leaks",
+    "outlier_columns",
     "repeated_rows",
     "serial",
     "sorted_by",
-    "strays",
     "tied_columns",
     "unordered_columns",
 ]
@@ -639,7 +639,7 @@ def _roughness_of_means(by: np.ndarray, of: np.ndarray) -> tuple[np.ndarray, np.
     return bent / unordered, bent / error
 
 
-def strays(columns: Sequence[Column]) -> tuple[tuple[str, str], ...]:
+def outlier_columns(columns: Sequence[Column]) -> tuple[tuple[str, str], ...]:
     """Find columns with values that are codes or errors rather than measurements.
 
     A code is an extreme value whose distance to the others exceeds their range, if all its digits
@@ -653,7 +653,7 @@ def strays(columns: Sequence[Column]) -> tuple[tuple[str, str], ...]:
     Example:
         >>> from infobound.data import as_pair
         >>> x = np.r_[np.random.default_rng(0).normal(size=97), -999, -999, -999]
-        >>> strays(columns(as_pair(x, np.arange(100))))
+        >>> outlier_columns(columns(as_pair(x, np.arange(100))))
         (('x[0]', '-999 in 3 rows'),)
     """
     with np.errstate(over="ignore"):  # of values near the largest float64

@@ -421,7 +421,7 @@ def _coded(e: Evidence) -> str | None:
 
 
 def _extreme(e: Evidence) -> str | None:
-    found = data_checks.strays(e.columns)
+    found = data_checks.outlier_columns(e.columns)
     if not found:
         return None
     listed = _listed([f"{name} ({what})" for name, what in found])
