@@ -159,7 +159,7 @@ def test_kinds_are_those_of_whole_rows():
         table = rng.integers(values, size=(3000, d)) - 1.0
         table[table == 0] *= rng.choice([-1, 1], size=(table == 0).sum())  # -0.0 is 0.0
         expected = np.unique(table + 0.0, axis=0, return_inverse=True)[1].ravel()
-        found = memory.kinds(table[:, :1], table[:, 1:])
+        found = memory.row_ids(table[:, :1], table[:, 1:])
         pairs = set(zip(expected.tolist(), found.tolist(), strict=True))
         assert len(pairs) == len(set(expected.tolist())) == found.max() + 1
 

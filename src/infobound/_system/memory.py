@@ -20,9 +20,9 @@ __all__ = [
     "fits",
     "free_memory",
     "gathered",
-    "kinds",
     "pieces",
     "placed",
+    "row_ids",
     "some",
     "stretches",
     "take",
@@ -59,14 +59,14 @@ def some(index: np.ndarray, most: int, *, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(index, most, replace=False))
 
 
-def kinds(*sides: np.ndarray) -> np.ndarray:
+def row_ids(*sides: np.ndarray) -> np.ndarray:
     """Return an id (n,) for each row of sides (n, d) side by side; exact copies have the same id.
 
     Rows are compared by a 64-bit hash, the final steps of MurmurHash3 for each column. With a
     million different rows, the probability that two have the same id is 3e-8.
 
     Example:
-        >>> len(set(kinds(np.array([[1.0, 0.0], [2.0, 0.0], [1.0, -0.0]])).tolist()))
+        >>> len(set(row_ids(np.array([[1.0, 0.0], [2.0, 0.0], [1.0, -0.0]])).tolist()))
         2
     """
     mixed = np.zeros(len(sides[0]), dtype=np.uint64)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from infobound._system.memory import kinds
+from infobound._system.memory import row_ids
 
 if TYPE_CHECKING:
     from infobound.data.pair import Pair
@@ -24,7 +24,7 @@ def n_distinct(rows: np.ndarray, *, repeated: float = 10) -> int:
     """
     if any(len(np.unique(column)) > len(rows) / repeated for column in rows.T):
         return len(rows)
-    return int(kinds(rows).max()) + 1
+    return int(row_ids(rows).max()) + 1
 
 
 class Entropy(NamedTuple):
@@ -68,7 +68,7 @@ def entropy(rows: np.ndarray) -> Entropy | None:
     """
     if n_distinct(rows) > len(rows) / 10:
         return None
-    counts = np.bincount(kinds(rows))
+    counts = np.bincount(row_ids(rows))
     surprise = -np.log(counts / len(rows))
     observed = float(np.average(surprise, weights=counts))
     variance = float(np.average((surprise - observed) ** 2, weights=counts))

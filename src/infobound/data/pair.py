@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infobound._system import arguments
-from infobound._system.memory import fits, gathered, kinds, pieces, stretches, take
+from infobound._system.memory import fits, gathered, pieces, row_ids, stretches, take
 from infobound.data.containers import as_rows, have_different_indexes
 from infobound.data.discreteness import Entropy, entropy
 from infobound.data.encoding import numbers
@@ -77,12 +77,12 @@ class Pair:
     @cached_property
     def x_ids(self) -> np.ndarray:
         """An id (n,) for each row of x; equal rows have the same."""
-        return kinds(take(self.x, np.arange(len(self.x))))
+        return row_ids(take(self.x, np.arange(len(self.x))))
 
     @cached_property
     def y_ids(self) -> np.ndarray:
         """An id (n,) for each row of y; equal rows have the same."""
-        return kinds(take(self.y, np.arange(len(self.y))))
+        return row_ids(take(self.y, np.arange(len(self.y))))
 
     @cached_property
     def limit(self) -> tuple[str, Entropy] | None:

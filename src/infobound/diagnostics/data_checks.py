@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from infobound._system.memory import kinds
+from infobound._system.memory import row_ids
 from infobound.data import Pair, n_distinct
 from infobound.data.encoding import LEVELS
 
@@ -150,7 +150,7 @@ def repeated_rows(pair: Pair) -> int:
         >>> repeated_rows(as_pair([1, 1, 2], [0, 0, 0]))
         1
     """
-    return len(pair.x) - int(kinds(pair.x, pair.y).max() + 1)
+    return len(pair.x) - int(row_ids(pair.x, pair.y).max() + 1)
 
 
 def copied_rows(pair: Pair, columns: Sequence[Column]) -> np.ndarray:
@@ -174,7 +174,7 @@ def copied_rows(pair: Pair, columns: Sequence[Column]) -> np.ndarray:
         >>> len(copied_rows(rounded, columns(rounded)))
         0
     """
-    kind = kinds(pair.x, pair.y)
+    kind = row_ids(pair.x, pair.y)
     counts = np.bincount(kind)
     repeated = np.flatnonzero((counts >= 2) & (counts <= MOST_COPIES))
     fewest = max(FEWEST_COPIES, len(kind) / 100)
@@ -256,7 +256,7 @@ def copies_across(pair: Pair, fold: np.ndarray) -> int:
         >>> copies_across(as_pair([1, 1, 2, 2], [0, 0, 0, 0]), np.array([0, 1, 1, 1]))
         2
     """
-    kind = kinds(pair.x, pair.y)
+    kind = row_ids(pair.x, pair.y)
     lowest, highest = np.full(len(kind), fold.max()), np.full(len(kind), fold.min())
     np.minimum.at(lowest, kind, fold)
     np.maximum.at(highest, kind, fold)
@@ -298,7 +298,7 @@ def grouped_rows(pair: Pair, columns: Sequence[Column]) -> Groups | None:
         widest = max(own, key=lambda c: len(c.values))
         if not LEVELS < len(widest.values) <= n / 1.5 or _is_counted(widest.values):
             continue
-        counts = np.bincount(kinds(rows))
+        counts = np.bincount(row_ids(rows))
         shared = (counts >= 2) & (counts <= n / 10)
         members = int(counts[shared].sum())
         if members < n / 2 or len(counts) > 1.05 * len(widest.values):
@@ -477,7 +477,7 @@ def _recode(a: Column, b: Column) -> bool:
 
 def _is_one_to_one(a: np.ndarray, b: np.ndarray) -> bool:
     """Return whether the values of a (n,) and b (n,) correspond one to one."""
-    pairs = len(np.unique(kinds(a[:, None], b[:, None])))
+    pairs = len(np.unique(row_ids(a[:, None], b[:, None])))
     return pairs == len(np.unique(a)) == len(np.unique(b))
 
 
@@ -588,7 +588,7 @@ def unordered_columns(pair: Pair, columns: Sequence[Column]) -> tuple[Unordered,
         return ()
     ranks = {side: _ranks(rows) for side, rows in sides.items()}
     # Copies are placed at their first occurrence, so that the halves do not share their noise.
-    _, first, which = np.unique(kinds(*sides.values()), return_index=True, return_inverse=True)
+    _, first, which = np.unique(row_ids(*sides.values()), return_index=True, return_inverse=True)
     order = np.argsort(first[which], kind="stable")
     for side, other in (("x", "y"), ("y", "x")):
         names = [c.name for c in columns if c.side == other]

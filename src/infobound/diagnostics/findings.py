@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from infobound._system.memory import kinds
+from infobound._system.memory import row_ids
 from infobound.data import Pair
 from infobound.diagnostics import data_checks
 
@@ -524,7 +524,7 @@ def _few_per_stratum(e: Evidence) -> str | None:
         "=" in name or len(np.unique(column)) <= STRATA
         for name, column in zip(e.pair.given_names, e.pair.given.T, strict=True)
     )
-    ids = kinds(e.pair.given)
+    ids = row_ids(e.pair.given)
     count, n = int(ids.max()) + 1, len(ids)
     if not coded or n >= PER_STRATUM * count:
         return None

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from infobound._system.memory import kinds, some, take
+from infobound._system.memory import row_ids, some, take
 from infobound.critics.cosine import Witness
 from infobound.data.pair import Pair
 from infobound.estimation.selection import Ensemble, Job, candidates, fit_critic
@@ -121,7 +121,7 @@ class _Classes:
     @classmethod
     def of(cls, pair: Pair, first: np.ndarray) -> _Classes | None:
         """Find the side of fewer values in the first fold; None if neither repeats its values."""
-        counts = [len(np.unique(kinds(take(side, first)))) for side in (pair.x, pair.y)]
+        counts = [len(np.unique(row_ids(take(side, first)))) for side in (pair.x, pair.y)]
         if not 2 <= min(counts) <= len(first) / REPEATED:
             return None
         of_x = counts[0] < counts[1]

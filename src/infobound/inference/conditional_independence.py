@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from infobound._system.memory import kinds
+from infobound._system.memory import row_ids
 
 __all__ = [
     "Neighbours",
@@ -327,5 +327,5 @@ def strata(z: np.ndarray, *, rows: int = 2) -> np.ndarray | None:
         z: (n, r).
         rows: smallest mean number of rows per value.
     """
-    ids = kinds(z)
+    ids = row_ids(z)
     return ids if len(ids) >= rows * (int(ids.max()) + 1) else None
