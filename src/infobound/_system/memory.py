@@ -25,7 +25,7 @@ __all__ = [
     "row_ids",
     "some",
     "stretches",
-    "take",
+    "take_rows",
 ]
 
 MIXERS = tuple(map(np.uint64, (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53)))
@@ -33,11 +33,11 @@ SHARE = 0.25  # largest fraction of the free memory for rows; larger arrays are 
 PIECE = 2_000_000  # largest number of values in a piece
 
 
-def take(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+def take_rows(values: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Return rows of values (n, d) in the order of `index`, float64; reads them in ascending order.
 
     Example:
-        >>> take(np.arange(6, dtype=np.float32).reshape(3, 2), np.array([2, 0]))
+        >>> take_rows(np.arange(6, dtype=np.float32).reshape(3, 2), np.array([2, 0]))
         array([[4., 5.],
                [0., 1.]])
     """

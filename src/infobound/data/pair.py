@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infobound._system import arguments
-from infobound._system.memory import fits, gathered, pieces, row_ids, stretches, take
+from infobound._system.memory import fits, gathered, pieces, row_ids, stretches, take_rows
 from infobound.data.containers import as_rows, have_different_indexes
 from infobound.data.discreteness import Entropy, entropy
 from infobound.data.encoding import numbers
@@ -34,7 +34,7 @@ class Pair:
     """Validated rows of x and y without missing or infinite values.
 
     Attributes:
-        x: (n, p), float64 in memory, or memory-mapped with any real dtype; `memory.take` reads rows
+        x: (n, p), float64 in memory, or memory-mapped with any real dtype; `memory.take_rows` reads rows
             of both.
         y: (n, q), of the same kind.
         x_names: the names of the columns of x.
@@ -71,18 +71,20 @@ class Pair:
     def sample(self) -> tuple[np.ndarray, Pair]:
         """The indices and values of evenly spaced rows, at most `LOOKED` values."""
         index = stretches(len(self.x), LOOKED // self.columns)
-        sides = {name: (take(rows, index), names) for name, (rows, names) in self.sides.items()}
+        sides = {
+            name: (take_rows(rows, index), names) for name, (rows, names) in self.sides.items()
+        }
         return index, _pair_of(sides, self.notes)
 
     @cached_property
     def x_ids(self) -> np.ndarray:
         """An id (n,) for each row of x; equal rows have the same."""
-        return row_ids(take(self.x, np.arange(len(self.x))))
+        return row_ids(take_rows(self.x, np.arange(len(self.x))))
 
     @cached_property
     def y_ids(self) -> np.ndarray:
         """An id (n,) for each row of y; equal rows have the same."""
-        return row_ids(take(self.y, np.arange(len(self.y))))
+        return row_ids(take_rows(self.y, np.arange(len(self.y))))
 
     @cached_property
     def limit(self) -> tuple[str, Entropy] | None:

@@ -16,7 +16,7 @@ import numpy as np
 from torch import nn
 
 from infobound import data
-from infobound._system.memory import some, take
+from infobound._system.memory import some, take_rows
 from infobound.config import Config
 from infobound.critics.closed_forms import WITH
 from infobound.critics.regression import centred, residuals
@@ -79,8 +79,8 @@ class Sides:
         """
         assert pair.given is not None
         everything = np.arange(len(pair.x))
-        z = _standardised(take(pair.given, everything))
-        sides = [take(side, everything) for side in (pair.x, pair.y)]
+        z = _standardised(take_rows(pair.given, everything))
+        sides = [take_rows(side, everything) for side in (pair.x, pair.y)]
         many = [np.flatnonzero(~are_classes(side)) for side in sides]
         wanted = np.hstack([side[:, own] for side, own in zip(sides, many, strict=True)])
         errors, left = [0.0, 0.0], [1.0, 1.0]
@@ -171,7 +171,7 @@ def conditional(
     if config.series:
         return point
     assert pair.given is not None
-    levels = strata(take(pair.given, np.arange(len(pair.x))))
+    levels = strata(take_rows(pair.given, np.arange(len(pair.x))))
     local, projection = p_values(pair, sides, config, _scores(sides, config, parts, critics))
     tested, bound = [test for _, test in parts], None
     if sampler is not None:
@@ -237,10 +237,10 @@ def p_values(
     """
     assert pair.given is not None
     rows = some(np.arange(len(pair.x)), TESTED, seed=config.seed)
-    levels = strata(take(pair.given, rows))
+    levels = strata(take_rows(pair.given, rows))
     asked = {"permutations": config.permutations, "seed": config.seed}
     if levels is not None:
-        x, y = (take(side, rows) for side in (pair.x, pair.y))
+        x, y = (take_rows(side, rows) for side in (pair.x, pair.y))
         neighbours = Neighbours.of(x, y, sides.z[rows], levels, exact=True)
         local = local_permutation_p(neighbours, [], **asked)
         x, y = within(x, levels), within(y, levels)

@@ -13,7 +13,7 @@ import numpy as np
 
 from infobound import data
 from infobound._system import arguments
-from infobound._system.memory import take
+from infobound._system.memory import take_rows
 from infobound.config import Config
 from infobound.errors import InputError
 from infobound.estimation.selection import Ensemble, Job, bind, fit_critic
@@ -66,7 +66,7 @@ def checked_sampler(sampler: GivenSampler, pair: data.Pair) -> GivenSampler:
         return found
 
     assert pair.given is not None
-    draw(take(pair.given, np.arange(2)), np.random.default_rng(0))
+    draw(take_rows(pair.given, np.arange(2)), np.random.default_rng(0))
     return draw
 
 
@@ -124,7 +124,7 @@ def certified_by_draws(
     for k, (fitted, rows, similar, held) in enumerate(_in_sequence(pair, config, parts)):
         scored = []
         for j, (critic, index) in enumerate(((fitted, rows), (similar, held))):
-            x, y, z = (take(side, index) for side in (pair.x, pair.y, pair.given))
+            x, y, z = (take_rows(side, index) for side in (pair.x, pair.y, pair.given))
             seed = int(np.random.SeedSequence([config.seed, k, j, 2]).generate_state(1)[0])
 
             def of(x: np.ndarray, y: np.ndarray, z: np.ndarray, c: Ensemble = critic) -> np.ndarray:
@@ -144,7 +144,7 @@ def _in_sequence(
     assert pair.given is not None
     everything = np.arange(len(pair.x))
     both = data.Pair(
-        np.hstack([take(pair.x, everything), take(pair.given, everything)]),
+        np.hstack([take_rows(pair.x, everything), take_rows(pair.given, everything)]),
         pair.y,
         (*pair.x_names, *pair.given_names),
         pair.y_names,

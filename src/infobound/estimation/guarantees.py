@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from infobound._system.memory import row_ids, some, take
+from infobound._system.memory import row_ids, some, take_rows
 from infobound.critics.cosine import Witness
 from infobound.data.pair import Pair
 from infobound.estimation.selection import Ensemble, Job, candidates, fit_critic
@@ -69,10 +69,10 @@ def guarantees(job: Job, parts: Sequence[np.ndarray], last: Ensemble) -> Guarant
         past = np.sort(np.concatenate(parts[:k]))
         fitted = last if k == len(parts) - 1 else _fit_on_past(job, past, k, seeds)
         known = some(past, KNOWN, seed=seeds[2])
-        witness = Witness.fit(take(pair.x, known), take(pair.y, known))
+        witness = Witness.fit(take_rows(pair.x, known), take_rows(pair.y, known))
         test = parts[k] if config.series else np.random.default_rng(seeds[3]).permutation(parts[k])
         for rows in np.array_split(test, -(-len(test) // config.eval_rows))[:MOST]:
-            together = double_center(witness(take(pair.x, rows), take(pair.y, rows)))
+            together = double_center(witness(take_rows(pair.x, rows), take_rows(pair.y, rows)))
             if fitted is not None and fitted.parts:
                 # The bet on a block is chosen on the one before, or on rows that the critic's
                 # training left out.
@@ -121,7 +121,7 @@ class _Classes:
     @classmethod
     def of(cls, pair: Pair, first: np.ndarray) -> _Classes | None:
         """Find the side of fewer values in the first fold; None if neither repeats its values."""
-        counts = [len(np.unique(row_ids(take(side, first)))) for side in (pair.x, pair.y)]
+        counts = [len(np.unique(row_ids(take_rows(side, first)))) for side in (pair.x, pair.y)]
         if not 2 <= min(counts) <= len(first) / REPEATED:
             return None
         of_x = counts[0] < counts[1]

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from scipy.special import digamma
 
 from infobound import data
-from infobound._system.memory import take
+from infobound._system.memory import take_rows
 from infobound.config import Config
 from infobound.errors import InputError
 from infobound.estimation.point import PointEstimate, interval, standard_error
@@ -116,5 +116,5 @@ def estimate_ksg(pair: data.Pair, config: Config) -> PointEstimate:
 
 def neighbour_terms(pair: data.Pair) -> np.ndarray:
     """Return the per-row contributions (n,) of nearest neighbours on normal scores, in nats."""
-    sides = (take(side, np.arange(len(side))) for side in (pair.x, pair.y))
+    sides = (take_rows(side, np.arange(len(side))) for side in (pair.x, pair.y))
     return ksg_terms(*(data.Transform.fit(v).normal_scores(v) for v in sides))

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from infobound import data
-from infobound._system.memory import some, take
+from infobound._system.memory import some, take_rows
 from infobound.bounds import tiled
 from infobound.bounds.variational import BOUNDS, Bound, lookup
 from infobound.config import Config
@@ -354,7 +354,7 @@ class _Inputs:
         levels: list[int] = []
         slices: dict[str, list[slice]] = {}
         for values in (pair.x, pair.y):
-            rows, d = take(values, held), values.shape[1]
+            rows, d = take_rows(values, held), values.shape[1]
             transforms.append(data.Transform.fit(rows))
             levels.append(data.n_distinct(rows, repeated=REPEATED))
             sides.append(_seen(transforms[-1], rows, kind == "raw", where))
@@ -372,7 +372,7 @@ class _Inputs:
             for name in ("scores", "robust", "columns"):
                 columns = [k for k in range(2 * d)[slices[name][0]] if k % d < p]
                 reads[f"own {name}"] = networks.Reads(columns, reads[name].y)
-            own_levels = data.n_distinct(take(pair.x, held)[:, :p], repeated=REPEATED)
+            own_levels = data.n_distinct(take_rows(pair.x, held)[:, :p], repeated=REPEATED)
         known = (held, sides[0], sides[1], reads, (levels[0], levels[1]))
         return cls(
             pair, transforms, kind == "raw", where, *known, job.given, own_levels, job.bank, {}
@@ -397,7 +397,7 @@ class _Inputs:
             at = torch.from_numpy(place).to(self.device)
             return self.x[at], self.y[at]
         x, y = (
-            _seen(transform, take(values, index), self.raw, self.device)
+            _seen(transform, take_rows(values, index), self.raw, self.device)
             for transform, values in zip(self.transforms, (self.pair.x, self.pair.y), strict=True)
         )
         return x, y
