@@ -23,8 +23,8 @@ __all__ = [
     "pieces",
     "placed",
     "row_ids",
-    "some",
     "stretches",
+    "subsample",
     "take_rows",
 ]
 
@@ -47,11 +47,11 @@ def take_rows(values: np.ndarray, index: np.ndarray) -> np.ndarray:
     return rows
 
 
-def some(index: np.ndarray, most: int, *, seed: int) -> np.ndarray:
+def subsample(index: np.ndarray, most: int, *, seed: int) -> np.ndarray:
     """Return a sorted random sample of at most `most` row indices; all of them if there are fewer.
 
     Example:
-        >>> some(np.array([5, 3]), 2, seed=0), len(some(np.arange(9), 4, seed=0))
+        >>> subsample(np.array([5, 3]), 2, seed=0), len(subsample(np.arange(9), 4, seed=0))
         (array([5, 3]), 4)
     """
     if len(index) <= most:

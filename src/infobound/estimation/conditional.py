@@ -16,7 +16,7 @@ import numpy as np
 from torch import nn
 
 from infobound import data
-from infobound._system.memory import some, take_rows
+from infobound._system.memory import subsample, take_rows
 from infobound.config import Config
 from infobound.critics.closed_forms import WITH
 from infobound.critics.regression import centred, residuals
@@ -236,7 +236,7 @@ def p_values(
         [True, True]
     """
     assert pair.given is not None
-    rows = some(np.arange(len(pair.x)), TESTED, seed=config.seed)
+    rows = subsample(np.arange(len(pair.x)), TESTED, seed=config.seed)
     levels = strata(take_rows(pair.given, rows))
     asked = {"permutations": config.permutations, "seed": config.seed}
     if levels is not None:
@@ -268,7 +268,7 @@ def _scores(
     found = []
     for (_, test), critic in zip(parts, critics, strict=True):
         if critic.parts:
-            scored = some(test, SCORED, seed=config.seed)
+            scored = subsample(test, SCORED, seed=config.seed)
             found.append(Scores(critic.matrix(scored), neighbourhoods(sides.z[scored])))
     return found
 

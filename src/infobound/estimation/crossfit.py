@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from infobound._system.memory import some
+from infobound._system.memory import subsample
 from infobound.critics import networks
 from infobound.critics.closed_forms import WIDE, WITH
 from infobound.critics.copulas import GaussianCopula
@@ -217,7 +217,7 @@ def fit_fold(
         if many:
             block = len(test) // -(-len(test) // job.config.eval_rows)
             most = max(block, TRAINED // block * block)
-            known = shuffle(some(part.rows, most, seed=seeds[0]))
+            known = shuffle(subsample(part.rows, most, seed=seeds[0]))
         else:
             rest = shuffle(np.setdiff1d(part.rows, again))
             known = shuffle(np.concatenate([np.intersect1d(again, part.rows), rest])[: len(test)])

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from infobound._system.memory import row_ids, some, take_rows
+from infobound._system.memory import row_ids, subsample, take_rows
 from infobound.critics.cosine import Witness
 from infobound.data.pair import Pair
 from infobound.estimation.selection import Ensemble, Job, candidates, fit_critic
@@ -68,7 +68,7 @@ def guarantees(job: Job, parts: Sequence[np.ndarray], last: Ensemble) -> Guarant
         seeds = [int(s) for s in np.random.SeedSequence([config.seed, k, 1]).generate_state(4)]
         past = np.sort(np.concatenate(parts[:k]))
         fitted = last if k == len(parts) - 1 else _fit_on_past(job, past, k, seeds)
-        known = some(past, KNOWN, seed=seeds[2])
+        known = subsample(past, KNOWN, seed=seeds[2])
         witness = Witness.fit(take_rows(pair.x, known), take_rows(pair.y, known))
         test = parts[k] if config.series else np.random.default_rng(seeds[3]).permutation(parts[k])
         for rows in np.array_split(test, -(-len(test) // config.eval_rows))[:MOST]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from infobound import data
-from infobound._system.memory import some, take_rows
+from infobound._system.memory import subsample, take_rows
 from infobound.critics.closed_forms import REPEATED
 from infobound.critics.copulas import GaussianCopula
 from infobound.estimation.counts import counted
@@ -38,7 +38,7 @@ def mi_as_categories(pair: data.Pair, names: Sequence[str]) -> float | None:
         >>> round(mi_as_categories(data.as_pair(x, 7 * x % 3), ["x[0]"]), 1)  # log 3
         1.1
     """
-    index = some(np.arange(len(pair.x)), ROWS, seed=0)
+    index = subsample(np.arange(len(pair.x)), ROWS, seed=0)
     rows = data.Pair(take_rows(pair.x, index), take_rows(pair.y, index), pair.x_names, pair.y_names)
     columns = zip((*rows.x_names, *rows.y_names), (*rows.x.T, *rows.y.T), strict=True)
     width = sum(len(np.unique(values)) if name in names else 1 for name, values in columns)

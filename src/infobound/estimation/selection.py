@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from infobound import data
-from infobound._system.memory import some, take_rows
+from infobound._system.memory import subsample, take_rows
 from infobound.bounds import tiled
 from infobound.bounds.variational import BOUNDS, Bound, lookup
 from infobound.config import Config
@@ -194,7 +194,7 @@ class Fitted:
             return self, self.validation[: self.job.config.eval_rows]
         seen, held = data.hold_out(self.rows, 1 / 3, seed=seed, series=self.job.config.series)
         again = self.inputs.critic(self.base, seen, None, self.job.config)
-        return replace(self, critic=again), some(held, self.job.config.eval_rows, seed=seed)
+        return replace(self, critic=again), subsample(held, self.job.config.eval_rows, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,7 @@ def fit_critic(
         The critics, or None if the settings allow neither a base nor a network for so few rows.
     """
     config, module = job.config, job.module
-    training = some(training, most_rows(config), seed=seeds[0])
+    training = subsample(training, most_rows(config), seed=seeds[0])
     share = min(config.validation, VALIDATED / len(training))
     fit_rows, validation_rows = data.hold_out(training, share, seed=seeds[0], series=config.series)
     if len(validation_rows) > config.eval_rows:  # training evaluates the first ones only
@@ -405,7 +405,7 @@ class _Inputs:
     def fitted_to(self, name: str, index: np.ndarray) -> np.ndarray:
         """Return the rows among these that a base is fitted to: a sample if the fit is slow."""
         most = self.bank[name].most
-        return index if most is None else some(index, most, seed=0)
+        return index if most is None else subsample(index, most, seed=0)
 
     def _fit(self, name: str, x: Tensor, y: Tensor) -> nn.Module:
         """Fit the base of that name, starting from an earlier fit in this fold if it can."""
@@ -548,7 +548,7 @@ def _best_bases(
                 known[name] = value, critic.base.mi
             elif bases[name].partial and known:
                 most, mi = max(known.values())
-                trained = inputs.rows(some(fit, len(x), seed=seed))
+                trained = inputs.rows(subsample(fit, len(x), seed=seed))
                 value = min(value, most + (value + _infonce(critic, trained)) / 2 - mi)
             totals[name] += value
     better = [n for n in possible if totals[n] > 0 or not wide or n in harmless]
