@@ -23,7 +23,7 @@ __all__ = [
     "pieces",
     "placed",
     "row_ids",
-    "stretches",
+    "strided_subsample",
     "subsample",
     "take_rows",
 ]
@@ -80,13 +80,13 @@ def row_ids(*sides: np.ndarray) -> np.ndarray:
     return np.unique(mixed, return_inverse=True)[1].ravel()
 
 
-def stretches(n: int, most: int) -> np.ndarray:
+def strided_subsample(n: int, most: int) -> np.ndarray:
     """Return the indices of n rows, or of about `most` rows in a hundred evenly spaced blocks.
 
     Neighbouring rows stay together, and a file on disk is read in blocks.
 
     Example:
-        >>> stretches(1_000, 300)[:5]
+        >>> strided_subsample(1_000, 300)[:5]
         array([ 0,  1,  2, 10, 11])
     """
     if n <= most:

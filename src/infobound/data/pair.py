@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infobound._system import arguments
-from infobound._system.memory import fits, gathered, pieces, row_ids, stretches, take_rows
+from infobound._system.memory import fits, gathered, pieces, row_ids, strided_subsample, take_rows
 from infobound.data.containers import as_rows, have_different_indexes
 from infobound.data.discreteness import Entropy, entropy
 from infobound.data.encoding import numbers
@@ -70,7 +70,7 @@ class Pair:
     @cached_property
     def sample(self) -> tuple[np.ndarray, Pair]:
         """The indices and values of evenly spaced rows, at most `LOOKED` values."""
-        index = stretches(len(self.x), LOOKED // self.columns)
+        index = strided_subsample(len(self.x), LOOKED // self.columns)
         sides = {
             name: (take_rows(rows, index), names) for name, (rows, names) in self.sides.items()
         }
