@@ -132,12 +132,12 @@ def test_large_integers_and_text_in_parquet_are_judged_as_before(tmp_path):
 def test_more_than_the_disk_holds_is_refused_before_it_is_written():
     rows = iter([(0, np.ones((1, 2)))])
     with pytest.raises(InputError, match=r"Expected room for 16000\.0 GB in .*TMPDIR"):
-        memory.placed(rows, 10**12, 2)
+        memory.assemble_rows(rows, 10**12, 2)
     assert next(rows)[0] == 0
 
 
 def test_rows_without_columns_are_one_piece(tmp_path):
-    assert list(memory.pieces(10**18, 0)) == [slice(0, 10**18)]
+    assert list(memory.row_slices(10**18, 0)) == [slice(0, 10**18)]
     header = {"dtype": "F64", "shape": [10**18, 0], "data_offsets": [0, 0]}
     text = json.dumps({"__metadata__": {"digest": "0"}, "x": header}).encode()
     (tmp_path / "rows.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
@@ -148,7 +148,7 @@ def test_rows_without_columns_are_one_piece(tmp_path):
 def test_parts_on_disk_may_come_in_any_order(no_memory):
     values = rows(300)
     parts = [(at, values[at : at + 70]) for at in (140, 0, 280, 70, 210)]
-    found = memory.placed(parts, 300, 4)
+    found = memory.assemble_rows(parts, 300, 4)
     assert mapped(found)
     assert np.array_equal(found, values)
 

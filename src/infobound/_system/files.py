@@ -20,7 +20,7 @@ from typing import IO, Any, TypeVar, overload
 import numpy as np
 
 from infobound._system import schemas
-from infobound._system.memory import fits, pieces
+from infobound._system.memory import fits, row_slices
 from infobound.errors import InputError
 
 __all__ = [
@@ -430,7 +430,7 @@ def _header(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None
 def _bytes(arrays: Mapping[str, np.ndarray]) -> Iterator[bytes]:
     """Yield the bytes of arrays, a few megabytes at a time."""
     for array in arrays.values():
-        for at in pieces(len(array), array[:1].size):
+        for at in row_slices(len(array), array[:1].size):
             yield np.ascontiguousarray(array[at]).tobytes()
 
 

@@ -17,12 +17,12 @@ import numpy as np
 from infobound.errors import InputError
 
 __all__ = [
+    "assemble_rows",
+    "concatenate_rows",
     "fits",
     "free_memory",
-    "gathered",
-    "pieces",
-    "placed",
     "row_ids",
+    "row_slices",
     "strided_subsample",
     "subsample",
     "take_rows",
@@ -95,25 +95,25 @@ def strided_subsample(n: int, most: int) -> np.ndarray:
     return np.unique(starts[:, None] + np.arange(max(1, most // 100)))
 
 
-def pieces(n: int, width: int) -> Iterator[slice]:
+def row_slices(n: int, width: int) -> Iterator[slice]:
     """Divide n rows of `width` columns into contiguous slices of limited size.
 
     Example:
-        >>> list(pieces(3, 1_000_000))
+        >>> list(row_slices(3, 1_000_000))
         [slice(0, 2, None), slice(2, 3, None)]
     """
     step = max(1, PIECE // width if width else n)  # rows without columns need no memory
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
-def gathered(parts: Iterable[np.ndarray], n: int, width: int) -> np.ndarray:
+def concatenate_rows(parts: Iterable[np.ndarray], n: int, width: int) -> np.ndarray:
     """Concatenate parts (k, width) to one array (n, width), in memory or memory-mapped.
 
     Raises:
         InputError: If there is no room for the temporary file.
 
     Example:
-        >>> gathered(iter([np.ones((2, 3)), np.zeros((1, 3))]), 3, 3)[:, 0].tolist()
+        >>> concatenate_rows(iter([np.ones((2, 3)), np.zeros((1, 3))]), 3, 3)[:, 0].tolist()
         [1.0, 1.0, 0.0]
     """
 
@@ -123,10 +123,10 @@ def gathered(parts: Iterable[np.ndarray], n: int, width: int) -> np.ndarray:
             yield start, part
             start += len(part)
 
-    return placed(numbered(), n, width)
+    return assemble_rows(numbered(), n, width)
 
 
-def placed(parts: Iterable[tuple[int, np.ndarray]], n: int, width: int) -> np.ndarray:
+def assemble_rows(parts: Iterable[tuple[int, np.ndarray]], n: int, width: int) -> np.ndarray:
     """Assemble parts (k, width), each with the index of its first row, to one array (n, width).
 
     An array that exceeds a quarter of the free memory is memory-mapped, read-only, from an unnamed
@@ -136,7 +136,7 @@ def placed(parts: Iterable[tuple[int, np.ndarray]], n: int, width: int) -> np.nd
         InputError: If there is no room for the temporary file.
 
     Example:
-        >>> placed([(1, np.ones((2, 1))), (0, np.zeros((1, 1)))], 3, 1).ravel().tolist()
+        >>> assemble_rows([(1, np.ones((2, 1))), (0, np.zeros((1, 1)))], 3, 1).ravel().tolist()
         [0.0, 1.0, 1.0]
     """
     if fits(n, width):

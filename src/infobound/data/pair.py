@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infobound._system import arguments
-from infobound._system.memory import fits, gathered, pieces, row_ids, strided_subsample, take_rows
+from infobound._system.memory import (
+    concatenate_rows,
+    fits,
+    row_ids,
+    row_slices,
+    strided_subsample,
+    take_rows,
+)
 from infobound.data.containers import as_rows, have_different_indexes
 from infobound.data.discreteness import Entropy, entropy
 from infobound.data.encoding import numbers
@@ -385,7 +392,7 @@ def pair_arrays(
     n, width = len(next(iter(sides.values()))), len(everything)
     missing, infinite = np.zeros(width, dtype=int), np.zeros(width, dtype=int)
     whole = np.ones(n, dtype=bool)
-    for at in pieces(n, width):
+    for at in row_slices(n, width):
         rows = np.concatenate([side[at] for side in sides.values()], axis=1)
         absent = np.isnan(rows)
         whole[at] = ~absent.any(axis=1)
@@ -395,8 +402,10 @@ def pair_arrays(
         counts = zip(everything, missing, strict=True)
         notes = [*notes, _dropped(counts, ~whole, source, drop_missing)]
         sides = {
-            side: gathered(
-                (rows[at][whole[at]] for at in pieces(n, width)), int(whole.sum()), rows.shape[1]
+            side: concatenate_rows(
+                (rows[at][whole[at]] for at in row_slices(n, width)),
+                int(whole.sum()),
+                rows.shape[1],
             )
             for side, rows in sides.items()
         }
@@ -411,7 +420,7 @@ def _held(rows: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(rows, dtype=np.float64)
     if rows.dtype in (np.float32, np.float64) and rows.dtype.isnative:
         return rows
-    return gathered((rows[at] for at in pieces(*rows.shape)), *rows.shape)
+    return concatenate_rows((rows[at] for at in row_slices(*rows.shape)), *rows.shape)
 
 
 def _dropped(

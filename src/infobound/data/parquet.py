@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from infobound._system.memory import free_memory, placed
+from infobound._system.memory import assemble_rows, free_memory
 from infobound._system.row_groups import Stretch, whole_groups
 from infobound.data.encoding import EXACT
 from infobound.data.locations import Place, reading
@@ -269,7 +269,7 @@ class _Table:
         if not all(kinds.is_floating(kind) or kinds.is_integer(kind) for kind in found):
             return None
         try:
-            return placed(rows, n, len(names))
+            return assemble_rows(rows, n, len(names))
         except OverflowError:
             return None
 

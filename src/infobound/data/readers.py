@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infobound._system import arguments
-from infobound._system.memory import free_memory, gathered, pieces
+from infobound._system.memory import concatenate_rows, free_memory, row_slices
 from infobound.data import Pair, is_plain, pair_arrays, pair_frames, with_kinds
 from infobound.data.containers import expect_unicode
 from infobound.data.encoding import EXACT, are_merged
@@ -425,12 +425,12 @@ def _arrays(where: Place) -> Stored:
         order = [(array, k) for array in chosen for k in chosen[array]]
         position = {column: k for k, column in enumerate(order)}
         index = [position[columns[name]] for name in names]
-        streams = [archive.rows(array, own, pieces(n, width)) for array, own in chosen.items()]
+        streams = [archive.rows(array, own, row_slices(n, width)) for array, own in chosen.items()]
         parts = (
             np.concatenate([np.asarray(rows, np.float64) for rows in part], axis=1)[:, index]
             for part in zip(*streams, strict=True)
         )
-        return gathered(parts, n, len(names))
+        return concatenate_rows(parts, n, len(names))
 
     def frame(names: list[str]) -> pd.DataFrame:
         frames = []
@@ -468,8 +468,8 @@ def _array(where: Place) -> Stored:
         at, part = [int(name) for name in names], array[rows]
         if at == list(range(at[0], at[-1] + 1)):
             return part[:, at[0] : at[-1] + 1]
-        parts = (part[piece][:, at] for piece in pieces(len(part), width))
-        return gathered(parts, len(part), len(at))
+        parts = (part[piece][:, at] for piece in row_slices(len(part), width))
+        return concatenate_rows(parts, len(part), len(at))
 
     def frame(names: list[str]) -> pd.DataFrame:
         rows = expect_unicode(str(where), array[:, [int(name) for name in names]])
