@@ -13,10 +13,10 @@ import numpy as np
 
 from infobound.errors import InputError
 
-__all__ = ["Stretch", "span", "whole_groups"]
+__all__ = ["RowRange", "span", "whole_groups"]
 
 
-class Stretch(NamedTuple):
+class RowRange(NamedTuple):
     """Rows start to stop of a row group; `first` is the global index of row start."""
 
     group: int
@@ -36,7 +36,7 @@ def span(n: int, rank: int, ranks: int) -> range:
     return range(n * rank // ranks, n * (rank + 1) // ranks)
 
 
-def whole_groups(counts: Sequence[int], rank: int, ranks: int) -> list[Stretch]:
+def whole_groups(counts: Sequence[int], rank: int, ranks: int) -> list[RowRange]:
     """Assign whole row groups to ranks, so that no group is fetched twice.
 
     The largest remaining group goes to the rank with the fewest rows. Then no rank has more than
@@ -67,7 +67,7 @@ def whole_groups(counts: Sequence[int], rank: int, ranks: int) -> list[Stretch]:
         if least == rank and counts[group]:
             mine.append(group)
     firsts = np.cumsum([0, *counts], dtype=np.int64).tolist()
-    return [Stretch(group, 0, counts[group], firsts[group]) for group in sorted(mine)]
+    return [RowRange(group, 0, counts[group], firsts[group]) for group in sorted(mine)]
 
 
 def _expect_rank(rank: int, ranks: int) -> None:

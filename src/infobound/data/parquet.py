@@ -18,7 +18,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from infobound._system.memory import assemble_rows, free_memory
-from infobound._system.row_groups import Stretch, whole_groups
+from infobound._system.row_groups import RowRange, whole_groups
 from infobound.data.encoding import EXACT
 from infobound.data.locations import Place, reading
 from infobound.errors import InputError
@@ -135,7 +135,7 @@ class _Part:
         at = self.schema.get_field_index(name)
         return str(self.schema.field(at).type) if at >= 0 else "absent"
 
-    def rows(self, names: list[str], stretches: list[Stretch]) -> Iterator[tuple[int, np.ndarray]]:
+    def rows(self, names: list[str], stretches: list[RowRange]) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the numbers of stretches of row groups, with the global index of the first row."""
         for stretch, at, batch in self._batches(names, stretches):
             cut = slice(max(stretch.start - at, 0), max(stretch.stop - at, 0))
@@ -149,8 +149,8 @@ class _Part:
                 yield stretch.first + at + cut.start - stretch.start, numbers[cut]
 
     def _batches(
-        self, names: list[str], stretches: list[Stretch]
-    ) -> Iterator[tuple[Stretch, int, pa.RecordBatch]]:
+        self, names: list[str], stretches: list[RowRange]
+    ) -> Iterator[tuple[RowRange, int, pa.RecordBatch]]:
         """Yield batches of each stretch's row group, with the first row's index in the group."""
         import pyarrow.parquet as pq
 
@@ -274,7 +274,7 @@ class _Table:
             return None
 
     def _rows(
-        self, names: list[str], stretches: Iterable[Stretch]
+        self, names: list[str], stretches: Iterable[RowRange]
     ) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the numbers of stretches in batches, with the global index of the first row."""
         for _, mine in itertools.groupby(stretches, lambda s: id(self.groups[s.group][0])):
