@@ -41,8 +41,8 @@ class Pair:
     """Validated rows of x and y without missing or infinite values.
 
     Attributes:
-        x: (n, p), float64 in memory, or memory-mapped with any real dtype; `memory.take_rows` reads rows
-            of both.
+        x: (n, p), float64 in memory, or memory-mapped with any real dtype. `memory.take_rows`
+            reads rows of x and y.
         y: (n, q), of the same kind.
         x_names: the names of the columns of x.
         y_names: the names of the columns of y.
