@@ -111,7 +111,7 @@ def yardstick():
 
 def main():
     """A table for each kind; a line is the mean over seeds."""
-    p = parser(__doc__)
+    p = parser(__doc__, saves=False)
     p.add_argument("--kinds", nargs="+", choices=[*TASKS, "data"], default=[*TASKS, "data"])
     p.add_argument("--seeds", type=int, default=2)
     p.add_argument("--no-certify", action="store_true")

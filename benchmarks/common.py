@@ -40,14 +40,15 @@ class Spread(NamedTuple):
         return f"{self.median:.{digits}f} ({self.least:.{digits}f} to {self.most:.{digits}f})"
 
 
-def parser(doc: str | None, *, device: bool = False) -> argparse.ArgumentParser:
-    """The options that every benchmark has; `device` where one makes sense."""
+def parser(doc: str | None, *, device: bool = False, saves: bool = True) -> argparse.ArgumentParser:
+    """Return a parser with --threads, and if asked --device, --json and --figure (`finish`)."""
     found = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     found.add_argument("--threads", type=int, default=torch.get_num_threads())
-    found.add_argument("--json", type=Path, help="write the rows and the machine to this file")
-    found.add_argument("--figure", type=Path, help="draw the rows to this PNG file")
+    if saves:
+        found.add_argument("--json", type=Path, help="write the rows and the machine to this file")
+        found.add_argument("--figure", type=Path, help="draw the rows to this PNG file")
     if device:
         found.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     return found

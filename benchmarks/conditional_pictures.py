@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from common import finish, parser, table
 
 from infobound import interaction
@@ -112,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options_of.add_argument("--rows", type=int, default=1000)
     options_of.add_argument("--seed", type=int, default=0)
     options = options_of.parse_args(arguments)
+    torch.set_num_threads(options.threads)
     rows = [measure(kind, options) for kind in ARROWS]
     cells = [
         [

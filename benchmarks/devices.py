@@ -77,8 +77,8 @@ def main(arguments=None):
     torch.set_num_threads(options.threads)
     tried = {
         f"{critic}, batches of {batch:,}": partial(steps, critic=critic, batch=batch)
-        for critic in ("joint", "separable")
-        for batch in getattr(options, critic)
+        for critic, batches in {"joint": options.joint, "separable": options.separable}.items()
+        for batch in batches
     }
     for n in options.sizes:
         for name, sample in SAMPLES.items():

@@ -417,6 +417,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options_of.add_argument("--refusals", action="store_true", help="list the sentences too")
     options_of.add_argument("--keep", type=Path, help="keep the directories of faults here")
     options = options_of.parse_args(arguments)
+    torch.set_num_threads(options.threads)
     options.numbers = options.only or range(options.inputs)
     options.limits = Limits(options.limit, options.memory * MIB)
     imported()

@@ -46,7 +46,7 @@ def sample(n, d, name, seed):
 
 def main():
     """The errors of each sample, and their means."""
-    options_of = parser(__doc__)
+    options_of = parser(__doc__, saves=False)
     options_of.add_argument("--seeds", type=int, default=2)
     options_of.add_argument("--rows", type=int, default=1000)
     options_of.add_argument("--columns", type=int, nargs="+", default=[3, 5, 10])

@@ -92,7 +92,7 @@ KINDS = {"joint": joint, "needle": needle, "line": line, "warp": warp, "wide": w
 
 def main():
     """The errors of each sample, and their means."""
-    options_of = parser(__doc__)
+    options_of = parser(__doc__, saves=False)
     options_of.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     options_of.add_argument("--seeds", type=int, default=2)
     options_of.add_argument("--rows", type=int, nargs="+")

@@ -1,5 +1,6 @@
 """Each benchmark runs, on small settings, and leaves its rows and its figure; no time is judged."""
 
+import ast
 import functools
 import importlib
 import json
@@ -184,3 +185,37 @@ def test_distance(tmp_path):
     words = ("--rows=3000", "--columns=4", "--select=2", "--files=2", "--group=500", "--ranks", "1")
     (row,) = run("distance", tmp_path, *words)["rows"]
     assert row["selected"] < row["sent"] <= row["selected"] + 2 * 65_536  # and the footers
+
+
+def unread_options(source):
+    """The options that a script accepts but does not read, by the names of their attributes."""
+    accepted, read = set(), set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute):
+            read.add(node.attr)
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", None))
+        if name == "parser":  # of common.py
+            named = {each.arg: ast.literal_eval(each.value) for each in node.keywords}
+            accepted.add("threads")
+            accepted |= {"json", "figure"} if named.get("saves", True) else set()
+            accepted |= {"device"} if named.get("device") else set()
+        elif name == "finish":
+            read |= {"json", "figure"}
+        elif name == "add_argument" and isinstance(node.args[0], ast.Constant):
+            named = {each.arg: each.value for each in node.keywords}
+            flag = named.get("dest", node.args[0]).value
+            accepted.add(flag.lstrip("-").replace("-", "_"))
+    return accepted - read
+
+
+@pytest.mark.parametrize("script", sorted({path.stem for path in FOLDER.glob("*.py")} - {"common"}))
+def test_no_option_is_accepted_without_effect(script):
+    assert not unread_options((FOLDER / f"{script}.py").read_text(encoding="utf-8"))
+
+
+def test_an_option_without_effect_is_found():
+    assert unread_options("p = parser(__doc__)\np.threads") == {"json", "figure"}
+    assert unread_options("p.add_argument('--no-wait')") == {"no_wait"}
+    assert not unread_options("o = parser(__doc__, saves=False)\no.threads")
