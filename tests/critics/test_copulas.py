@@ -96,14 +96,14 @@ def test_scores_use_correlations_without_what_noise_adds():
 def test_a_copula_rehearses_on_rows_of_its_own():
     r = torch.tensor([0.9, 0.5])
     copula = GaussianCopula(torch.eye(3)[:, :2], torch.eye(2), r)
-    x, y, again = copula.rehearse(5000, 20_000, seed=0)
+    x, y, again = copula.simulate(5000, 20_000, seed=0)
     assert (x.shape, y.shape) == ((20_000, 3), (20_000, 2))
     covariance = np.cov(torch.cat([x, y], 1).numpy().T)
     expected = np.eye(5)
     expected[[0, 1], [3, 4]] = expected[[3, 4], [0, 1]] = r
     np.testing.assert_allclose(covariance, expected, atol=0.04)  # four standard errors
     np.testing.assert_allclose(again.correlations, r, atol=0.04)
-    few = [copula.rehearse(30, 1, seed=seed)[2].mi for seed in range(20)]
+    few = [copula.simulate(30, 1, seed=seed)[2].mi for seed in range(20)]
     assert np.std(few) > 5 * abs(again.mi - copula.mi)  # of thirty rows, not of five thousand
 
 

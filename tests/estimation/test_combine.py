@@ -188,7 +188,7 @@ def test_copulas_that_fall_short_of_themselves_are_doubted(short, spread, doubt)
     shown = Scored(0.3 + 0.8 * spread * signs, np.zeros(100), np.zeros(100))
     said = 0.3 + short + 0.6 * spread * signs
     folds = [
-        fold(rng, np.arange(100), test=shown, mix=PointWeights(0.6, 0.3, 0.1), rehearsed=said),
+        fold(rng, np.arange(100), test=shown, mix=PointWeights(0.6, 0.3, 0.1), simulated=said),
         fold(rng, np.arange(100), mix=PointWeights(0.0, 1.0, 0.0)),
     ]
     first, second = downgrade_implausible_copulas(folds)

@@ -150,7 +150,7 @@ def test_values_are_taken_on_the_rows_that_they_are_said_to_be_of(monkeypatch):
     assert one.seen is None
     assert (fold.base, fold.kept) == ("gaussian", False)
     assert one.closed == model.critic.base.mi
-    assert one.rehearsed.shape == (50,)
+    assert one.simulated.shape == (50,)
     assert fold.blind == pytest.approx(math.sqrt(2 * 3 / 2) / 200)
 
 
@@ -173,13 +173,13 @@ def test_of_many_rows_some_known_ones_are_scored_in_whole_blocks(monkeypatch):
         one.training.positives, critic.parts[0].scored(one.seen).positives, rtol=1e-5
     )
     assert one.closed is None
-    assert one.rehearsed.shape == (40,)
+    assert one.simulated.shape == (40,)
 
 
 def test_a_base_that_is_not_taken_at_its_word_has_no_closed_value(monkeypatch):
     monkeypatch.setattr(crossfit, "_mix", lambda *_: PointWeights(0.0, 0.0, 1.0))
     (one,) = fitted(monkeypatch)[0].parts
-    assert (one.closed, one.rehearsed) == (None, None)
+    assert (one.closed, one.simulated) == (None, None)
 
 
 def test_a_base_without_a_say_leaves_a_fold_that_finds_nothing(monkeypatch):
@@ -313,7 +313,7 @@ def test_only_gaussian_copulas_have_a_closed_value(monkeypatch):
     training, test = split(200, 4, seed=0)[0]
     job = Job(as_pair(x, x + x**3), config, bind(config))
     (one,) = fit_fold(job, 0, training, test, training[:50])[0].parts
-    assert (one.closed, one.rehearsed) == (None, None)
+    assert (one.closed, one.simulated) == (None, None)
 
 
 def test_a_fold_that_nothing_can_fit_says_so(monkeypatch):

@@ -81,7 +81,7 @@ class GaussianCopula(Product):
         self.register_buffer("mean_y", mean_y)
         self.mi = _gaussian_mi(correlations) if mi is None else mi
 
-    def rehearse(self, n: int, count: int, seed: int) -> tuple[Tensor, Tensor, GaussianCopula]:
+    def simulate(self, n: int, count: int, seed: int) -> tuple[Tensor, Tensor, GaussianCopula]:
         """Simulate this model: draw `count` pairs, and fit a copula to n other pairs.
 
         Returns:

@@ -50,11 +50,11 @@ def downgrade_implausible_copulas(folds: Sequence[Fold]) -> list[Fold]:
     Returns:
         The folds, with the weight of the copulas' own MI reduced or removed.
     """
-    unsure = [part for fold in folds for part in fold.parts if part.rehearsed is not None]
+    unsure = [part for fold in folds for part in fold.parts if part.simulated is not None]
     if not unsure:
         return list(folds)
     shown = np.concatenate([part.test.terms for part in unsure])
-    said = np.concatenate([part.rehearsed for part in unsure if part.rehearsed is not None])
+    said = np.concatenate([part.simulated for part in unsure if part.simulated is not None])
     error = math.hypot(*(v.std() / math.sqrt(len(v)) for v in (shown, said)))
     limit = DOUBTFUL + SURE * error
     share = ramp(float(said.mean() - shown.mean()) / limit, *AROUND)

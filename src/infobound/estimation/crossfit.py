@@ -76,7 +76,7 @@ class Part:
     mix: PointWeights
     base: str | None = None
     closed: float | None = None
-    rehearsed: np.ndarray | None = None
+    simulated: np.ndarray | None = None
     seen: np.ndarray | None = None
 
     def point(self) -> float:
@@ -253,7 +253,7 @@ def _part(
     mix = _mix(normalised, scored, on_known)
     own, closed = None, None
     if mix.positives and isinstance(base, GaussianCopula):
-        own = _rehearsed(base, job, len(fitted.rows), min(len(test), TRAINED), seed)
+        own = _simulated_terms(base, job, len(fitted.rows), min(len(test), TRAINED), seed)
         closed = None if many else base.mi
     name = None if fitted.kept else fitted.base
     return Part(fitted.weight, scored, on_known, mix, name, closed, own, known if many else None)
@@ -276,9 +276,11 @@ def _without_negatives(
     return replace(scored, terms=scored.positives + log_share - np.log(frequency))
 
 
-def _rehearsed(base: GaussianCopula, job: Job, fitted: int, tested: int, seed: int) -> np.ndarray:
+def _simulated_terms(
+    base: GaussianCopula, job: Job, fitted: int, tested: int, seed: int
+) -> np.ndarray:
     """Return the terms of rows simulated from the base, for samples of the same sizes."""
-    x, y, again = base.rehearse(fitted, tested, seed)
+    x, y, again = base.simulate(fitted, tested, seed)
     return score(networks.Composite(again, None), job.bound, (x, y), job.config.eval_rows).terms
 
 
