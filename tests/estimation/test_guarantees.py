@@ -45,7 +45,9 @@ def test_a_critic_of_the_past_knows_nothing_of_later_rows(k):
     ]
     ours, theirs = (critic.matrix(past) for critic in critics)
     assert np.array_equal(ours, theirs)
-    held = [similar.matrix(rows) for similar, rows in (critic.rehearsal(5) for critic in critics)]
+    held = [
+        similar.matrix(rows) for similar, rows in (critic.tuning_split(5) for critic in critics)
+    ]
     assert np.array_equal(*held)
 
 

@@ -157,6 +157,6 @@ def _in_sequence(
         fitted = fit_critic(job, past, name=f"past-{k}", seeds=seeds[:3])
         if fitted is None or not fitted.parts:
             continue
-        similar, held = fitted.rehearsal(seeds[3])
+        similar, held = fitted.tuning_split(seeds[3])
         test = np.random.default_rng(seeds[3]).permutation(parts[k])[: config.eval_rows]
         yield fitted, test, similar, held

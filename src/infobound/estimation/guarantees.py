@@ -76,7 +76,7 @@ def guarantees(job: Job, parts: Sequence[np.ndarray], last: Ensemble) -> Guarant
             if fitted is not None and fitted.parts:
                 # The bet on a block is chosen on the one before, or on rows that the critic's
                 # training left out.
-                earlier = earlier or _Scores.of(*fitted.rehearsal(seeds[3]), classes)
+                earlier = earlier or _Scores.of(*fitted.tuning_split(seeds[3]), classes)
                 scores = _Scores.of(fitted, rows, classes)
                 blocks.append(Block(scores.pairs, earlier.pairs))
                 if classes is not None:

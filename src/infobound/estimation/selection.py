@@ -184,7 +184,7 @@ class Fitted:
                 found.append(self.critic(*sides).diagonal())
         return np.asarray(torch.cat(found).double().cpu().numpy())
 
-    def rehearsal(self, seed: int) -> tuple[Fitted, np.ndarray]:
+    def tuning_split(self, seed: int) -> tuple[Fitted, np.ndarray]:
         """Return a similar critic, and training rows that it did not see.
 
         A network is its own, with its validation rows; a base alone is refitted to two thirds of
@@ -235,10 +235,10 @@ class Ensemble:
         """Return the scores (n,) of pairs of rows x (n, p) and y (n, q), in nats."""
         return np.asarray(sum(part.weight * part.scores(x, y) for part in self.parts))
 
-    def rehearsal(self, seed: int) -> tuple[Ensemble, np.ndarray]:
+    def tuning_split(self, seed: int) -> tuple[Ensemble, np.ndarray]:
         """Return similar critics, and training rows that they did not see."""
         if len(self.parts) == 1:
-            similar, rows = self.parts[0].rehearsal(seed)
+            similar, rows = self.parts[0].tuning_split(seed)
             return Ensemble((similar,)), rows
         rows = self.parts[0].validation[: self.parts[0].job.config.eval_rows]
         shown = [p if p.rival is None else replace(p, critic=p.rival) for p in self.parts]
@@ -316,8 +316,8 @@ def fit_critic(
         critic = inputs.critic(base, training, None, config)
         rows = inputs.fitted_to(base, training)
         part = Fitted(critic, inputs, rows, validation_rows, tried, base, False, job)
-        rehearsed = inputs.critic(base, fit_rows, None, config) if several else None
-        parts.append(replace(part, weight=rest * share, rival=rehearsed))
+        rival = inputs.critic(base, fit_rows, None, config) if several else None
+        parts.append(replace(part, weight=rest * share, rival=rival))
     return Ensemble(tuple(parts)) if parts or best.rejected else None
 
 
