@@ -21,7 +21,7 @@ from infobound.data.containers import as_array
 from infobound.errors import InputError
 
 __all__ = [
-    "REHEARSALS",
+    "TUNING_PAIRS",
     "Bet",
     "Bettable",
     "Block",
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 PAIRINGS = 64  # random pairings of a block's rows, over which the wealth is averaged
-REHEARSALS = 4000  # pairs of tuning rows on which a bet is chosen
+TUNING_PAIRS = 4000  # pairs of tuning rows on which a bet is chosen
 ROUNDS = 3  # number of optimisations of a bet, each for the MI that the last one can certify
 CAPS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)  # caps from which the search may start, nats
 STEPS = (-0.2, 0.3, -0.5, 0.3, 0.5)  # initial simplex: slope, shift, floor, cap, log odds of share
@@ -322,8 +322,8 @@ def choose_bet(
         >>> bet.shift < 0 < bet.share < 1  # the negatives' scores are five too low
         True
     """
-    first = generator.integers(len(tuning), size=REHEARSALS)
-    second = (first + generator.integers(1, len(tuning), size=REHEARSALS)) % len(tuning)
+    first = generator.integers(len(tuning), size=TUNING_PAIRS)
+    second = (first + generator.integers(1, len(tuning), size=TUNING_PAIRS)) % len(tuning)
     return best_bet(*paired(tuning, first, second), bets=rows / 2, needed=needed)
 
 
@@ -360,7 +360,7 @@ def best_bet(
     starts = [np.array([1.0, shift, -1.3 * cap, cap, -1.0]) for cap in caps]
     found: list[tuple[tuple[float, float], Bet]] = []
     for share in mixed:
-        rehearsal = _Rehearsal(positives, negatives, bets, grid, needs, share)
+        rehearsal = _BetSearch(positives, negatives, bets, grid, needs, share)
         best = max(starts, key=rehearsal.rank)
         for _ in range(ROUNDS):
             best = rehearsal.improve(best)
@@ -457,7 +457,7 @@ def finite_scores(name: str, scores: Any) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class _Rehearsal:
+class _BetSearch:
     """Scores of past values (r, k) and (r, m), the number of bets to come, and the wealth needed.
 
     `needs` holds the log wealth that certifies each MI of `grid`.

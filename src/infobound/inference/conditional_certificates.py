@@ -20,7 +20,7 @@ from infobound._system import arguments
 from infobound.errors import InputError
 from infobound.inference.certificates import (
     PAIRINGS,
-    REHEARSALS,
+    TUNING_PAIRS,
     Bet,
     Wealth,
     average,
@@ -94,7 +94,7 @@ class StratifiedBlock:
         usable = np.flatnonzero(size > 1)
         if not len(usable):
             return NO_BET
-        first = generator.choice(usable, size=REHEARSALS)
+        first = generator.choice(usable, size=TUNING_PAIRS)
         step = generator.integers(1, size[first])
         second = start[first] + (first - start[first] + step) % size[first]
         pairs = self._pairs(scores, strata, order[first], order[second])
@@ -184,8 +184,8 @@ class SampledBlock:
     ) -> Bet:
         """Choose a bet on the tuning rows, or on a random part of many."""
         positives, negatives = self.tuning
-        if len(positives) > REHEARSALS:
-            some = generator.choice(len(positives), size=REHEARSALS, replace=False)
+        if len(positives) > TUNING_PAIRS:
+            some = generator.choice(len(positives), size=TUNING_PAIRS, replace=False)
             positives, negatives = positives[some], negatives[some]
         return best_bet(positives[:, None], negatives, bets=rows, needed=needed, mixed=MIXED)
 
