@@ -33,7 +33,7 @@ OURS = {"infobound": {}, "infobound, closed forms": {"critic": "none"}}
 
 
 def ask(
-    name: str, x: np.ndarray, y: np.ndarray, seed: int, where: external.Where
+    name: str, x: np.ndarray, y: np.ndarray, seed: int, where: external.PeerPaths
 ) -> tuple[float, float]:
     """Nats and seconds of one estimator."""
     if name not in OURS:
@@ -43,7 +43,7 @@ def ask(
     return found.mi, time.perf_counter() - start
 
 
-def absent(name: str, where: external.Where) -> str | None:
+def absent(name: str, where: external.PeerPaths) -> str | None:
     """Why a peer cannot run here."""
     try:
         return None if name in OURS else (external.PEERS[name].version(where), None)[1]
@@ -51,7 +51,7 @@ def absent(name: str, where: external.Where) -> str | None:
         return str(error)
 
 
-def row(name: str, task: str, n: int, seed: int, options: Any, where: external.Where) -> dict:
+def row(name: str, task: str, n: int, seed: int, options: Any, where: external.PeerPaths) -> dict:
     """One estimator on one sample."""
     found: dict[str, Any] = {"estimator": name, "task": task, "n": n, "seed": seed}
     with np.load(options.folder / f"{task}.npz") as rows:
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options_of.add_argument(f"--{name}", type=Path)
     options = options_of.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    where = external.Where(options.bmi_python, options.neuralmi, options.torch_mist_python)
+    where = external.PeerPaths(options.bmi_python, options.neuralmi, options.torch_mist_python)
     missing = {name: absent(name, where) for name in options.estimators}
     rows = []
     for name in options.estimators:

@@ -566,7 +566,7 @@ def test_a_peer_in_its_own_process(files, tmp_path):
         seeds=2,
         estimators=[],
         peers=["neuralmi"],
-        where=external.Where(neuralmi=tmp_path),
+        where=external.PeerPaths(neuralmi=tmp_path),
         jobs=1,
     )
     assert [(r.mi, r.error) for r in result.rows] == [
@@ -576,7 +576,7 @@ def test_a_peer_in_its_own_process(files, tmp_path):
 
 
 def test_a_python_without_benchmark_mi_is_named():
-    where = external.Where(bmi_python=Path(sys.executable))
+    where = external.PeerPaths(bmi_python=Path(sys.executable))
     with pytest.raises(InputError, match=r"No module named 'bmi'.*pip install"):
         external.PEERS["bmi-cca"].version(where)
 
@@ -600,7 +600,7 @@ def fake_python(folder):
 
 def test_torch_mist_runs_in_its_own_python_and_follows_the_seed(tmp_path):
     (tmp_path / "torch_mist.py").write_text(FAKE_MIST)
-    where, rows = external.Where(torch_mist_python=fake_python(tmp_path)), np.zeros((30, 2))
+    where, rows = external.PeerPaths(torch_mist_python=fake_python(tmp_path)), np.zeros((30, 2))
     names = ("torch-mist-infonce", "torch-mist-infonce", "torch-mist-smile")
     one, other, smile = (
         external.estimate(name, rows, rows, seed=seed, where=where)[0]
@@ -613,8 +613,8 @@ def test_torch_mist_runs_in_its_own_python_and_follows_the_seed(tmp_path):
 
 def test_a_missing_torch_mist_says_how_to_get_it():
     with pytest.raises(InputError, match=r"--torch-mist-python PATH.*pip install torch-mist"):
-        external.PEERS["torch-mist-smile"].version(external.Where())
-    where = external.Where(torch_mist_python=Path(sys.executable))
+        external.PEERS["torch-mist-smile"].version(external.PeerPaths())
+    where = external.PeerPaths(torch_mist_python=Path(sys.executable))
     with pytest.raises(InputError, match=r"No module named 'torch_mist'.*pip install"):
         external.PEERS["torch-mist-smile"].version(where)
 
@@ -635,7 +635,7 @@ def test_tigramite_takes_a_third_variable_in_its_own_python(tmp_path):
     module = tmp_path / "tigramite" / "independence_tests"
     module.mkdir(parents=True)
     (module / "cmiknn.py").write_text(FAKE_CMIKNN)
-    where = external.Where(tigramite_python=fake_python(tmp_path))
+    where = external.PeerPaths(tigramite_python=fake_python(tmp_path))
     x, z = np.zeros((30, 2)), np.full((30, 3), 0.5)
     given = external.estimate("tigramite-cmiknn", x, x[:, :1], given=z, seed=4, where=where)
     plain = external.estimate("tigramite-cmiknn", x, x[:, :1], seed=4, where=where)
@@ -644,8 +644,8 @@ def test_tigramite_takes_a_third_variable_in_its_own_python(tmp_path):
 
 def test_a_missing_tigramite_says_how_to_get_it():
     with pytest.raises(InputError, match=r"--tigramite-python PATH.*pip install tigramite"):
-        external.PEERS["tigramite-cmiknn"].version(external.Where())
-    where = external.Where(tigramite_python=Path(sys.executable))
+        external.PEERS["tigramite-cmiknn"].version(external.PeerPaths())
+    where = external.PeerPaths(tigramite_python=Path(sys.executable))
     with pytest.raises(InputError, match=r"No module named 'tigramite'.*pip install"):
         external.PEERS["tigramite-cmiknn"].version(where)
 
@@ -661,7 +661,7 @@ def test_ennemi_gets_all_columns_of_the_third_variable(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "ennemi", Ennemi)
     x, y, z = np.zeros((9, 1)), np.ones((9, 1)), np.full((9, 2), 2.0)
-    settings = {"seed": 0, "where": external.Where()}
+    settings = {"seed": 0, "where": external.PeerPaths()}
     assert external.estimate("ennemi", x, y, given=z, **settings)[0] == 0.25
     assert external.estimate("ennemi", x, y, **settings)[0] == 0.25
     (left, right, cond), (_, _, none) = asked

@@ -26,14 +26,14 @@ from infobound._system import files
 from infobound.analyses.grid import EstimatorError, Unsuitable
 from infobound.errors import InputError
 
-__all__ = ["PEERS", "External", "Peer", "Where", "estimate"]
+__all__ = ["PEERS", "External", "Peer", "PeerPaths", "estimate"]
 
 LIMIT = 3600  # time limit of one estimate in another process, in seconds
 CLASSES = 20  # y with at most this many distinct values, all whole numbers, is treated as a class
 
 
 @dataclass(frozen=True)
-class Where:
+class PeerPaths:
     """The locations of estimators that cannot be installed in this environment.
 
     Attributes:
@@ -49,8 +49,8 @@ class Where:
     tigramite_python: Path | None = None
 
 
-Pairs = Callable[[np.ndarray, np.ndarray, int, Where], tuple[float, float]]
-Triples = Callable[[np.ndarray, np.ndarray, np.ndarray, int, Where], tuple[float, float]]
+Pairs = Callable[[np.ndarray, np.ndarray, int, PeerPaths], tuple[float, float]]
+Triples = Callable[[np.ndarray, np.ndarray, np.ndarray, int, PeerPaths], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Peer:
             variable.
     """
 
-    version: Callable[[Where], str]
+    version: Callable[[PeerPaths], str]
     estimate: Pairs
     note: str
     conditional: Triples | None = None
@@ -74,7 +74,7 @@ class Peer:
 @dataclass(frozen=True)
 class _Version:
     name: str
-    where: Where
+    where: PeerPaths
 
     def __call__(self) -> Mapping[str, str]:
         return {f"peer {self.name}": PEERS[self.name].version(self.where)}
@@ -91,7 +91,7 @@ class External:
     """
 
     name: str
-    where: Where
+    where: PeerPaths
     version: str
 
     def settings(self) -> Mapping[str, Any]:
@@ -126,7 +126,7 @@ def estimate(
     *,
     given: np.ndarray | None = None,
     seed: int,
-    where: Where,
+    where: PeerPaths,
 ) -> tuple[float, float]:
     """Estimate the MI, or the conditional MI, with an estimator of another package.
 
@@ -148,7 +148,7 @@ def estimate(
     Example:
         >>> rng = np.random.default_rng(0)
         >>> x, y = rng.normal(size=(2, 100, 2))
-        >>> estimate("sklearn", x, y, seed=0, where=Where())
+        >>> estimate("sklearn", x, y, seed=0, where=PeerPaths())
         Traceback (most recent call last):
         ...
         infobound.analyses.grid.Unsuitable: one column each is what it takes; x has 2 and y has 2
@@ -170,7 +170,7 @@ def _flat(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x[:, 0], y[:, 0]
 
 
-def _sklearn(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[float, float]:
+def _sklearn(x: np.ndarray, y: np.ndarray, seed: int, where: PeerPaths) -> tuple[float, float]:
     """KSG, or Ross's estimator if y is a class; it supports single columns only."""
     from sklearn import feature_selection
 
@@ -183,13 +183,13 @@ def _sklearn(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[flo
     return float(value[0]), time.perf_counter() - start
 
 
-def _ennemi(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[float, float]:
+def _ennemi(x: np.ndarray, y: np.ndarray, seed: int, where: PeerPaths) -> tuple[float, float]:
     """KSG; it is deterministic."""
     return _ennemi_given(x, y, None, seed, where)
 
 
 def _ennemi_given(
-    x: np.ndarray, y: np.ndarray, given: np.ndarray | None, seed: int, where: Where
+    x: np.ndarray, y: np.ndarray, given: np.ndarray | None, seed: int, where: PeerPaths
 ) -> tuple[float, float]:
     """KSG, or Frenzel and Pompe's estimator given all columns of z; both are deterministic."""
     import ennemi
@@ -334,14 +334,14 @@ def _elsewhere(
 def _bmi(kind: str) -> Pairs:
     """Return one of benchmark-mi's estimators, with its defaults."""
 
-    def run(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[float, float]:
+    def run(x: np.ndarray, y: np.ndarray, seed: int, where: PeerPaths) -> tuple[float, float]:
         found = _elsewhere(_python(where), BMI, kind, str(seed), rows={"x": x, "y": y})
         return found["mi"], found["seconds"]
 
     return run
 
 
-def _neuralmi(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[float, float]:
+def _neuralmi(x: np.ndarray, y: np.ndarray, seed: int, where: PeerPaths) -> tuple[float, float]:
     """NeuralMI in mode `estimate` with a random split, and its defaults otherwise."""
     rows = {"x": x.astype(np.float32), "y": y.astype(np.float32)}
     words = str(_checkout(where)), str(seed)
@@ -357,7 +357,7 @@ def _torch_mist(kind: str) -> Pairs:
     Source: https://github.com/mfederici/torch-mist.
     """
 
-    def run(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[float, float]:
+    def run(x: np.ndarray, y: np.ndarray, seed: int, where: PeerPaths) -> tuple[float, float]:
         rows = {"x": x.astype(np.float32), "y": y.astype(np.float32)}
         found = _elsewhere(_torch_mist_python(where), TORCH_MIST, kind, str(seed), rows=rows)
         return found["mi"], found["seconds"]
@@ -365,17 +365,17 @@ def _torch_mist(kind: str) -> Pairs:
     return run
 
 
-def _tigramite(x: np.ndarray, y: np.ndarray, seed: int, where: Where) -> tuple[float, float]:
+def _tigramite(x: np.ndarray, y: np.ndarray, seed: int, where: PeerPaths) -> tuple[float, float]:
     return _tigramite_on({"x": x, "y": y}, seed, where)
 
 
 def _tigramite_given(
-    x: np.ndarray, y: np.ndarray, given: np.ndarray, seed: int, where: Where
+    x: np.ndarray, y: np.ndarray, given: np.ndarray, seed: int, where: PeerPaths
 ) -> tuple[float, float]:
     return _tigramite_on({"x": x, "y": y, "given": given}, seed, where)
 
 
-def _tigramite_on(rows: dict[str, np.ndarray], seed: int, where: Where) -> tuple[float, float]:
+def _tigramite_on(rows: dict[str, np.ndarray], seed: int, where: PeerPaths) -> tuple[float, float]:
     """CMIknn on ranks, with five neighbours.
 
     Its default, a fifth of the rows, is meant for tests, and as an estimate far too low.
@@ -387,7 +387,7 @@ def _tigramite_on(rows: dict[str, np.ndarray], seed: int, where: Where) -> tuple
     return found["mi"], found["seconds"]
 
 
-def _tigramite_python(where: Where) -> Path:
+def _tigramite_python(where: PeerPaths) -> Path:
     if where.tigramite_python is None:
         raise InputError(
             "Expected --tigramite-python PATH, the Python of an environment with tigramite, for "
@@ -396,7 +396,7 @@ def _tigramite_python(where: Where) -> Path:
     return where.tigramite_python.absolute()
 
 
-def _torch_mist_python(where: Where) -> Path:
+def _torch_mist_python(where: PeerPaths) -> Path:
     if where.torch_mist_python is None:
         raise InputError(
             "Expected --torch-mist-python PATH, the Python of an environment with torch-mist, for "
@@ -405,7 +405,7 @@ def _torch_mist_python(where: Where) -> Path:
     return where.torch_mist_python.absolute()
 
 
-def _python(where: Where) -> Path:
+def _python(where: PeerPaths) -> Path:
     if where.bmi_python is None:
         raise InputError(
             "Expected --bmi-python PATH, the Python of an environment with benchmark-mi, for the "
@@ -414,7 +414,7 @@ def _python(where: Where) -> Path:
     return where.bmi_python.absolute()  # not resolved: the link is what makes it a venv's Python
 
 
-def _checkout(where: Where) -> Path:
+def _checkout(where: PeerPaths) -> Path:
     if where.neuralmi is None or not (where.neuralmi / "neural_mi" / "__init__.py").is_file():
         raise InputError(
             f"Expected --neuralmi PATH, a checkout of NeuralMI; got {where.neuralmi}. "
@@ -441,10 +441,10 @@ NEURALMI_REMEDY = (
 )
 
 
-def _installed(package: str, module: str) -> Callable[[Where], str]:
+def _installed(package: str, module: str) -> Callable[[PeerPaths], str]:
     """Return a function for the version of a package in this environment."""
 
-    def version(where: Where) -> str:
+    def version(where: PeerPaths) -> str:
         if importlib.util.find_spec(module) is None:
             raise InputError(
                 f"Expected {package} for this peer; it is not installed. Run: python -m pip "
@@ -456,27 +456,27 @@ def _installed(package: str, module: str) -> Callable[[Where], str]:
 
 
 @lru_cache
-def _bmi_version(where: Where) -> str:
+def _bmi_version(where: PeerPaths) -> str:
     python = _python(where)
     what = f"{python} to be a Python with benchmark-mi; importing bmi there failed"
     return _version_elsewhere(what, BMI_REMEDY, python, BMI_VERSION)
 
 
 @lru_cache
-def _torch_mist_version(where: Where) -> str:
+def _torch_mist_version(where: PeerPaths) -> str:
     python = _torch_mist_python(where)
     what = f"{python} to be a Python with torch-mist; importing it there failed"
     return _version_elsewhere(what, TORCH_MIST_REMEDY, python, TORCH_MIST_VERSION)
 
 
 @lru_cache
-def _tigramite_version(where: Where) -> str:
+def _tigramite_version(where: PeerPaths) -> str:
     python = _tigramite_python(where)
     what = f"{python} to be a Python with tigramite; importing CMIknn there failed"
     return _version_elsewhere(what, TIGRAMITE_REMEDY, python, TIGRAMITE_VERSION)
 
 
-def _neuralmi_version(where: Where) -> str:
+def _neuralmi_version(where: PeerPaths) -> str:
     checkout = _checkout(where)
     what = f"{checkout} to hold NeuralMI; importing it failed"
     words = (sys.executable, NEURALMI_VERSION, str(checkout))

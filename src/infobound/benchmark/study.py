@@ -15,7 +15,7 @@ from typing import Any
 from infobound._system import arguments, files, locks, torch_state, units
 from infobound.analyses import accuracy, grid
 from infobound.analyses.grid import Estimator, Own, Progress, Study
-from infobound.benchmark.external import PEERS, External, Where
+from infobound.benchmark.external import PEERS, External, PeerPaths
 from infobound.benchmark.sampling import choose_tasks
 from infobound.config import Config, configured
 from infobound.critics.closed_forms import BASES
@@ -59,7 +59,7 @@ def study(
     tasks: Sequence[str] = ("*",),
     files: str | Path | None = None,
     peers: Sequence[str] = (),
-    where: Where | None = None,
+    where: PeerPaths | None = None,
     jobs: int | None = None,
     dask: str | None = None,
     config: Config | None = None,
@@ -112,7 +112,11 @@ def study(
         >>> [(row.task, row.n, row.seed, row.error) for row in found.rows]
         [('pair', 200, 0, '')]
     """
-    path, base, where = arguments.directory("out", out), configured(config, {}), where or Where()
+    path, base, where = (
+        arguments.directory("out", out),
+        configured(config, {}),
+        where or PeerPaths(),
+    )
     suite, estimators = arguments.text("suite", suite), arguments.names("estimators", estimators)
     tasks, peers = arguments.names("tasks", tasks), arguments.names("peers", peers)
     sizes = [arguments.integer("a size", n, least=1) for n in arguments.numbers("sizes", sizes)]
@@ -144,7 +148,7 @@ def study(
 
 
 def _estimators(
-    variants: Sequence[str], peers: Sequence[str], base: Config, where: Where
+    variants: Sequence[str], peers: Sequence[str], base: Config, where: PeerPaths
 ) -> dict[str, Estimator]:
     """Build the estimators of these names, and check them before anything runs."""
     found: dict[str, Estimator] = {}

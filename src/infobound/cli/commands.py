@@ -465,7 +465,7 @@ class StudyCommand:
                 tasks=self.tasks,
                 files=self.files,
                 peers=self.peers,
-                where=peers.Where(
+                where=peers.PeerPaths(
                     self.bmi_python, self.neuralmi, self.torch_mist_python, self.tigramite_python
                 ),
                 jobs=self.jobs,

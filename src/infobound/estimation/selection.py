@@ -316,8 +316,8 @@ def fit_critic(
         critic = inputs.critic(base, training, None, config)
         rows = inputs.fitted_to(base, training)
         part = Fitted(critic, inputs, rows, validation_rows, tried, base, False, job)
-        rival = inputs.critic(base, fit_rows, None, config) if several else None
-        parts.append(replace(part, weight=rest * share, rival=rival))
+        alternative = inputs.critic(base, fit_rows, None, config) if several else None
+        parts.append(replace(part, weight=rest * share, rival=alternative))
     return Ensemble(tuple(parts)) if parts or best.rejected else None
 
 
