@@ -515,7 +515,7 @@ class Slow:
         time.sleep(99)
 task = Slow()
 task.begun = sys.argv[1]
-own = grid.Own(config.Config(estimator="gaussian"))
+own = grid.ConfiguredEstimator(config.Config(estimator="gaussian"))
 plan = [(f"slow-{k}", task, (0.0, 0.0), 9) for k in range(2)]
 grid.run_grid("slow", plan, {"own": own}, out=sys.argv[1] + "-out", seeds=1, first_seed=0, jobs=2)
 """

@@ -67,7 +67,7 @@ def reproduce(run, **hooks):
 
 def table(out, *, overwrite=False):
     """A study of two cells; `study.study` without its suites."""
-    own = grid.Own(Config(estimator="gaussian"))
+    own = grid.ConfiguredEstimator(Config(estimator="gaussian"))
     task = tasks.make("gaussian", d=1, rho=0.5)
     plan = [(label, task, (task.mi, 0.0), 60) for label in ("a", "b")]
     with locks.held(out):

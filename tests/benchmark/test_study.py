@@ -466,7 +466,9 @@ def test_a_file_may_have_a_third_variable(tmp_path, monkeypatch):
     assert [side.shape for side in drawn] == [(50, 1), (50, 1), (50, 2)]
     np.testing.assert_array_equal(drawn[0], drawn[2][:, 1:])  # the same rows of all sides
     # A worker elsewhere gets the rows, and returns the same.
-    cell = grid._Cell(Row("s", "a", "a", "e", 50, 0, 0.0, 0.0), task, grid.Own(CHEAP))
+    cell = grid._Cell(
+        Row("s", "a", "a", "e", 50, 0, 0.0, 0.0), task, grid.ConfiguredEstimator(CHEAP)
+    )
     sent = grid._portable(cell)
     (tmp_path / "a.npz").unlink()
     for side, again in zip(drawn, grid.sample("a", sent.task, n=50, seed=0), strict=True):
@@ -522,8 +524,8 @@ def test_there_are_no_more_processes_than_cells_and_some_for_each_core(tmp_path,
     monkeypatch.setattr(joblib, "Parallel", InProcess)
     monkeypatch.setattr(joblib, "cpu_count", lambda: 1)
     monkeypatch.setattr(compute, "_compute_elsewhere", lambda compute, key, parent: compute(key))
-    monkeypatch.setattr(grid.Own, "columns", lambda *_: {"mi": 0.0})
-    own = {"own": grid.Own(study.Config())}
+    monkeypatch.setattr(grid.ConfiguredEstimator, "columns", lambda *_: {"mi": 0.0})
+    own = {"own": grid.ConfiguredEstimator(study.Config())}
     plan = [(label, task, (0.0, 0.0), 100) for label, task in SMALL["suite-a"][:2]]
     made = {
         "out": tmp_path,

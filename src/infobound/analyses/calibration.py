@@ -232,7 +232,7 @@ def rehearse(
     units.expect_files("out", out, unit)
     arguments.boolean("overwrite", overwrite)
     config = config.with_(certify=False)
-    own_way = {"own": grid.Own(config)}
+    own_way = {"own": grid.ConfiguredEstimator(config)}
     grid.ready(own_way, jobs=jobs, dask=dask)
     with locks.held(out):
         own = estimate.estimate(pair, config=config)

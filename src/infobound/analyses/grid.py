@@ -38,9 +38,9 @@ from infobound.training import loop, run_directory
 __all__ = [
     "CALIBRATION",
     "PAGES",
+    "ConfiguredEstimator",
     "Estimator",
     "EstimatorError",
-    "Own",
     "Planned",
     "Progress",
     "Study",
@@ -103,7 +103,7 @@ class _Device:
 
 
 @dataclass(frozen=True)
-class Own:
+class ConfiguredEstimator:
     """The estimator of this package with the settings of a `Config`; the seed is the cell's."""
 
     config: Config

@@ -14,7 +14,7 @@ from typing import Any
 
 from infobound._system import arguments, files, locks, torch_state, units
 from infobound.analyses import accuracy, grid
-from infobound.analyses.grid import Estimator, Own, Progress, Study
+from infobound.analyses.grid import ConfiguredEstimator, Estimator, Progress, Study
 from infobound.benchmark.external import PEERS, External, PeerPaths
 from infobound.benchmark.sampling import choose_tasks
 from infobound.config import Config, configured
@@ -155,7 +155,7 @@ def _estimators(
     for name in variants:
         config = base.with_(certify=False, **arguments.lookup("estimator", name, VARIANTS))
         selection.bind(config), loop.device(config)
-        found[name] = Own(config)
+        found[name] = ConfiguredEstimator(config)
     for name in peers:
         version = arguments.lookup("peer", name, PEERS).version(where)
         found[name] = External(name, where, version)
