@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from infobound.analyses import calibration
-from infobound.analyses.calibration import Line, rehearse
+from infobound.analyses.calibration import CalibrationPoint, rehearse
 from infobound.cli import main
 from infobound.config import Config
 from infobound.errors import InputError
@@ -94,7 +94,9 @@ def test_the_files_hold_every_run_and_the_same_call_goes_on(whole):
 def line(truth, found, mean=None):
     common = {"kind": "monotone", "n": 100, "runs": 4, "bias": 0.0, "bias_error": 0.0}
     common |= {"spread": 0.0, "coverage": 1.0, "half_width": 0.1, "held_out": 0.0}
-    return Line(truth=truth, found=found, mean=truth if mean is None else mean, **common)
+    return CalibrationPoint(
+        truth=truth, found=found, mean=truth if mean is None else mean, **common
+    )
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,14 @@ from infobound.estimation import estimate
 from infobound.estimation.result import Estimate
 from infobound.plotting import accuracy_figures, figures
 
-__all__ = ["LADDER", "Limit", "Line", "Rehearsal", "Width", "rehearse"]
+__all__ = [
+    "LADDER",
+    "CalibrationPoint",
+    "DetectionLimit",
+    "Rehearsal",
+    "SampleSizeEstimate",
+    "rehearse",
+]
 
 LADDER = (0.0, 0.02, 0.05, 0.15, 0.5, 1.5)  # nats
 NONE = "independent"  # the rung without dependence, which all kinds share
@@ -40,7 +47,7 @@ OFTEN = 0.8  # fraction of runs in which a detectable dependence is found (power
 
 
 @dataclass(frozen=True)
-class Line(Result):
+class CalibrationPoint(Result):
     """The results of all runs at one rung of the ladder, in nats.
 
     Attributes:
@@ -73,7 +80,7 @@ class Line(Result):
 
 
 @dataclass(frozen=True)
-class Limit(Result):
+class DetectionLimit(Result):
     """The detection limit for one kind of dependence, in nats.
 
     Attributes:
@@ -94,7 +101,7 @@ class Limit(Result):
 
 
 @dataclass(frozen=True)
-class Width(Result):
+class SampleSizeEstimate(Result):
     """The number of rows that an interval of a given width needs.
 
     The width is assumed to be proportional to 1 / sqrt(n), which is tested on fewer rows.
@@ -132,9 +139,9 @@ class Rehearsal:
     """
 
     own: Estimate
-    lines: tuple[Line, ...]
-    limits: tuple[Limit, ...]
-    width: Width | None
+    lines: tuple[CalibrationPoint, ...]
+    limits: tuple[DetectionLimit, ...]
+    width: SampleSizeEstimate | None
     false_alarms: float | None
     left_out: Mapping[str, tuple[float, ...]]
     failures: tuple[str, ...]
@@ -304,7 +311,7 @@ def _plan(
     return plan
 
 
-def _lines(rows: Sequence[Row]) -> list[Line]:
+def _lines(rows: Sequence[Row]) -> list[CalibrationPoint]:
     """Summarise the runs of each kind, rung and size, in the order of the ladder."""
     groups: dict[tuple[str, float, int], list[Row]] = {}
     for row in rows:
@@ -314,12 +321,12 @@ def _lines(rows: Sequence[Row]) -> list[Line]:
     return [_line(*key, groups[key]) for key in order]
 
 
-def _line(kind: str, truth: float, n: int, rows: list[Row]) -> Line:
+def _line(kind: str, truth: float, n: int, rows: list[Row]) -> CalibrationPoint:
     summary = summarise(rows)[0]
     values = [row.mi for row in rows if row.mi is not None]
     held = [row.held_out for row in rows if row.held_out is not None]
     spread = stdev(values) if len(values) > 1 else None
-    return Line(
+    return CalibrationPoint(
         kind=kind,
         n=n,
         truth=truth,
@@ -342,7 +349,7 @@ def _consistent_with_zero(row: Row) -> bool:
     return "zero" in row.findings.split()
 
 
-def _limit(kind: str, lines: Sequence[Line], own: Estimate) -> Limit:
+def _limit(kind: str, lines: Sequence[CalibrationPoint], own: Estimate) -> DetectionLimit:
     mine = [line for line in lines if line.kind in (NONE, kind)]
     detectable, below, above = _crossing(mine)
     truths = [line.truth for line in mine]
@@ -352,10 +359,10 @@ def _limit(kind: str, lines: Sequence[Line], own: Estimate) -> Limit:
         behind = float(np.interp(own.mi, means, truths))
     elif mine and mine[0].kind == NONE and own.mi < means[0]:
         behind = 0.0
-    return Limit(kind, detectable, below, above, behind)
+    return DetectionLimit(kind, detectable, below, above, behind)
 
 
-def _crossing(lines: Sequence[Line]) -> tuple[float | None, float, float | None]:
+def _crossing(lines: Sequence[CalibrationPoint]) -> tuple[float | None, float, float | None]:
     """Return the MI from which on enough runs find it, and the rungs on either side, in nats."""
     missed = [k for k, line in enumerate(lines) if line.found < OFTEN]
     last = missed[-1] if missed else -1
@@ -369,16 +376,16 @@ def _crossing(lines: Sequence[Line]) -> tuple[float | None, float, float | None]
     return low.truth + share * (high.truth - low.truth), low.truth, high.truth
 
 
-def _width(wished: float, own: Estimate, lines: Sequence[Line]) -> Width:
+def _width(wished: float, own: Estimate, lines: Sequence[CalibrationPoint]) -> SampleSizeEstimate:
     now = (own.interval[1] - own.interval[0]) / 2
     rows = math.ceil(own.n * (now / wished) ** 2)
     fewer = next((line for line in lines if line.n != own.n), None)
     full = [x for x in lines if fewer and x.n == own.n]
     full = [x for x in full if fewer and (x.kind, x.truth) == (fewer.kind, fewer.truth)]
     if fewer is None or not full:
-        return Width(wished, now, rows, None, None, None)
+        return SampleSizeEstimate(wished, now, rows, None, None, None)
     expected = full[0].half_width * math.sqrt(own.n / fewer.n)
-    return Width(wished, now, rows, fewer.n, expected, fewer.half_width)
+    return SampleSizeEstimate(wished, now, rows, fewer.n, expected, fewer.half_width)
 
 
 def _write(result: Rehearsal, rows: Sequence[Row], unit: str) -> None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infobound.analyses.accuracy import skipped
-from infobound.analyses.calibration import Limit, Rehearsal, Width
+from infobound.analyses.calibration import DetectionLimit, Rehearsal, SampleSizeEstimate
 from infobound.analyses.grid import Study
 from infobound.report.console import maybe, number, signed
 
@@ -140,7 +140,7 @@ def _rehearsed(result: Rehearsal, units: str) -> list[str]:
     return said
 
 
-def _found(limit: Limit, units: str) -> str:
+def _found(limit: DetectionLimit, units: str) -> str:
     """Describe how small a dependence is detected."""
     if limit.detectable is None:
         most = number(limit.below, units)
@@ -154,14 +154,14 @@ def _found(limit: Limit, units: str) -> str:
     )
 
 
-def _behind(limit: Limit, own: str, units: str) -> str:
+def _behind(limit: DetectionLimit, own: str, units: str) -> str:
     """Describe for which truth estimates like the user's own occur."""
     if limit.behind is None:
         return "Estimates like yours are beyond the ladder."
     return f"Estimates like yours ({own}) came out where {number(limit.behind, units)} was planted."
 
 
-def _rows_wanted(width: Width, n: int, units: str) -> str:
+def _rows_wanted(width: SampleSizeEstimate, n: int, units: str) -> str:
     """Describe how many rows a narrower interval needs, and how well the rule held in the test."""
     wished, now = number(width.wished, units), number(width.now, units)
     said = (
