@@ -271,13 +271,13 @@ def rehearse(
         planned = {(label, n) for label, _, _, n in plan}
         rows = [r for r in found.rows if (r.task, r.n) in planned]  # without an earlier ladder's
         wrong = tuple(dict.fromkeys(row.error for row in rows if failed(row)))
-        everything = _lines([row for row in rows if row.mi is not None])
+        everything = _calibration_points([row for row in rows if row.mi is not None])
         lines = tuple(line for line in everything if line.n == len(pair.x))
         result = Rehearsal(
             own=own,
             lines=lines,
-            limits=tuple(_limit(kind, lines, own) for kind in limits),
-            width=None if width is None else _width(width, own, everything),
+            limits=tuple(_detection_limit(kind, lines, own) for kind in limits),
+            width=None if width is None else _sample_size(width, own, everything),
             false_alarms=next((line.found for line in lines if line.kind == NONE), None),
             left_out={kind: missing for kind, missing in left_out.items() if missing},
             failures=wrong,
@@ -311,17 +311,17 @@ def _plan(
     return plan
 
 
-def _lines(rows: Sequence[Row]) -> list[CalibrationPoint]:
+def _calibration_points(rows: Sequence[Row]) -> list[CalibrationPoint]:
     """Summarise the runs of each kind, rung and size, in the order of the ladder."""
     groups: dict[tuple[str, float, int], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.group, row.truth, row.n), []).append(row)
     kinds = [NONE, *KINDS]
     order = sorted(groups, key=lambda key: (kinds.index(key[0]), key[1], key[2]))
-    return [_line(*key, groups[key]) for key in order]
+    return [_calibration_point(*key, groups[key]) for key in order]
 
 
-def _line(kind: str, truth: float, n: int, rows: list[Row]) -> CalibrationPoint:
+def _calibration_point(kind: str, truth: float, n: int, rows: list[Row]) -> CalibrationPoint:
     summary = summarise(rows)[0]
     values = [row.mi for row in rows if row.mi is not None]
     held = [row.held_out for row in rows if row.held_out is not None]
@@ -349,7 +349,7 @@ def _consistent_with_zero(row: Row) -> bool:
     return "zero" in row.findings.split()
 
 
-def _limit(kind: str, lines: Sequence[CalibrationPoint], own: Estimate) -> DetectionLimit:
+def _detection_limit(kind: str, lines: Sequence[CalibrationPoint], own: Estimate) -> DetectionLimit:
     mine = [line for line in lines if line.kind in (NONE, kind)]
     detectable, below, above = _crossing(mine)
     truths = [line.truth for line in mine]
@@ -376,7 +376,9 @@ def _crossing(lines: Sequence[CalibrationPoint]) -> tuple[float | None, float, f
     return low.truth + share * (high.truth - low.truth), low.truth, high.truth
 
 
-def _width(wished: float, own: Estimate, lines: Sequence[CalibrationPoint]) -> SampleSizeEstimate:
+def _sample_size(
+    wished: float, own: Estimate, lines: Sequence[CalibrationPoint]
+) -> SampleSizeEstimate:
     now = (own.interval[1] - own.interval[0]) / 2
     rows = math.ceil(own.n * (now / wished) ** 2)
     fewer = next((line for line in lines if line.n != own.n), None)

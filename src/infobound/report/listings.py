@@ -109,7 +109,7 @@ def show_rehearsal(result: Rehearsal, *, units: str, title: str) -> None:
         "[dim]covers: intervals that contain the truth; found: estimates clearly above zero[/]"
     )
     sentences = Table.grid(padding=(0, 1))
-    for sentence in _rehearsed(result, units):
+    for sentence in _calibration_sentences(result, units):
         sentences.add_row("-", sentence)
     console.print(sentences)
     if result.path is not None:
@@ -117,20 +117,20 @@ def show_rehearsal(result: Rehearsal, *, units: str, title: str) -> None:
         console.print(f"[dim]In {escape(str(result.path))}:[/] {files}", soft_wrap=True)
 
 
-def _rehearsed(result: Rehearsal, units: str) -> list[str]:
+def _calibration_sentences(result: Rehearsal, units: str) -> list[str]:
     """Describe the results of the ladder in sentences."""
     own, low, high = (number(v, units) for v in (result.own.mi, *result.own.interval))
     said = [f"Your own estimate: [bold]{own}[/] {units}, {low} to {high}."]
     for limit in result.limits:
         said.append(
-            f"{limit.kind.capitalize()}: {_found(limit, units)} {_behind(limit, own, units)}"
+            f"{limit.kind.capitalize()}: {_detection_sentence(limit, units)} {_matching_truth_sentence(limit, own, units)}"
         )
     if result.false_alarms is not None:
         said.append(
             f"Where nothing was planted, {100 * result.false_alarms:.0f} % found something."
         )
     if result.width is not None:
-        said.append(_rows_wanted(result.width, result.own.n, units))
+        said.append(_sample_size_sentence(result.width, result.own.n, units))
     for kind, rungs in result.left_out.items():
         rest = ", ".join(number(rung, units, 2) for rung in rungs)
         said.append(
@@ -140,7 +140,7 @@ def _rehearsed(result: Rehearsal, units: str) -> list[str]:
     return said
 
 
-def _found(limit: DetectionLimit, units: str) -> str:
+def _detection_sentence(limit: DetectionLimit, units: str) -> str:
     """Describe how small a dependence is detected."""
     if limit.detectable is None:
         most = number(limit.below, units)
@@ -154,14 +154,14 @@ def _found(limit: DetectionLimit, units: str) -> str:
     )
 
 
-def _behind(limit: DetectionLimit, own: str, units: str) -> str:
+def _matching_truth_sentence(limit: DetectionLimit, own: str, units: str) -> str:
     """Describe for which truth estimates like the user's own occur."""
     if limit.behind is None:
         return "Estimates like yours are beyond the ladder."
     return f"Estimates like yours ({own}) came out where {number(limit.behind, units)} was planted."
 
 
-def _rows_wanted(width: SampleSizeEstimate, n: int, units: str) -> str:
+def _sample_size_sentence(width: SampleSizeEstimate, n: int, units: str) -> str:
     """Describe how many rows a narrower interval needs, and how well the rule held in the test."""
     wished, now = number(width.wished, units), number(width.now, units)
     said = (
