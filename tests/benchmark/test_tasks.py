@@ -285,7 +285,7 @@ def test_every_task_is_in_a_suite_and_every_entry_can_be_made():
 
 @pytest.mark.parametrize("name", tasks.TASKS)
 def test_a_name_says_what_it_is_and_which_parameters_it_takes(name):
-    assert tasks.says(name).endswith(".")
+    assert tasks.description(name).endswith(".")
     parameters = tasks.parameters(name)
     assert inspect.Parameter.empty not in parameters.values()
     assert tasks.make(name, **parameters).mi == tasks.make(name).mi

@@ -45,9 +45,9 @@ __all__ = [
     "Consistency",
     "Entry",
     "Task",
+    "description",
     "make",
     "parameters",
-    "says",
     "staircase",
     "suite",
 ]
@@ -441,14 +441,14 @@ def parameters(name: str) -> dict[str, Any]:
     return {key: value.default for key, value in signature.parameters.items() if key != "name"}
 
 
-def says(name: str) -> str:
+def description(name: str) -> str:
     """Return the description of a task in one line.
 
     Raises:
         InputError: If the name is unknown.
 
     Example:
-        >>> says("1v1-AI")
+        >>> description("1v1-AI")
         'Six normals that draw an A and an I.'
     """
     return (arguments.lookup("task", name, TASKS).__doc__ or "").split("\n")[0]

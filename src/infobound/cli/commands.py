@@ -500,7 +500,10 @@ class TasksCommand:
                 settings = tasks.parameters(entry.task) | dict(entry.parameters)
                 said = ", ".join(f"{key} = {value}" for key, value in settings.items())
                 columns = (task.dim_x, task.dim_y, getattr(task, "dim_given", 0))
-                what, sides = tasks.says(entry.task), ", ".join(map(str, filter(None, columns)))
+                what, sides = (
+                    tasks.description(entry.task),
+                    ", ".join(map(str, filter(None, columns))),
+                )
                 mi, error = task.mi / units.scale(unit), task.mi_error / units.scale(unit)
                 value = f"{mi:.4f}" + (f" ± {error:.4f}" if error else "")
                 shown = ["", sides] if columns[2] else [sides, ""]
