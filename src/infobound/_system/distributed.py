@@ -25,9 +25,18 @@ from infobound._system.row_groups import span
 from infobound.errors import InputError, LostRank
 
 __all__ = [
-    *("add", "add_gradients", "any_says", "by_first", "exchanged", "is_first", "own", "ranks"),
+    *(
+        "add",
+        "add_gradients",
+        "any_says",
+        "by_first",
+        "exchanged",
+        "is_first",
+        "own_slice",
+        "ranks",
+    ),
     "restarted",
-    *("rows_of_all", "same_as_first", "shared_out", "whole", "world"),
+    *("gather_rows", "same_as_first", "shared_out", "gather_replicated", "world"),
 ]
 
 STARTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # variables set by torchrun
@@ -73,7 +82,7 @@ def world() -> Iterator[None]:
 
     Example:
         >>> with world():
-        ...     own(7)
+        ...     own_slice(7)
         slice(0, 7, None)
     """
     global _engine, _patient
@@ -137,34 +146,34 @@ def _fresh(store: Any, rank: int, size: int) -> str:
     raise RuntimeError("the ranks do not meet")
 
 
-def own(n: int) -> slice:
+def own_slice(n: int) -> slice:
     """Return this rank's slice of n rows; slices are in order and as equal as possible.
 
     Example:
-        >>> own(7)
+        >>> own_slice(7)
         slice(0, 7, None)
     """
     mine = span(n, *ranks())
     return slice(mine.start, mine.stop)
 
 
-def rows_of_all(part: Tensor, n: int) -> Tensor:
-    """Gather all n rows from each rank's `own(n)`, for computations that differ between ranks.
+def gather_rows(part: Tensor, n: int) -> Tensor:
+    """Gather all n rows from each rank's `own_slice(n)`, for computations that differ between ranks.
 
     The gradient of a rank's rows is the sum of the gradients of all ranks.
     """
-    return part if ranks()[1] == 1 else _Spread.apply(part, n)
+    return part if ranks()[1] == 1 else _GatherRows.apply(part, n)
 
 
-def whole(*parts: tuple[Tensor, int]) -> tuple[Tensor, ...]:
-    """Gather all n rows of each (part, n) from each rank's `own(n)`, in one message.
+def gather_replicated(*parts: tuple[Tensor, int]) -> tuple[Tensor, ...]:
+    """Gather all n rows of each (part, n) from each rank's `own_slice(n)`, in one message.
 
     They are for computations that are the same on all ranks: the gradient of a rank's rows is the
     one computed on this rank.
     """
     if ranks()[1] == 1:
         return tuple(part for part, _ in parts)
-    return _Whole.apply([n for _, n in parts], *(part for part, _ in parts))
+    return _GatherReplicated.apply([n for _, n in parts], *(part for part, _ in parts))
 
 
 def add(part: Tensor) -> Tensor:
@@ -293,27 +302,27 @@ def _gather(counts: Sequence[int], parts: Sequence[Tensor]) -> list[Tensor]:
     """Gather all rows by summing arrays that are zero outside of each rank's own rows."""
     all_rows = [part.new_zeros(n, *part.shape[1:]) for n, part in zip(counts, parts, strict=True)]
     for rows, part in zip(all_rows, parts, strict=True):
-        rows[own(len(rows))] = part
+        rows[own_slice(len(rows))] = part
     message = add(torch.cat([rows.reshape(-1) for rows in all_rows]))
     found = message.split([rows.numel() for rows in all_rows])
     return [part.view_as(rows) for part, rows in zip(found, all_rows, strict=True)]
 
 
-class _Spread(torch.autograd.Function):
+class _GatherRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, part: Tensor, n: int) -> Tensor:
         return _gather([n], [part])[0]
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        return add(slope.contiguous().clone())[own(len(slope))], None
+        return add(slope.contiguous().clone())[own_slice(len(slope))], None
 
 
-class _Whole(torch.autograd.Function):
+class _GatherReplicated(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, counts: Sequence[int], *parts: Tensor) -> tuple[Tensor, ...]:
         return tuple(_gather(counts, parts))
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        return None, *(slope[own(len(slope))] for slope in slopes)
+        return None, *(slope[own_slice(len(slope))] for slope in slopes)

@@ -76,9 +76,9 @@ class _Pairs:
             )
         if not is_shared(critic, n, m):
             return cls(critic, *contract.encode(critic, x, y), n, m, slice(0, n))
-        own = distributed.own(n)
-        a, b = contract.encode(critic, x[own], y[distributed.own(m)])
-        every = (distributed.rows_of_all(leaf, m) for leaf in contract.leaves(b))
+        own = distributed.own_slice(n)
+        a, b = contract.encode(critic, x[own], y[distributed.own_slice(m)])
+        every = (distributed.gather_rows(leaf, m) for leaf in contract.leaves(b))
         return cls(critic, a, contract.like(b, every), n, m, own)
 
     def together(self, part: Sums) -> Sums:
@@ -87,7 +87,7 @@ class _Pairs:
             return part
         rows = torch.stack([part.positives, part.rows, *part.others], 1)
         columns = (part.columns[None], distributed.ranks()[1])
-        by_rows, by_ranks = distributed.whole((rows, self.n), columns)
+        by_rows, by_ranks = distributed.gather_replicated((rows, self.n), columns)
         positives, rows, *others = by_rows.unbind(1)
         return Sums(positives, rows, by_ranks.logsumexp(0), tuple(others))
 
@@ -310,7 +310,7 @@ def scores(critic: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         if not is_shared(critic, n, len(y)):
             found: Tensor = critic(x, y)
             return found
-        return distributed.whole((critic(x[distributed.own(n)], y), n))[0]
+        return distributed.gather_replicated((critic(x[distributed.own_slice(n)], y), n))[0]
 
 
 @torch.no_grad()
@@ -359,6 +359,9 @@ def terms(
             columns[:, j] += more[1]
     on_rows, on_columns = rows, columns
     if every.own != slice(0, every.n):
-        on_rows, on_columns = distributed.whole((rows.T, every.n))[0].T, distributed.add(columns)
+        on_rows, on_columns = (
+            distributed.gather_replicated((rows.T, every.n))[0].T,
+            distributed.add(columns),
+        )
     both = zip(bounds, weights, on_rows, on_columns, strict=True)
     return found.positives, [b.of(found) + b.shared(w, *on) for b, w, *on in both]
