@@ -49,7 +49,7 @@ def work(options: Any) -> dict[str, float]:
         adam.zero_grad()
         (-tiled.value(critic, BOUND, x[:n], y[:n])).backward()
         if tiled.is_shared(critic, n, n):
-            distributed.add_gradients(critic.parameters())
+            distributed.sum_gradients(critic.parameters())
         adam.step()
 
     @torch.no_grad()
@@ -64,8 +64,8 @@ def work(options: Any) -> dict[str, float]:
         "step": median(lambda: step(options.batch), options.steps),
         "evaluation": median(evaluate, max(3, options.steps // 4)),
         "fixed": median(lambda: step(2), 20),  # of a step: nothing that can be shared out
-        "message": median(lambda: distributed.add(torch.zeros(1)), 50),
-        "large": median(lambda: distributed.add(torch.zeros(LARGE)), 10),
+        "message": median(lambda: distributed.sum_over_ranks(torch.zeros(1)), 50),
+        "large": median(lambda: distributed.sum_over_ranks(torch.zeros(LARGE)), 10),
     }
 
 

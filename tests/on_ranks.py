@@ -34,7 +34,9 @@ def gradients(value, tensors):
     """Of all ranks together; each has its own pairs' part."""
     found = torch.autograd.grad(value, tensors, allow_unused=True)
     both = zip(found, tensors, strict=True)
-    return [distributed.add(torch.zeros_like(t) if g is None else g.clone()) for g, t in both]
+    return [
+        distributed.sum_over_ranks(torch.zeros_like(t) if g is None else g.clone()) for g, t in both
+    ]
 
 
 def everything():
@@ -69,7 +71,10 @@ def everything():
     dropping = Siamese(net).double()
     fit(dropping, BOUNDS["infonce"], sides, sides, settings.with_(patience=0), seed=0)
     weights = dropping.state_dict().values()
-    keep("dropped out", *(distributed.add(w.clone()) / distributed.ranks()[1] for w in weights))
+    keep(
+        "dropped out",
+        *(distributed.sum_over_ranks(w.clone()) / distributed.ranks()[1] for w in weights),
+    )
     blocks = [np.random.default_rng(k).normal(size=(12, 12)) for k in range(4)]
     keep("p-value", torch.tensor(permutation_p(blocks, seed=0), dtype=torch.float64))
     return found

@@ -186,7 +186,7 @@ def test_silence_of_the_engine_is_a_sentence(monkeypatch):
 
     monkeypatch.setattr(distributed, "_engine", Engine)
     with pytest.raises(LostRank, match="closed by peer"):
-        distributed.add(torch.ones(1))
+        distributed.sum_over_ranks(torch.ones(1))
 
 
 def test_what_a_user_can_mend_is_said_once(torchrun, tmp_path):

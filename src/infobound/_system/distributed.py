@@ -27,7 +27,7 @@ from infobound.errors import InputError, LostRank
 __all__ = [
     *(
         "add",
-        "add_gradients",
+        "sum_gradients",
         "any_says",
         "by_first",
         "exchanged",
@@ -176,7 +176,7 @@ def gather_replicated(*parts: tuple[Tensor, int]) -> tuple[Tensor, ...]:
     return _GatherReplicated.apply([n for _, n in parts], *(part for part, _ in parts))
 
 
-def add(part: Tensor) -> Tensor:
+def sum_over_ranks(part: Tensor) -> Tensor:
     """Sum a tensor over ranks in place; it is not differentiable."""
     if _engine is not None:
         with _answered():
@@ -184,13 +184,13 @@ def add(part: Tensor) -> Tensor:
     return part
 
 
-def add_gradients(parameters: Iterable[Tensor]) -> None:
+def sum_gradients(parameters: Iterable[Tensor]) -> None:
     """Sum the gradients of parameters over ranks, each of which has those of its own pairs."""
     if ranks()[1] == 1:
         return
     parameters = list(parameters)
     flat = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    together = add(torch.cat([gradient.reshape(-1) for gradient in flat]))
+    together = sum_over_ranks(torch.cat([gradient.reshape(-1) for gradient in flat]))
     parts = together.split([p.numel() for p in parameters])
     for parameter, part in zip(parameters, parts, strict=True):
         parameter.grad = part.view_as(parameter)
@@ -205,7 +205,11 @@ def same_as_first(tensors: Iterable[Tensor]) -> None:
 
 def any_says(yes: bool) -> bool:
     """Return whether the value is true on any rank, so that all ranks stop at the same step."""
-    return yes if ranks()[1] == 1 else bool(add(torch.tensor(float(yes), dtype=torch.float32)))
+    return (
+        yes
+        if ranks()[1] == 1
+        else bool(sum_over_ranks(torch.tensor(float(yes), dtype=torch.float32)))
+    )
 
 
 def shared_out(work: Callable[[int], float], count: int) -> list[float]:
@@ -217,7 +221,7 @@ def shared_out(work: Callable[[int], float], count: int) -> list[float]:
     """
     rank, size = ranks()
     mine = [work(k) if k % size == rank else 0.0 for k in range(count)]
-    return mine if size == 1 else add(torch.tensor(mine, dtype=torch.float64)).tolist()
+    return mine if size == 1 else sum_over_ranks(torch.tensor(mine, dtype=torch.float64)).tolist()
 
 
 def by_first(action: Callable[[], None]) -> None:
@@ -303,7 +307,7 @@ def _gather(counts: Sequence[int], parts: Sequence[Tensor]) -> list[Tensor]:
     all_rows = [part.new_zeros(n, *part.shape[1:]) for n, part in zip(counts, parts, strict=True)]
     for rows, part in zip(all_rows, parts, strict=True):
         rows[own_slice(len(rows))] = part
-    message = add(torch.cat([rows.reshape(-1) for rows in all_rows]))
+    message = sum_over_ranks(torch.cat([rows.reshape(-1) for rows in all_rows]))
     found = message.split([rows.numel() for rows in all_rows])
     return [part.view_as(rows) for part, rows in zip(found, all_rows, strict=True)]
 
@@ -315,7 +319,7 @@ class _GatherRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        return add(slope.contiguous().clone())[own_slice(len(slope))], None
+        return sum_over_ranks(slope.contiguous().clone())[own_slice(len(slope))], None
 
 
 class _GatherReplicated(torch.autograd.Function):

@@ -361,7 +361,7 @@ def terms(
     if every.own != slice(0, every.n):
         on_rows, on_columns = (
             distributed.gather_replicated((rows.T, every.n))[0].T,
-            distributed.add(columns),
+            distributed.sum_over_ranks(columns),
         )
     both = zip(bounds, weights, on_rows, on_columns, strict=True)
     return found.positives, [b.of(found) + b.shared(w, *on) for b, w, *on in both]

@@ -329,7 +329,7 @@ def _step(
     with tiled.undrawn(critic):
         (-objective).backward()
     if shared:
-        distributed.add_gradients(parameters)
+        distributed.sum_gradients(parameters)
     optimiser.step()
     state.step += 1
     if config.ema:  # at first a plain mean of all weights so far, so that the start weighs little
