@@ -36,7 +36,7 @@ __all__ = [
         "ranks",
     ),
     "restarted",
-    *("gather_rows", "same_as_first", "shared_out", "gather_replicated", "world"),
+    *("gather_rows", "broadcast_from_first", "shared_out", "gather_replicated", "world"),
 ]
 
 STARTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # variables set by torchrun
@@ -196,7 +196,7 @@ def sum_gradients(parameters: Iterable[Tensor]) -> None:
         parameter.grad = part.view_as(parameter)
 
 
-def same_as_first(tensors: Iterable[Tensor]) -> None:
+def broadcast_from_first(tensors: Iterable[Tensor]) -> None:
     """Copy tensors of rank 0 to all ranks in place, since other CPUs may round differently."""
     for tensor in () if _engine is None else tensors:
         with _answered():

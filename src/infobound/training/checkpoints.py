@@ -247,11 +247,11 @@ def agree(critic: nn.Module, state: State, run: Run | None) -> None:
         InputError: If ranks start at different steps.
     """
     step = torch.tensor(float(state.step), dtype=torch.float32)
-    distributed.same_as_first([step])
+    distributed.broadcast_from_first([step])
     if distributed.any_says(int(step) != state.step):
         assert run is not None
         raise InputError(
             f"Expected a run directory that all ranks see; some do not find the checkpoints in "
             f"{run.path}. Put it on storage that all machines share."
         )
-    distributed.same_as_first(critic.state_dict().values())
+    distributed.broadcast_from_first(critic.state_dict().values())

@@ -384,7 +384,7 @@ def _evaluate(
     if state.history and state.history[-1][0] == state.step:  # resumed right after an evaluation
         return
     size = _size(train, validation, config)
-    distributed.same_as_first(critic.buffers())  # running averages differ between ranks
+    distributed.broadcast_from_first(critic.buffers())  # running averages differ between ranks
     weights = _weights(critic, state)
     on_validation, clear = math.nan, True
     on_train = float(values(critic, bound, train, size, weights).mean())
@@ -392,7 +392,7 @@ def _evaluate(
         found = values(critic, bound, validation, size, weights)
         on_validation, clear = float(found.mean()), rival is None or _exceeds(found, rival[:size])
     agreed = torch.tensor([on_train, on_validation, clear], dtype=torch.float64)
-    distributed.same_as_first([agreed])  # all ranks must decide alike when to stop
+    distributed.broadcast_from_first([agreed])  # all ranks must decide alike when to stop
     on_train, on_validation, clear = agreed.tolist()
     if not math.isfinite(on_train):
         raise InputError(
