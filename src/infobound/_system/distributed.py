@@ -28,7 +28,7 @@ __all__ = [
     *(
         "add",
         "sum_gradients",
-        "any_says",
+        "any_rank",
         "by_first",
         "exchanged",
         "is_first",
@@ -203,7 +203,7 @@ def broadcast_from_first(tensors: Iterable[Tensor]) -> None:
             _engine.broadcast(tensor, 0)
 
 
-def any_says(yes: bool) -> bool:
+def any_rank(yes: bool) -> bool:
     """Return whether the value is true on any rank, so that all ranks stop at the same step."""
     return (
         yes

@@ -248,7 +248,7 @@ def agree(critic: nn.Module, state: State, run: Run | None) -> None:
     """
     step = torch.tensor(float(state.step), dtype=torch.float32)
     distributed.broadcast_from_first([step])
-    if distributed.any_says(int(step) != state.step):
+    if distributed.any_rank(int(step) != state.step):
         assert run is not None
         raise InputError(
             f"Expected a run directory that all ranks see; some do not find the checkpoints in "

@@ -266,7 +266,7 @@ def fit(
                     and (state.evaluations_since_best() >= patience or _is_slow(state, rival))
                 )
             asked = state.step % ASKED == 0 or distributed.ranks()[1] == 1
-            halt = asked and distributed.any_says(stop is not None and stop())
+            halt = asked and distributed.any_rank(stop is not None and stop())
             due = state.step % config.checkpoint_every == 0 and state.step > 0
             if run is not None and (state.finished or halt or due):
                 if writer is not None:  # a resumed fit does not write earlier events again
