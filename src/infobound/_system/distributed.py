@@ -36,7 +36,7 @@ __all__ = [
         "ranks",
     ),
     "restarted",
-    *("gather_rows", "broadcast_from_first", "shared_out", "gather_replicated", "world"),
+    *("gather_rows", "broadcast_from_first", "map_over_ranks", "gather_replicated", "world"),
 ]
 
 STARTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # variables set by torchrun
@@ -212,11 +212,11 @@ def any_rank(yes: bool) -> bool:
     )
 
 
-def shared_out(work: Callable[[int], float], count: int) -> list[float]:
+def map_over_ranks(work: Callable[[int], float], count: int) -> list[float]:
     """Compute `work(k)` for k from 0 to `count` - 1, each on one of the ranks.
 
     Example:
-        >>> shared_out(lambda k: k / 2, 3)
+        >>> map_over_ranks(lambda k: k / 2, 3)
         [0.0, 0.5, 1.0]
     """
     rank, size = ranks()

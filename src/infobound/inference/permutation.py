@@ -77,7 +77,9 @@ def permutation_p(
         return _moved_p(tables)
     rngs = np.random.default_rng(seed).spawn(len(tables))
     p_values = np.array(
-        distributed.shared_out(lambda k: _permuted_p(tables[k], permutations, rngs[k]), len(tables))
+        distributed.map_over_ranks(
+            lambda k: _permuted_p(tables[k], permutations, rngs[k]), len(tables)
+        )
     )
     return float(chdtrc(2 * len(p_values), -2 * np.log(p_values).sum()))  # Fisher's
 
