@@ -172,7 +172,9 @@ def test_a_lock_left_by_a_crash_is_no_other_file(tmp_path, whole):
 
 def test_of_several_ranks_the_first_holds_for_all(tmp_path, monkeypatch):
     with locks.held(tmp_path):
-        monkeypatch.setattr(locks.distributed, "by_first", lambda action: None)  # as on the others
+        monkeypatch.setattr(
+            locks.distributed, "run_on_first", lambda action: None
+        )  # as on the others
         with locks.held(tmp_path):
             pass
 

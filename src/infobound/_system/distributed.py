@@ -29,7 +29,7 @@ __all__ = [
         "add",
         "sum_gradients",
         "any_rank",
-        "by_first",
+        "run_on_first",
         "exchanged",
         "is_first",
         "own_slice",
@@ -224,14 +224,14 @@ def map_over_ranks(work: Callable[[int], float], count: int) -> list[float]:
     return mine if size == 1 else sum_over_ranks(torch.tensor(mine, dtype=torch.float64)).tolist()
 
 
-def by_first(action: Callable[[], None]) -> None:
+def run_on_first(action: Callable[[], None]) -> None:
     """Run an action on rank 0 while the others wait; an `InputError` is raised on all ranks.
 
     Raises:
         InputError: If rank 0 raised it.
 
     Example:
-        >>> by_first(lambda: print("once"))
+        >>> run_on_first(lambda: print("once"))
         once
     """
     if _engine is None:

@@ -64,7 +64,7 @@ def held(path: str | Path | None) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         if path is not None:
-            distributed.by_first(lambda: stack.enter_context(_alone(Path(path))))
+            distributed.run_on_first(lambda: stack.enter_context(_alone(Path(path))))
         yield
 
 

@@ -131,7 +131,7 @@ class Run:
         path = Path(path)
         full = {"format": FORMAT, "version": VERSION, "versions": versions(), **record}
         run = cls(path, json.loads(json.dumps(full)))
-        distributed.by_first(lambda: run._begin(rows, overwrite))
+        distributed.run_on_first(lambda: run._begin(rows, overwrite))
         return run
 
     def _begin(self, rows: Mapping[str, np.ndarray] | None, overwrite: bool) -> None:
