@@ -30,7 +30,7 @@ __all__ = [
         "sum_gradients",
         "any_rank",
         "run_on_first",
-        "exchanged",
+        "exchange_parts",
         "is_first",
         "own_slice",
         "ranks",
@@ -248,14 +248,14 @@ def run_on_first(action: Callable[[], None]) -> None:
         raise InputError(said[0])
 
 
-def exchanged(parts: Iterator[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
+def exchange_parts(parts: Iterator[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
     """Send each rank's numbered parts (k, width), float64, to all ranks, as they are produced.
 
     Raises:
         InputError, OverflowError: If a rank raised it while it produced its parts; raised on all.
 
     Example:
-        >>> list(exchanged(iter([(0, np.zeros((1, 1)))])))
+        >>> list(exchange_parts(iter([(0, np.zeros((1, 1)))])))
         [(0, array([[0.]]))]
     """
     if _engine is None:

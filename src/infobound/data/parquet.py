@@ -236,7 +236,7 @@ class _Table:
         from infobound._system import distributed
 
         mine = whole_groups(self.counts, *distributed.ranks())
-        return self._placed(names, distributed.exchanged(self._rows(names, mine)), self.n)
+        return self._placed(names, distributed.exchange_parts(self._rows(names, mine)), self.n)
 
     def frame(self, names: list[str]) -> pd.DataFrame:
         """Read all rows with their own types; `numbers` has checked that the files are alike."""
