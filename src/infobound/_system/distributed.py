@@ -45,7 +45,7 @@ TIMEOUT = 45  # seconds that a rank waits for one that may be dead
 LONG = datetime.timedelta(hours=1)  # time limit where rank 0 writes, or another rank fetches
 
 _engine: Any = None  # torch.distributed inside `world`; global, so that all threads see it
-_patient: Any = None  # a group of the same ranks with the time limit LONG
+_slow_group: Any = None  # a group of the same ranks with the time limit LONG
 
 
 def ranks() -> tuple[int, int]:
@@ -85,7 +85,7 @@ def world() -> Iterator[None]:
         ...     own_slice(7)
         slice(0, 7, None)
     """
-    global _engine, _patient
+    global _engine, _slow_group
     alone = os.environ.get("WORLD_SIZE", "1") == "1" or not set(STARTED) <= os.environ.keys()
     if alone or _engine is not None:
         yield
@@ -96,13 +96,13 @@ def world() -> Iterator[None]:
     if not begun:
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        with _answered():
+        with _lost_rank_errors():
             _begin(dist)
-    _engine, _patient = dist, dist.new_group(timeout=LONG)
+    _engine, _slow_group = dist, dist.new_group(timeout=LONG)
     try:
         yield
     finally:
-        _engine, _patient = None, None
+        _engine, _slow_group = None, None
         if not begun:
             dist.destroy_process_group()
 
@@ -116,12 +116,12 @@ def _begin(dist: Any) -> None:
     timeout = datetime.timedelta(seconds=TIMEOUT)
     store, rank, size = next(dist.rendezvous("env://", timeout=timeout))
     store.set_timeout(timeout)
-    room = _fresh(store, rank, size)
+    room = _unique_name(store, rank, size)
     store = dist.PrefixStore(f"infobound/{room}", store)
     dist.init_process_group(store=store, rank=rank, world_size=size, timeout=timeout)
 
 
-def _fresh(store: Any, rank: int, size: int) -> str:
+def _unique_name(store: Any, rank: int, size: int) -> str:
     """Agree on a name that is unique to this start and known to all its ranks.
 
     Rank 0 proposes the name. Each other rank answers with a random number of its own, and accepts
@@ -179,7 +179,7 @@ def gather_replicated(*parts: tuple[Tensor, int]) -> tuple[Tensor, ...]:
 def sum_over_ranks(part: Tensor) -> Tensor:
     """Sum a tensor over ranks in place; it is not differentiable."""
     if _engine is not None:
-        with _answered():
+        with _lost_rank_errors():
             _engine.all_reduce(part)
     return part
 
@@ -199,7 +199,7 @@ def sum_gradients(parameters: Iterable[Tensor]) -> None:
 def broadcast_from_first(tensors: Iterable[Tensor]) -> None:
     """Copy tensors of rank 0 to all ranks in place, since other CPUs may round differently."""
     for tensor in () if _engine is None else tensors:
-        with _answered():
+        with _lost_rank_errors():
             _engine.broadcast(tensor, 0)
 
 
@@ -242,8 +242,8 @@ def run_on_first(action: Callable[[], None]) -> None:
             action()
         except InputError as error:
             said = [str(error)]
-    with _answered():
-        _engine.broadcast_object_list(said, group=_patient)
+    with _lost_rank_errors():
+        _engine.broadcast_object_list(said, group=_slow_group)
     if said[0] is not None:
         raise InputError(said[0])
 
@@ -269,9 +269,9 @@ def exchange_parts(parts: Iterator[tuple[int, np.ndarray]]) -> Iterator[tuple[in
             start, mine = next(parts, (0, None))
         except (InputError, OverflowError) as raised:
             error = raised
-        with _answered():
+        with _lost_rank_errors():
             own_shape = None if mine is None else mine.shape
-            _engine.all_gather_object(said, (error, start, own_shape), group=_patient)
+            _engine.all_gather_object(said, (error, start, own_shape), group=_slow_group)
         for error, _, _ in said:
             if error is not None:
                 raise error
@@ -281,13 +281,13 @@ def exchange_parts(parts: Iterator[tuple[int, np.ndarray]]) -> Iterator[tuple[in
             if shape is not None:
                 rows = mine if source == rank and mine is not None else np.empty(shape)
                 part = torch.from_numpy(np.ascontiguousarray(rows))
-                with _answered():
-                    _engine.broadcast(part, source, group=_patient)
+                with _lost_rank_errors():
+                    _engine.broadcast(part, source, group=_slow_group)
                 yield start, part.numpy()
 
 
 @contextlib.contextmanager
-def _answered() -> Iterator[None]:
+def _lost_rank_errors() -> Iterator[None]:
     """Context in which errors of communication become a `LostRank`."""
     try:
         yield
