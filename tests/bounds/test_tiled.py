@@ -74,7 +74,7 @@ LEARNT += ["base and product", "directions"]
 
 def gradients(found, bound, module, sides):
     parameters = [p for p in module.parameters() if p.requires_grad]
-    return torch.autograd.grad(bound.aim(found), [*sides, *parameters])
+    return torch.autograd.grad(bound.objective_from_sums(found), [*sides, *parameters])
 
 
 @pytest.mark.parametrize("dtype", CLOSE)
@@ -83,7 +83,7 @@ def test_tiles_equal_the_matrix_in_value_and_gradient(kind, dtype):
     module, close = critic(kind).to(dtype), CLOSE[dtype]
     for name, tile in zip(["infonce", "nwj", "js", "flo", "alpha"], TILES, strict=True):
         bound = variational.BOUNDS[name]
-        reads = bound.aim_reads
+        reads = bound.extras_of_objective
         x, y = (side.requires_grad_() for side in rows(dtype=dtype))
         dense = log_sums.of(module(x, y), reads)
         tiled = scoring.all_pairs(module, x, y, reads, tile=tile)
@@ -147,7 +147,7 @@ def test_scores_of_ten_thousand(fill, dtype):
     for name in ("infonce", "dv"):
         bound = variational.BOUNDS[name]
         values = [
-            bound.aim(found)
+            bound.objective_from_sums(found)
             for found in (
                 log_sums.of(module(*sides)),
                 scoring.all_pairs(module, *sides, tile=(4, 6)),
@@ -208,18 +208,26 @@ def test_dropout_is_the_same_when_a_tile_is_scored_again():
     module.net.insert(2, nn.Dropout(0.5))
     x, y = rows()
     torch.manual_seed(0)
-    value = variational.BOUNDS["dv"].aim(scoring.all_pairs(module, x, y, tile=(8, 9)))
+    value = variational.BOUNDS["dv"].objective_from_sums(
+        scoring.all_pairs(module, x, y, tile=(8, 9))
+    )
     slope = torch.autograd.grad(value, module.net[-1].bias)[0]
     torch.testing.assert_close(slope, torch.zeros_like(slope), atol=1e-12, rtol=0)  # it cancels
     weight = module.net[-1].weight
     torch.manual_seed(0)
-    value = variational.BOUNDS["dv"].aim(scoring.all_pairs(module, x, y, tile=(8, 9)))
+    value = variational.BOUNDS["dv"].objective_from_sums(
+        scoring.all_pairs(module, x, y, tile=(8, 9))
+    )
     (slope,) = torch.autograd.grad(value, weight)
     step, moved = 1e-6, []
     for sign in (1, -1):
         weight.data[0, 0] += sign * step
         torch.manual_seed(0)
-        moved.append(variational.BOUNDS["dv"].aim(scoring.all_pairs(module, x, y, tile=(8, 9))))
+        moved.append(
+            variational.BOUNDS["dv"].objective_from_sums(
+                scoring.all_pairs(module, x, y, tile=(8, 9))
+            )
+        )
         weight.data[0, 0] -= sign * step
     assert slope[0, 0] == pytest.approx(float((moved[0] - moved[1]).detach()) / 2 / step, rel=1e-5)
 
@@ -234,7 +242,7 @@ n = int(sys.argv[1])
 x = torch.randn(n, 6)
 joint = critics.Joint(6, 6)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-bounds.BOUNDS["infonce"].aim(scoring.all_pairs(joint, x, x)).backward()
+bounds.BOUNDS["infonce"].objective_from_sums(scoring.all_pairs(joint, x, x)).backward()
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 

@@ -231,7 +231,7 @@ def all_pairs(
         critic: maps x (n, p) and y (m, q) to scores (n, m).
         x: (n, p).
         y: (m, q), n <= m; row i of y belongs to row i of x.
-        reads: what is summed besides e^f: `Bound.reads` or `Bound.goal_reads`.
+        reads: what is summed besides e^f: `Bound.reads` or `Bound.objective_extras`.
         tile: rows and columns scored at once. By default as many as fit the cache or, with
             gradients and few pairs, all of them.
 

@@ -317,14 +317,14 @@ def _step(
     # Ranks with different rows must draw different dropout masks.
     other = MASKS * distributed.ranks()[0] if shared else 0
     with tiled.seeded(critic, generator.initial_seed() + state.step + other):
-        found = tiled.all_pairs(critic, train[0][rows], train[1][rows], bound.aim_reads)
+        found = tiled.all_pairs(critic, train[0][rows], train[1][rows], bound.extras_of_objective)
     average = None
     if bound.average is not None:
         with torch.no_grad():
             previous = found.rows.new_tensor(state.log_average)
             average = moving_log_average(previous, bound.average(found), config.ma_rate)
         state.log_average = float(average)
-    objective = bound.aim(found, average)
+    objective = bound.objective_from_sums(found, average)
     optimiser.zero_grad()
     with tiled.undrawn(critic):
         (-objective).backward()
