@@ -83,7 +83,7 @@ def test_tiles_equal_the_matrix_in_value_and_gradient(kind, dtype):
     module, close = critic(kind).to(dtype), CLOSE[dtype]
     for name, tile in zip(["infonce", "nwj", "js", "flo", "alpha"], TILES, strict=True):
         bound = variational.BOUNDS[name]
-        reads = bound.extras_of_objective
+        reads = bound.objective_extras
         x, y = (side.requires_grad_() for side in rows(dtype=dtype))
         dense = log_sums.of(module(x, y), reads)
         tiled = scoring.all_pairs(module, x, y, reads, tile=tile)

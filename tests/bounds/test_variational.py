@@ -136,7 +136,7 @@ def test_scores_of_ten_thousand_keep_values_and_gradients(name, shape, fill):
     if bound.average is not None:
         values.append(bound.objective(scores, bound.average(log_sums.of(scores))))
         values.append(bound.objective(scores, torch.tensor(0.0)))
-    elif bound.objective_function is not None:
+    elif bound.surrogate is not None:
         values.append(bound.objective(scores))
     for value in values:
         assert value.dtype == torch.float32
@@ -144,7 +144,7 @@ def test_scores_of_ten_thousand_keep_values_and_gradients(name, shape, fill):
         (gradient,) = torch.autograd.grad(value, scores, retain_graph=True)
         assert gradient.isfinite().all()
     if fill == "wrong":  # training gets out of here: the negatives are pushed down
-        (gradient,) = torch.autograd.grad(values[-1 if bound.objective_function else 0], scores)
+        (gradient,) = torch.autograd.grad(values[-1 if bound.surrogate else 0], scores)
         assert gradient[eye == 0].max() <= 0
         assert gradient[eye == 0].min() < 0
 
@@ -242,7 +242,7 @@ def test_what_has_no_goal_trains_on_its_estimate(name):
     trained = bound.objective(
         scores, *([bound.average(log_sums.of(scores))] if bound.average else [])
     )
-    if bound.objective_function is None or bound.average:
+    if bound.surrogate is None or bound.average:
         torch.testing.assert_close(trained, bound.estimate(scores))
     else:
         assert trained < bound.estimate(scores) - 0.1

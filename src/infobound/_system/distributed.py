@@ -158,7 +158,7 @@ def own_slice(n: int) -> slice:
 
 
 def gather_rows(part: Tensor, n: int) -> Tensor:
-    """Gather all n rows from each rank's `own_slice(n)`, for computations that differ between ranks.
+    """Gather n rows from each rank's `own_slice(n)`, for computations that differ by rank.
 
     The gradient of a rank's rows is the sum of the gradients of all ranks.
     """

@@ -47,13 +47,13 @@ class Bound:
         note: a description, or why it is not a lower bound.
         cite: the paper.
         url: its address.
-        objective_function: maps `Sums` to the training objective, a scalar; None means the estimate. With
+        surrogate: maps `Sums` to the training objective, a scalar, if that is not the estimate. With
             `average`, it takes the moving average as second argument.
         ceiling: maps the number of columns m to the largest estimate, in nats; None means no limit.
         settings: keyword arguments of the functions above, see `bind`.
         average: maps `Sums` to the log of the batch's mean e^f, for MINE.
         reads: what `of` sums besides e^f.
-        objective_extras: what `objective_function` sums besides e^f.
+        surrogate_extras: what `surrogate` sums besides e^f.
         pooled: whether all terms share one normaliser.
 
     Example:
@@ -69,12 +69,12 @@ class Bound:
     note: str
     cite: str
     url: str
-    objective_function: Callable[..., Tensor] | None = None
+    surrogate: Callable[..., Tensor] | None = None
     ceiling: Callable[..., float] | None = None
     settings: tuple[str, ...] = ()
     average: Callable[[Sums], Tensor] | None = None
     reads: Reads | None = None
-    objective_extras: Reads | None = None
+    surrogate_extras: Reads | None = None
     pooled: bool = False
 
     def estimate(self, scores: Tensor) -> Tensor:
@@ -101,22 +101,18 @@ class Bound:
         Returns:
             A scalar, in nats.
         """
-        return self.objective_from_sums(sums.of(scores, self.extras_of_objective), log_average)
+        return self.objective_from_sums(sums.of(scores, self.objective_extras), log_average)
 
     @property
-    def extras_of_objective(self) -> Reads | None:
+    def objective_extras(self) -> Reads | None:
         """What the objective sums besides e^f."""
-        return self.reads if self.objective_function is None else self.objective_extras
+        return self.reads if self.surrogate is None else self.surrogate_extras
 
     def objective_from_sums(self, found: Sums, log_average: Tensor | None = None) -> Tensor:
-        """Return the objective as a function of sums that were computed with `extras_of_objective`."""
-        if self.objective_function is None:
+        """Return the objective as a function of sums that were computed with `objective_extras`."""
+        if self.surrogate is None:
             return self.of(found).mean()
-        return (
-            self.objective_function(found)
-            if log_average is None
-            else self.objective_function(found, log_average)
-        )
+        return self.surrogate(found) if log_average is None else self.surrogate(found, log_average)
 
     def weights(self, found: Sums) -> Sums:
         """Return the derivatives of the total of the terms with respect to each of the sums."""
@@ -482,7 +478,7 @@ BOUNDS: dict[str, Bound] = {
     "mine": Bound("MINE", dv, False,
         "Trains with a moving average in the gradient; reports DV, a lower bound only as n grows.",
         "Belghazi et al. 2018", "https://arxiv.org/abs/1801.04062",
-        objective_function=mine_objective, average=log_mean_exp, pooled=True),
+        surrogate=mine_objective, average=log_mean_exp, pooled=True),
     "nwj": Bound("Nguyen-Wainwright-Jordan", nwj, True,
         "Linear in e^f, so unbiased and without a ceiling, and its noise grows with e^MI.",
         "Nguyen et al. 2010", "https://arxiv.org/abs/0809.0853", pooled=True),
@@ -497,11 +493,11 @@ BOUNDS: dict[str, Bound] = {
     "js": Bound("Jensen-Shannon", tuba, True,
         "Trains a classifier of pairs, so its scores are log ratios; reports NWJ of 1 + scores.",
         "Hjelm et al. 2019", "https://arxiv.org/abs/1808.06670",
-        objective_function=jensen_shannon, objective_extras=log_softplus, pooled=True),
+        surrogate=jensen_shannon, surrogate_extras=log_softplus, pooled=True),
     "smile": Bound("SMILE", smile, False,
         "Trains as js; reports DV with a clipped normaliser, which may be too low: no bound.",
         "Song and Ermon 2020", "https://arxiv.org/abs/1910.06222",
-        objective_function=jensen_shannon, objective_extras=log_softplus, reads=clipped, settings=("clip",),
+        surrogate=jensen_shannon, surrogate_extras=log_softplus, reads=clipped, settings=("clip",),
         pooled=True),
     "flo": Bound("FLO", flo, True,
         "InfoNCE's normaliser made linear by a guess u from other negatives; no ceiling.",

@@ -122,9 +122,8 @@ def _calibration_sentences(result: Rehearsal, units: str) -> list[str]:
     own, low, high = (number(v, units) for v in (result.own.mi, *result.own.interval))
     said = [f"Your own estimate: [bold]{own}[/] {units}, {low} to {high}."]
     for limit in result.limits:
-        said.append(
-            f"{limit.kind.capitalize()}: {_detection_sentence(limit, units)} {_matching_truth_sentence(limit, own, units)}"
-        )
+        detected, truth = _detection_sentence(limit, units), _truth_sentence(limit, own, units)
+        said.append(f"{limit.kind.capitalize()}: {detected} {truth}")
     if result.false_alarms is not None:
         said.append(
             f"Where nothing was planted, {100 * result.false_alarms:.0f} % found something."
@@ -154,7 +153,7 @@ def _detection_sentence(limit: DetectionLimit, units: str) -> str:
     )
 
 
-def _matching_truth_sentence(limit: DetectionLimit, own: str, units: str) -> str:
+def _truth_sentence(limit: DetectionLimit, own: str, units: str) -> str:
     """Describe for which truth estimates like the user's own occur."""
     if limit.behind is None:
         return "Estimates like yours are beyond the ladder."

@@ -317,7 +317,7 @@ def _step(
     # Ranks with different rows must draw different dropout masks.
     other = MASKS * distributed.ranks()[0] if shared else 0
     with tiled.seeded(critic, generator.initial_seed() + state.step + other):
-        found = tiled.all_pairs(critic, train[0][rows], train[1][rows], bound.extras_of_objective)
+        found = tiled.all_pairs(critic, train[0][rows], train[1][rows], bound.objective_extras)
     average = None
     if bound.average is not None:
         with torch.no_grad():
