@@ -117,7 +117,7 @@ def best_base(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray, np.ndarray]
 
     As in the estimate, held-out rows are compared with all rows.
     """
-    fitted, held = data.hold_out(np.arange(len(x)), 0.3, seed=0)
+    fitted, held = data.train_validation_split(np.arange(len(x)), 0.3, seed=0)
     shape = Shape(
         len(fitted), x.shape[1] + y.shape[1], data.n_distinct(x[fitted]), data.n_distinct(y[fitted])
     )

@@ -16,7 +16,7 @@ def test_every_row_is_tested_once_and_never_trained_on_then(n, k):
     for training, test in folds:
         assert not set(training) & set(test)
         assert len(training) + len(test) == n
-    rest, held = data.hold_out(folds[0][0], 0.2, seed=1)
+    rest, held = data.train_validation_split(folds[0][0], 0.2, seed=1)
     assert np.array_equal(np.sort(np.concatenate([rest, held])), folds[0][0])
     assert not np.array_equal(folds[0][1], data.split(n, k, seed=4)[0][1])
 

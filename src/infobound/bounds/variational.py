@@ -47,7 +47,7 @@ class Bound:
         note: a description, or why it is not a lower bound.
         cite: the paper.
         url: its address.
-        surrogate: maps `Sums` to the training objective, a scalar, if that is not the estimate. With
+        surrogate: maps `Sums` to the training objective, a scalar; None means the estimate. With
             `average`, it takes the moving average as second argument.
         ceiling: maps the number of columns m to the largest estimate, in nats; None means no limit.
         settings: keyword arguments of the functions above, see `bind`.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         pair_frames,
         with_kinds,
     )
-    from infobound.data.splits import FEWEST, hold_out, split
+    from infobound.data.splits import FEWEST, split, train_validation_split
     from infobound.data.transforms import Transform
 
 __all__ = [
@@ -32,12 +32,12 @@ __all__ = [
     "as_pairs",
     "entropy",
     "has_ties",
-    "hold_out",
     "is_plain",
     "n_distinct",
     "pair_arrays",
     "pair_frames",
     "split",
+    "train_validation_split",
     "with_kinds",
 ]
 
@@ -52,7 +52,7 @@ _HOMES = {
         "pair_frames",
         "with_kinds",
     ),
-    "splits": ("FEWEST", "hold_out", "split"),
+    "splits": ("FEWEST", "train_validation_split", "split"),
     "transforms": ("Transform",),
 }
 

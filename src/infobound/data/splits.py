@@ -6,7 +6,7 @@ import numpy as np
 
 from infobound.errors import InputError
 
-__all__ = ["FEWEST", "hold_out", "split"]
+__all__ = ["FEWEST", "split", "train_validation_split"]
 
 FEWEST = 40  # smallest number of rows; with fewer, a fold is too small for a standard error
 
@@ -43,7 +43,7 @@ def split(
     return [(np.setdiff1d(order, test), test) for test in tests]
 
 
-def hold_out(
+def train_validation_split(
     rows: np.ndarray, share: float, *, seed: int, series: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split rows at random into two parts of at least two rows each.
@@ -58,7 +58,7 @@ def hold_out(
         The indices of the rest and of the rows held out, both sorted.
 
     Example:
-        >>> [len(part) for part in hold_out(np.arange(100), 0.15, seed=0)]
+        >>> [len(part) for part in train_validation_split(np.arange(100), 0.15, seed=0)]
         [85, 15]
     """
     order = np.sort(rows)[::-1] if series else np.random.default_rng(seed).permutation(rows)

@@ -192,7 +192,9 @@ class Fitted:
         """
         if self.kept:
             return self, self.validation[: self.job.config.eval_rows]
-        seen, held = data.hold_out(self.rows, 1 / 3, seed=seed, series=self.job.config.series)
+        seen, held = data.train_validation_split(
+            self.rows, 1 / 3, seed=seed, series=self.job.config.series
+        )
         again = self.inputs.critic(self.base, seen, None, self.job.config)
         return replace(self, critic=again), subsample(held, self.job.config.eval_rows, seed=seed)
 
@@ -269,7 +271,9 @@ def fit_critic(
     config, module = job.config, job.module
     training = subsample(training, most_rows(config), seed=seeds[0])
     share = min(config.validation, VALIDATED / len(training))
-    fit_rows, validation_rows = data.hold_out(training, share, seed=seeds[0], series=config.series)
+    fit_rows, validation_rows = data.train_validation_split(
+        training, share, seed=seeds[0], series=config.series
+    )
     if len(validation_rows) > config.eval_rows:  # training evaluates the first ones only
         shuffle = np.random.default_rng(seeds[0]).permutation
         fit_rows, validation_rows = shuffle(fit_rows), shuffle(validation_rows)
@@ -528,7 +532,9 @@ def _best_bases(
     wide = inputs.shape(len(fit_rows)).is_wide or job.sceptical
     splits = [(fit_rows, validation_rows)]
     if len(training) < FEW and not config.series:
-        splits = [data.hold_out(training, 0.2, seed=seed + extra) for extra in range(3)]
+        splits = [
+            data.train_validation_split(training, 0.2, seed=seed + extra) for extra in range(3)
+        ]
     compared = math.sqrt(sum(len(held) for _, held in splits))
     totals = {name: -len(splits) * bases[name].margin / compared for name in possible}
     # Models of classes are shrunk by what held-out rows show: they need no comparison with none.
