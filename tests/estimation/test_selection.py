@@ -17,7 +17,7 @@ from infobound.training import loop
 
 def trained(x, y):
     config = Config(base="gaussian,mixture")
-    job = selection.Job(data.as_pair(x, y), config, selection.bind(config))
+    job = selection.Job(data.as_pair(x, y), config, selection.configure_bound(config))
     return selection.fit_critic(job, np.arange(len(x)), name="f", seeds=[1, 2, 3])
 
 
@@ -55,7 +55,7 @@ def test_the_rules_hold_for_built_in_networks_only():
     pair = data.as_pair(x, x + rng.normal(size=x.shape))
     seen = []
     hooks = loop.Hooks(on_progress=lambda progress: seen.append(progress))
-    job = selection.Job(pair, config, selection.bind(config), module=Slow(), hooks=hooks)
+    job = selection.Job(pair, config, selection.configure_bound(config), module=Slow(), hooks=hooks)
     selection.fit_critic(job, np.arange(400), name="f", seeds=[1, 2, 3])
     values = [progress.validation for progress in seen[:3]]
     assert seen[-1].iteration >= 100
@@ -101,7 +101,7 @@ def test_the_finest_mixture_is_fitted_only_where_the_one_before_it_is_best(monke
     x, noise = rng.normal(size=(2, 4000))
     y = np.sin(12 * x) + 0.05 * noise if folded else x + noise
     config = Config(base="gaussian,fine_mixture,finest_mixture", critic="none")
-    job = selection.Job(data.as_pair(x, y), config, selection.bind(config))
+    job = selection.Job(data.as_pair(x, y), config, selection.configure_bound(config))
     selection.fit_critic(job, np.arange(4000), name="f", seeds=[1, 2, 3])
     assert ("finest_mixture" in fitted) is folded
 

@@ -150,7 +150,7 @@ def reproduce(
     parameters = _checked(chosen, density=density, d=d, rho=rho, sample_size=sample_size)
     arguments.function("watch", watch, 1), arguments.function("stop", stop, 0)
     units.scale(unit), arguments.boolean("overwrite", overwrite)
-    selection.bind(chosen), loop.device(chosen)
+    selection.configure_bound(chosen), loop.device(chosen)
     if run is None:
         return _reproduce(chosen, parameters, None, watch, stop)
     run = arguments.directory("run", run)
@@ -194,7 +194,7 @@ def _reproduce(
         x, y = sample(task, n, config.seed, fresh=fresh)
         return x.float().to(place), y.float().to(place)
 
-    bound = selection.bind(config)
+    bound = selection.configure_bound(config)
     generator = torch.Generator().manual_seed(seeds[2])
     network = networks.build(task.dim_x, task.dim_y, config, generator)
     if network is None:

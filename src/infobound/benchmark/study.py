@@ -154,7 +154,7 @@ def _estimators(
     found: dict[str, Estimator] = {}
     for name in variants:
         config = base.with_(certify=False, **arguments.lookup("estimator", name, VARIANTS))
-        selection.bind(config), loop.device(config)
+        selection.configure_bound(config), loop.device(config)
         found[name] = ConfiguredEstimator(config)
     for name in peers:
         version = arguments.lookup("peer", name, PEERS).version(where)

@@ -30,7 +30,7 @@ from infobound.estimation.conditional_guarantees import (
 from infobound.estimation.crossfit import Fold, fit_fold
 from infobound.estimation.ksg import conditional_terms, ksg_terms
 from infobound.estimation.point import NO_LIMIT, PointEstimate
-from infobound.estimation.selection import Ensemble, Job, bind
+from infobound.estimation.selection import Ensemble, Job, configure_bound
 from infobound.inference.conditional_independence import (
     Neighbours,
     Scores,
@@ -185,7 +185,7 @@ def _difference(
     sides: Sides, config: Config, parts: Parts, hooks: loop.Hooks
 ) -> tuple[combine.Combined, list[Fold], list[Ensemble]]:
     """Estimate I((X,Z);Y) - I(Z;Y), and return the folds and critics of the first as well."""
-    both = Job(sides.both, config, bind(config), hooks=hooks, given=sides.z.shape[1])
+    both = Job(sides.both, config, configure_bound(config), hooks=hooks, given=sides.z.shape[1])
     first, critics = _folds(both, parts, "fold")
     # A network may see in y what z says of its shape; then one must look for it there too.
     kept = any(part.base is None for fold in first for part in fold.parts)

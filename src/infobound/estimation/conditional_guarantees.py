@@ -16,7 +16,7 @@ from infobound._system import arguments
 from infobound._system.memory import take_rows
 from infobound.config import Config
 from infobound.errors import InputError
-from infobound.estimation.selection import Ensemble, Job, bind, fit_critic
+from infobound.estimation.selection import Ensemble, Job, configure_bound, fit_critic
 from infobound.inference.certificates import Block, certified, played
 from infobound.inference.class_certificates import entropy_played
 from infobound.inference.conditional_certificates import (
@@ -150,7 +150,7 @@ def _in_sequence(
         pair.y_names,
     )
     simple = config.with_(critic="none", base="auto", estimator="default")
-    job = Job(both, simple, bind(config), given=pair.given.shape[1])
+    job = Job(both, simple, configure_bound(config), given=pair.given.shape[1])
     for k in range(1, len(parts)):
         seeds = [int(s) for s in np.random.SeedSequence([config.seed, k, 3]).generate_state(4)]
         past = np.sort(np.concatenate(parts[:k]))

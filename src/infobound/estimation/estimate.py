@@ -28,7 +28,7 @@ from infobound.estimation.conditional import conditional
 from infobound.estimation.conditional_guarantees import GivenSampler, checked_sampler
 from infobound.estimation.estimators import ESTIMATORS
 from infobound.estimation.result import Estimate
-from infobound.estimation.selection import bind, candidates
+from infobound.estimation.selection import candidates, configure_bound
 from infobound.training import loop, run_directory
 
 __all__ = ["estimate", "resume"]
@@ -118,7 +118,7 @@ def estimate(
     arguments.boolean("overwrite", overwrite)
     if run is not None:
         run = arguments.directory("run", run)
-        bind(config), candidates(config, module), loop.device(config, module)
+        configure_bound(config), candidates(config, module), loop.device(config, module)
         split(len(pair.x), config.folds, seed=config.seed)
     own = {"own_module": module is not None, "own_sampler": given_sampler is not None}
     with _opened(run, pair, config, own, unit, overwrite) as here:

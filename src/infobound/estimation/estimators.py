@@ -17,7 +17,7 @@ from infobound.estimation import combine, ksg
 from infobound.estimation.crossfit import Fold, fit_fold
 from infobound.estimation.guarantees import Guarantees, guarantees
 from infobound.estimation.point import NO_LIMIT, PointEstimate
-from infobound.estimation.selection import Job, bind
+from infobound.estimation.selection import Job, configure_bound
 from infobound.training import loop
 
 __all__ = ["ESTIMATORS", "Estimator", "cross_fitted", "nearest_neighbours"]
@@ -49,7 +49,7 @@ def cross_fitted(
     pair: data.Pair, config: Config, hooks: loop.Hooks, module: nn.Module | None = None
 ) -> PointEstimate:
     """Estimate by cross-fitting: fit critics to training rows and evaluate them on test rows."""
-    job = Job(pair, config, bind(config), module, hooks)
+    job = Job(pair, config, configure_bound(config), module, hooks)
     parts = data.split(len(pair.x), config.folds, seed=config.seed, series=config.series)
     folds: list[Fold] = []
     for k, (training, test) in enumerate(parts):

@@ -18,7 +18,7 @@ from infobound.estimation.crossfit import Fold
 from infobound.estimation.point import PointEstimate
 from infobound.estimation.recoded import mi_as_categories
 from infobound.estimation.result import Estimate
-from infobound.estimation.selection import bind
+from infobound.estimation.selection import configure_bound
 from infobound.plotting import figures
 from infobound.training import loop, run_directory
 
@@ -133,7 +133,7 @@ def _is_late(fold: Fold, config: Config) -> bool:
 
 def _evidence(pair: Pair, config: Config, found: PointEstimate) -> Evidence:
     """Collect the values that the checks read."""
-    folds, bound = found.folds, bind(config)
+    folds, bound = found.folds, configure_bound(config)
     block, late, capped = None, 0.0, False
     # Class posteriors have no negatives, and so no ceiling.
     if any(fold.kept or fold.base != "posterior" for fold in folds):

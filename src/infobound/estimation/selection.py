@@ -33,8 +33,8 @@ __all__ = [
     "Fitted",
     "Job",
     "Scored",
-    "bind",
     "candidates",
+    "configure_bound",
     "fit_critic",
     "most_rows",
     "ramp",
@@ -53,7 +53,7 @@ CONVINCED = 1.645  # gain in standard errors at which a critic gets weight 1/2: 
 HESITANT = loop.CLEAR
 
 
-def bind(config: Config) -> Bound:
+def configure_bound(config: Config) -> Bound:
     """Return the bound that the configuration names, with its settings fixed."""
     bound = lookup(config.bound)
     known = config.as_dict()
