@@ -54,7 +54,7 @@ def members(
         y = 0.7 * x + 0.51**0.5 * y
         base = GaussianCopula.fit(x[:, :columns], y[:, :columns])
         network = critics.build(x.shape[1], y.shape[1], config, generator)
-        reads = critics.Reads(slice(columns), slice(columns))
+        reads = critics.InputColumns(slice(columns), slice(columns))
         critic = critics.Composite(base, network, base_reads=reads).to(device, dtype)
         made.append((critic, x.to(device), y.to(device)))
     return made

@@ -5,7 +5,7 @@ import torch
 
 from infobound.config import Config
 from infobound.critics.copulas import GaussianCopula
-from infobound.critics.networks import CRITICS, Composite, Joint, Reads, build
+from infobound.critics.networks import CRITICS, Composite, InputColumns, Joint, build
 from infobound.errors import InputError
 
 
@@ -124,7 +124,10 @@ def test_composite_gives_base_and_network_their_own_columns_and_clips():
     with torch.no_grad():
         network.weight.fill_(1.0)
     x, y = rows(6, 3, 2), rows(6, 2, 3)
-    first, rest = Reads(slice(0, 1), slice(0, 1)), Reads(slice(1, None), slice(1, None))
+    first, rest = (
+        InputColumns(slice(0, 1), slice(0, 1)),
+        InputColumns(slice(1, None), slice(1, None)),
+    )
     both = Composite(base, network, base_reads=first, network_reads=rest)
     expected = base(x[:, :1], y[:, :1]) + network(x[:, 1:], y[:, 1:])
     torch.testing.assert_close(both(x, y), expected)

@@ -23,7 +23,7 @@ from infobound.critics.contract import Critic, Product, Rows
 from infobound.critics.fused_elu import EluPairs, elu_pairs
 from infobound.errors import InputError
 
-__all__ = ["CRITICS", "Bilinear", "Composite", "Joint", "Reads", "Separable", "build"]
+__all__ = ["CRITICS", "Bilinear", "Composite", "InputColumns", "Joint", "Separable", "build"]
 __all__ += ["expect_room"]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -248,7 +248,7 @@ class Projected(Critic):
         return contract.pair(self.network, a, b)
 
 
-class Reads(NamedTuple):
+class InputColumns(NamedTuple):
     """The columns of x and of y that a part of a critic reads; by default all of them."""
 
     x: slice | list[int] = slice(None)
@@ -278,23 +278,23 @@ class Composite(Critic):
         base: nn.Module | None,
         network: nn.Module | None,
         *,
-        base_reads: Reads | None = None,
-        network_reads: Reads | None = None,
+        base_reads: InputColumns | None = None,
+        network_reads: InputColumns | None = None,
         gamma: float = 0.0,
     ) -> None:
         super().__init__()
         assert base is not None or network is not None
         self.base = None if base is None else base.requires_grad_(False)
         self.network = network
-        self.base_reads = base_reads or Reads()
-        self.network_reads = network_reads or Reads()
+        self.base_reads = base_reads or InputColumns()
+        self.network_reads = network_reads or InputColumns()
         self.gamma = gamma
         self.is_double = network is not None and contract.is_double(network)
         self.width = max(contract.width(part) for part, _ in self._parts())
         self.is_random = network is not None and contract.is_random(network)  # a base draws nothing
         self.is_product = all(isinstance(part, Product) for part, _ in self._parts())
 
-    def _parts(self) -> list[tuple[nn.Module, Reads]]:
+    def _parts(self) -> list[tuple[nn.Module, InputColumns]]:
         both = ((self.base, self.base_reads), (self.network, self.network_reads))
         return [(part, reads) for part, reads in both if part is not None]
 

@@ -327,7 +327,7 @@ def fit_critic(
 
 @dataclass(frozen=True)
 class _Inputs:
-    """Transformed rows as the critics read them, with the columns of each kind as `Reads`.
+    """Transformed rows as the critics read them, with the columns of each kind as `InputColumns`.
 
     The rows given to `make` are kept in memory; others are transformed on demand.
     """
@@ -339,7 +339,7 @@ class _Inputs:
     held: np.ndarray
     x: Tensor
     y: Tensor
-    reads: dict[str, networks.Reads]
+    reads: dict[str, networks.InputColumns]
     levels: tuple[int, int]  # numbers of distinct training rows of x and of y
     given: int  # how many columns of x, the last ones, are given
     own_levels: int  # the number of distinct training rows of the other columns of x
@@ -367,7 +367,7 @@ class _Inputs:
             slices.setdefault("columns", []).append(slice(0, 2 * d))
             slices.setdefault("raw", []).append(slice(2 * d, 3 * d))
             slices.setdefault("both", []).append(slice(0, 2 * d + 4))
-        reads = {name: networks.Reads(*both) for name, both in slices.items()}
+        reads = {name: networks.InputColumns(*both) for name, both in slices.items()}
         reads["network"] = reads[kind]
         d = pair.x.shape[1]
         p = d - job.given
@@ -375,7 +375,7 @@ class _Inputs:
         if job.given:
             for name in ("scores", "robust", "columns"):
                 columns = [k for k in range(2 * d)[slices[name][0]] if k % d < p]
-                reads[f"own {name}"] = networks.Reads(columns, reads[name].y)
+                reads[f"own {name}"] = networks.InputColumns(columns, reads[name].y)
             own_levels = data.n_distinct(take_rows(pair.x, held)[:, :p], repeated=REPEATED)
         known = (held, sides[0], sides[1], reads, (levels[0], levels[1]))
         return cls(
@@ -426,7 +426,7 @@ class _Inputs:
         network_reads: str = "network",
     ) -> networks.Composite:
         """Fit the base of that name to these rows and add the network to it."""
-        model, reads = None, networks.Reads()
+        model, reads = None, networks.InputColumns()
         if name is not None:
             base = self.bank[name]
             reads = self.reads[f"own {base.inputs}" if base.own else base.inputs]
