@@ -15,8 +15,8 @@ from infobound.estimation.crossfit import (
     Fold,
     Part,
     PointWeights,
-    _heard,
     _mix,
+    _weighted_by_test,
     fit_fold,
     standard_error,
 )
@@ -106,12 +106,14 @@ def test_a_base_that_does_worse_than_nothing_loses_its_say():
     for errors, weight in [(-1.0, 1.0), (2.9, 1.0), (4.0, 0.5), (4.5, 0.25), (5.1, 0.0)]:
         terms = np.array([1.0, -1.0, 1.0, -1.0])
         one = part(PointWeights(1.0, 0.0, 0.0), test=Scored(terms - errors / 2, terms, terms))
-        heard = _heard(job, one, np.arange(4))
+        heard = _weighted_by_test(job, one, np.arange(4))
         assert sum(each.weight for each in heard) == pytest.approx(weight)
         assert bool(heard) == (weight > 0)
     for below, weight in [(0.019, 0.6), (0.08 / 3, 0.3), (0.034, 0.0)]:  # too little to matter
         one = part(PointWeights(1.0, 0.0, 0.0), weight=0.6, test=constant(-below, 0.0, 0.0))
-        assert sum(each.weight for each in _heard(job, one, np.arange(4))) == pytest.approx(weight)
+        assert sum(
+            each.weight for each in _weighted_by_test(job, one, np.arange(4))
+        ) == pytest.approx(weight)
 
 
 def test_standard_errors_of_series_are_those_of_stretches():
@@ -183,7 +185,7 @@ def test_a_base_that_is_not_taken_at_its_word_has_no_closed_value(monkeypatch):
 
 
 def test_a_base_without_a_say_leaves_a_fold_that_finds_nothing(monkeypatch):
-    monkeypatch.setattr(crossfit, "_heard", lambda *_: [])
+    monkeypatch.setattr(crossfit, "_weighted_by_test", lambda *_: [])
     fold = fitted(monkeypatch)[0]
     assert (fold.parts, fold.base, fold.point()) == ((), None, 0)
     assert fold.correction() == fold.blind > 0
@@ -280,7 +282,7 @@ def test_columns_beyond_the_rows_hide_no_more():
 )
 def test_only_bases_without_a_network_may_lose_their_say(monkeypatch, changes, times):
     critics_are(monkeypatch, *changes)
-    heard = spied(monkeypatch, "_heard")
+    heard = spied(monkeypatch, "_weighted_by_test")
     fold = fitted(monkeypatch)[0]
     assert len(heard) == times
     assert fold.kept is ("kept" in changes[0])

@@ -223,7 +223,7 @@ def fit_fold(
             known = shuffle(np.concatenate([np.intersect1d(again, part.rows), rest])[: len(test)])
         parts.append(_part(job, part, test, known, many=many, seed=seeds[0]))
     if not any(part.kept for part in fitted.parts):
-        parts = [heard for part in parts for heard in _heard(job, part, test)]
+        parts = [weighted for part in parts for weighted in _weighted_by_test(job, part, test)]
     main = fitted.main
     dims = (min(side.shape[1], len(job.pair.x)) for side in (job.pair.x, job.pair.y))
     return Fold(
@@ -301,7 +301,7 @@ def _mix(normalised: bool, test: Scored, training: Scored) -> PointWeights:
     return PointWeights(positives, dv, 1 - positives - dv)
 
 
-def _heard(job: Job, part: Part, rows: np.ndarray) -> list[Part]:
+def _weighted_by_test(job: Job, part: Part, rows: np.ndarray) -> list[Part]:
     """Weight a base alone by how far it is below zero on the test rows; drop it if clearly so."""
     below, error = -float(part.test.terms.mean()), standard_error(part.test.terms, rows, job.config)
     low = max(WORSE[0] * error, HARM)
