@@ -60,9 +60,9 @@ def cross_fitted(
     sure = Guarantees()
     if config.certify:
         sure = guarantees(job, [test for _, test in parts], last)
-    believed = combine.downgrade_implausible_copulas(folds)
+    plausible = combine.downgrade_implausible_copulas(folds)
     limit = pair.sample[1].limit
-    found = combine.combine_folds(pair, believed, config, limit[1] if limit else NO_LIMIT)
+    found = combine.combine_folds(pair, plausible, config, limit[1] if limit else NO_LIMIT)
     return replace(found, certified=sure.certified, upper=sure.upper, p_value=sure.p_value)
 
 
