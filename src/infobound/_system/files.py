@@ -20,7 +20,7 @@ from typing import IO, Any, TypeVar, overload
 import numpy as np
 
 from infobound._system import schemas
-from infobound._system.memory import fits, row_slices
+from infobound._system.memory import fits_in_memory, row_slices
 from infobound.errors import InputError
 
 __all__ = [
@@ -346,7 +346,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise damaged(path, error) from error
     if not whole:
         raise damaged(path, "its checksum differs")
-    return {k: np.array(a) if fits(len(a), a[:1].size) else a for k, a in arrays.items()}
+    return {k: np.array(a) if fits_in_memory(len(a), a[:1].size) else a for k, a in arrays.items()}
 
 
 def read_header(path: Path) -> tuple[int, dict[str, str], dict[str, dict[str, Any]]]:

@@ -19,7 +19,7 @@ from infobound.errors import InputError
 __all__ = [
     "assemble_rows",
     "concatenate_rows",
-    "fits",
+    "fits_in_memory",
     "free_memory",
     "row_ids",
     "row_slices",
@@ -139,7 +139,7 @@ def assemble_rows(parts: Iterable[tuple[int, np.ndarray]], n: int, width: int) -
         >>> assemble_rows([(1, np.ones((2, 1))), (0, np.zeros((1, 1)))], 3, 1).ravel().tolist()
         [0.0, 1.0, 1.0]
     """
-    if fits(n, width):
+    if fits_in_memory(n, width):
         rows = np.empty((n, width))
         for start, part in parts:
             rows[start : start + len(part)] = part
@@ -161,11 +161,11 @@ def assemble_rows(parts: Iterable[tuple[int, np.ndarray]], n: int, width: int) -
         ) from error
 
 
-def fits(n: int, width: int) -> bool:
+def fits_in_memory(n: int, width: int) -> bool:
     """Return whether n rows of `width` columns, float64, may be kept in memory.
 
     Example:
-        >>> fits(100, 3), fits(10**12, 10**6)
+        >>> fits_in_memory(100, 3), fits_in_memory(10**12, 10**6)
         (True, False)
     """
     return 8 * n * width <= SHARE * free_memory()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from infobound._system.memory import fits
+from infobound._system.memory import fits_in_memory
 from infobound.data.encoding import EXACT
 from infobound.errors import InputError
 
@@ -172,7 +172,7 @@ def _unpacked(values: Any) -> Any:
         if isinstance(values, pandas.api.extensions.ExtensionArray):
             return pandas.Series(values)
     if sparse is not None and sparse.issparse(values):
-        if not fits(values.shape[0], math.prod(values.shape[1:])):
+        if not fits_in_memory(values.shape[0], math.prod(values.shape[1:])):
             raise InputError(
                 f"Expected a sparse matrix that fits in memory when dense; got shape "
                 f"{values.shape}. Select or project its columns, then use .toarray()."

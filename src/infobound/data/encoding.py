@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from infobound._system.memory import fits
+from infobound._system.memory import fits_in_memory
 from infobound.errors import InputError
 
 if TYPE_CHECKING:
@@ -337,7 +337,7 @@ def _levels(name: str, text: Sequence[str], declared: bool) -> list[str]:
             f"Expected at most {MOST:,} categories in column {name}; got {len(levels):,}. Merge "
             "rare ones, or leave the column out."
         )
-    if not fits(n, len(levels)):
+    if not fits_in_memory(n, len(levels)):
         raise InputError(
             f"Expected categories in column {name} that fit in memory as columns of {n:,} rows; "
             f"got {len(levels):,}. Merge rare ones, or leave the column out."

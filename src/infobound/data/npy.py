@@ -15,7 +15,7 @@ from typing import IO
 
 import numpy as np
 
-from infobound._system.memory import fits
+from infobound._system.memory import fits_in_memory
 from infobound.errors import InputError
 
 __all__ = ["Archive", "Header", "read_header"]
@@ -155,7 +155,7 @@ class Archive:
             zipfile.BadZipFile, zlib.error, ...: If it is damaged.
         """
         header = self.header(name)
-        if not fits(header.nbytes // 8, 1):
+        if not fits_in_memory(header.nbytes // 8, 1):
             raise InputError(
                 f"Expected arrays that memory holds; {name} in {self.label} takes "
                 f"{header.nbytes / 1e9:.1f} GB. Save rows of numbers in C order, as npy or as "

@@ -16,7 +16,7 @@ import numpy as np
 from infobound._system import arguments
 from infobound._system.memory import (
     concatenate_rows,
-    fits,
+    fits_in_memory,
     row_ids,
     row_slices,
     strided_subsample,
@@ -416,7 +416,7 @@ def pair_arrays(
 
 def _held(rows: np.ndarray) -> np.ndarray:
     """Load rows into memory if they fit; otherwise leave them on disk, as native floats."""
-    if fits(*rows.shape):
+    if fits_in_memory(*rows.shape):
         return np.ascontiguousarray(rows, dtype=np.float64)
     if rows.dtype in (np.float32, np.float64) and rows.dtype.isnative:
         return rows
