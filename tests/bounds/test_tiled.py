@@ -83,10 +83,10 @@ def test_tiles_equal_the_matrix_in_value_and_gradient(kind, dtype):
     module, close = critic(kind).to(dtype), CLOSE[dtype]
     for name, tile in zip(["infonce", "nwj", "js", "flo", "alpha"], TILES, strict=True):
         bound = variational.BOUNDS[name]
-        reads = bound.objective_extras
+        extras = bound.objective_extras
         x, y = (side.requires_grad_() for side in rows(dtype=dtype))
-        dense = log_sums.of(module(x, y), reads)
-        tiled = scoring.all_pairs(module, x, y, reads, tile=tile)
+        dense = log_sums.of(module(x, y), extras)
+        tiled = scoring.all_pairs(module, x, y, extras, tile=tile)
         for one, other in zip(
             (*dense[:3], *dense.others), (*tiled[:3], *tiled.others), strict=True
         ):

@@ -17,7 +17,7 @@ from torch import Tensor
 from infobound.errors import InputError
 
 __all__ = [
-    *("Reads", "Sums"),
+    *("Extras", "Sums"),
     *("add", "cut", "empty", "influence", "nothing", "of", "of_tile", "stacked"),
 ]
 
@@ -27,7 +27,7 @@ LOG_2 = math.log(2)
 
 LOWEST = -85.0  # exponents are clamped here (e^-85 = 1e-37), above float32's denormal numbers
 
-Reads = Callable[[Tensor, Tensor], Sequence[Tensor]]
+Extras = Callable[[Tensor, Tensor], Sequence[Tensor]]
 """Maps (scores, distance) to further tensors shaped like the scores, whose exponentials are summed
 over each row. distance[i, j] = (j - i) mod m is zero for positives."""
 
@@ -39,7 +39,7 @@ class Sums(NamedTuple):
         positives: (n,), the scores of the positives.
         rows: (n,), the log of the sum of e^f over the negatives of each row.
         columns: (m,), the log of the sum of e^f over the negatives of each column.
-        others: (n,) each, the log of the sum over each row of e^r, for each tensor r of `Reads`.
+        others: (n,) each, the log of the sum over each row of e^r, for each tensor r of `Extras`.
     """
 
     positives: Tensor
@@ -57,12 +57,12 @@ class Sums(NamedTuple):
         return [*self[:3], *self.others]
 
 
-def of(scores: Tensor, reads: Reads | None = None) -> Sums:
+def of(scores: Tensor, extras: Extras | None = None) -> Sums:
     """Compute the sums of a score matrix; differentiable.
 
     Args:
         scores: (n, m), n <= m, positives on the diagonal, in nats.
-        reads: what is summed besides e^f.
+        extras: what is summed besides e^f.
 
     Returns:
         The sums, in nats.
@@ -81,11 +81,11 @@ def of(scores: Tensor, reads: Reads | None = None) -> Sums:
             f"{scores.dtype} of shape {shape}. Rows are x, columns y, and the y of row i is column "
             "i: score every x against every y, transpose, or score more rows at once."
         )
-    return Sums(scores.diagonal(), *of_tile(scores, 0, shape[1], reads))
+    return Sums(scores.diagonal(), *of_tile(scores, 0, shape[1], extras))
 
 
 def of_tile(
-    tile: Tensor, diagonal: int, m: int, reads: Reads | None = None
+    tile: Tensor, diagonal: int, m: int, extras: Extras | None = None
 ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
     """Compute the log sums of a tile of the score matrix; differentiable.
 
@@ -93,7 +93,7 @@ def of_tile(
         tile: (a, b), scores in nats.
         diagonal: the offset of the positives, tile[i, i + diagonal], as in `torch.diagonal`.
         m: the number of columns of the whole matrix.
-        reads: what is summed besides e^f.
+        extras: what is summed besides e^f.
 
     Returns:
         Log sums over rows (a,), over columns (b,), and the others (a,), in nats.
@@ -104,7 +104,7 @@ def of_tile(
         rows, columns = negatives.logsumexp(1), negatives.logsumexp(0)
     else:
         rows, columns = _LogSums.apply(negatives, peak)  # type: ignore[no-untyped-call]
-    others = tuple(read.logsumexp(1) for read in _read(tile, diagonal, m, reads))
+    others = tuple(read.logsumexp(1) for read in _extra_terms(tile, diagonal, m, extras))
     return rows, columns, others
 
 
@@ -148,7 +148,7 @@ def stacked(several: Sequence[Sums]) -> Sums:
 
 @torch.no_grad()
 def influence(
-    tile: Tensor, diagonal: int, m: int, reads: Reads | None, sums: Sums, weights: Sums
+    tile: Tensor, diagonal: int, m: int, extras: Extras | None, sums: Sums, weights: Sums
 ) -> tuple[Tensor, Tensor]:
     """Compute the influence of a tile's rows and columns, as negatives, on functions of the sums.
 
@@ -156,7 +156,7 @@ def influence(
         tile: (a, b), scores in nats.
         diagonal: the offset of the positives, as for `of_tile`.
         m: the number of columns of the whole matrix.
-        reads: what is summed besides e^f.
+        extras: what is summed besides e^f.
         sums: the sums of the whole matrix, at the tile's rows and columns.
         weights: the derivatives of k values with respect to these sums, (k, a) or (k, b); of one
             value without the dimension k.
@@ -175,7 +175,7 @@ def influence(
         e = _exp(negatives - peak)
         on_columns = (weights.rows * (peak - sums.rows).exp()) @ e
         on_rows = (weights.columns * (peak - sums.columns).exp()) @ e.T
-    found = _read(tile, diagonal, m, reads)
+    found = _extra_terms(tile, diagonal, m, extras)
     for read, total, weight in zip(found, sums.others, weights.others, strict=True):
         on_columns = on_columns + weight @ _exp(read - total[:, None])
     return on_rows, on_columns
@@ -195,11 +195,11 @@ def nothing(tile: Tensor) -> float:
     return torch.finfo(tile.dtype).min / 4
 
 
-def _read(tile: Tensor, diagonal: int, m: int, reads: Reads | None) -> Sequence[Tensor]:
-    if reads is None:
+def _extra_terms(tile: Tensor, diagonal: int, m: int, extras: Extras | None) -> Sequence[Tensor]:
+    if extras is None:
         return ()
     rows, columns = (torch.arange(size, device=tile.device) for size in tile.shape)
-    return reads(tile, (columns - rows[:, None] - diagonal) % m)
+    return extras(tile, (columns - rows[:, None] - diagonal) % m)
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 
 from infobound._system import distributed, torch_state
 from infobound.bounds import log_sums as sums
-from infobound.bounds.log_sums import Reads, Sums
+from infobound.bounds.log_sums import Extras, Sums
 from infobound.bounds.variational import Bound
 from infobound.critics import contract
 from infobound.critics.contract import Rows
@@ -105,22 +105,22 @@ class _Pairs:
         n, m = (len(contract.leaves(side)[0]) for side in (tile.a, tile.b))
         return contract.checked(scores, n, m)
 
-    def part(self, tile: Tile, reads: Reads | None) -> Sums:
+    def part(self, tile: Tile, extras: Extras | None) -> Sums:
         """Return the scores of the positives in a tile and its log sums over rows and columns."""
         scores, diagonal = self.scores(tile), self.diagonal(tile)
         positives = scores.diagonal(diagonal).clone()  # a view would keep the tile in memory
-        return Sums(positives, *sums.of_tile(scores, diagonal, self.m, reads))
+        return Sums(positives, *sums.of_tile(scores, diagonal, self.m, extras))
 
     def diagonal(self, tile: Tile) -> int:
         """Return the offset of the positives in a tile, as in `torch.diagonal`."""
         found: int = self.own.start + tile.top - tile.left
         return found
 
-    def sums(self, reads: Reads | None, size: tuple[int, int] | None) -> Sums:
+    def sums(self, extras: Extras | None, size: tuple[int, int] | None) -> Sums:
         """Merge the sums of all tiles, without gradients; the scores of a tile are discarded."""
         totals: Sums | None = None
         for tile in self.tiles(size):
-            part = self.part(tile, reads)
+            part = self.part(tile, extras)
             if totals is None:
                 totals = sums.empty(len(contract.leaves(self.a)[0]), self.m, part)
             sums.add(totals, part, tile.top, tile.left, self.diagonal(tile))
@@ -133,14 +133,18 @@ class _Recomputed(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, every: _Pairs, reads: Reads | None, size: tuple[int, int] | None, *tensors: Tensor
+        ctx: Any,
+        every: _Pairs,
+        extras: Extras | None,
+        size: tuple[int, int] | None,
+        *tensors: Tensor,
     ) -> tuple[Tensor, ...]:
-        ctx.every, ctx.reads, ctx.size = every, reads, size
+        ctx.every, ctx.extras, ctx.size = every, extras, size
         ctx.seed = 0
         if contract.is_random(every.critic):  # the backward pass needs the same dropout masks
             ctx.seed = int(torch.randint(1 << 62, ()))
         with seeded(every.critic, ctx.seed):
-            found = every.sums(reads, size)
+            found = every.sums(extras, size)
         ctx.save_for_backward(*found.parts())
         return tuple(found.parts())
 
@@ -155,7 +159,7 @@ class _Recomputed(torch.autograd.Function):
         with seeded(every.critic, ctx.seed):
             for tile in every.tiles(ctx.size):
                 for (place, gradient), total in zip(
-                    _gradients(every, tile, ctx.reads, whole, slope, weights), totals, strict=True
+                    _gradients(every, tile, ctx.extras, whole, slope, weights), totals, strict=True
                 ):
                     if gradient is not None:
                         total[place] += gradient
@@ -166,7 +170,7 @@ class _Recomputed(torch.autograd.Function):
 def _gradients(
     every: _Pairs,
     tile: Tile,
-    reads: Reads | None,
+    extras: Extras | None,
     whole: Sums,
     slope: Sums,
     weights: Sequence[Tensor],
@@ -180,7 +184,7 @@ def _gradients(
     ]
     a, b = (contract.like(s, iter(leaves)) for s, leaves in zip((tile.a, tile.b), own, strict=True))
     with torch.enable_grad():
-        part = every.part(Tile(tile.top, tile.left, a, b), reads)
+        part = every.part(Tile(tile.top, tile.left, a, b), extras)
     i = slice(tile.top, tile.top + len(part.rows))
     j = slice(tile.left, tile.left + len(part.columns))
     start = tile.top + max(0, -every.diagonal(tile))
@@ -221,7 +225,7 @@ def all_pairs(
     critic: nn.Module,
     x: Tensor,
     y: Tensor,
-    reads: Reads | None = None,
+    extras: Extras | None = None,
     *,
     tile: tuple[int, int] | None = None,
 ) -> Sums:
@@ -231,7 +235,7 @@ def all_pairs(
         critic: maps x (n, p) and y (m, q) to scores (n, m).
         x: (n, p).
         y: (m, q), n <= m; row i of y belongs to row i of x.
-        reads: what is summed besides e^f: `Bound.reads` or `Bound.objective_extras`.
+        extras: what is summed besides e^f: `Bound.extras` or `Bound.objective_extras`.
         tile: rows and columns scored at once. By default as many as fit the cache or, with
             gradients and few pairs, all of them.
 
@@ -252,12 +256,12 @@ def all_pairs(
     """
     every = _Pairs.encoded(critic, x, y)
     if not torch.is_grad_enabled():
-        return every.together(every.sums(reads, tile))
+        return every.together(every.sums(extras, tile))
     if tile is None and every.n * every.m * contract.width(critic) <= DENSE:
-        return every.together(every.part(Tile(0, 0, every.a, every.b), reads))
+        return every.together(every.part(Tile(0, 0, every.a, every.b), extras))
     weights = [p for p in critic.parameters() if p.requires_grad]
     tensors = [*contract.leaves(every.a), *contract.leaves(every.b), *weights]
-    return every.together(Sums.made(_Recomputed.apply(every, reads, tile, *tensors)))  # type: ignore[no-untyped-call]
+    return every.together(Sums.made(_Recomputed.apply(every, extras, tile, *tensors)))  # type: ignore[no-untyped-call]
 
 
 def values(critic: nn.Module, bound: Bound, x: Tensor, y: Tensor) -> Tensor:
@@ -279,7 +283,7 @@ def values(critic: nn.Module, bound: Bound, x: Tensor, y: Tensor) -> Tensor:
         tensor([0., 0., 0.])
     """
     with seeded(critic):
-        found = all_pairs(critic, x, y, bound.reads)
+        found = all_pairs(critic, x, y, bound.extras)
     return bound.of(found)
 
 
@@ -339,11 +343,11 @@ def terms(
         >>> found.shape
         torch.Size([9])
     """
-    reads = next((bound.reads for bound in bounds if bound.reads is not None), None)
+    extras = next((bound.extras for bound in bounds if bound.extras is not None), None)
     with seeded(critic):
         every = _Pairs.encoded(critic, x, y)
     with seeded(critic):
-        found = every.together(every.sums(reads, None))
+        found = every.together(every.sums(extras, None))
     weights = [bound.weights(found) for bound in bounds]
     mine = sums.cut(found, every.own, slice(None))
     slopes = sums.cut(sums.stacked(weights), every.own, slice(None))
@@ -354,7 +358,7 @@ def terms(
             i = slice(tile.top, tile.top + scores.shape[0])
             j = slice(tile.left, tile.left + scores.shape[1])
             here = (sums.cut(mine, i, j), sums.cut(slopes, i, j))
-            more = sums.influence(scores, every.diagonal(tile), every.m, reads, *here)
+            more = sums.influence(scores, every.diagonal(tile), every.m, extras, *here)
             rows[:, i] += more[0]
             columns[:, j] += more[1]
     on_rows, on_columns = rows, columns

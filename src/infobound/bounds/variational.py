@@ -26,7 +26,7 @@ from torch import Tensor
 
 from infobound._system import arguments
 from infobound.bounds import log_sums as sums
-from infobound.bounds.log_sums import Reads, Sums
+from infobound.bounds.log_sums import Extras, Sums
 from infobound.errors import InputError
 
 __all__ = ["BOUNDS", "Bound", "lookup", "moving_log_average"]
@@ -52,7 +52,7 @@ class Bound:
         ceiling: maps the number of columns m to the largest estimate, in nats; None means no limit.
         settings: keyword arguments of the functions above, see `bind`.
         average: maps `Sums` to the log of the batch's mean e^f, for MINE.
-        reads: what `of` sums besides e^f.
+        extras: what `of` sums besides e^f.
         surrogate_extras: what `surrogate` sums besides e^f.
         pooled: whether all terms share one normaliser.
 
@@ -73,22 +73,22 @@ class Bound:
     ceiling: Callable[..., float] | None = None
     settings: tuple[str, ...] = ()
     average: Callable[[Sums], Tensor] | None = None
-    reads: Reads | None = None
-    surrogate_extras: Reads | None = None
+    extras: Extras | None = None
+    surrogate_extras: Extras | None = None
     pooled: bool = False
 
     def estimate(self, scores: Tensor) -> Tensor:
         """Return the bound, the mean of its terms, for scores (n, m): a scalar, in nats."""
-        return self.of(sums.of(scores, self.reads)).mean()
+        return self.of(sums.of(scores, self.extras)).mean()
 
     def terms(self, scores: Tensor) -> Tensor:
         """Return the terms (n,) of scores (n, m), including the influence on other rows, in nats.
 
         Their mean is the estimate, and std / sqrt(n) its standard error.
         """
-        found = sums.of(scores, self.reads)
+        found = sums.of(scores, self.extras)
         weights = self.weights(found)
-        both = sums.influence(scores, 0, scores.shape[1], self.reads, found, weights)
+        both = sums.influence(scores, 0, scores.shape[1], self.extras, found, weights)
         return self.of(found) + self.shared(weights, *both)
 
     def objective(self, scores: Tensor, log_average: Tensor | None = None) -> Tensor:
@@ -104,9 +104,9 @@ class Bound:
         return self.objective_from_sums(sums.of(scores, self.objective_extras), log_average)
 
     @property
-    def objective_extras(self) -> Reads | None:
+    def objective_extras(self) -> Extras | None:
         """What the objective sums besides e^f."""
-        return self.reads if self.surrogate is None else self.surrogate_extras
+        return self.extras if self.surrogate is None else self.surrogate_extras
 
     def objective_from_sums(self, found: Sums, log_average: Tensor | None = None) -> Tensor:
         """Return the objective as a function of sums that were computed with `objective_extras`."""
@@ -153,7 +153,7 @@ class Bound:
         if unknown:
             raise InputError(
                 f"Expected settings of '{self.title}' ({', '.join(self.settings) or 'it has none'})"
-                f"; got {', '.join(unknown)}. Leave them out or choose the bound that reads them."
+                f"; got {', '.join(unknown)}. Leave them out or choose the bound that uses them."
             )
 
         for name, value in settings.items():
@@ -167,7 +167,7 @@ class Bound:
             mine = {k: settings[k] for k in settings if k in names}
             return partial(function, **mine) if mine else function
 
-        parts = ("of", "goal", "ceiling", "reads")
+        parts = ("of", "goal", "ceiling", "extras")
         return replace(self, **{part: fixed(getattr(self, part)) for part in parts})
 
 
@@ -254,7 +254,7 @@ def nwj(s: Sums) -> Tensor:
 
 
 def without_next(scores: Tensor, distance: Tensor) -> list[Tensor]:
-    """Reads of `interpolated`: all negatives of a row except the one in the next column."""
+    """Extras of `interpolated`: all negatives of a row except the one in the next column."""
     return [scores.masked_fill(distance <= 1, sums.nothing(scores))]
 
 
@@ -285,7 +285,7 @@ def interpolated(s: Sums, *, alpha: float = 0.5) -> Tensor:
 
 
 def clipped(scores: Tensor, distance: Tensor, *, clip: float = 5.0) -> list[Tensor]:
-    """Reads of `smile`: the scores of the negatives, clipped to [-clip, clip]."""
+    """Extras of `smile`: the scores of the negatives, clipped to [-clip, clip]."""
     if not clip > 0:
         raise InputError(f"Expected clip to be positive; got {clip}. The usual values are 1 to 10.")
     return [scores.clamp(-clip, clip).masked_fill(distance == 0, sums.nothing(scores))]
@@ -307,7 +307,7 @@ def smile(s: Sums) -> Tensor:
 
 
 def halves(scores: Tensor, distance: Tensor) -> list[Tensor]:
-    """Reads of `flo`: every second negative of a row, and the other negatives."""
+    """Extras of `flo`: every second negative of a row, and the other negatives."""
     even, nothing = distance % 2 == 0, sums.nothing(scores)
     return [scores.masked_fill(even, nothing), scores.masked_fill(~even | (distance == 0), nothing)]
 
@@ -322,7 +322,7 @@ def flo(s: Sums, *, u: Tensor | float | None = None) -> Tensor:
     average is f_ii + 1 - (A + B) / 2 - cosh(A - B).
 
     Args:
-        s: the sums of the scores; without u, those with the reads `halves`.
+        s: the sums of the scores; without u, those with the extras `halves`.
         u: a number or a tensor (n,), optional.
 
     Raises:
@@ -345,7 +345,7 @@ def flo(s: Sums, *, u: Tensor | float | None = None) -> Tensor:
 
 
 def log_softplus(scores: Tensor, distance: Tensor) -> list[Tensor]:
-    """Reads of `jensen_shannon`: log softplus(f) of the negatives, which tends to f at -inf."""
+    """Extras of `jensen_shannon`: log softplus(f) of the negatives, which tends to f at -inf."""
     low = -30.0
     logs = torch.where(scores < low, scores, F.softplus(scores.clamp_min(low)).log())
     return [logs.masked_fill(distance == 0, sums.nothing(scores))]
@@ -489,7 +489,7 @@ BOUNDS: dict[str, Bound] = {
     "alpha": Bound("alpha-interpolated", interpolated, True,
         "Between TUBA (alpha near 0) and InfoNCE (1); at most 1 + log((K - 1) / alpha).",
         "Poole et al. 2019", "https://arxiv.org/abs/1905.06922",
-        ceiling=_alpha_ceiling, settings=("alpha",), reads=without_next),
+        ceiling=_alpha_ceiling, settings=("alpha",), extras=without_next),
     "js": Bound("Jensen-Shannon", tuba, True,
         "Trains a classifier of pairs, so its scores are log ratios; reports NWJ of 1 + scores.",
         "Hjelm et al. 2019", "https://arxiv.org/abs/1808.06670",
@@ -497,10 +497,10 @@ BOUNDS: dict[str, Bound] = {
     "smile": Bound("SMILE", smile, False,
         "Trains as js; reports DV with a clipped normaliser, which may be too low: no bound.",
         "Song and Ermon 2020", "https://arxiv.org/abs/1910.06222",
-        surrogate=jensen_shannon, surrogate_extras=log_softplus, reads=clipped, settings=("clip",),
+        surrogate=jensen_shannon, surrogate_extras=log_softplus, extras=clipped, settings=("clip",),
         pooled=True),
     "flo": Bound("FLO", flo, True,
         "InfoNCE's normaliser made linear by a guess u from other negatives; no ceiling.",
-        "Guo et al. 2021", "https://arxiv.org/abs/2107.01131", settings=("u",), reads=halves),
+        "Guo et al. 2021", "https://arxiv.org/abs/2107.01131", settings=("u",), extras=halves),
 }
 # fmt: on
