@@ -460,7 +460,7 @@ def test_a_signal_waits_for_training_and_for_nothing_else(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         closed_forms()
     assert reached == ["noted"]
-    assert set(session.asked) == {signal.SIGTERM}
+    assert set(session.signals) == {signal.SIGTERM}
     assert signal.getsignal(signal.SIGTERM) == before
 
 
@@ -485,7 +485,7 @@ def test_what_a_signal_asked_to_save_and_could_not_is_not_called_saved(
         output = Output(quiet=True)
 
         def __call__(self, session):
-            session.speaks = first
+            session.is_first_rank = first
             with session.training(tmp_path):
                 (tmp_path / "run.json").touch()
                 signal.raise_signal(signal.SIGTERM)

@@ -331,7 +331,7 @@ def test_a_result_that_cannot_be_printed_is_saved(files, tmp_path, monkeypatch, 
     def full(text):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("infobound.cli.session.silence", lambda number: None)
+    monkeypatch.setattr("infobound.cli.session.redirect_to_null", lambda number: None)
     monkeypatch.setattr(sys.stdout, "write", full)
     words = ["estimate", files / "rows.csv", "--x", "a1", "--y", "b1", "--run", tmp_path / "run"]
     with pytest.raises(SystemExit) as stopped:

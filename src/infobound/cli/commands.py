@@ -172,7 +172,7 @@ class EstimateCommand(_Samples):
         if self.check:
             session.present(console.show_checks, checks, units=session.units)
         plain = not self.given
-        session.next(
+        session.suggest(
             {
                 f"infobound rehearse {shlex.join(_columns(self))}": "test it on your rows" * plain,
                 "--check": "" if self.check or self.given else "test properties of the estimate",
@@ -182,7 +182,7 @@ class EstimateCommand(_Samples):
 
 
 def _columns(command: EstimateCommand) -> list[str]:
-    """The words that choose the file and its columns, and say what they are."""
+    """Return the arguments of the command that select the file and its columns."""
     words = [command.file, "--x", *command.x, "--y", *command.y]
     for flag, columns in (("categorical", command.categorical), ("numeric", command.numeric)):
         words += [f"--{flag}", *columns] if columns else []
@@ -374,7 +374,7 @@ class ReproduceCommand:
                 **hooks,
             )
         session.show(result, console.show_reproduction)
-        session.say(f"Run, plot and metrics: {self.run}")
+        session.print_message(f"Run, plot and metrics: {self.run}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The commands' dataclasses as flags: the help text of each field, the settings in groups."""
+"""Flags from the dataclasses of the commands: help from docstrings, settings in groups."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ __all__ = ["parse"]
 
 
 def parse(commands: dict[str, Callable[..., Any]], *, args: list[str]) -> Any:
-    """The command that the arguments name, with its fields set.
+    """Parse arguments to an instance of the command that they name.
 
     Raises:
-        SystemExit: the arguments are wrong, or ask for help.
+        SystemExit: If the arguments are invalid or contain --help.
     """
     registry = ConstructorRegistry()
     registry.struct_rule(functools.partial(_described, (*commands.values(), Output)))
@@ -43,7 +43,7 @@ def parse(commands: dict[str, Callable[..., Any]], *, args: list[str]) -> Any:
 
 
 def _help(cls: type) -> dict[str, str]:
-    """The docstring of each field, on one line: tyro would keep the indentation of the source."""
+    """Return the docstring of each field on one line; tyro would keep line breaks of the source."""
     parameters = docstring_parser.parse_from_object(cls).params
     return {each.arg_name: " ".join((each.description or "").split()) for each in parameters}
 
@@ -51,7 +51,7 @@ def _help(cls: type) -> dict[str, str]:
 def _described(
     commands: tuple[Callable[..., Any], ...], info: StructTypeInfo
 ) -> StructConstructorSpec | None:
-    """The fields of a command or of `Output`."""
+    """Return the fields of a command or of `Output`, with help and defaults."""
     cls = info.type
     if cls not in commands:
         return None
@@ -77,7 +77,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 
 def _grouped(info: StructTypeInfo) -> StructConstructorSpec | None:
-    """The settings of `Config`, one box of help for each of its groups."""
+    """Return the settings of `Config`, one section of the help per group."""
     if info.type is not Config:
         return None
     types, texts = typing.get_type_hints(Config), _help(Config)
@@ -94,7 +94,7 @@ def _grouped(info: StructTypeInfo) -> StructConstructorSpec | None:
 
 
 def _config(**groups: Any) -> Config:
-    """The settings from their groups."""
+    """Build the settings from their groups."""
     return Config(
         **{name: value for group in groups.values() for name, value in vars(group).items()}
     )

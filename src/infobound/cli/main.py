@@ -1,4 +1,4 @@
-"""The command line: argv -> a command; what goes wrong -> a sentence and an exit code."""
+"""Entry point of the command line: parse the arguments, run the command, set the exit code."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from typing import Any, NoReturn
 from infobound import __version__
 from infobound.cli.commands import COMMANDS
 from infobound.cli.flags import parse
-from infobound.cli.session import Session, complain, open_streams, printing, silence
+from infobound.cli.session import Session, open_streams, print_error, printing, redirect_to_null
 from infobound.errors import InputError, LostRank
 
 __all__ = ["main"]
 
-NARROWEST = 20  # columns that help is laid out for
+MIN_COLUMNS = 20  # smallest width of the help text
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse the arguments and run the command; exits with 2 for what a user can mend."""
+    """Parse the arguments and run the command; errors that the user can fix exit with code 2."""
     open_streams()
     arguments = sys.argv[1:] if argv is None else argv
     try:
         try:
             _main(arguments)
         finally:
-            with printing():  # what is left of --help
+            with printing():  # flush the rest of --help
                 pass
-    except BrokenPipeError:  # the reader has seen enough, as with `| head`
-        silence(1)
+    except BrokenPipeError:  # the reader has ended, as with `| head`
+        redirect_to_null(1)
         sys.exit(1)  # as rich does
     except (InputError, MemoryError, OSError) as error:
         if "--debug" in arguments:
             raise
-        complain(f"infobound: {_sentence(error)}")
+        print_error(f"infobound: {_sentence(error)}")
         sys.exit(2)
 
 
@@ -54,14 +54,14 @@ def _main(arguments: list[str]) -> None:
             command(session)
     except InputError as error:
         lost = isinstance(error, LostRank)
-        # A signal ends all of a study's processes: what that broke is no fault.
-        if session.asked and session.keep == "--out" and not lost:
+        # A signal ends all processes of a study; errors that follow from it are not reported.
+        if session.signals and session.save_flag == "--out" and not lost:
             _interrupted(session)
         if session.output.debug:
             raise
-        if session.speaks or lost:  # the first rank may be the lost one
-            complain(f"infobound: {error}")
-        if session.asked and lost:  # torchrun ends the others, maybe before they notice the loss
+        if session.is_first_rank or lost:  # rank 0 may be the one that ended
+            print_error(f"infobound: {error}")
+        if session.signals and lost:  # torchrun ends the other ranks too
             _interrupted(session)
         sys.exit(2)
     except KeyboardInterrupt:
@@ -69,36 +69,36 @@ def _main(arguments: list[str]) -> None:
 
 
 def _sentence(error: Exception) -> str:
-    """What to say of an error that ends everything."""
+    """Return the message of an error that is not handled elsewhere."""
     if isinstance(error, MemoryError):
-        return "Expected more memory than is free. Select fewer columns or rows, or free some."
+        return "Expected more free memory. Select fewer columns or rows, or end other programs."
     if isinstance(error, OSError):
-        return f"The system refused a file or a folder: {error}. What was written before is whole."
+        return f"A file or directory cannot be used: {error}. Files written before are complete."
     return str(error)
 
 
 def _interrupted(session: Session) -> NoReturn:
-    """Say what is saved and how to go on; exit as the signal would have it."""
+    """Print what was saved and how to continue; exit with the code of the signal."""
     if session.run is not None and (session.run / "run.json").exists():
         message = f"Saved in {session.run}; continue with: infobound resume {session.run}"
     elif session.run is not None and (session.run / "study.json").exists():
         done = len(list((session.run / "cells").glob("*.json")))
         message = f"{done} cells are saved in {session.run}; the same command continues."
     else:
-        message = f"Nothing was saved; with {session.keep} DIRECTORY it can be continued."
-    if session.speaks:
-        complain(f"\ninfobound: interrupted. {message}")
-    sys.exit(128 + session.asked[-1] if session.asked else 130)
+        message = f"Nothing was saved; with {session.save_flag} DIRECTORY it can be continued."
+    if session.is_first_rank:
+        print_error(f"\ninfobound: interrupted. {message}")
+    sys.exit(128 + session.signals[-1] if session.signals else 130)
 
 
 @contextlib.contextmanager
 def _wide_enough() -> Iterator[None]:
-    """Help for at least `NARROWEST` columns; tyro does not return where its boxes find no room."""
+    """Lay out help for at least `MIN_COLUMNS` columns; with fewer, tyro does not terminate."""
     before = os.environ.get("COLUMNS")
-    if shutil.get_terminal_size().columns >= NARROWEST:
+    if shutil.get_terminal_size().columns >= MIN_COLUMNS:
         yield
         return
-    os.environ["COLUMNS"] = str(NARROWEST)
+    os.environ["COLUMNS"] = str(MIN_COLUMNS)
     try:
         yield
     finally:
@@ -107,20 +107,20 @@ def _wide_enough() -> Iterator[None]:
 
 
 def _parse(arguments: list[str]) -> Any:
-    """The command with its arguments; exits with 2 where they are wrong."""
-    said = io.StringIO()
+    """Return the command with its arguments; exits with code 2 if they are invalid."""
+    stderr = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said), _wide_enough():
+        with contextlib.redirect_stderr(stderr), _wide_enough():
             return parse(COMMANDS, args=arguments or ["--help"])
     except SystemExit as stop:
         cause: BaseException | None = stop
         while cause is not None and not isinstance(cause, InputError):
             cause = cause.__context__
-        if cause is None:  # tyro has said it better
-            if said.getvalue():
-                complain(said.getvalue().removesuffix("\n"))
+        if cause is None:  # tyro's own message
+            if stderr.getvalue():
+                print_error(stderr.getvalue().removesuffix("\n"))
             raise
         if "--debug" in arguments:
             raise cause from None
-        complain(f"infobound: {cause}")
+        print_error(f"infobound: {cause}")
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""Progress bars on standard error; silent where that is no terminal."""
+"""Progress bars on standard error; hidden if it is not a terminal."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class _Rate(ProgressColumn):
     """Iterations per second."""
 
     def render(self, task: Task) -> Text:
-        """The current rate, or nothing yet."""
+        """Return the current rate; empty before the first measurement."""
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:,.0f} it/s", style="dim")
 
 
-class _Shown:
-    """A bar that is on the screen while its block runs."""
+class _ProgressBar:
+    """A progress bar that is shown within its context."""
 
     progress: Progress
 
@@ -42,15 +42,14 @@ class _Shown:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self.progress.stop()
 
 
-class Bar(_Shown):
-    """A progress bar on standard error; silent when that is no terminal, or when `quiet`.
+class Bar(_ProgressBar):
+    """The progress of an estimate: rate, remaining time, training and validation values, ceiling.
 
-    Call it with each `loop.Progress`: rate, time left, the bound on training rows, the
-    validation value and the ceiling log K.
+    Hidden if `quiet`, or if standard error is not a terminal. Call it with each `loop.Progress`.
     """
 
     def __init__(self, *, quiet: bool, units: str) -> None:
@@ -70,7 +69,7 @@ class Bar(_Shown):
         self.bars: dict[str, int] = {}
 
     def __call__(self, step: Step) -> None:
-        """Move the bar of the fit that `step` names."""
+        """Update the bar of the fit `step.name`."""
         values = f"train {self._number(step.train)}"
         if not math.isnan(step.validation):
             values += f", validation {self._number(step.validation)}"
@@ -92,10 +91,10 @@ class Bar(_Shown):
         return f"{value:z.2f}"
 
 
-class StudyBar(_Shown):
-    """A study's progress on standard error: cells, failures, time left, the cell just done.
+class StudyBar(_ProgressBar):
+    """The progress of a study: finished cells, failures, remaining time, the last cell.
 
-    Silent when that is no terminal, or when `quiet`. Call it with each `study.Progress`.
+    Hidden if `quiet`, or if standard error is not a terminal. Call it with each `compute.Progress`.
     """
 
     def __init__(self, *, quiet: bool) -> None:
@@ -112,7 +111,7 @@ class StudyBar(_Shown):
         )
 
     def __call__(self, cells: Cells) -> None:
-        """Move the bar."""
+        """Update the bar."""
         said = f"[red]{cells.failed} failed[/]  " if cells.failed else ""
         if cells.row is not None:
             said += escape(f"{cells.row.task}, {cells.row.estimator}, N = {cells.row.n:,}")

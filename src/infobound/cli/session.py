@@ -1,4 +1,4 @@
-"""One call of a command: where its output goes, and how it is interrupted.
+"""Output and interruption of a command.
 
 Results go to standard output, in words or as JSON; messages go to standard error.
 """
@@ -24,13 +24,13 @@ from tyro.conf import FlagCreatePairsOff, arg
 
 from infobound.errors import InputError
 
-__all__ = ["Output", "Session", "complain", "open_streams", "printing", "silence"]
+__all__ = ["Output", "Session", "open_streams", "print_error", "printing", "redirect_to_null"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-GRACE = 3.0  # seconds in which a training that was asked to stop may save what it has
+GRACE = 3.0  # seconds for an interrupted training to save its state
 
 
-# What an ASCII-only terminal gets in place of letters that it does not have.
+# Replacements of characters on a terminal that supports only ASCII.
 PLAIN = {"±": "+-", "–": "-", "−": "-", "×": "x", "…": "...", "≥": ">=", "≤": "<=", "₂": "2"}
 PLAIN |= dict.fromkeys("─━═╌╍┄┅╴╶╸╺╼╾", "-") | dict.fromkeys("│┃║╎╏┆┇╵╷╹╻", "|")
 
@@ -51,96 +51,111 @@ class Output:
 
 
 class Session:
-    """One call of a command: where its output goes and how it is interrupted."""
+    """The output and the interruption of one command.
+
+    Attributes:
+        output: the format of the results.
+        units: the unit of the results, "nats" or "bits".
+        run: the directory to which the command saves, if there is one.
+        save_flag: the flag that names this directory.
+        signals: the interrupting signals received so far.
+        is_first_rank: whether this process prints; of several ranks, only the first one does.
+    """
 
     def __init__(self, output: Output) -> None:
         self.output = output
         self.units: str = output.units or "nats"
         self.run: Path | None = None
-        self.keep = "--run"  # the flag that would have kept what is lost
-        self.asked: list[int] = []  # the signals that asked to stop
-        self.speaks = True  # of several ranks only the first does
+        self.save_flag = "--run"
+        self.signals: list[int] = []
+        self.is_first_rank = True
 
     @contextlib.contextmanager
     def ranks(self) -> Iterator[None]:
-        """The ranks of `torchrun`, if it started this: only the first one speaks."""
+        """Context of a command that may have been started by `torchrun` on several ranks."""
         if os.environ.get("WORLD_SIZE", "1") != "1":  # the import takes a second
             from infobound._system import distributed
 
             with distributed.world():
-                self.speaks = distributed.is_first()
+                self.is_first_rank = distributed.is_first()
                 yield
         else:
             yield
 
     @contextlib.contextmanager
     def training(self, run: Path | None) -> Iterator[dict[str, Any]]:
-        """The bar, and signals: the first Ctrl-C or SIGTERM saves, the second does not wait.
+        """Show a progress bar, and yield the keywords `watch` and `stop` of an estimate.
 
-        Nor does the first for longer than `GRACE`: between trainings there is nothing to save, and
-        what is on disk is whole at any moment.
+        After the first Ctrl-C or SIGTERM, a training saves its state and stops; after `GRACE`
+        seconds, or a second signal, it is interrupted. Files on disk are complete at any moment.
         """
         from infobound.cli.progress import Bar
 
         self.run = run
-        shown = Bar(quiet=self.output.quiet or not self.speaks, units=self.units)
-        with self._signals(patient=True), self._said(), shown as bar:
-            yield {"watch": bar, "stop": lambda: bool(self.asked)}
+        shown = Bar(quiet=self.output.quiet or not self.is_first_rank, units=self.units)
+        with self._signals(patient=True), self._fault_messages(), shown as bar:
+            yield {"watch": bar, "stop": lambda: bool(self.signals)}
 
     @contextlib.contextmanager
     def counting(self, out: Path | None) -> Iterator[Callable[[Any], None]]:
-        """The bar of a study; what it has done is on disk, so no signal waits for anything."""
+        """Show the progress bar of a study; its estimates are on disk, so signals act at once.
+
+        Raises:
+            InputError: If there are several ranks.
+        """
         from infobound._system import distributed
         from infobound.cli.progress import StudyBar
 
         if distributed.ranks()[1] > 1:
             raise InputError(
-                "Expected one process for many estimates; got several ranks, which share one. "
-                "Leave torchrun out: --jobs starts processes, --dask uses a cluster."
+                "Expected one process for many estimates; got several ranks, which compute a "
+                "single one together. Start it without torchrun: --jobs starts processes, --dask "
+                "uses a cluster."
             )
-        self.run, self.keep = out, "--out"
+        self.run, self.save_flag = out, "--out"
         shown = StudyBar(quiet=self.output.quiet)
-        with self._signals(patient=False), self._said(), shown as bar:
+        with self._signals(patient=False), self._fault_messages(), shown as bar:
             yield bar
 
     def forecasting(self, bar: Callable[[Any], None]) -> Callable[[Any], None]:
-        """The bar, and after the first estimate a line that says how long all of them will take."""
-        said: list[bool] = []
+        """Wrap the bar: after the first estimate, print how long the others will take."""
+        printed = False
 
         def watch(progress: Any) -> None:
+            nonlocal printed
             bar(progress)
-            if progress.row is not None and not said and progress.row.seconds is not None:
-                said.append(True)
+            if progress.row is not None and not printed and progress.row.seconds is not None:
+                printed = True
                 one, left = progress.row.seconds, progress.total - progress.done
                 at_once = min(progress.at_once, max(left, 1))
-                self.say(
+                self.print_message(
                     f"One estimate takes {one:.1f} s; {left} more, {at_once} at once: about "
-                    f"{_span(one * left / at_once)}."
+                    f"{_duration(one * left / at_once)}."
                 )
 
         return watch
 
     @contextlib.contextmanager
     def _signals(self, *, patient: bool) -> Iterator[None]:
-        """Note each signal that asks to stop; with patience the first does not interrupt at once.
+        """Record interrupting signals; if `patient`, the first one does not interrupt at once.
 
-        It comes again every `GRACE` seconds until the work has ended: an interrupt can get lost
-        where Python ignores exceptions.
+        After the first signal, the main thread is interrupted every `GRACE` seconds until the work
+        has ended, since Python ignores exceptions in some places, such as `__del__`.
         """
         ended = threading.Event()
 
-        def again(number: int) -> None:
+        def interrupt_repeatedly(number: int) -> None:
             while not ended.wait(GRACE):
                 _thread.interrupt_main(signal.Signals(number))
 
-        def ask(number: int, frame: object) -> None:
-            self.asked.append(number)
-            if len(self.asked) == 1:
-                threading.Thread(target=again, args=(number,), daemon=True).start()
-            if len(self.asked) > 1 or not patient:
+        def handle(number: int, frame: object) -> None:
+            self.signals.append(number)
+            if len(self.signals) == 1:
+                threading.Thread(target=interrupt_repeatedly, args=(number,), daemon=True).start()
+            if len(self.signals) > 1 or not patient:
                 raise KeyboardInterrupt
 
-        before = {number: signal.signal(number, ask) for number in SIGNALS}
+        before = {number: signal.signal(number, handle) for number in SIGNALS}
         try:
             yield
         finally:
@@ -149,46 +164,46 @@ class Session:
                 signal.signal(number, handler)
 
     @contextlib.contextmanager
-    def _said(self) -> Iterator[None]:
-        """Faults that stop nothing are said in a sentence.
+    def _fault_messages(self) -> Iterator[None]:
+        """Print each `FaultWarning` as one sentence, and ignore an OSError that ends a thread.
 
-        A thread that the disk refuses (TensorBoard's) says nothing: what uses it raises the same.
+        TensorBoard writes in such a thread; the code that uses it raises the same error.
         """
         from infobound.errors import FaultWarning
 
-        died = threading.excepthook
+        excepthook = threading.excepthook
 
-        def quietly(what: threading.ExceptHookArgs) -> None:
-            if not isinstance(what.exc_value, OSError):
-                died(what)
+        def ignore_os_error(error: threading.ExceptHookArgs) -> None:
+            if not isinstance(error.exc_value, OSError):
+                excepthook(error)
 
-        threading.excepthook = quietly
+        threading.excepthook = ignore_os_error
         with warnings.catch_warnings():
-            otherwise = warnings.showwarning
+            showwarning = warnings.showwarning
 
             def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
                 if not issubclass(category, FaultWarning):
-                    otherwise(message, category, *rest)
-                elif self.speaks:
-                    complain(f"infobound: {message}")
+                    showwarning(message, category, *rest)
+                elif self.is_first_rank:
+                    print_error(f"infobound: {message}")
 
             warnings.showwarning = show  # type: ignore[assignment]
             warnings.simplefilter("always", FaultWarning)
             try:
                 yield
             finally:
-                threading.excepthook = died
+                threading.excepthook = excepthook
 
     def show(self, result: Any, printer: Callable[..., None], **words: str) -> None:
-        """A result, as JSON or in words."""
+        """Print a result, as JSON or by `printer`."""
         if self.output.json:
             self.json(result.as_dict(self.units))
         else:
             self.present(printer, result, units=self.units, **words)
 
     def present(self, printer: Callable[..., None], *values: Any, **words: Any) -> None:
-        """What a function prints, on standard output."""
-        if self.speaks:
+        """Call a function that prints on standard output; only the first rank does."""
+        if self.is_first_rank:
             with printing(self.run):
                 printer(*values, **words)
 
@@ -200,39 +215,39 @@ class Session:
         records: list[dict[str, Any]],
         printer: Callable[..., None],
     ) -> None:
-        """A listing: its records as JSON, or its rows as a table."""
+        """Print a listing: its records as JSON, or its rows as a table."""
         if self.output.json:
             self.json(records)
         else:
             self.present(printer, title, columns, rows)
 
-    def next(self, commands: dict[str, str]) -> None:
-        """What to type next, and what for."""
+    def suggest(self, commands: dict[str, str]) -> None:
+        """Suggest commands, each with its purpose; those with an empty purpose are left out."""
         from infobound.report.console import show_next
 
         self.present(show_next, {command: what for command, what in commands.items() if what})
 
     def json(self, values: Any) -> None:
-        """Plain values as JSON on standard output."""
+        """Print plain values as JSON on standard output."""
         self.present(print, json.dumps(values, indent=2))
 
-    def say(self, message: str) -> None:
-        """A message on standard error."""
-        if self.speaks and not self.output.quiet:
-            complain(message)
+    def print_message(self, message: str) -> None:
+        """Print a message on standard error, unless --quiet is set."""
+        if self.is_first_rank and not self.output.quiet:
+            print_error(message)
 
 
-def _span(seconds: float) -> str:
-    """A time in words."""
+def _duration(seconds: float) -> str:
+    """Format a time in seconds or minutes."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def open_streams() -> None:
-    """See that all standard streams are there, and take any letter.
+    """Open closed standard streams, and let all of them accept any character.
 
-    In place of a closed one stands the null device: otherwise the first file that is opened takes
-    its number, and gets what is printed. That of standard output is opened for reading, so that
-    printing fails as it does on a full disk.
+    A closed stream is replaced by the null device. Otherwise the next file that is opened would get
+    its file descriptor, and with it what is printed. For standard output, the null device is opened
+    for reading, so that printing fails as on a full disk.
     """
     for name, number, mode in (
         ("stdin", 0, os.O_RDONLY),
@@ -246,17 +261,17 @@ def open_streams() -> None:
             setattr(sys, name, open(number, how, encoding="utf-8", closefd=False))  # noqa: SIM115
     codecs.register_error("infobound.plain", _plain)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a notebook's is another
+        if isinstance(stream, io.TextIOWrapper):  # not in a Jupyter notebook
             stream.reconfigure(errors="infobound.plain")
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
-    """Letters that a stream cannot encode, in ASCII."""
+    """Replace characters that a stream cannot encode by ASCII; a codec error handler."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letters = []
     for letter in error.object[error.start : error.end]:
-        corner = "+" if "\u2500" <= letter <= "\u257f" else None  # any other line of a box
+        corner = "+" if "\u2500" <= letter <= "\u257f" else None  # other characters of boxes
         escaped = letter.encode("ascii", "backslashreplace").decode("ascii")
         letters.append(PLAIN.get(letter) or corner or escaped)
     return "".join(letters), error.end
@@ -264,13 +279,14 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 @contextlib.contextmanager
 def printing(saved: Path | None = None) -> Iterator[None]:
-    """What is printed inside is written when this ends, or it is said that it cannot be.
+    """Flush standard output at the end of the context.
 
-    `saved` is where else the result is.
+    Args:
+        saved: a directory to which the result has also been saved, for the message.
 
     Raises:
-        InputError: standard output is closed, or its disk is full.
-        BrokenPipeError: its reader has gone.
+        InputError: If standard output is closed, or its disk is full.
+        BrokenPipeError: If the process at the other end of a pipe has ended.
     """
     try:
         yield
@@ -278,7 +294,7 @@ def printing(saved: Path | None = None) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        silence(1)
+        redirect_to_null(1)
         kept = f" The result is saved in {saved}." if saved is not None and saved.exists() else ""
         raise InputError(
             f"Expected to print on standard output; it cannot be written ({error.strerror}). Send "
@@ -286,14 +302,14 @@ def printing(saved: Path | None = None) -> Iterator[None]:
         ) from error
 
 
-def complain(message: str) -> None:
-    """A message on standard error; where that cannot be written, the exit code must do."""
+def print_error(message: str) -> None:
+    """Print a message on standard error; if that fails, nothing is printed."""
     try:
         print(message, file=sys.stderr, flush=True)
     except OSError:
-        silence(2)
+        redirect_to_null(2)
 
 
-def silence(number: int) -> None:
-    """Let a standard stream lead nowhere, so that Python does not try it again at exit."""
+def redirect_to_null(number: int) -> None:
+    """Redirect a standard stream to the null device, so that Python does not flush it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), number)
