@@ -1,16 +1,20 @@
 """The commands as a stranger types them; in processes of their own where that is the matter."""
 
+import ast
 import contextlib
 import dataclasses
 import errno
+import inspect
 import io
 import json
+import math
 import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -480,3 +484,60 @@ def test_a_third_variable_is_given(tmp_path, capsys):
             main([*words, *more])
         assert stopped.value.code == 2
         assert fragment in capsys.readouterr().err
+
+
+def unread_fields(command):
+    """The arguments of a command's dataclass that none of its methods reads."""
+    classes = [each for each in command.__mro__ if dataclasses.is_dataclass(each)]
+    sources = [textwrap.dedent(inspect.getsource(each)) for each in classes]
+    nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
+    read = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
+    return {f.name for f in dataclasses.fields(command) if f"self.{f.name}" not in read}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_argument_is_accepted_without_effect(name):
+    assert unread_fields(COMMANDS[name]) - {"output"} == set()  # `main` reads the output
+
+
+def test_an_argument_without_effect_is_found():
+    @dataclasses.dataclass
+    class Command:
+        used: int
+        unused: int
+
+        def __call__(self):
+            return self.used
+
+    assert unread_fields(Command) == {"unused"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["estimate", "rows.csv", "--x", "a", "--y", "b", "--overwrite"], "only with run"),
+        (["rehearse", "rows.csv", "--x", "a", "--y", "b", "--overwrite"], "only with out"),
+        (["reproduce", "--folds", "9"], "got folds"),
+        (["reproduce", "--permutations", "9", "--level", "0.8"], "got level, permutations"),
+        (["study", "staircase", "--neuralmi", "here"], "Expected a peer neuralmi*"),
+        (["study", "staircase", "--bmi-python", "p", "--peers", "ennemi"], "got ennemi"),
+    ],
+)
+def test_flags_that_would_have_no_effect_are_refused(tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{k},{k * k % 7}\n" for k in range(50))
+    Path("rows.csv").write_text("a,b\n" + rows)
+    code, _, err = call(*words)
+    assert code == 2
+    assert message in err
+
+
+BITS = ["--units", "bits"]
+
+
+def test_ceilings_are_listed_in_the_unit():
+    nats, bits = (json.loads(call("bounds", "--json", *more)[1])[0] for more in ([], BITS))
+    assert (nats["unit"], bits["unit"]) == ("nats", "bits")
+    assert bits["ceiling_at_1000"] == pytest.approx(math.log2(1000))
+    assert nats["ceiling_at_1000"] == pytest.approx(math.log(1000))
+    assert "9.97" in call("bounds", *BITS)[1]

@@ -36,14 +36,26 @@ def scale(unit: str) -> float:
     return UNITS[arguments.choice("unit", unit, UNITS)]
 
 
-def expect_files(name: str, place: object, unit: str) -> None:
-    """Check that another unit than nats is given only with a directory for files.
+def expect_files(name: str, place: object, unit: str, overwrite: bool) -> None:
+    """Check that arguments about files are given only with a directory for files.
 
     The unit applies to files only; returned values are in nats.
 
+    Args:
+        name: the name of the argument for the directory.
+        place: the directory, or None.
+        unit: "nats" or "bits"; bits need a directory.
+        overwrite: whether to replace files, which needs a directory.
+
     Raises:
-        InputError: If the unit is neither "nats" nor "bits", or is "bits" without a directory.
+        InputError: If there is no directory and one is needed, or an argument is invalid.
     """
+    arguments.boolean("overwrite", overwrite)
+    if overwrite and place is None:
+        raise InputError(
+            f"Expected overwrite only with {name}, the directory that is replaced; got overwrite "
+            "alone. Name the directory, or leave overwrite out."
+        )
     if scale(unit) != 1 and place is None:
         raise InputError(
             f"Expected {name}, whose files unit={unit!r} is for; got unit without it. What is "

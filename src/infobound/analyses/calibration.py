@@ -200,7 +200,7 @@ def rehearse(
         dask: the address of a Dask scheduler, for example "tcp://host:8786", whose workers compute
             instead of `jobs`.
         overwrite: whether to delete earlier runs in `out`.
-        config: the settings; `Config()` by default.
+        config: the settings; `Config()` by default. Nothing is certified, whatever they are.
         watch: called with a `Progress` after each run.
         unit: "nats" or "bits", the unit of `rehearse.json` and of the figure in `out`. The returned
             values are always in nats.
@@ -236,8 +236,7 @@ def rehearse(
     dask = None if dask is None else arguments.text("dask", dask)
     out = None if out is None else arguments.directory("out", out)
     arguments.function("watch", watch, 1)
-    units.expect_files("out", out, unit)
-    arguments.boolean("overwrite", overwrite)
+    units.expect_files("out", out, unit, overwrite)
     config = config.with_(certify=False)
     own_way = {"own": grid.ConfiguredEstimator(config)}
     grid.ready(own_way, jobs=jobs, dask=dask)

@@ -113,7 +113,7 @@ def compare(
     asked = config.with_(pointwise=True)
     both = [estimate(pair, config=asked, watch=watch, stop=stop) for pair in (first, second)]
     difference, interval, p_value = paired(both[0], both[1], config=config)
-    short = [dataclasses.replace(one, pointwise=None) for one in both]
+    short = both if config.pointwise else [dataclasses.replace(e, pointwise=None) for e in both]
     return Comparison(difference, interval, p_value, *short)
 
 

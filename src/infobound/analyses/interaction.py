@@ -112,10 +112,10 @@ def interaction(
             "readers.read(..., given=...); on the command line, --given COLUMNS."
         )
     asked = config.with_(pointwise=True)
-    given, plain = (
+    both = [
         estimate(each, config=asked, watch=watch, stop=stop)
         for each in (pair, dataclasses.replace(pair, given=None, given_names=()))
-    )
-    difference, interval, p_value = paired(given, plain, config=config)
-    short = [dataclasses.replace(one, pointwise=None) for one in (given, plain)]
+    ]
+    difference, interval, p_value = paired(both[0], both[1], config=config)
+    short = both if config.pointwise else [dataclasses.replace(e, pointwise=None) for e in both]
     return Interaction(difference, interval, p_value, *short)

@@ -33,6 +33,10 @@ __all__ = ["Demo", "Reproduction", "demo", "reproduce", "resume", "sample", "uni
 
 FEWEST, MOST_COLUMNS = 20, 10_000  # smallest number of rows, largest number of columns per side
 COPIES = 4  # copies of a sample in memory: sample and fresh rows, each in two precisions
+UNUSED = (  # settings of `estimate` that a single training does not read
+    *("base", "certify", "estimator", "folds", "level", "permutations", "pointwise", "series"),
+    *("transform", "validation"),
+)
 DENSITIES = ("gaussian", "mixed_gaussian", "mixed_gaussian_joint")
 SHARE = 0.8  # the notebook marks where its smoothed curve first exceeds 80 % of the truth
 
@@ -138,7 +142,7 @@ def reproduce(
         The values on training rows and on fresh rows, in nats.
 
     Raises:
-        InputError: If a parameter is out of range, or the run exists already.
+        InputError: If a parameter is out of range, a setting is not used here, or the run exists.
         Interrupted: If `stop` returned True.
 
     Example:
@@ -147,9 +151,20 @@ def reproduce(
         1.661
     """
     chosen = configured(config, {}, Config.notebook())
+    defaults = Config(), Config.notebook()
+    unused = [
+        name
+        for name in UNUSED
+        if getattr(chosen, name) not in {getattr(default, name) for default in defaults}
+    ]
+    if unused:
+        raise InputError(
+            f"Expected settings of one training on all rows; got {', '.join(unused)}, which only "
+            "an estimate uses. Leave it out."
+        )
     parameters = _checked(chosen, density=density, d=d, rho=rho, sample_size=sample_size)
     arguments.function("watch", watch, 1), arguments.function("stop", stop, 0)
-    units.scale(unit), arguments.boolean("overwrite", overwrite)
+    units.expect_files("run", run, unit, overwrite)
     selection.configure_bound(chosen), loop.device(chosen)
     if run is None:
         return _reproduce(chosen, parameters, None, watch, stop)

@@ -156,6 +156,13 @@ def _estimators(
         config = base.with_(certify=False, **arguments.lookup("estimator", name, VARIANTS))
         selection.configure_bound(config), loop.device(config)
         found[name] = ConfiguredEstimator(config)
+    for path in dataclasses.fields(where):
+        prefix = path.name.removesuffix("_python").replace("_", "-")
+        if getattr(where, path.name) and not any(name.startswith(prefix) for name in peers):
+            raise InputError(
+                f"Expected a peer {prefix}* with --{path.name.replace('_', '-')}; got "
+                f"{', '.join(peers) or 'none'}. Add it to --peers, or leave the path out."
+            )
     for name in peers:
         version = arguments.lookup("peer", name, PEERS).version(where)
         found[name] = External(name, where, version)

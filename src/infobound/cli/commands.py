@@ -285,7 +285,8 @@ class RehearseCommand(_Samples):
     """Test the estimator on your own rows, with known MI.
 
     Several known values of MI are planted in your rows and estimated with the same settings. The
-    default ladder takes about 45 estimates; the remaining time is shown after the first.
+    default ladder takes about 45 estimates; the remaining time is shown after the first. Nothing
+    is certified (--certify and --permutations have no effect).
 
     Example: infobound rehearse data.csv --x 'a*' --y b --width 0.05
     """
@@ -403,6 +404,8 @@ class ResumeCommand:
 @dataclass(frozen=True, kw_only=True)
 class StudyCommand:
     """Measure the error of estimators on tasks with known MI: tasks x estimators x sizes x seeds.
+
+    Nothing is certified (--certify and --permutations have no effect).
 
     Example: infobound study staircase --sizes 1000 10000 --estimators default base_only --seeds 5
     """
@@ -528,20 +531,22 @@ class BoundsCommand:
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
+        from infobound._system import units
         from infobound.bounds import variational
         from infobound.report import listings
 
-        rows, records = [], []
+        rows, records, scale = [], [], units.scale(session.units)
         for name, bound in variational.BOUNDS.items():
-            ceiling = None if bound.ceiling is None else bound.ceiling(1000)
+            ceiling = None if bound.ceiling is None else bound.ceiling(1000) / scale
             what = f"{bound.note}\n{bound.cite}\n{bound.url}"  # an address fits 80 columns whole
             lower = "yes" if bound.is_lower_bound else "no"
             rows.append([name, lower, "none" if ceiling is None else f"{ceiling:.2f}", what])
             record = {"bound": name, "title": bound.title, "lower_bound": bound.is_lower_bound}
-            record |= {"ceiling_at_1000": ceiling, "note": bound.note}
+            record |= {"ceiling_at_1000": ceiling, "unit": session.units, "note": bound.note}
             records.append({**record, "paper": bound.cite, "url": bound.url})
         session.list(
-            "Bounds (--bound NAME), ceilings in nats where K = 1,000 rows are scored together",
+            f"Bounds (--bound NAME), ceilings in {session.units} where K = 1,000 rows are scored "
+            "together",
             ["bound", "lower\nbound", "ceiling", "what it is, and its paper"],
             rows,
             records,

@@ -114,8 +114,7 @@ def estimate(
         networks.expect_room(pair.x.shape[1], pair.y.shape[1], config)
     if given_sampler is not None:
         given_sampler = _sampler(given_sampler, pair)
-    units.expect_files("run", run, unit)
-    arguments.boolean("overwrite", overwrite)
+    units.expect_files("run", run, unit, overwrite)
     if run is not None:
         run = arguments.directory("run", run)
         configure_bound(config), candidates(config, module), loop.device(config, module)
