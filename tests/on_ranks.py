@@ -53,9 +53,9 @@ def everything():
         keep(f"{kind} scores", tiled.scores(module, x.detach(), y.detach()))
         for k, (name, bound) in enumerate(BOUNDS.items(), start=number):
             tile = (None, (5, 16))[k % 2]  # each bound, and each kind, with both
-            sums = tiled.all_pairs(module, x, y, bound.aim_reads, tile=tile)
+            sums = tiled.all_pairs(module, x, y, bound.objective_extras, tile=tile)
             average = None if bound.average is None else bound.average(sums)
-            value = bound.aim(sums, average)
+            value = bound.objective_from_sums(sums, average)
             learnt = [p for p in module.parameters() if p.requires_grad]
             keep(f"{kind} {name} {tile}", value, *gradients(value, [x, y, *learnt]))
             both = [bound, BOUNDS["dv"]]

@@ -198,7 +198,7 @@ def test_what_a_user_can_mend_is_said_once(torchrun, tmp_path):
 def test_many_estimates_are_not_for_ranks(monkeypatch):
     monkeypatch.setattr(distributed, "ranks", lambda: (0, 2))
     with (
-        pytest.raises(InputError, match="Leave torchrun out"),
+        pytest.raises(InputError, match="Start it without torchrun"),
         Session(Output()).counting(None),
     ):
         pass

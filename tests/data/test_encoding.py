@@ -118,7 +118,7 @@ def test_texts_that_hardly_repeat_name_the_limit_and_the_way_out():
 
 
 def test_more_categories_than_memory_holds_are_refused(monkeypatch):
-    monkeypatch.setattr(encoding, "fits", lambda n, width: width < 3)
+    monkeypatch.setattr(encoding, "fits_in_memory", lambda n, width: width < 3)
     assert column(list("abab"))[0].shape == (4, 1)
     with pytest.raises(InputError, match=r"fit in memory as columns of 6 rows; got 3\. Merge"):
         column(list("abcabc"))

@@ -167,7 +167,7 @@ class Bound:
             mine = {k: settings[k] for k in settings if k in names}
             return partial(function, **mine) if mine else function
 
-        parts = ("of", "goal", "ceiling", "extras")
+        parts = ("of", "surrogate", "ceiling", "extras")
         return replace(self, **{part: fixed(getattr(self, part)) for part in parts})
 
 
