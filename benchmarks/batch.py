@@ -127,7 +127,9 @@ def _objectives(left: Tensor, right: Tensor, form: str) -> Tensor:
     """InfoNCE in both directions of each member (k,)."""
     if form == "towers":
         both = zip(left, right, strict=True)
-        return torch.stack([BOUNDS["infonce"].objective_from_sums(log_sums.of(a @ b.T)) for a, b in both])
+        return torch.stack(
+            [BOUNDS["infonce"].objective_from_sums(log_sums.of(a @ b.T)) for a, b in both]
+        )
     scores = left @ right.mT
     k, n, _ = scores.shape
     positives = scores.diagonal(dim1=1, dim2=2)
