@@ -26,6 +26,7 @@ from infobound.critics.densities import (
 )
 from infobound.critics.posteriors import LINEAR, ClassPosterior
 from infobound.critics.projections import ProjectedModel
+from infobound.critics.ranks import RankCopula
 from infobound.critics.regressed import RegressionModel
 from infobound.critics.unwinding import MARGIN, UnwoundCopula
 
@@ -120,6 +121,8 @@ class Base:
         partial: whether it sees only a part of what the Gaussian copula sees. So it must find more
             than the MI of the copula, which is free of bias and needs no held-out rows.
         after: the base that must be the best of those before it; else this one is not compared.
+        unless: a base that is as accurate in less time. With base="auto", this one is not compared
+            where that one can be fitted.
         of_classes: whether it models a side of classes. Where there are few, base="auto" compares
             only such models.
         of_names: the same for two sides of categories.
@@ -138,6 +141,7 @@ class Base:
     margin: float = 0.0
     partial: bool = False
     after: str | None = None
+    unless: str | None = None
     of_classes: bool = False
     of_names: bool = False
     named: bool = False
@@ -167,6 +171,7 @@ def _mixture(size: tuple[int, int]) -> Base:
         lambda s: _is_smooth(s, MIXED) and components(s.rows, s.columns, size) >= 2,
         leaves=lambda s: s.columns > 2 or components(s.rows, s.columns, COARSE) < RICH,
         most=ITERATED,
+        unless="ranks",
     )
 
 
@@ -225,6 +230,13 @@ BASES: dict[str, Base] = {
         possible=lambda s: _is_smooth(s, MIXED) and components(s.rows, s.columns, FINEST) > FINE[0],
         after="fine_mixture",
     ),
+    "ranks": Base(
+        RankCopula.fit,
+        "scores",
+        lambda s: s.columns == 2 and not s.has_cells,
+        can_start=False,
+        leaves=lambda s: False,
+    ),
     "gaussians": _few("scores"),
     "gaussians_raw": _few("robust"),
     "projected": Base(
@@ -273,7 +285,9 @@ def bank(given: int) -> Mapping[str, Base]:
         return BASES
     without = {name: replace(base, own=True) for name, base in BASES.items()}
     both = {
-        name + WITH: replace(base, after=None if base.after is None else base.after + WITH)
+        name + WITH: replace(
+            base, after=base.after and base.after + WITH, unless=base.unless and base.unless + WITH
+        )
         for name, base in BASES.items()
     }
     regression = Base(

@@ -496,12 +496,14 @@ def candidates(
 class _Best(NamedTuple):
     """The best base, the best base for a network, and whether all were worse than no base.
 
+    `complete`: whether one of those that were compared leaves nothing for a network to find.
     `shares` has the bases that are best or nearly as good, with weights that sum to one.
     """
 
     alone: str | None
     start: str | None
     rejected: bool
+    complete: bool
     shares: list[tuple[str, float]]
 
 
@@ -524,6 +526,7 @@ def _best_bases(
     shapes = {name: inputs.shape(len(fit_rows), bases[name].own) for name in names}
     possible = [name for name in names if bases[name].possible(shapes[name])]
     if config.base == "auto":
+        possible = [name for name in possible if bases[name].unless not in possible]
         possible = [
             name
             for own in (True, False)
@@ -565,6 +568,10 @@ def _best_bases(
         alone=next(iter(ranked), None),
         start=next(iter(starts), None),
         rejected=bool(possible) and not ranked,
+        complete=any(
+            not (bases[n].of_classes or bases[n].own or bases[n].leaves(shapes[n]))
+            for n in possible
+        ),
         shares=_shares(scores),
     )
 
@@ -608,6 +615,8 @@ def _starts(
     overfits less.
     """
     shape = inputs.shape(len(rows))
+    if best.complete:
+        return []
     if best.alone is not None:
         base = inputs.bank[best.alone]
         if not base.leaves(inputs.shape(len(rows), base.own)):
