@@ -29,6 +29,7 @@ SLACK = 1e-3  # statistics this near are ties, since they are computed in single
 WORK = 3e11  # multiplications, which choose the number of permutations
 EACH = 2_000  # so many multiplications take as long as the rest of the work on a product
 FEWEST, MOST = 99, 1_999  # permutations
+ROWS = 3  # of fewer there are too few orders
 STRIP = 32  # columns whose products with all others are computed at once
 
 
@@ -37,7 +38,8 @@ class ColumnTests:
     """P-values of independence for pairs of columns.
 
     Attributes:
-        p_value: (p, q), of each left and each right column; nan for a column and itself.
+        p_value: (p, q), of each left and each right column; nan for a column and itself, and where
+            fewer than three rows have values of both.
         adjusted: (p, q), adjusted for testing all these pairs. To call pairs dependent where it is
             at most a is wrong in any of them with probability a.
         permutations: their number.
@@ -102,6 +104,11 @@ def column_tests(
     if not left or (right is not None and not right) or (right is None and n_left < 2):
         raise InputError(f"Expected at least one pair of columns; got {n_left} columns.")
     blocks = [*_blocks(left, right)]
+    if not blocks:
+        raise InputError(
+            f"Expected pairs of columns with values in {ROWS} rows or more; got none. Leave out "
+            "columns that are mostly missing."
+        )
     if permutations is None:
         permutations = int(np.clip(WORK // sum(b.work for b in blocks), FEWEST, MOST))
     permutations = arguments.integer("permutations", permutations, least=19)
@@ -157,7 +164,7 @@ def _blocks(left: Sequence[Column], right: Sequence[Column] | None) -> Iterator[
     for k, (i, rows) in enumerate(groups):
         for j, others in groups[k:] if right is None else _by_rows(right):
             square = right is None and j is i
-            if not square or len(i) > 1:
+            if (not square or len(i) > 1) and (rows & others).sum() >= ROWS:
                 yield _Block(left, left if right is None else right, i, j, rows & others, square)
 
 
