@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,9 @@ from infobound.estimation.result import Estimate
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ColumnPair", "Pairwise", "Refined"]
+__all__ = ["TABLES", "ColumnPair", "Pairwise", "Refined", "expect_ending"]
 
+TABLES = (".json", ".csv", ".parquet")
 FIRST = ["x", "y", "mi", "low", "high", "p_value", "q_value", "n", "method"]
 
 
@@ -118,14 +119,19 @@ class Pairwise(Result):
     notes: tuple[str, ...]
     refined: tuple[Refined, ...] = ()
 
+    @property
+    def heading(self) -> str:
+        """What was compared, in a few words."""
+        of = f"{len(self.columns):,} columns"
+        of += f" with {', '.join(self.targets)}" if self.targets else ""
+        return f"{len(self.pairs):,} pairs of {of}, {self.n:,} rows"
+
     def __repr__(self) -> str:
         """Describe the result in one line."""
-        of = f"{len(self.columns)} columns"
-        of += f" with {', '.join(self.targets)}" if self.targets else ""
         count, first = sum(pair.q_value <= 0.05 for pair in self.pairs), self.pairs[0]
         return (
-            f"Pairwise: {len(self.pairs):,} pairs of {of}, {self.n:,} rows; {count:,} with "
-            f"q <= 0.05. Strongest: {first.x} and {first.y}, {first.mi:.3f} nats."
+            f"Pairwise: {self.heading}; {count:,} with q <= 0.05. "
+            f"Strongest: {first.x} and {first.y}, {first.mi:.3f} nats."
         )
 
     __str__ = __repr__
@@ -207,16 +213,30 @@ class Pairwise(Result):
             InputError: If the ending or the unit is another, or the file cannot be written.
         """
         path = Path(path)
-        if path.suffix == ".json":
+        ending = expect_ending(path, TABLES)
+        if ending == ".json":
             data = json.dumps(self.as_dict(unit), indent=2).encode() + b"\n"
-        elif path.suffix == ".csv":
+        elif ending == ".csv":
             data = self.to_frame(unit).to_csv(index=False, lineterminator="\n").encode()
-        elif path.suffix == ".parquet":
+        else:
             buffer = io.BytesIO()
             self.to_frame(unit).to_parquet(buffer, index=False)
             data = buffer.getvalue()
-        else:
-            raise InputError(
-                f"Expected a file ending in .json, .csv or .parquet; got {path.name}. Rename it."
-            )
         files.write_atomic(path, data)
+
+
+def expect_ending(path: Path, known: Sequence[str]) -> str:
+    """Return the ending of a file to be written.
+
+    Raises:
+        InputError: If it is not one of those known.
+
+    Example:
+        >>> expect_ending(Path("all.csv"), TABLES)
+        '.csv'
+    """
+    if path.suffix not in known:
+        raise InputError(
+            f"Expected a file ending in {', '.join(known)}; got {path.name}. Rename it."
+        )
+    return path.suffix

@@ -52,7 +52,8 @@ def pairwise(
     Args:
         frame: a table in any container: pandas, polars, pyarrow, a dict of columns, NumPy (n, p);
             or a `ColumnTable`, as returned by `infobound.data.columns.read_table`.
-        target: the name of a column, or several; None for all pairs of columns.
+        target: the name of a column, or several; None for the targets of a `ColumnTable`, or all
+            pairs of columns.
         categorical: names of columns that are categories, for example numbers that are codes.
         numeric: names of columns that are quantities although they are text or categories.
         missing: what to do with missing values: "pairwise" takes for each pair the rows in which
@@ -87,9 +88,10 @@ def pairwise(
     arguments.choice("missing", missing, ("pairwise", "rows", "refuse"))
     refine, jobs = arguments.integer("refine", refine), arguments.integer("jobs", jobs, least=1)
     config = config or Config(seed=arguments.seed("seed", seed))
-    asked = (target,) if isinstance(target, str) else target
-    targets = () if asked is None else tuple(dict.fromkeys(arguments.names("target", asked)))
-    table = _usable(as_table(frame, categorical=categorical, numeric=numeric), targets, missing)
+    given = as_table(frame, categorical=categorical, numeric=numeric)
+    asked = (target,) if isinstance(target, str) else given.targets if target is None else target
+    targets = tuple(dict.fromkeys(arguments.names("target", asked)))
+    table = _usable(given, targets, missing)
     report: Progress = progress or (lambda what, done, total: None)
     right = [table.column(name) for name in targets]
     left = [column for column in table.columns if column.name not in targets]

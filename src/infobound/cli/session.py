@@ -103,6 +103,15 @@ class Session:
         with self._signals(patient=False), self._said(), shown as bar:
             yield bar
 
+    @contextlib.contextmanager
+    def stages(self) -> Iterator[Callable[[str, int, int], None]]:
+        """The bar of a computation of several stages, which any signal interrupts."""
+        from infobound.cli.progress import StageBar
+
+        shown = StageBar(quiet=self.output.quiet or not self.speaks)
+        with self._signals(patient=False), self._said(), shown as bar:
+            yield bar
+
     def forecasting(self, bar: Callable[[Any], None]) -> Callable[[Any], None]:
         """The bar, and after the first estimate a line that says how long all of them will take."""
         said: list[bool] = []

@@ -7,7 +7,7 @@ What is a quantity and what a category is decided in `encoding`, as for `estimat
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,11 +57,13 @@ class ColumnTable:
         columns: the columns, with equally many rows.
         left_out: by name, why a column cannot be used.
         notes: how the table was read.
+        targets: the names of the columns that the others are to be compared with, if any.
     """
 
     columns: tuple[Column, ...]
     left_out: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
     def column(self, name: str) -> Column:
         """Return a column by name.
@@ -152,7 +154,8 @@ def as_table(
 def read_table(
     path: str | Path,
     *,
-    columns: Sequence[str] = ("*",),
+    columns: Sequence[str] = (),
+    target: Sequence[str] = (),
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
 ) -> ColumnTable:
@@ -161,12 +164,13 @@ def read_table(
     Args:
         path: a file or directory, as for `readers.read`.
         columns: selectors, as for `readers.read`; all columns by default.
+        target: selectors of the columns that the others are to be compared with, if any.
         categorical: selectors of columns that are categories.
         numeric: selectors of columns that are quantities although they are stored as text.
 
     Raises:
         InputError: If there is a problem with the address, the file or the selectors, or a column
-            in categorical or numeric cannot be used.
+            in target, categorical or numeric cannot be used.
 
     Example:
         >>> import tempfile
@@ -176,10 +180,15 @@ def read_table(
         ['1', '2']
     """
     found = readers.opened(path)
-    names = found.select(columns, "columns")
+    targets = found.select(target, "target") if target else []
+    names = found.select(columns, "columns") if columns else found.names
+    names = [*dict.fromkeys([*names, *targets])]
     codes, quantities = found.kinds(names, categorical, numeric)
     blocks = (found.frame(names[k : k + BLOCK]) for k in range(0, len(names), BLOCK))
-    return _table(blocks, found.notes, codes, quantities, untyped=found.untyped)
+    table = _table(blocks, found.notes, codes, quantities, untyped=found.untyped)
+    for name in targets:
+        table.column(name)
+    return replace(table, targets=tuple(targets))
 
 
 def _table(
