@@ -27,7 +27,8 @@ TAIL = 10  # so many permuted statistics must be as high, or the p-value is extr
 SMALLEST = 1e-16  # no p-value is smaller
 SLACK = 1e-3  # statistics this near are ties, since they are computed in single precision
 WORK = 3e11  # multiplications, which choose the number of permutations
-EACH = 2_000  # so many multiplications take as long as the rest of the work on a product
+EACH = 2_000  # multiplications that take as long as what is done with a product afterwards
+BLOCK = 1e7  # multiplications that take as long as the overhead of a block
 FEWEST, MOST = 99, 1_999  # permutations
 ROWS = 3  # of fewer there are too few orders
 STRIP = 32  # columns whose products with all others are computed at once
@@ -252,7 +253,7 @@ class _Block:
             self.strips.append((cut, strip))
             places.append((i[start + strip.wanted[0]], j[first + strip.wanted[1]]))
         self.pairs = np.concatenate(places, axis=1)
-        self.work = float((rows.sum() + EACH) * sum(strip.size for _, strip in self.strips))
+        self.work = BLOCK + float((rows.sum() + EACH) * sum(strip.size for _, strip in self.strips))
 
     def statistics(self, permutations: int, seed: int) -> Iterator[np.ndarray]:
         """Yield the statistics (m,): the observed ones, then those of each permutation."""
