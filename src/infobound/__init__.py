@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from infobound.analyses.compare import compare
     from infobound.analyses.interaction import interaction
     from infobound.analyses.invariance import check
+    from infobound.analyses.pairwise import pairwise
     from infobound.analyses.probes import probe
     from infobound.benchmark.notebook import reproduce, resume
     from infobound.benchmark.tasks import TASKS
@@ -44,6 +45,7 @@ __all__ = [
     "compare",
     "estimate",
     "interaction",
+    "pairwise",
     "probe",
     "rehearse",
     "reproduce",
@@ -64,6 +66,7 @@ _HOMES = {
     "compare": "analyses.compare",
     "estimate": "estimation.estimate",
     "interaction": "analyses.interaction",
+    "pairwise": "analyses.pairwise",
     "probe": "analyses.probes",
     "rehearse": "analyses.calibration",
     "reproduce": "benchmark.notebook",

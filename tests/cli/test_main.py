@@ -205,6 +205,59 @@ def test_a_reader_that_leaves_early_is_no_error(words):
     assert process.wait(60) == 1
 
 
+@pytest.fixture(scope="module")
+def columns(tmp_path_factory):
+    """200 rows of columns of several kinds, one of them not usable."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(200, 3)), columns=["a", "b", "c"])
+    frame["kind"] = np.where(frame["a"] + 0.3 * frame["c"] > 0, "up", "down")
+    frame["day"] = [f"2024-01-{1 + k % 28:02d} 10:{k % 60:02d}" for k in range(200)]
+    path = tmp_path_factory.mktemp("columns") / "table.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_all_columns_are_listed_with_bars_and_saved(columns, tmp_path):
+    names = {"--table": "all.parquet", "--figure": "map.png", "--gallery": "ranks.svg"}
+    files = {flag: tmp_path / name for flag, name in names.items()}
+    words = [word for flag, path in files.items() for word in (flag, path)]
+    code, out, _ = call("columns", columns, "--permutations", 99, "--top", 3, *words)
+    assert code == 0
+    assert "6 pairs of 4 columns, 200 rows" in out
+    assert re.search(r"a +kind +━━━━━━━━━━━━━━━━ +0\.", out)
+    assert "Left out: day" in out
+    assert "3 pairs are shown" in out
+    assert len(pd.read_parquet(files["--table"])) == 6
+    assert all(path.stat().st_size > 1_000 for path in files.values())
+
+
+def test_a_target_as_json_in_bits(columns, tmp_path):
+    words = ["--target", "kind", "--permutations", 99, "--json", "--units", "bits"]
+    code, out, err = call("columns", columns, *words, "--figure", tmp_path / "bars.pdf")
+    found = json.loads(out)
+    assert (code, err, found["unit"], found["targets"]) == (0, "", "bits", ["kind"])
+    assert found["pairs"][0]["x"] == "a"
+    assert found["pairs"][0]["mi"] > 0.4
+    assert (tmp_path / "bars.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("words", "fragment"),
+    [
+        (["--target", "day"], "dates or times as text"),
+        (["--target", "knd"], "Nearest: kind"),
+        (["--figure", "map.gif"], "ending in .png, .svg, .pdf"),
+        (["--table", "all.xlsx"], "ending in .json, .csv, .parquet"),
+        (["--target", "a", "b", "--figure", "map.png"], "one target or none"),
+    ],
+)
+def test_what_is_wrong_with_columns_is_said(columns, tmp_path, monkeypatch, words, fragment):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = call("columns", columns, "--permutations", 19, *words)
+    assert code == 2
+    assert fragment in err
+
+
 @pytest.mark.parametrize("name", ["tasks", "bounds"])
 def test_listings_name_every_entry(name):
     from infobound.bounds import variational

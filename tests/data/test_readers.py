@@ -518,11 +518,12 @@ def test_a_text_file_of_long_lines_is_read(tmp_path):
 
 def test_many_columns_are_selected_and_missed_at_once():
     names = [*(f"c{k}" for k in range(100_000)), "y"]
-    sides = readers._sides(names, 1, readers.place("t"), x=["c*", "c*"], y=["y"])
+    table = readers.Opened(readers.place("t"), names, parquet.Stored(names, 1, None, None), (), {})
+    sides = readers._sides(table, x=["c*", "c*"], y=["y"])
     first, second = sides.values()
     assert (len(first), second) == (100_000, ["y"])
     with pytest.raises(InputError, match="Nearest"):
-        readers._sides(names, 1, readers.place("t"), x=["d7"], y=["y"])
+        readers._sides(table, x=["d7"], y=["y"])
 
 
 def test_a_footer_that_claims_more_rows_than_there_are_is_no_table(tmp_path):

@@ -281,6 +281,100 @@ class ProbeCommand(_Samples):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ColumnsCommand:
+    """Estimate the mutual information of all pairs of columns of a file, or of each column and a
+    target, with tests.
+
+    Example: infobound columns data.csv --target price --figure bars.png
+    """
+
+    file: File
+    target: Columns = ()
+    """Columns that all others are compared with, in the notation of `infobound estimate`. Default:
+    all pairs of columns."""
+    columns: Columns = ()
+    """Columns to compare. Default: all that can be used."""
+    categorical: Columns = ()
+    """Columns that are categories, for example numbers that are codes. Text always is one."""
+    numeric: Columns = ()
+    """Columns that are quantities although they are stored as text or categories."""
+    missing: Literal["pairwise", "rows", "refuse"] = "pairwise"
+    """Missing values. pairwise: each pair uses the rows in which both columns have values; rows:
+    only rows that have values in all columns; refuse: an error."""
+    refine: int = 0
+    """Number of strongest pairs that are estimated again as by `infobound estimate`, with intervals
+    that hold for all pairs at once. Each takes seconds."""
+    permutations: Annotated[int | None, arg(metavar="INT")] = None
+    """Number of permutations of the tests. Default: 99 to 1,999, by the size of the table."""
+    top: int = 20
+    """Number of pairs to print."""
+    table: Directory = None
+    """File for all pairs: .csv, .parquet or .json."""
+    figure: Directory = None
+    """File for a figure, .png, .svg or .pdf: a clustered heat map of all pairs, or bars with
+    intervals for one target."""
+    gallery: Directory = None
+    """File for a figure of the ranks of the 12 strongest pairs, .png, .svg or .pdf."""
+    seed: int = 0
+    """Seed of the tests and estimates."""
+    jobs: int = 1
+    """Number of threads that estimate pairs."""
+    output: OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def __call__(self, session: Session) -> None:
+        """Run the command."""
+        from infobound.analyses import column_pairs, column_pictures, pairwise
+        from infobound.data import columns
+        from infobound.report import listings
+
+        pictures = [*column_pictures.PICTURES]
+        for path, endings in (
+            (self.table, column_pairs.TABLES),
+            (self.figure, pictures),
+            (self.gallery, pictures),
+        ):
+            if path is not None:
+                column_pairs.expect_ending(path, endings)
+        table = columns.read_table(
+            self.file,
+            columns=self.columns,
+            target=self.target,
+            categorical=self.categorical,
+            numeric=self.numeric,
+        )
+        if self.figure is not None:
+            column_pictures.expect_drawable(table.targets)
+        with session.stages() as bar:
+            result = pairwise.pairwise(
+                table,
+                missing=self.missing,
+                permutations=self.permutations,
+                refine=self.refine,
+                seed=self.seed,
+                jobs=self.jobs,
+                progress=bar,
+            )
+        name, unit = locations.name(self.file), session.units
+        if self.table is not None:
+            result.save(self.table, unit=unit)
+        if self.figure is not None:
+            column_pictures.save_figure(result, self.figure, title=name, unit=unit)
+        if self.gallery is not None:
+            column_pictures.save_gallery(result, table, self.gallery, title=name, unit=unit)
+        if self.output.json:
+            return session.json(result.as_dict(unit))
+        title = f"{name}: {result.heading}"
+        session.present(listings.show_pairwise, result, units=unit, title=title, top=self.top)
+        pair = shlex.join([self.file, "--x", result.pairs[0].x, "--y", result.pairs[0].y])
+        session.suggest(
+            {
+                f"infobound estimate {pair}": "estimate one pair in full",
+                "--refine 10": "" if self.refine else "estimate the first ten in full",
+            }
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class RehearseCommand(_Samples):
     """Test the estimator on your own rows, with known MI.
 
@@ -560,6 +654,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "compare": CompareCommand,
     "interaction": InteractionCommand,
     "probe": ProbeCommand,
+    "columns": ColumnsCommand,
     "rehearse": RehearseCommand,
     "reproduce": ReproduceCommand,
     "resume": ResumeCommand,

@@ -14,7 +14,7 @@ from rich.text import Text
 from infobound.runner.compute import Progress as Cells
 from infobound.training.loop import Progress as Step
 
-__all__ = ["Bar", "StudyBar"]
+__all__ = ["Bar", "StageBar", "StudyBar"]
 
 
 class _Rate(ProgressColumn):
@@ -117,3 +117,31 @@ class StudyBar(_ProgressBar):
             said += escape(f"{cells.row.task}, {cells.row.estimator}, N = {cells.row.n:,}")
         for task in self.progress.task_ids or [self.progress.add_task("", total=cells.total)]:
             self.progress.update(task, completed=cells.done, description=said)
+
+
+class StageBar(_ProgressBar):
+    """A computation of several stages on standard error: steps and time left of the current one.
+
+    Silent when that is no terminal, or when `quiet`. Call it with the name of the stage, the number
+    of steps done and that of all its steps.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        console = Console(stderr=True)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:,}/{task.total:,}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=quiet or not console.is_terminal,
+        )
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Move the bar of a stage; the bars of earlier stages are taken away."""
+        for task in self.progress.tasks:
+            if task.description != stage:
+                self.progress.remove_task(task.id)
+        for number in self.progress.task_ids or [self.progress.add_task(stage, total=total)]:
+            self.progress.update(number, completed=done)

@@ -117,6 +117,15 @@ class Session:
         with self._signals(patient=False), self._fault_messages(), shown as bar:
             yield bar
 
+    @contextlib.contextmanager
+    def stages(self) -> Iterator[Callable[[str, int, int], None]]:
+        """The bar of a computation of several stages, which any signal interrupts."""
+        from infobound.cli.progress import StageBar
+
+        shown = StageBar(quiet=self.output.quiet or not self.is_first_rank)
+        with self._signals(patient=False), self._fault_messages(), shown as bar:
+            yield bar
+
     def forecasting(self, bar: Callable[[Any], None]) -> Callable[[Any], None]:
         """Wrap the bar: after the first estimate, print how long the others will take."""
         printed = False

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,16 @@ from infobound.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["EXACT", "LEVELS", "are_merged", "numbers", "one_hot"]
+__all__ = [
+    "EXACT",
+    "LEVELS",
+    "Classified",
+    "are_merged",
+    "classify",
+    "levels",
+    "numbers",
+    "one_hot",
+]
 
 LEVELS = 20  # a text column with at most this many levels is always a category
 REPEATS = 2  # with more levels it is one if levels have this many rows on average
@@ -95,23 +104,20 @@ def numbers(
         >>> numbers("x", pd.DataFrame({"dose": ["7", "7.5"]}), numeric=["dose"])[0].tolist()
         [[7.0], [7.5]]
     """
-    import pandas as pd
-
     columns: list[np.ndarray] = []
     names: list[str] = []
     notes: list[str] = []
     for name in frame.columns:
-        values, asked = frame[name], name in numeric
-        if asked and isinstance(values.dtype, pd.CategoricalDtype):
-            values = values.astype(values.cat.categories.dtype)
-        declared = name in categorical or isinstance(values.dtype, pd.CategoricalDtype)
-        found = None if declared else _typed(name, values, flags=asked)
-        text = [] if found is not None else _text(name, values)
-        if found is None and (asked or (untyped and not declared)):
-            found, more = _parsed(side, name, text, frame.index, asked)
-            notes += more
-        if found is not None:
-            columns.append(found)
+        found = classify(
+            side,
+            frame[name],
+            categorical=name in categorical,
+            numeric=name in numeric,
+            untyped=untyped,
+        )
+        notes += found.notes
+        if found.quantity is not None:
+            columns.append(found.quantity)
             names.append(name)
             continue
         if not categories:
@@ -120,9 +126,69 @@ def numbers(
                 "the rows does not tell the categories: encode them first (numbers as text: "
                 "pandas.to_numeric)."
             )
-        encoded, own, note = one_hot(side, name, text, declared=declared)
+        encoded, own, note = one_hot(side, name, found.text, declared=found.declared)
         columns, names, notes = [*columns, *encoded], [*names, *own], [*notes, note]
     return np.stack(columns, axis=1), names, notes
+
+
+class Classified(NamedTuple):
+    """What the cells of a column are: quantities or text.
+
+    Attributes:
+        quantity: (n,), float64; None for text.
+        text: (n,), the cells as text; empty for quantities.
+        declared: whether the user or the type of the column says that these are categories.
+        notes: how text was read as numbers.
+    """
+
+    quantity: np.ndarray | None
+    text: Sequence[str]
+    declared: bool
+    notes: Sequence[str]
+
+
+def classify(
+    side: str,
+    values: pd.Series,
+    *,
+    categorical: bool = False,
+    numeric: bool = False,
+    untyped: bool = False,
+) -> Classified:
+    """Decide whether a column without missing values is a quantity, and convert it.
+
+    Args:
+        side: the name of the table in notes.
+        values: the column.
+        categorical: whether it is declared as categories.
+        numeric: whether it is declared as a quantity; its text is parsed.
+        untyped: whether text that looks like numbers is parsed.
+
+    Returns:
+        The quantities, or text, of which `levels` says whether it is a category.
+
+    Raises:
+        InputError: As `numbers`, except for text that is not a category.
+
+    Example:
+        >>> import pandas as pd
+        >>> classify("x", pd.Series(["7", "7.5"]), numeric=True).quantity.tolist()
+        [7.0, 7.5]
+    """
+    import pandas as pd
+
+    name = str(values.name)
+    if numeric and isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    declared = categorical or isinstance(values.dtype, pd.CategoricalDtype)
+    found = None if declared else _typed(name, values, flags=numeric)
+    if found is not None:
+        return Classified(found, (), False, ())
+    text = _text(name, values)
+    if not numeric and (declared or not untyped):
+        return Classified(None, text, declared, ())
+    found, notes = _parsed(side, name, text, values.index, numeric)
+    return Classified(found, text if found is None else (), declared, notes)
 
 
 def one_hot(
@@ -146,14 +212,14 @@ def one_hot(
         >>> one_hot("x", "sex", ["f", "m"], declared=True)[1]
         ['sex=m']
     """
-    levels = _levels(name, text, declared)
-    shown = levels[1:] if len(levels) == 2 else levels
-    number = {level: k for k, level in enumerate(levels)}
+    found = levels(name, text, declared=declared)
+    shown = found[1:] if len(found) == 2 else found
+    number = {level: k for k, level in enumerate(found)}
     codes = np.array([number[level] for level in text])
     count = f"{len(shown)} column" + ("s" if len(shown) != 1 else "")
-    kinds = "1 category" if len(levels) == 1 else f"{len(levels):,} categories"
+    kinds = "1 category" if len(found) == 1 else f"{len(found):,} categories"
     note = f"{side}: {name} has {kinds}, one-hot encoded into {count}."
-    if not declared and _read(levels) is not None:
+    if not declared and _read(found) is not None:
         note += " They are numbers as text: name quantities in numeric= (--numeric)."
     columns = [(codes == number[level]).astype(np.float64) for level in shown]
     return columns, [f"{name}={level}" for level in shown], note
@@ -321,28 +387,41 @@ def _is_clear(bodies: list[str], group: str, point: str, money: bool) -> bool:
     return any(re.fullmatch(certain, body) for body in bodies)
 
 
-def _levels(name: str, text: Sequence[str], declared: bool) -> list[str]:
-    """Return the sorted categories of a column; more than a text column may have are an error."""
-    levels, n = sorted(set(text)), len(text)
+def levels(name: str, text: Sequence[str], *, declared: bool) -> list[str]:
+    """Return the sorted categories of a column of text.
+
+    Args:
+        name: the name of the column.
+        text: (n,), its cells.
+        declared: whether the user says that these are categories, whatever they look like.
+
+    Raises:
+        InputError: If there are too many, or none repeats.
+
+    Example:
+        >>> levels("sex", ["m", "f", "m"], declared=False)
+        ['f', 'm']
+    """
+    found, n = sorted(set(text)), len(text)
     most = min(max(LEVELS, n // REPEATS), MOST)
-    if len(levels) > most and not declared:
-        raise _unlike_categories(name, levels, n, most)
-    if len(levels) == n > LEVELS:
+    if len(found) > most and not declared:
+        raise _unlike_categories(name, found, n, most)
+    if len(found) == n > LEVELS:
         raise InputError(
             f"Expected categories that repeat in column {name}; got {n:,} different ones in "
             f"{n:,} rows. Merge rare ones, or leave the column out."
         )
-    if len(levels) > MOST:
+    if len(found) > MOST:
         raise InputError(
-            f"Expected at most {MOST:,} categories in column {name}; got {len(levels):,}. Merge "
+            f"Expected at most {MOST:,} categories in column {name}; got {len(found):,}. Merge "
             "rare ones, or leave the column out."
         )
-    if not fits_in_memory(n, len(levels)):
+    if not fits_in_memory(n, len(found)):
         raise InputError(
             f"Expected categories in column {name} that fit in memory as columns of {n:,} rows; "
-            f"got {len(levels):,}. Merge rare ones, or leave the column out."
+            f"got {len(found):,}. Merge rare ones, or leave the column out."
         )
-    return levels
+    return found
 
 
 def _unlike_categories(name: str, levels: list[str], n: int, most: int) -> InputError:

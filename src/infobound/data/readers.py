@@ -6,19 +6,19 @@ here, errors of values in `pair`.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import difflib
-import fnmatch
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from infobound._system import arguments
 from infobound._system.memory import concatenate_rows, free_memory, row_slices
 from infobound.data import Pair, is_plain, pair_arrays, pair_frames, with_kinds
 from infobound.data.containers import expect_unicode
@@ -27,16 +27,16 @@ from infobound.data.locations import Place, place, reading
 from infobound.data.npy import Archive, Header, read_header
 from infobound.data.pair import GIVEN
 from infobound.data.parquet import Stored, parquet
+from infobound.data.selectors import NEAR, select
 from infobound.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["READERS", "read"]
+__all__ = ["READERS", "Opened", "opened", "read"]
 
 COLUMNS = 2**20  # largest number of named columns: more than an image of 512 x 512 x 3 has
 TEXT_COLUMNS = 100_000  # largest number in a text file: pandas takes ten seconds to read them
-NEAR = 10_000  # largest number of names that are searched for one like an unknown name
 LONGEST = 2**24  # largest number of characters of a line, and of the first lines together
 
 
@@ -80,62 +80,137 @@ def read(
         >>> pair.x.shape, pair.y.shape
         ((4, 2), (4, 1))
     """
-    where = place(path)
-    found = _open(where)
-    names = [str(column) for column in found.columns]
-    more = {} if isinstance(found, Stored) else found.attrs
-    try:
-        sides = _sides(names, len(found), where, x=x, y=y, **({GIVEN: given} if given else {}))
-    except InputError as error:
-        raise InputError(" ".join([str(error), *more.get("header", [])])) from error
+    found = opened(path)
+    where = found.where
+    sides = _sides(found, x=x, y=y, **({GIVEN: given} if given else {}))
     chosen = [name for columns in sides.values() for name in columns]
-    codes, quantities = _kinds(names, set(chosen), categorical, numeric)
-    notes: Sequence[str] = ()
-    untyped = not isinstance(found, Stored)
-    if isinstance(found, Stored):
-        notes = found.notes
-        with reading(where):
-            rows = found.numbers(chosen)
-        if rows is not None:
-            pair = _numbers(rows, sides, where, notes, drop_missing)
-            return with_kinds(pair, categorical=codes, numeric=quantities)
-        with reading(where):
-            found = found.frame(chosen)
-        names = chosen
-    frame = found.reset_index(drop=True).set_axis(names, axis=1)  # errors count rows from 1
+    codes, quantities = found.kinds(chosen, categorical, numeric)
+    rows = found.numbers(chosen)
+    if rows is not None:
+        pair = _numbers(rows, sides, where, found.notes, drop_missing)
+        return with_kinds(pair, categorical=codes, numeric=quantities)
+    frame = found.frame(chosen)
     return pair_frames(
         {side: frame[columns] for side, columns in sides.items()},
         source=str(where),
-        notes=[*notes, *more.get("notes", [])],
+        notes=found.notes,
         drop_missing=drop_missing,
-        hint=_hint({name: more.get("spelled", {}).get(name, []) for name in chosen}),
+        hint=_hint({name: found.spelled.get(name, []) for name in chosen}),
         categorical=codes,
         numeric=quantities,
-        untyped=untyped,
+        untyped=found.untyped,
     )
 
 
-def _kinds(
-    names: list[str], chosen: set[str], categorical: Sequence[str], numeric: Sequence[str]
-) -> tuple[list[str], list[str]]:
-    """Return the chosen columns that are declared as categories, and those as quantities."""
-    codes, quantities = (
-        [n for n in _select(names, selectors, what) if n in chosen] if selectors else []
-        for what, selectors in (("categorical", categorical), ("numeric", numeric))
-    )
-    both = sorted(set(codes) & set(quantities))
-    if both:
-        raise InputError(
-            f"Expected each column in --categorical or in --numeric; got {', '.join(both[:5])} in "
-            "both. Take them out of one."
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A file that is open: its columns can be selected by name and read.
+
+    Attributes:
+        where: the file.
+        names: the names of its columns.
+        table: its columns, in memory or stored.
+        notes: how it was read.
+        spelled: the words in each text column that count as missing.
+    """
+
+    where: Place
+    names: list[str]
+    table: pd.DataFrame | Stored
+    notes: Sequence[str]
+    spelled: Mapping[str, list[str]]
+
+    @property
+    def untyped(self) -> bool:
+        """Whether the file is text, which has no types."""
+        return not isinstance(self.table, Stored)
+
+    def select(self, selectors: Sequence[str], side: str) -> list[str]:
+        """Return the selected names, in the order of the selectors.
+
+        Raises:
+            InputError: If a selector selects nothing.
+        """
+        with self._remarking():
+            return select(self.names, selectors, side)
+
+    def kinds(
+        self, chosen: Collection[str], categorical: Sequence[str], numeric: Sequence[str]
+    ) -> tuple[list[str], list[str]]:
+        """Return the chosen columns that are declared as categories, and those as quantities.
+
+        Raises:
+            InputError: If a selector selects nothing, or a column is declared as both.
+        """
+        known = set(chosen)
+        codes, quantities = (
+            [n for n in select(self.names, selectors, what) if n in known] if selectors else []
+            for what, selectors in (("categorical", categorical), ("numeric", numeric))
         )
-    return codes, quantities
+        both = sorted(set(codes) & set(quantities))
+        if both:
+            raise InputError(
+                f"Expected each column in --categorical or in --numeric; got "
+                f"{', '.join(both[:5])} in both. Take them out of one."
+            )
+        return codes, quantities
+
+    def numbers(self, names: list[str]) -> np.ndarray | None:
+        """Read columns of plain numbers as (n, k), in memory or memory-mapped; None for others."""
+        if not isinstance(self.table, Stored):
+            return None
+        with reading(self.where):
+            return self.table.numbers(names)
+
+    def frame(self, names: list[str]) -> pd.DataFrame:
+        """Read columns with their own types; rows count from 0."""
+        if not isinstance(self.table, Stored):
+            return self.table.reset_index(drop=True).set_axis(self.names, axis=1)[names]
+        with reading(self.where):
+            found = self.table.frame(names)
+        return found.reset_index(drop=True).set_axis(names, axis=1)
+
+    @contextlib.contextmanager
+    def _remarking(self) -> Iterator[None]:
+        """Add to an error about names that the header may be a row of data."""
+        try:
+            yield
+        except InputError as error:
+            header = [] if isinstance(self.table, Stored) else self.table.attrs["header"]
+            raise InputError(" ".join([str(error), *header])) from error
 
 
-def _sides(
-    names: list[str], n: int, where: Place, **selectors: Sequence[str]
-) -> dict[str, list[str]]:
-    """Select the columns of each side of a table with these names and n rows."""
+def opened(path: str | Path) -> Opened:
+    """Open a file or a directory of Parquet files, to select and read columns.
+
+    Args:
+        path: as for `read`.
+
+    Raises:
+        InputError: If there is a problem with the address or the file, it has no rows, or several
+            columns have the same name.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(f"{folder}/rows.npy", np.arange(6.0).reshape(3, 2))
+        ...     opened(f"{folder}/rows.npy").select(["*"], "columns")
+        ['0', '1']
+    """
+    where = place(path)
+    table = _open(where)
+    names = [str(column) for column in table.columns]
+    if isinstance(table, Stored):
+        found = Opened(where, names, table, table.notes, {})
+    else:
+        found = Opened(where, names, table, table.attrs["notes"], table.attrs["spelled"])
+    with found._remarking():
+        _expect_rows(names, len(table), where)
+    return found
+
+
+def _expect_rows(names: list[str], n: int, where: Place) -> None:
+    """Check that a table has rows, and columns of different names."""
     doubles = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubles:
         raise InputError(
@@ -144,7 +219,11 @@ def _sides(
         )
     if not n:
         raise InputError(f"Expected rows in {where}; got a header only. Is the file complete?")
-    sides = {side: _select(names, chosen, side) for side, chosen in selectors.items()}
+
+
+def _sides(found: Opened, **selectors: Sequence[str]) -> dict[str, list[str]]:
+    """Select the columns of each side; no column may be on two."""
+    sides = {side: found.select(chosen, side) for side, chosen in selectors.items()}
     for one, other in itertools.combinations(sides, 2):
         others = set(sides[other])
         both = [name for name in sides[one] if name in others]
@@ -529,52 +608,3 @@ def _open(where: Place) -> pd.DataFrame | Stored:
             raise InputError(f"Expected data in {where}; the file is empty. Write it again.")
         found: pd.DataFrame | Stored = READERS[where.ending](where)
         return found
-
-
-def _select(names: list[str], selectors: Sequence[str], side: str) -> list[str]:
-    """Return the selected column names in the order of the selectors, each once."""
-    selectors = arguments.names(side, selectors)
-    parts: list[str] = []
-    for selector in selectors:
-        parts += [selector] if selector in names else [p.strip() for p in selector.split(",")]
-    chosen = list(dict.fromkeys(n for part in filter(None, parts) for n in _matches(names, part)))
-    if not chosen:
-        columns = _listed(names)
-        raise InputError(
-            f"Expected columns for {side}, with --{side} NAMES; got none. Columns: {columns}."
-        )
-    return chosen
-
-
-def _matches(names: list[str], part: str) -> list[str]:
-    """Return the columns that one selector means: a name, an array, a range or a pattern."""
-    if part in names:
-        return [part]
-    array = [name for name in names if name.startswith(f"{part}[") and name.endswith("]")]
-    if array:
-        return array
-    first, colon, last = part.partition(":")
-    if colon and first in names and last in names:
-        start, end = names.index(first), names.index(last)
-        if start > end:
-            raise InputError(
-                f"Expected a range in the order of the columns; got {part}. Did you mean "
-                f"{last}:{first}?"
-            )
-        return names[start : end + 1]
-    if any(sign in part for sign in "*?"):
-        found = [name for name in names if fnmatch.fnmatchcase(name, part)]
-        if found:
-            return found
-        raise InputError(
-            f"Expected a pattern that matches columns; got {part!r}, which matches none. "
-            f"Columns: {_listed(names)}."
-        )
-    missing = [end for end in (first, last) if end not in names] if colon else [part]
-    near = difflib.get_close_matches(missing[0], names[:NEAR], 3, 0.4)
-    hint = f"Nearest: {', '.join(near)}" if near else f"Columns: {_listed(names)}"
-    raise InputError(f"Expected a column of the file; there is no {missing[0]!r}. {hint}.")
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:12]) + (f", ... ({len(names)} in all)" if len(names) > 12 else "")

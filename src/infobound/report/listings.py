@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -12,10 +13,14 @@ from rich.text import Text
 
 from infobound.analyses.accuracy import skipped
 from infobound.analyses.calibration import DetectionLimit, Rehearsal, SampleSizeEstimate
+from infobound.analyses.column_pairs import ColumnPair, Pairwise
 from infobound.analyses.grid import Study
 from infobound.report.console import maybe, number, signed
 
-__all__ = ["show_rehearsal", "show_study", "show_suites", "show_table"]
+__all__ = ["show_pairwise", "show_rehearsal", "show_study", "show_suites", "show_table"]
+
+BAR = 16  # cells of the longest bar
+FOUND = 0.05  # q-values up to this are called found
 
 
 def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
@@ -115,6 +120,76 @@ def show_rehearsal(result: Rehearsal, *, units: str, title: str) -> None:
     if result.path is not None:
         files = "rehearsal.png, rehearse.json, study.csv, study.parquet"
         console.print(f"[dim]In {escape(str(result.path))}:[/] {files}", soft_wrap=True)
+
+
+def show_pairwise(result: Pairwise, *, units: str, title: str, top: int) -> None:
+    """Print the strongest pairs with bars, and what was left out."""
+    console = Console(highlight=False)
+    shown, single = result.pairs[: max(top, 1)], len(result.targets) == 1
+    console.print(Text(f"{title}, {units}", "italic"))
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("column",) if single else ("x", "y"):
+        table.add_column(name, overflow="fold")
+    table.add_column("", no_wrap=True)
+    rows = len({pair.n for pair in shown}) > 1
+    refined = {(one.x, one.y): one.estimate for one in result.refined}
+    heads = ("mi", "95 %", "norm.", "q", *(["rows"] * rows), *(["refined"] * bool(refined)))
+    for name in heads:
+        table.add_column(name, justify="right", no_wrap=True)
+    largest = max(*(pair.mi for pair in shown), 1e-9)
+    for pair in shown:
+        cells = [escape(pair.x)] if single else [escape(pair.x), escape(pair.y)]
+        cells += [
+            f"[blue]{'━' * round(BAR * max(pair.mi, 0) / largest)}[/]",
+            number(pair.mi, units),
+        ]
+        cells += [_span(pair.low, pair.high, units), f"{pair.normalised:.2f}", _small(pair.q_value)]
+        cells += [f"{pair.n:,}"] * rows
+        if refined:
+            found = refined.get((pair.x, pair.y))
+            ends = "" if found is None else _span(*found.interval, units)
+            cells.append("" if found is None else f"{number(found.mi, units)}, {ends}")
+        table.add_row(*cells, style="" if pair.q_value <= FOUND else "dim")
+    console.print(table)
+    sentences = Table.grid(padding=(0, 1))
+    for sentence in _screened(result, len(shown)):
+        sentences.add_row("-", sentence)
+    console.print(sentences)
+
+
+def _screened(result: Pairwise, shown: int) -> list[str]:
+    """Describe how many pairs are found, what the numbers are for, and what was left out."""
+    pairs, count = result.pairs, len(result.pairs)
+
+    def found(value: Callable[[ColumnPair], float]) -> int:
+        return sum(value(pair) <= FOUND for pair in pairs)
+
+    said = [
+        f"{found(lambda pair: pair.q_value):,} of {count:,} pairs have q <= {FOUND:g}: on average "
+        f"at most {100 * FOUND:g} % of these are independent. "
+        f"{found(lambda pair: pair.adjusted_p):,} are found at {FOUND:g} after adjustment for all "
+        "pairs: on average in 19 of 20 tables, none of these is independent."
+    ]
+    if shown < count:
+        said.append(f"{shown:,} pairs are shown: --top for more, --table FILE for all.")
+    chosen = "Each interval is for one pair; the strongest of many are too high on average."
+    if result.refined:
+        chosen += f" Those of the refined estimates hold for all {count:,} pairs at once."
+    said.append(chosen)
+    said += map(escape, result.notes)
+    if result.left_out:
+        named = ", ".join([*result.left_out][:8]) + (", ..." if len(result.left_out) > 8 else "")
+        said.append(f"Left out: {escape(named)}. {escape(next(iter(result.left_out.values())))}")
+    return said
+
+
+def _span(low: float, high: float, units: str) -> str:
+    return f"{number(low, units)} to {number(high, units)}"
+
+
+def _small(p: float) -> str:
+    """Format a p-value or q-value."""
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}" if p >= 1e-15 else "<1e-15"
 
 
 def _calibration_sentences(result: Rehearsal, units: str) -> list[str]:

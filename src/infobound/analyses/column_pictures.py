@@ -1,0 +1,116 @@
+"""Figures of the results of many pairs of columns, as files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from infobound._system import files
+from infobound.analyses.column_pairs import Pairwise, expect_ending
+from infobound.data.columns import ColumnTable
+from infobound.errors import InputError
+from infobound.plotting import column_figures
+from infobound.plotting.figures import render
+
+__all__ = ["PICTURES", "expect_drawable", "save_figure", "save_gallery"]
+
+PICTURES: dict[str, Literal["png", "svg", "pdf"]] = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
+BARS = 60  # columns of a bar chart
+PANELS = 12  # pairs of a gallery
+FOUND = 0.05  # largest q-value of a coloured bar
+
+
+def expect_drawable(targets: Sequence[str]) -> None:
+    """Check that there is one target or none, as a figure needs.
+
+    Raises:
+        InputError: If there are several.
+    """
+    if len(targets) > 1:
+        raise InputError(
+            f"Expected one target or none for a figure; got {len(targets)}. Draw one for each."
+        )
+
+
+def save_figure(result: Pairwise, path: Path, *, title: str, unit: str = "nats") -> None:
+    """Draw all pairs as a clustered heat map, or the columns of one target as bars with intervals.
+
+    Args:
+        result: the pairs.
+        path: the file, .png, .svg or .pdf.
+        title: the title, to which is added what was compared.
+        unit: "nats" or "bits".
+
+    Raises:
+        InputError: If there are several targets, the ending or the unit is another, or the file
+            cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from infobound import pairwise
+        >>> found = pairwise(np.random.default_rng(0).normal(size=(30, 3)))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_figure(found, Path(folder) / "map.png", title="Noise")
+        ...     (Path(folder) / "map.png").stat().st_size > 1000
+        True
+    """
+    kind = PICTURES[expect_ending(path, [*PICTURES])]
+    expect_drawable(result.targets)
+    if result.targets:
+        pairs = result.pairs[:BARS]
+        title = f"{title}: information about {result.targets[0]}"
+        if len(pairs) < len(result.pairs):
+            title += f", the first {BARS} of {len(result.pairs):,} columns"
+        figure = column_figures.bar_chart(
+            np.array([pair.mi for pair in pairs]),
+            np.array([(pair.low, pair.high) for pair in pairs]),
+            names=[pair.x for pair in pairs],
+            found=np.array([pair.q_value <= FOUND for pair in pairs]),
+            title=title,
+            unit=unit,
+        )
+    else:
+        table = result.matrix("normalised").to_numpy()
+        title = f"{title}: {len(result.columns):,} columns, {result.n:,} rows"
+        figure = column_figures.heat_map(table, names=result.columns, title=title)
+    files.write_atomic(path, render(figure, kind))
+
+
+def save_gallery(
+    result: Pairwise, table: ColumnTable, path: Path, *, title: str, unit: str = "nats"
+) -> None:
+    """Draw the ranks of the strongest pairs.
+
+    Args:
+        result: the pairs.
+        table: the table that they are from.
+        path: the file, .png, .svg or .pdf.
+        title: the title.
+        unit: "nats" or "bits".
+
+    Raises:
+        InputError: If the ending or the unit is another, or the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from infobound import pairwise
+        >>> from infobound.data.columns import as_table
+        >>> table = as_table(np.random.default_rng(0).normal(size=(30, 3)))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_gallery(pairwise(table), table, Path(folder) / "all.png", title="Noise")
+        ...     (Path(folder) / "all.png").stat().st_size > 1000
+        True
+    """
+    kind = PICTURES[expect_ending(path, [*PICTURES])]
+    panels = []
+    for pair in result.pairs[:PANELS]:
+        x, y = table.column(pair.x), table.column(pair.y)
+        codes, names, kinds = (x.codes, y.codes), (x.name, y.name), (x.categorical, y.categorical)
+        note = f"{pair.values(unit)['mi']:.3f} {unit}"
+        panels.append(column_figures.Points(*codes, *names, *kinds, note))
+    title = f"{title}: the {len(panels)} strongest of {len(result.pairs):,} pairs"
+    figure = column_figures.gallery(panels, title=title)
+    files.write_atomic(path, render(figure, kind))
