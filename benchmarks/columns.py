@@ -1,0 +1,363 @@
+"""One column and another: errors and times beside scikit-learn's nearest neighbours, known MI.
+
+    python benchmarks/columns.py [--sizes 1000 10000] [--seeds 10] [--groups first new discrete]
+
+`first` are the relations at which the estimate was chosen, `new` those written after it was fixed,
+`discrete` tables, classes, counts, rounded values and piles of zeros. scikit-learn is told which
+columns are discrete. `cover` is the share of 95 % intervals that hold the truth; `ratio` divides
+mean absolute errors; times are of one thread, per pair, with the preparation of both columns.
+"""
+
+import time
+import warnings
+from functools import cache
+
+import numpy as np
+import torch
+from common import parser
+from scipy import integrate, stats
+from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
+
+from infobound.data.columns import columns
+from infobound.estimation.columns import estimates
+
+N = stats.norm()
+UNIFORM, LAPLACE = stats.uniform(-(3**0.5), 2 * 3**0.5), stats.laplace(scale=0.5**0.5)
+SKEWED, CAUCHY, T3 = stats.expon(loc=-1), stats.cauchy(), stats.t(3)
+
+
+def zigzag(t):
+    return 2 * np.abs(2 * (t - np.floor(t + 0.5))) - 1
+
+
+def one(noise, place, scale):
+    """y is a function of x's rank t plus noise."""
+    return noise, [(place, scale, 1.0)]
+
+
+def arc(t):
+    return np.sqrt(1 - (2 * t - 1) ** 2)
+
+
+def flat(value):
+    return lambda t: value + 0 * t
+
+
+FIRST = {
+    "normal .3": one(N, lambda t: 0.3 * N.ppf(t), flat(0.91**0.5)),
+    "normal .8": one(N, lambda t: 0.8 * N.ppf(t), flat(0.6)),
+    "normal .98": one(N, lambda t: 0.98 * N.ppf(t), flat((1 - 0.98**2) ** 0.5)),
+    "two waves": one(N, lambda t: np.sin(4 * np.pi * t), flat(0.3)),
+    "five waves": one(N, lambda t: np.sin(10 * np.pi * t), flat(0.15)),
+    "waves, edges": one(UNIFORM, lambda t: np.sin(8 * np.pi * t), flat(0.2)),
+    "square": one(N, lambda t: N.ppf(t) ** 2, flat(0.7)),
+    "circle": (N, [(arc, flat(0.1), 0.5), (lambda t: -arc(t), flat(0.1), 0.5)]),
+    "cross": (N, [(lambda t: 2 * t - 1, flat(0.1), 0.5), (lambda t: 1 - 2 * t, flat(0.1), 0.5)]),
+    "scale": one(N, flat(0.0), lambda t: np.exp(1.2 * N.ppf(t))),
+    "edges .1": one(UNIFORM, lambda t: t, flat(0.2 / 12**0.5)),
+    "edges .75": one(UNIFORM, lambda t: t, flat(1.5 / 12**0.5)),
+    "Student": one(T3, T3.ppf, flat(1.0)),
+    "Cauchy": one(CAUCHY, lambda t: 2 * t, flat(0.2)),
+    "multiplied": one(SKEWED, lambda t: -np.log1p(-t), lambda t: -np.log1p(-t) + 0.05),
+    "steps": one(LAPLACE, lambda t: np.floor(4 * t) * (-1) ** np.floor(4 * t), flat(0.5)),
+    "three lines": (
+        N,
+        [
+            (lambda t: t, flat(0.05), 0.4),
+            (lambda t: t + 1, flat(0.05), 0.3),
+            (lambda t: 2 - 2 * t, flat(0.1), 0.3),
+        ],
+    ),
+    "zigzag": one(N, lambda t: zigzag(2.5 * t), flat(0.08)),
+    "weak step": one(N, lambda t: 0.4 * (t > 0.8), flat(1.0)),
+    "weak square": one(N, lambda t: 0.2 * N.ppf(t) ** 2, flat(1.0)),
+    "outliers": (N, [(N.ppf, flat(0.1), 0.7), (flat(0.0), flat(1.0), 0.3)]),
+    "root waves": one(LAPLACE, lambda t: np.sin(24 * np.sqrt(t)), lambda t: 0.1 + 0.4 * t),
+}
+GUMBEL = stats.gumbel_r()
+NEW = {
+    "normal .1": one(N, lambda t: 0.1 * N.ppf(t), flat(0.99**0.5)),
+    "normal -.95": one(N, lambda t: -0.95 * N.ppf(t), flat((1 - 0.95**2) ** 0.5)),
+    "logistic map": one(N, lambda t: 4 * t * (1 - t), flat(0.1)),
+    "sawtooth": one(LAPLACE, lambda t: 3 * t - np.floor(3 * t), flat(0.1)),
+    "chirp": one(N, lambda t: np.sin(2 * np.pi * (1 + 2 * t) * t), flat(0.4)),
+    "cube": one(T3, lambda t: N.ppf(t) ** 3, flat(0.8)),
+    "exponential": one(GUMBEL, lambda t: np.exp(N.ppf(t)), flat(0.6)),
+    "threshold": one(N, lambda t: 2.0 * (t > 0.5), lambda t: 0.3 + 0.7 * (t > 0.5)),
+    "fan": (N, [(lambda t: t, flat(0.08), 0.5), (lambda t: -t, flat(0.08), 0.5)]),
+    "switch": (UNIFORM, [(lambda t: np.sin(3 * t), flat(0.3), 0.6), (flat(2.0), flat(0.5), 0.4)]),
+    "weak wave": one(N, lambda t: 0.3 * np.sin(6 * np.pi * t), flat(1.0)),
+    "weak scale": one(N, flat(0.0), lambda t: np.exp(0.2 * N.ppf(t))),
+    "gamma sum": one(stats.gamma(1.5), stats.gamma(2.0).ppf, flat(1.0)),
+    "root": one(SKEWED, lambda t: np.sqrt(t) * 3, flat(0.5)),
+    "tails": (N, [(lambda t: N.ppf(t) ** 3 / 4, flat(0.5), 1.0)]),
+}
+
+
+@cache
+def relation_mi(name, nodes=4000, each=100):
+    """E log p(y|x) / p(y) over a lattice of x and stratified y; about .001 accurate."""
+    noise, parts = {**FIRST, **NEW}[name]
+    t, rng = (np.arange(nodes) + 0.5) / nodes, np.random.default_rng(0)
+    place, scale = (np.array([part[k](t) for part in parts]) for k in range(2))
+    weight = np.array([part[2] for part in parts])
+    u = (
+        rng.permuted(np.tile(np.arange(each), (nodes, 1)), axis=1) + rng.random((nodes, each))
+    ) / each
+    part, row = rng.choice(len(parts), p=weight, size=u.shape), np.arange(nodes)[:, None]
+    y = place[part, row] + scale[part, row] * noise.ppf(u)
+
+    def density(at, nodes_of):
+        z = (at - place[:, nodes_of, None]) / scale[:, nodes_of, None]
+        return np.tensordot(weight, noise.pdf(z) / scale[:, nodes_of, None], 1)
+
+    given = np.concatenate(
+        [density(y[k : k + 500], np.arange(k, k + 500)) for k in range(0, nodes, 500)]
+    )
+    grid = np.unique(np.quantile(y, np.linspace(0, 1, 3001)))
+    margin = sum(density(grid, np.arange(k, k + 200)).sum(0) for k in range(0, nodes, 200)) / nodes
+    return float(np.mean(np.log(given) - np.log(np.interp(y, grid, margin))))
+
+
+def relation(name):
+    noise, parts = {**FIRST, **NEW}[name]
+
+    def draw(n, rng):
+        t = rng.random(n)
+        part, row = rng.choice(len(parts), p=[part[2] for part in parts], size=n), np.arange(n)
+        place, scale = (np.array([part[k](t) for part in parts]) for k in range(2))
+        return t, place[part, row] + scale[part, row] * noise.ppf(rng.random(n))
+
+    return lambda: relation_mi(name), draw, "", ""
+
+
+# Discrete, mixed, tied and zero-inflated: the truth, a sample, and which sides are categories.
+
+
+def entropy(shares):
+    return float(stats.entropy(np.asarray(shares)))
+
+
+def table_mi(table):
+    return entropy(table.sum(0)) + entropy(table.sum(1)) - entropy(table.ravel())
+
+
+def table(shares):
+    def draw(n, rng):
+        cell = rng.choice(shares.size, p=shares.ravel(), size=n)
+        return cell // shares.shape[1], cell % shares.shape[1]
+
+    return lambda: table_mi(shares), draw, "x", "y"
+
+
+def of_classes(shares, means, spreads):
+    """A class, and a normal in each."""
+    means, spreads = np.asarray(means), np.asarray(spreads)
+
+    def truth():
+        def margin(y):
+            return float(np.sum(shares * stats.norm.pdf(y, means, spreads)))
+
+        ends = (means - 9 * spreads).min(), (means + 9 * spreads).max()
+        at = np.linspace(*ends, 200_001)
+        p = np.tensordot(shares, stats.norm.pdf(at, means[:, None], spreads[:, None]), 1)
+        whole = -float(integrate.simpson(p * np.log(np.maximum(p, 1e-300)), x=at))
+        return whole - float(np.sum(shares * (0.5 * np.log(2 * np.pi * np.e) + np.log(spreads))))
+
+    def draw(n, rng):
+        k = rng.choice(len(shares), p=shares, size=n)
+        return k, means[k] + spreads[k] * rng.normal(size=n)
+
+    return truth, draw, "x", ""
+
+
+def counts():
+    """Counts of rate e^z, and z."""
+    z, k = N.ppf((np.arange(20_000) + 0.5) / 20_000), np.arange(400)
+
+    def truth():
+        p = stats.poisson.pmf(k[:, None], np.exp(z))
+        return entropy(p.mean(1)) - float(np.mean(stats.entropy(p)))
+
+    def draw(n, rng):
+        at = rng.normal(size=n)
+        return at, rng.poisson(np.exp(at))
+
+    return truth, draw, "", ""
+
+
+def rounded(rho, step):
+    """A pair of normals, rounded."""
+    edges = np.concatenate([[-9], np.arange(-4 + step / 2, 4, step), [9]])
+
+    def truth():
+        t = N.ppf((np.arange(40_000) + 0.5) / 40_000)
+        given = np.diff(N.cdf((edges[:, None] - rho * t) / np.sqrt(1 - rho**2)), axis=0)
+        side = np.clip(np.searchsorted(edges, t) - 1, 0, len(edges) - 2)
+        both = np.stack([given[:, side == k].sum(1) for k in range(len(edges) - 1)]) / len(t)
+        return table_mi(both)
+
+    def draw(n, rng):
+        x, noise = rng.normal(size=(2, n))
+        y = rho * x + np.sqrt(1 - rho**2) * noise
+        return tuple(np.clip(np.round(each / step) * step, -4, 4) for each in (x, y))
+
+    return truth, draw, "", ""
+
+
+def zeros(both, rho):
+    """Piles of zeros on both sides; where neither is zero, a normal copula."""
+
+    def draw(n, rng):
+        cell = rng.choice(4, p=both.ravel(), size=n)
+        x, noise = rng.normal(size=(2, n))
+        y = rho * x + np.sqrt(1 - rho**2) * noise
+        return np.where(cell // 2, np.exp(x), 0), np.where(cell % 2, np.exp(y), 0)
+
+    return lambda: table_mi(both) - both[1, 1] * np.log(1 - rho**2) / 2, draw, "", ""
+
+
+def dropout(n_nodes=4000):
+    """y is zero with a probability that falls with x, else x plus noise."""
+    z = N.ppf((np.arange(n_nodes) + 0.5) / n_nodes)
+    gone = 1 / (1 + np.exp(2 * z))
+
+    def truth():
+        grid = np.linspace(-7, 7, 4001)
+        dense = (1 - gone)[:, None] * stats.norm.pdf(grid, z[:, None], 0.7)
+        margin, share = dense.mean(0), gone.mean()
+        part = integrate.simpson(-margin * np.log(np.maximum(margin, 1e-300)), x=grid)
+        whole = float(part) - share * np.log(share)
+        own = (1 - gone) * (
+            0.5 * np.log(2 * np.pi * np.e * 0.49) - np.log(1 - gone)
+        ) - gone * np.log(gone)
+        return whole - float(own.mean())
+
+    def draw(n, rng):
+        at = rng.normal(size=n)
+        lost = rng.random(n) < 1 / (1 + np.exp(2 * at))
+        return at, np.where(lost, -9.0, at + 0.7 * rng.normal(size=n))
+
+    return truth, draw, "", ""
+
+
+def window():
+    """x one of five whole numbers, y uniform on [x, x + 2] (Gao et al. 2017, arXiv 1709.06212)."""
+
+    def draw(n, rng):
+        x = rng.integers(5, size=n)
+        return x, x + 2 * rng.random(n)
+
+    return lambda: np.log(5) - 0.8 * np.log(2), draw, "", ""
+
+
+def dirichlet(p, q, seed):
+    return np.random.default_rng(seed).dirichlet(np.ones(p * q)).reshape(p, q)
+
+
+GROUPS = {
+    "first": {name: relation(name) for name in FIRST},
+    "new": {name: relation(name) for name in NEW},
+    "discrete": {
+        "binary": table(np.array([[0.4, 0.1], [0.1, 0.4]])),
+        "5 x 5": table(dirichlet(5, 5, 1)),
+        "12 x 3": table(dirichlet(12, 3, 2)),
+        "3 classes": of_classes(np.array([0.5, 0.3, 0.2]), [0, 1.5, 3], [1, 1, 0.5]),
+        "2 classes, scale": of_classes(np.array([0.5, 0.5]), [0, 0], [1, 3]),
+        "40 classes": of_classes(
+            np.full(40, 1 / 40), 1.5 * N.ppf((np.arange(40) * 17 % 40 + 0.5) / 40), np.ones(40)
+        ),
+        "counts": counts(),
+        "rounded": rounded(0.7, 0.5),
+        "both zeros": zeros(np.array([[0.45, 0.15], [0.1, 0.3]]), 0.8),
+        "zeros apart": zeros(np.array([[0.3, 0.3], [0.2, 0.2]]), 0.6),
+        "dropout": dropout(),
+        "window": window(),
+    },
+}
+
+
+def neighbours(x, y, of_x, of_y):
+    """scikit-learn's estimate, told which sides are categories."""
+    if of_y or of_x:
+        target, other, discrete = (y, x, bool(of_x)) if of_y else (x, y, False)
+        return mutual_info_classif(
+            other[:, None], target, discrete_features=discrete, random_state=0
+        )[0]
+    return mutual_info_regression(x[:, None], y, discrete_features=False, random_state=0)[0]
+
+
+def measured(task, n, seeds):
+    truth, draw, of_x, of_y = task
+    mi, errors, covered, seconds = truth(), [], 0, []
+    for seed in range(seeds):
+        x, y = draw(n, np.random.default_rng([seed, n, 77]))
+        began = time.process_time()
+        pair = columns({"x": x, "y": y}, categorical=[name for name in (of_x, of_y) if name])
+        between = time.process_time()
+        found = estimates([tuple(pair)])[0]
+        middle = time.process_time()
+        other = neighbours(np.asarray(x), np.asarray(y), of_x, of_y)
+        seconds.append((between - began, middle - between, time.process_time() - middle))
+        errors.append((found.mi - mi, other - mi))
+        covered += found.low <= mi <= found.high
+    return mi, np.array(errors), covered / seeds, np.median(seconds, axis=0)
+
+
+def independent(n, seeds):
+    """The mean of the estimates of independent columns, by kind."""
+    kinds = {
+        "normal": lambda rng: rng.normal(size=n),
+        "binary": lambda rng: rng.integers(2, size=n),
+        "counts": lambda rng: rng.poisson(3, size=n),
+        "zeros": lambda rng: rng.exponential(size=n) * (rng.random(n) < 0.4),
+        "codes": lambda rng: rng.integers(30, size=n),
+    }
+    for first in kinds:
+        for second in list(kinds)[list(kinds).index(first) :]:
+            found = []
+            for seed in range(seeds):
+                rng = np.random.default_rng([seed, n, 5])
+                pair = columns({"x": kinds[first](rng), "y": kinds[second](rng)})
+                found.append(estimates([tuple(pair)])[0])
+            mi = np.array([each.mi for each in found])
+            inside = np.mean([each.low <= 0 <= each.high for each in found])
+            error = mi.std() / np.sqrt(seeds)
+            print(f"{first + ', ' + second:20} {mi.mean():+.5f} +- {error:.5f}, cover {inside:.2f}")
+
+
+def main(arguments=None):
+    options_of = parser(__doc__, saves=False)
+    options_of.add_argument("--sizes", type=int, nargs="*", default=[1000, 10_000])
+    options_of.add_argument("--seeds", type=int, default=10)
+    options_of.add_argument("--groups", nargs="*", default=[*GROUPS, "independent"])
+    options = options_of.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    warnings.simplefilter("ignore")
+    for n in options.sizes:
+        for group in options.groups:
+            if group == "independent":
+                print(f"independent, {n:,} rows")
+                independent(n, 4 * options.seeds)
+                continue
+            print(f"{group}, {n:,} rows: truth, bias and mean error, those of scikit-learn, cover")
+            rows = []
+            for name, task in GROUPS[group].items():
+                mi, errors, cover, seconds = measured(task, n, options.seeds)
+                own, other = np.abs(errors).mean(0)
+                bias, other_bias = errors.mean(0)
+                rows.append((own, other, cover, *seconds))
+                print(
+                    f"{name:18} {mi:.3f}  {bias:+.4f} {own:.4f}  {other_bias:+.4f} {other:.4f}  {cover:.2f}"
+                )
+            own, other, cover, *_ = np.mean(rows, axis=0)
+            first, second, third = 1e3 * np.median(rows, axis=0)[3:]
+            print(
+                f"mean error {own:.4f} of {other:.4f}: ratio {own / other:.2f}, cover {cover:.2f}; "
+                f"ms {first:.1f} + {second:.1f} of {third:.1f}: ratio {(first + second) / third:.2f}\n",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
