@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from samples_of_bases import sample_for
 
 import infobound
 from infobound import estimate
@@ -60,13 +61,9 @@ def test_every_bound_trains_every_critic(bound, critic):
     assert done.history["train"][-1] != done.history["train"][0]
 
 
-@pytest.mark.parametrize("base", [name for name in BASES if name != "gaussian_shrunk"])
+@pytest.mark.parametrize("base", BASES)
 def test_every_closed_form_is_that_of_the_processor(base):
-    x, y = normals(1500)
-    if base == "classwise":
-        y = (y[:, :1] > 0).astype(float)
-    if base == "table":
-        x, y = np.round(x[:, :1]).clip(-1, 1), np.round(y[:, :1]).clip(-1, 1)
+    x, y = sample_for(base)
     settings = {**QUICK, "critic": "none", "base": base, "certify": False}
     here, there = (estimate(x, y, device=device, **settings) for device in ("cpu", "cuda"))
     assert here.bases == there.bases
@@ -114,8 +111,10 @@ def test_a_module_of_the_user_on_the_device_is_estimated_and_certified():
             return torch.nn.functional.dropout(self.x(x), 0.1, self.training) @ self.y(y).T
 
     x, y = normals(800)
+    torch.manual_seed(0)
+    module = Dropped()
     before = torch.cuda.get_rng_state()
-    found = estimate(x, y, module=Dropped(), device="cuda", **QUICK)
+    found = estimate(x, y, module=module, device="cuda", **{**QUICK, "n_iters": 400})
     assert found.held_out > 0.1
     assert torch.equal(torch.cuda.get_rng_state(), before)
     critic = networks.Bilinear(2, 2).cuda()

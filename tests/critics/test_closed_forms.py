@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from samples_of_bases import sample_for
 
 from infobound.benchmark import tasks
 from infobound.benchmark.distributions.elliptical import Student
-from infobound.critics.closed_forms import BASES, Shape
+from infobound.critics.closed_forms import BASES, REPEATED, Shape
 from infobound.critics.copulas import ContaminatedCopula, GaussianCopula, StudentCopula
 from infobound.critics.densities import (
     COARSE,
@@ -18,7 +19,7 @@ from infobound.critics.densities import (
     _mixture,
     _nearest,
 )
-from infobound.data import Transform
+from infobound.data import Transform, n_distinct
 from infobound.estimation.estimate import estimate
 from infobound.estimation.ksg import ksg_terms
 
@@ -247,3 +248,12 @@ def test_codes_are_read_as_values_where_that_shows_more():
     ages = x + 40 * y.round(decimals=1)  # whole numbers whose order is what counts
     ordered = estimate(ages, y, **settings)
     assert "classwise" not in ordered.bases
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_the_sample_for_a_base_can_be_fitted_by_it(name):
+    # The tests on CUDA use these samples, and are skipped where there is no device.
+    x, y = sample_for(name)
+    rows = len(x) // 2 * 3 // 4
+    levels = [n_distinct(each, repeated=REPEATED) for each in (x, y)]
+    assert BASES[name].possible(Shape(rows, x.shape[1] + y.shape[1], *levels))
