@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from infobound.critics.contract import Product, Rows, product
-from infobound.critics.regression import Design, Regression
+from infobound.critics.regression import Design, Known, Regression
 
 __all__ = ["RegressionModel"]
 
@@ -87,9 +87,13 @@ class RegressionModel(Product):
         """Encode the location and scale at each row of x, and y with its square."""
         rows = x.double().cpu().numpy()
         location = np.zeros((len(rows), len(self.factor)))
-        for stage, (_, columns, factor) in zip(self.stages, _stages(rows, self.given), strict=True):
-            location += stage(columns) * (1 if factor is None else factor)
-        variance = (np.exp(self.scale(rows)) * self.factor).clip(FLOOR, CEILING)
+        known: dict[str, Known] = {}
+        every = _stages(rows, self.given)
+        for stage, (name, columns, factor) in zip(self.stages, every, strict=True):
+            if name not in known:
+                known[name] = Known(columns, stage.maps)
+            location += stage.at(known[name]) * (1 if factor is None else factor)
+        variance = (np.exp(self.scale.at(known["x, z"])) * self.factor).clip(FLOOR, CEILING)
         g = np.concatenate([location / variance, 0.5 - 0.5 / variance], axis=1)
         constant = -0.5 * (location**2 / variance + np.log(variance)).sum(axis=1)
         left = [torch.from_numpy(v).to(x) for v in (g, constant)]
