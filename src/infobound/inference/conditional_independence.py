@@ -15,7 +15,7 @@ Nothing is fitted here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -170,16 +170,15 @@ def local_permutation_p(
     """
     rng = np.random.default_rng(seed)
     centred = [_centred(each) for each in learned]
+    orders = [_orders(each, rng) for each in (neighbours.groups, *(c.neighbours for c in centred))]
     seen = np.empty((permutations + 1, 2))
     for k in range(permutations + 1):
-        order = _exchanged(neighbours.groups, rng) if k else np.arange(len(neighbours.groups))
+        order, *others = map(next, orders)
         seen[k, 0] = neighbours.value(order)
-        total = 0.0
-        for each in centred:
-            n = len(each.matrix)
-            own = _exchanged(each.neighbours, rng) if k else np.arange(n)
-            total += float(each.matrix[np.arange(n), own].sum())
-        seen[k, 1] = total
+        seen[k, 1] = sum(
+            float(each.matrix[np.arange(len(own)), own].sum())
+            for each, own in zip(centred, others, strict=True)
+        )
     used = seen if learned else seen[:, :1]
     values = (used >= used[0] - 1e-12 * np.abs(used[0])).mean(axis=0)
     return float(min(1.0, values.min() * used.shape[1]))
@@ -243,13 +242,17 @@ def _centred(scores: Scores) -> Scores:
     return Scores(matrix / spread if spread > 0 else 0 * matrix, scores.neighbours)
 
 
-def _exchanged(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return an order (n,) in which rows of the same group are exchanged at random."""
-    shuffled = rng.permutation(len(groups))
-    ranked = shuffled[np.argsort(groups[shuffled], kind="stable")]
-    order = np.empty(len(groups), dtype=int)
-    order[np.argsort(groups, kind="stable")] = ranked
-    return order
+def _orders(groups: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield orders (n,) in which rows of the same group are exchanged at random.
+
+    The first one is that of the rows.
+    """
+    yield np.arange(len(groups))
+    place = np.argsort(groups, kind="stable")
+    while True:
+        order = np.empty_like(place)
+        order[place] = place[np.argsort(groups[place] + rng.random(len(groups)))]
+        yield order
 
 
 def _waves(
