@@ -1,9 +1,9 @@
 """Regression of columns on given columns: location and scale, without a model chosen in advance.
 
-Three kinds of smoothers are compared on rows that they were not fitted to and averaged by
-non-negative weights: additive splines, kernel ridge regression, and projection pursuit, which finds
-the few directions of many columns that matter. Residuals are what is left of a column once what the
-given columns say of its location and scale is taken out.
+Four kinds of smoothers are compared on rows that they were not fitted to and averaged by
+non-negative weights: additive splines, products of two columns, kernel ridge regression, and
+projection pursuit, which finds the few directions of many columns that matter. Residuals are what
+is left of a column once what the given columns say of its location and scale is taken out.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ STEPS = 12  # Gauss-Newton steps of a search
 STEPS_AGAIN = 4  # the same for rows like those of an earlier search
 ROUGH, ROUGH_STEPS = 1_000, 4  # rows and steps from which the best of several starts is chosen
 SEARCHED = 4_000  # largest number of rows for the search of directions
+NEAR = 3.0  # standard deviations beyond which products of columns do not grow
+MULTIPLIED = 10  # most columns whose products are features
 LEVELS = 10  # a column of at most this many values has no smooth function of its own
 PENALTIES = np.logspace(-7, 1, 17)  # relative to the largest eigenvalue
 ROUNDS = 2  # of location and scale
@@ -458,7 +460,7 @@ def _shares(tried: np.ndarray, column: np.ndarray, weights: np.ndarray | None) -
 
 
 def _maps(z: np.ndarray, seed: int) -> list[Features]:
-    """Return the feature maps of ridge regressions: splines by column, and kernels."""
+    """Return the feature maps of ridge regressions: splines by column, products, and kernels."""
     columns = [k for k in range(z.shape[1]) if len(np.unique(z[:, k])) > LEVELS]
     bumps = [_Bumps.of(z[:, k]) for k in columns]
 
@@ -469,7 +471,14 @@ def _maps(z: np.ndarray, seed: int) -> list[Features]:
     rng = np.random.default_rng(seed)
     centres = z[rng.choice(len(z), min(len(z), CENTRES), replace=False)]
     widths = WIDTHS if z.shape[1] <= 3 else WIDTHS[1:]
-    return [additive, *(_kernel(centres, width * np.sqrt(z.shape[1])) for width in widths)]
+    kernels = [_kernel(centres, width * np.sqrt(z.shape[1])) for width in widths]
+    first, second = np.triu_indices(z.shape[1])
+
+    def products(rows: np.ndarray) -> np.ndarray:
+        near = rows.clip(-NEAR, NEAR)  # no row far out gets all of the leverage
+        return np.asarray(np.hstack([rows, near[:, first] * near[:, second]]))
+
+    return [additive, *([products] if 1 < z.shape[1] <= MULTIPLIED else []), *kernels]
 
 
 def _kernel(centres: np.ndarray, width: float) -> Features:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import ndtr
@@ -134,9 +135,31 @@ class Neighbours:
         return cls(groups, np.hstack([left, together.reshape(len(x), -1)]), right)
 
     def value(self, order: np.ndarray) -> float:
-        """Return the statistic: the sum of squared mean products, with y in another order."""
-        products = self.left.T @ self.right[order]
-        return float((products**2).sum())
+        """Return the statistic: the weighted sum of squared sums of products, studentised.
+
+        Where both spreads change with z within a neighbourhood, exchanged rows have smaller
+        products than the others, but not smaller studentised ones.
+
+        Args:
+            order: (n,), the order of the rows of y.
+
+        Source: studentised permutation tests, Chung and Romano 2013,
+        https://doi.org/10.1214/13-AOS1090.
+        """
+        sums = self.left.T @ self.right[order]
+        squares = self.squares[0].T @ self.squares[1][order]
+        parts = np.divide(sums**2, squares, out=np.zeros_like(sums), where=squares > 0)
+        return float(self.weights[0] @ parts @ self.weights[1])
+
+    @cached_property
+    def squares(self) -> tuple[np.ndarray, np.ndarray]:
+        """The squared functions of x and z (n, k), and of y (n, m)."""
+        return self.left**2, self.right**2
+
+    @cached_property
+    def weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """Their means (k,) and (m,)."""
+        return self.squares[0].mean(axis=0), self.squares[1].mean(axis=0)
 
 
 def local_permutation_p(
