@@ -191,22 +191,21 @@ def _difference(
     With `most`, only so many folds are fitted, the first ones.
     """
     both = Job(sides.both, config, bind(config), hooks=hooks, given=sides.z.shape[1])
-    first, critics = _folds(both, parts, "fold", most)
+    first, critics = _folds([both] * len(parts[:most]), parts, "fold")
     # A network may see in y what z says of its shape; then one must look for it there too.
-    kept = any(part.base is None for fold in first for part in fold.parts)
-    simple = config.with_(base="auto", critic=config.critic if kept else "none")
-    alone = Job(sides.alone, simple, both.bound, hooks=hooks, sceptical=True)
-    second, _ = _folds(alone, parts, "given", most)
+    alone = Job(sides.alone, config.with_(base="auto"), both.bound, hooks=hooks, sceptical=True)
+    simple = replace(alone, config=alone.config.with_(critic="none"))
+    kept = [any(part.base is None for part in fold.parts) for fold in first]
+    second, _ = _folds([alone if each else simple for each in kept], parts, "given")
     found = combine.Combined.of(both.pair, first).less(combine.Combined.of(alone.pair, second))
     return found, first, critics
 
 
-def _folds(
-    job: Job, parts: Parts, name: str, most: int | None
-) -> tuple[list[Fold], list[Ensemble]]:
-    """Fit and evaluate all folds, or the first ones."""
+def _folds(jobs: Sequence[Job], parts: Parts, name: str) -> tuple[list[Fold], list[Ensemble]]:
+    """Fit and evaluate the first folds, one for each job."""
     folds, critics = [], []
-    for k, (training, test) in enumerate(parts[:most]):
+    for k, job in enumerate(jobs):
+        training, test = parts[k]
         again = parts[(k + 1) % len(parts)][1]
         fold, critic = fit_fold(job, k, training, test, again, name=name)
         folds.append(fold)
