@@ -128,3 +128,15 @@ def test_classes_whose_spreads_both_change_with_z_are_not_taken_for_dependent():
         rejected += np.array(values) <= 0.05
     assert rejected[0] <= runs * 0.05 + 3 * np.sqrt(runs * 0.05 * 0.95)
     assert rejected[1] >= 25
+
+
+def test_a_correlation_that_errors_may_have_left_is_no_evidence():
+    rng = np.random.default_rng(0)
+    z, u, v = rng.normal(size=(3, 400, 1))
+    x, y = u, 0.3 * u + v
+    near = Neighbours.of(x, y, z, neighbourhoods(z), exact=False)
+    asked = {"permutations": 199, "seed": 0}
+    assert local_permutation_p(near, [], **asked) < 0.01 > projection_p(x, y, [])
+    assert local_permutation_p(near, [], doubt=0.3, **asked) > 0.2
+    assert projection_p(x, y, [], doubt=0.3) > 0.2
+    assert projection_p(x, 10 * u + v, [], doubt=0.3) < 0.01

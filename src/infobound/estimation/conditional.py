@@ -48,6 +48,7 @@ __all__ = ["Sides", "conditional", "p_values"]
 TESTED = 20_000  # most rows that the tests look at
 MOST = 0.5  # of what is missing to a correlation of one, errors of regressions may hide
 LOST = 0.5  # most of an estimate that is added for such errors
+BIASED = 2.0  # mean squared error of a smoother over its variance: its bias adds about as much
 SCORED = 2_000  # most rows of a fold that a critic scores for the tests
 
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]  # training rows and test rows of each fold
@@ -261,7 +262,10 @@ def p_values(
     x, y = (_without_classes(sides.z, side, config.seed)[rows] for side in (sides.x, sides.y))
     plain = tuple(are_classes(side) for side in (sides.x, sides.y))
     neighbours = Neighbours.of(x, y, z, neighbourhoods(z), exact=False, plain=plain)
-    return local_permutation_p(neighbours, learned, **asked), projection_p(x, y, learned)
+    # Errors of both regressions that are the same function of z look like a dependence.
+    doubt = BIASED * math.sqrt(sides.errors[0] * sides.errors[1])
+    local = local_permutation_p(neighbours, learned, doubt=doubt, **asked)
+    return local, projection_p(x, y, learned, doubt=doubt)
 
 
 def _without_classes(z: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:

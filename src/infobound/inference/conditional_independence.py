@@ -134,7 +134,7 @@ class Neighbours:
         together = left[:, :, None] * modifiers[:, None, :]
         return cls(groups, np.hstack([left, together.reshape(len(x), -1)]), right)
 
-    def value(self, order: np.ndarray) -> float:
+    def value(self, order: np.ndarray, *, doubt: float = 0.0) -> float:
         """Return the statistic: the weighted sum of squared sums of products, studentised.
 
         Where both spreads change with z within a neighbourhood, exchanged rows have smaller
@@ -142,11 +142,15 @@ class Neighbours:
 
         Args:
             order: (n,), the order of the rows of y.
+            doubt: the correlation that is taken off each one.
 
         Source: studentised permutation tests, Chung and Romano 2013,
         https://doi.org/10.1214/13-AOS1090.
         """
-        sums = self.left.T @ self.right[order]
+        sums = np.abs(self.left.T @ self.right[order])
+        if doubt:
+            left, right = map(np.sqrt, self.weights)
+            sums = (sums - doubt * len(order) * np.outer(left, right)).clip(min=0)
         squares = self.squares[0].T @ self.squares[1][order]
         parts = np.divide(sums**2, squares, out=np.zeros_like(sums), where=squares > 0)
         return float(self.weights[0] @ parts @ self.weights[1])
@@ -163,7 +167,12 @@ class Neighbours:
 
 
 def local_permutation_p(
-    neighbours: Neighbours, learned: Sequence[Scores], *, permutations: int = 499, seed: int
+    neighbours: Neighbours,
+    learned: Sequence[Scores],
+    *,
+    permutations: int = 499,
+    seed: int,
+    doubt: float = 0.0,
 ) -> float:
     """Return a p-value of X independent of Y given Z, by exchanging y within neighbourhoods.
 
@@ -176,6 +185,8 @@ def local_permutation_p(
         learned: scores of several groups of rows; may be empty.
         permutations: the number of permutations; the p-value is at least 1 / (1 + permutations).
         seed: the seed of the permutations.
+        doubt: the correlation of x and y that errors of their regressions may have left; it is
+            taken off what the rows show.
 
     Returns:
         The p-value, in (0, 1].
@@ -197,18 +208,24 @@ def local_permutation_p(
     seen = np.empty((permutations + 1, 2))
     for k in range(permutations + 1):
         order, *others = map(next, orders)
-        seen[k, 0] = neighbours.value(order)
+        seen[k, 0] = neighbours.value(order, doubt=0.0 if k else doubt)
         seen[k, 1] = sum(
             float(each.matrix[np.arange(len(own)), own].sum())
             for each, own in zip(centred, others, strict=True)
         )
+    seen[0, 1] -= doubt * sum(len(each.matrix) for each in centred)
     used = seen if learned else seen[:, :1]
     values = (used >= used[0] - 1e-12 * np.abs(used[0])).mean(axis=0)
     return float(min(1.0, values.min() * used.shape[1]))
 
 
 def projection_p(
-    x: np.ndarray, y: np.ndarray, learned: Sequence[Scores], *, means: int = 0
+    x: np.ndarray,
+    y: np.ndarray,
+    learned: Sequence[Scores],
+    *,
+    means: int = 0,
+    doubt: float = 0.0,
 ) -> float:
     """Return a p-value of X independent of Y given Z from residuals alone, by normal limits.
 
@@ -222,6 +239,8 @@ def projection_p(
         learned: scores of several groups of rows; may be empty.
         means: how many means of the same rows were subtracted from each column; the sum of
             products has then a larger variance than that of n independent ones.
+        doubt: the correlation that errors of the regressions may have left, as in
+            `local_permutation_p`.
 
     Returns:
         The p-value, in (0, 1].
@@ -237,11 +256,13 @@ def projection_p(
     """
     products = (x[:, :, None] * y[:, None, :]).reshape(len(x), -1)
     share = np.sqrt(1 - means / len(x))
-    plain = np.array([2 * ndtr(-share * abs(_studentised(column))) for column in products.T])
+    doubts = doubt * np.sqrt(len(x))
+    sizes = [max(abs(_studentised(column)) - doubts, 0.0) for column in products.T]
+    plain = np.array([2 * ndtr(-share * size) for size in sizes])
     values = [float(min(1.0, plain.min() * len(plain)))]
     if learned:
         terms = np.concatenate([_diagonal(each.matrix) for each in learned])
-        values.append(float(ndtr(-_studentised(terms))))
+        values.append(float(ndtr(doubt * np.sqrt(len(terms)) - _studentised(terms))))
     return float(min(1.0, min(values) * len(values)))
 
 
