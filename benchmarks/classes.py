@@ -23,9 +23,8 @@ import warnings
 
 import numpy as np
 import torch
-from common import parser
+from common import parser, yardstick
 from sklearn import datasets
-from sklearn.feature_selection import mutual_info_regression
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -102,13 +101,6 @@ def tuned(x, classes):
     return float(-(shares * np.log(shares)).sum() - losses.mean())
 
 
-def yardstick():
-    """Return the seconds that scikit-learn's nearest neighbours take."""
-    rng, start = np.random.default_rng(0), time.perf_counter()
-    mutual_info_regression(rng.normal(size=(10_000, 20)), rng.normal(size=10_000), random_state=0)
-    return time.perf_counter() - start
-
-
 def main():
     """A table for each kind; a line is the mean over seeds."""
     p = parser(__doc__, saves=False)
@@ -131,7 +123,7 @@ def main():
         for (name, n), group in groups:
             rows, kept, bases = [], [], {}
             for _, x, y, categorical, truth in group:
-                whole = yardstick()
+                whole, _ = yardstick()
                 start, begun = time.process_time(), time.perf_counter()
                 found = estimate(x, y, categorical=categorical, certify=not args.no_certify)
                 seconds = time.process_time() - start

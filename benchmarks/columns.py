@@ -347,14 +347,14 @@ def main(arguments=None):
                 own, other = np.abs(errors).mean(0)
                 bias, other_bias = errors.mean(0)
                 rows.append((own, other, cover, *seconds))
-                print(
-                    f"{name:18} {mi:.3f}  {bias:+.4f} {own:.4f}  {other_bias:+.4f} {other:.4f}  {cover:.2f}"
-                )
+                print(f"{name:18} {mi:.3f}  {bias:+.4f} {own:.4f}", end="  ")
+                print(f"{other_bias:+.4f} {other:.4f}  {cover:.2f}")
             own, other, cover, *_ = np.mean(rows, axis=0)
             first, second, third = 1e3 * np.median(rows, axis=0)[3:]
             print(
                 f"mean error {own:.4f} of {other:.4f}: ratio {own / other:.2f}, cover {cover:.2f}; "
-                f"ms {first:.1f} + {second:.1f} of {third:.1f}: ratio {(first + second) / third:.2f}\n",
+                f"ms {first:.1f} + {second:.1f} of {third:.1f}: "
+                f"ratio {(first + second) / third:.2f}\n",
                 flush=True,
             )
 

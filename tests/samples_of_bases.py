@@ -6,6 +6,7 @@ import numpy as np
 def sample_for(base, n=1500):
     """Return x and y; two folds of them are enough rows."""
     rng = np.random.default_rng(0)
+    n = 4 * n if base == "finest_mixture" else n
     few = {"gaussians": 4, "gaussians_raw": 4, "projected": 4, "gaussian_shrunk": 400}
     x, noise = rng.normal(size=(2, n, few.get(base, 1 if base.endswith("mixture") else 2)))
     y = 0.8 * x + 0.6 * noise

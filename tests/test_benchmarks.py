@@ -219,3 +219,19 @@ def test_an_option_without_effect_is_found():
     assert unread_options("p = parser(__doc__)\np.threads") == {"json", "figure"}
     assert unread_options("p.add_argument('--no-wait')") == {"no_wait"}
     assert not unread_options("o = parser(__doc__, saves=False)\no.threads")
+
+
+def test_time_of_estimates_given_a_third_variable(monkeypatch, capsys):
+    conditional = importlib.import_module("conditional")
+    monkeypatch.setattr(conditional, "yardstick", lambda: (2.0, 2.0))
+    monkeypatch.setattr(conditional, "estimate", functools.partial(conditional.estimate, folds=2))
+    words = ["time", "--sizes=60", "--dz=2", "--only=linear", "--threads=1"]
+    threads = torch.get_num_threads()
+    monkeypatch.setattr("sys.argv", ["conditional.py", *words])
+    try:
+        conditional.main()
+    finally:
+        torch.set_num_threads(threads)
+    lines = [row.split("|") for row in capsys.readouterr().out.splitlines()]
+    assert [row[1].strip() for row in lines[2:]] == ["linear", "median"]
+    assert float(lines[2][5]) == pytest.approx(float(lines[2][4]) / 2, abs=0.1)

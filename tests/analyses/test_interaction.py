@@ -124,3 +124,15 @@ def test_the_command_says_what_the_sign_means(draw, base, sign, tmp_path, capsys
     with pytest.raises(SystemExit):
         main(words)
     assert "--given COLUMNS" in capsys.readouterr().err
+
+
+def test_a_sampler_of_x_certifies_the_conditional_estimate():
+    rng = np.random.default_rng(0)
+    z, u, e = rng.normal(size=(3, 600))
+    rows = z + u, z + 0.95 * u + 0.3 * e, z
+    settings = {"base": "gaussian", "critic": "none", "folds": 2}
+    drawn = interaction(*rows, given_sampler=lambda z, g: z + g.normal(size=z.shape), **settings)
+    assert 0 < drawn.conditional.certified < -np.log(1 - 0.95**2 / (0.95**2 + 0.09)) / 2
+    assert interaction(*rows, **settings).conditional.certified is None
+    with pytest.raises(InputError, match="given_sampler"):
+        interaction(*rows, given_sampler=lambda z, g: z[:1], **settings)

@@ -29,3 +29,10 @@ def test_it_finds_nothing_in_independent_rows_and_is_refitted():
     other = rows(1000, 1, np.zeros_like)
     for each in (model, again):
         assert -0.02 < float(each(*other[:2]).diagonal().mean()) < 0.01
+
+
+def test_a_second_round_follows_only_where_the_first_one_found_something():
+    found = RegressionModel.fit(*rows(800, 0, lambda z: 0.9 * np.tanh(2 * z))[:2], given=1)
+    none = RegressionModel.fit(*rows(800, 0, np.zeros_like)[:2], given=1)
+    assert [stage is None for stage in found.stages] == [False] * 6
+    assert [stage is None for stage in none.stages] == [False] * 3 + [True] * 2 + [False]

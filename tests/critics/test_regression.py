@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from infobound.critics import regression
 from infobound.critics.regression import Design, Regression, residuals
 
 
@@ -80,3 +81,15 @@ def test_a_refit_keeps_weights_and_directions():
     assert abs(again(z) - wanted).mean() < 0.2
     other = rng.normal(size=(300, 4))
     assert np.corrcoef(again(other)[:, 0], CAUSES["sine"](other))[0, 1] > 0.95
+
+
+def test_products_of_two_columns_are_found_in_few_rows(monkeypatch):
+    def left(seed):
+        rng = np.random.default_rng(seed)
+        z, noise = standardised(rng.normal(size=(200, 5))), rng.normal(size=(200, 2))
+        return np.corrcoef(residuals(z, 2 * CAUSES["product"](z)[:, None] + noise).values.T)[0, 1]
+
+    with_products = np.mean([left(seed) for seed in range(8)])
+    monkeypatch.setattr(regression, "MULTIPLIED", 0)
+    assert with_products < 0.12
+    assert np.mean([left(seed) for seed in range(8)]) > with_products + 0.03

@@ -104,3 +104,39 @@ def test_values_are_strata_if_they_repeat():
     assert len(set(ids[:3])) == 3
     assert ids[:3].tolist() == ids[3:].tolist()
     assert strata(np.arange(6.0)[:, None]) is None
+
+
+def test_classes_whose_spreads_both_change_with_z_are_not_taken_for_dependent():
+    """As counts do: a large residual of x meets a large one of y more often than after exchange."""
+    rejected, runs, plain = np.zeros(2), 100, (np.array([True]), np.array([True]))
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        z, u, v = rng.normal(size=(3, 150, 1))
+        groups = np.zeros(150, dtype=int)
+        rows = np.exp(z) * u, np.exp(z) * v, z
+        near, not_studentised = (
+            Neighbours.of(*rows, groups, exact=False, plain=plain) for _ in range(2)
+        )
+        near, not_studentised = (
+            Neighbours(each.groups, each.left[:, :1], each.right)
+            for each in (near, not_studentised)
+        )
+        ones = np.ones_like(near.left), np.ones_like(near.right)
+        not_studentised.__dict__["squares"] = ones
+        asked = {"permutations": 99, "seed": seed}
+        values = [local_permutation_p(each, [], **asked) for each in (near, not_studentised)]
+        rejected += np.array(values) <= 0.05
+    assert rejected[0] <= runs * 0.05 + 3 * np.sqrt(runs * 0.05 * 0.95)
+    assert rejected[1] >= 25
+
+
+def test_a_correlation_that_errors_may_have_left_is_no_evidence():
+    rng = np.random.default_rng(0)
+    z, u, v = rng.normal(size=(3, 400, 1))
+    x, y = u, 0.3 * u + v
+    near = Neighbours.of(x, y, z, neighbourhoods(z), exact=False)
+    asked = {"permutations": 199, "seed": 0}
+    assert local_permutation_p(near, [], **asked) < 0.01 > projection_p(x, y, [])
+    assert local_permutation_p(near, [], doubt=0.3, **asked) > 0.2
+    assert projection_p(x, y, [], doubt=0.3) > 0.2
+    assert projection_p(x, 10 * u + v, [], doubt=0.3) < 0.01

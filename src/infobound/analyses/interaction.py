@@ -17,6 +17,7 @@ from infobound._system.units import Nats, Result
 from infobound.analyses.compare import paired
 from infobound.config import Config, configured
 from infobound.errors import InputError
+from infobound.estimation.conditional_guarantees import GivenSampler
 from infobound.estimation.estimate import estimate
 from infobound.estimation.result import Estimate
 from infobound.training import loop
@@ -66,6 +67,7 @@ def interaction(
     *,
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
+    given_sampler: GivenSampler | None = None,
     config: Config | None = None,
     watch: Callable[[loop.Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
@@ -81,6 +83,8 @@ def interaction(
         categorical: names of columns that are categories, as in `estimate`; "x", "y" or "given" for
             all columns of a sample. Columns of arrays are called x[0], y[0], given[0], ...
         numeric: names of columns that are quantities, in the same way.
+        given_sampler: a function that draws x (m, p) for z (m, r) with a `numpy.random.Generator`,
+            if the distribution of x given z is known; `conditional.certified` is then a bound.
         config: the settings; `Config()` by default.
         watch: called with a `loop.Progress` after each evaluation.
         stop: called between iterations; if it returns True, `Interrupted` is raised.
@@ -90,7 +94,8 @@ def interaction(
         The difference with its interval and p-value, and both estimates; in nats.
 
     Raises:
-        InputError: If rows cannot be used, z is missing, or a setting is unknown.
+        InputError: If rows cannot be used, z is missing, a setting is unknown, or the sampler does
+            not return rows of x.
         Interrupted: If `stop` returned True.
 
     Source: interaction information, McGill 1954, https://doi.org/10.1007/BF02289159, with the sign
@@ -112,10 +117,10 @@ def interaction(
             "readers.read(..., given=...); on the command line, --given COLUMNS."
         )
     asked = config.with_(pointwise=True)
-    both = [
-        estimate(each, config=asked, watch=watch, stop=stop)
-        for each in (pair, dataclasses.replace(pair, given=None, given_names=()))
-    ]
-    difference, interval, p_value = paired(both[0], both[1], config=config)
+    given = estimate(pair, given_sampler=given_sampler, config=asked, watch=watch, stop=stop)
+    alone = dataclasses.replace(pair, given=None, given_names=())
+    plain = estimate(alone, config=asked, watch=watch, stop=stop)
+    difference, interval, p_value = paired(given, plain, config=config)
+    both = [given, plain]
     short = both if config.pointwise else [dataclasses.replace(e, pointwise=None) for e in both]
     return Interaction(difference, interval, p_value, *short)

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from infobound.critics.contract import Product, Rows, product
-from infobound.critics.regression import Design, Regression
+from infobound.critics.regression import Design, Known, Regression
 
 __all__ = ["RegressionModel"]
 
 FLOOR, CEILING = 1e-3, 10.0  # of the variance of y given x and z
 SLOPES = 4  # most columns of x that have slopes of their own
 NEAR = 0.1  # a column of x this near its mean says nothing of a slope
+CLEAR = 0.002  # part of the variance that the first round must explain for a second one
 ROUNDS = 2  # of what depends on z alone and of the slopes, which disturb each other
 
 
@@ -31,7 +32,7 @@ class RegressionModel(Product):
 
     Args:
         given: the number of columns of z, the last ones of x.
-        stages: the regressions that make up the location.
+        stages: the regressions that make up the location; None where one was not needed.
         scale: the regression of log squared residuals.
         factor: (q,), multiplies the squared scales so that standardised residuals have variance 1.
 
@@ -49,7 +50,11 @@ class RegressionModel(Product):
     """
 
     def __init__(
-        self, given: int, stages: tuple[Regression, ...], scale: Regression, factor: np.ndarray
+        self,
+        given: int,
+        stages: tuple[Regression | None, ...],
+        scale: Regression,
+        factor: np.ndarray,
     ) -> None:
         super().__init__()
         self.given = given
@@ -66,18 +71,27 @@ class RegressionModel(Product):
         An earlier fit to similar rows, `start`, lends its weights and directions.
         """
         rows, left = x.double().cpu().numpy(), y.double().cpu().numpy()
-        stages: list[Regression] = []
+        stages: list[Regression | None] = []
         designs: dict[str, Design] = {}
+        unexplained = [np.mean(left**2)]  # after each stage
         for k, (name, columns, factor) in enumerate(_stages(rows, given)):
             if name not in designs:
                 designs[name] = Design(columns)
             earlier = None if start is None else start.stages[k]
+            after = 2 + _slopes(rows, given)  # stages of the first round
+            if name == "z" and k >= after:
+                found = unexplained[after] < (1 - CLEAR) * unexplained[1]
+                needed = found if start is None else earlier is not None
+                if not needed:
+                    stages.append(None)
+                    continue
             wanted, weights = left, None
             if factor is not None:
                 wanted, weights = left / factor, np.broadcast_to(factor**2, left.shape)
             stage = Regression.fit(designs[name], wanted, weights=weights, start=earlier)
             stages.append(stage)
             left = left - stage.held_out * (1 if factor is None else factor)
+            unexplained.append(np.mean(left**2))
         logs = np.log(left**2 + 1e-3 * np.median(left**2, axis=0) + 1e-12)
         scale = Regression.fit(designs["x, z"], logs, start=None if start is None else start.scale)
         spread = (left**2 * np.exp(-scale.held_out)).mean(axis=0)
@@ -87,20 +101,32 @@ class RegressionModel(Product):
         """Encode the location and scale at each row of x, and y with its square."""
         rows = x.double().cpu().numpy()
         location = np.zeros((len(rows), len(self.factor)))
-        for stage, (_, columns, factor) in zip(self.stages, _stages(rows, self.given), strict=True):
-            location += stage(columns) * (1 if factor is None else factor)
-        variance = (np.exp(self.scale(rows)) * self.factor).clip(FLOOR, CEILING)
+        known: dict[str, Known] = {}
+        every = _stages(rows, self.given)
+        for stage, (name, columns, factor) in zip(self.stages, every, strict=True):
+            if stage is None:
+                continue
+            if name not in known:
+                known[name] = Known(columns, stage.maps)
+            location += stage.at(known[name]) * (1 if factor is None else factor)
+        variance = (np.exp(self.scale.at(known["x, z"])) * self.factor).clip(FLOOR, CEILING)
         g = np.concatenate([location / variance, 0.5 - 0.5 / variance], axis=1)
         constant = -0.5 * (location**2 / variance + np.log(variance)).sum(axis=1)
         left = [torch.from_numpy(v).to(x) for v in (g, constant)]
         return product(left[0], torch.cat([y, y**2], 1), left[1], torch.zeros_like(y[:, 0]))
 
 
+def _slopes(rows: np.ndarray, given: int) -> int:
+    """Return how many columns of x have slopes of their own."""
+    own = rows.shape[1] - given
+    return own if own <= SLOPES else 0
+
+
 def _stages(rows: np.ndarray, given: int) -> Iterator[tuple[str, np.ndarray, np.ndarray | None]]:
     """Yield each regression's columns with their name, and the column (n, 1) that multiplies it."""
     own, z = rows[:, :-given], rows[:, -given:]
     yield "x", own, None
-    slopes = own.T[:, :, None] if own.shape[1] <= SLOPES else ()
+    slopes = own.T[: _slopes(rows, given), :, None]
     for _ in range(ROUNDS):
         yield "z", z, None
         for column in slopes:

@@ -1,33 +1,43 @@
 """Regression of columns on given columns: location and scale, without a model chosen in advance.
 
-Three kinds of smoothers are compared on rows that they were not fitted to and averaged by
-non-negative weights: additive splines, kernel ridge regression, and projection pursuit, which finds
-the few directions of many columns that matter. Residuals are what is left of a column once what the
-given columns say of its location and scale is taken out.
+Four kinds of smoothers are compared on rows that they were not fitted to and averaged by
+non-negative weights: additive splines, products of two columns, kernel ridge regression, and
+projection pursuit, which finds the few directions of many columns that matter. Residuals are what
+is left of a column once what the given columns say of its location and scale is taken out.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import nnls
 
-__all__ = ["Design", "Regression", "Residuals", "centred", "residuals"]
+__all__ = ["Design", "Known", "Regression", "Residuals", "centred", "residuals"]
 
+DOUBTED = 2  # folds whose rows show the errors of regressions
 FOLDS = 5  # of rows, for residuals of rows that a smoother was not fitted to
 CENTRES = 200  # of the kernel smoother
 WIDTHS = (0.35, 0.7, 1.4)  # of kernels, in standard deviations times sqrt(columns)
 KNOTS = 9  # basis functions of a smooth function of one column or direction
+WIDTH = 1.3  # of a basis function, in distances to the next one
+OUT = 40.0  # widths from the first basis function beyond which all are zero
+ALONG = np.r_[1e-11, 1e-5, np.full(KNOTS, 1e-4)]  # penalties of a smooth function, by row
 TERMS = 4  # directions that projection pursuit looks for
 RANDOM = 3  # random starts of each search, besides those from moments
 OPTIMISED = 3  # starts, the best ones, that are improved
 STEPS = 12  # Gauss-Newton steps of a search
+STEPS_AGAIN = 4  # the same for rows like those of an earlier search
+ROUGH, ROUGH_STEPS = 1_000, 4  # rows and steps from which the best of several starts is chosen
 SEARCHED = 4_000  # largest number of rows for the search of directions
+NEAR = 3.0  # standard deviations beyond which products of columns do not grow
+MULTIPLIED = 10  # most columns whose products are features
 LEVELS = 10  # a column of at most this many values has no smooth function of its own
 PENALTIES = np.logspace(-7, 1, 17)  # relative to the largest eigenvalue
 ROUNDS = 2  # of location and scale
@@ -39,61 +49,63 @@ TARGETS = 8  # most columns for which directions are searched
 Features = Callable[[np.ndarray], np.ndarray]
 
 
-class _Rows:
-    """Rows of given columns and their features, computed once."""
+class Known:
+    """Rows of given columns and their features under each map, computed once and when needed.
 
-    def __init__(self, z: np.ndarray, features: Features) -> None:
+    Args:
+        z: (n, r).
+        maps: the maps of features.
+    """
+
+    def __init__(self, z: np.ndarray, maps: Sequence[Features]) -> None:
         self.z = z
-        self.features = features
+        self.maps = maps
+        self._features: dict[int, np.ndarray] = {}
 
-    @cached_property
-    def known(self) -> np.ndarray:
-        """The features (n, k)."""
-        return self.features(self.z)
-
-    @cached_property
-    def spectrum(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The means of the features, and eigenvalues and eigenvectors of their products."""
-        means = self.known.mean(axis=0)
-        centred = self.known - means
-        values, vectors = np.linalg.eigh(centred.T @ centred)
-        return means, values, vectors
+    def __getitem__(self, j: int) -> np.ndarray:
+        """Return the features (n, k) under map j."""
+        if j not in self._features:
+            self._features[j] = self.maps[j](self.z)
+        return self._features[j]
 
 
 class Design:
     """Given columns (n, r), standardised, with their folds and the features of each smoother.
 
+    Sums of products of features are computed once for each block of rows, half of a fold. Those of
+    the other folds are differences of these, so that no regression passes over the rows again.
+
     Args:
         z: (n, r).
         seed: the seed of folds and searches.
         folds: the number of folds.
-        half: 0 or 1, if only this half of the other rows is fitted for each fold.
     """
 
-    def __init__(
-        self, z: np.ndarray, *, seed: int = 0, folds: int = 3, half: int | None = None
-    ) -> None:
-        self.z = z
+    def __init__(self, z: np.ndarray, *, seed: int = 0, folds: int = 3) -> None:
         self.seed = seed
+        self.maps = _maps(z, seed)
         shuffled = np.random.default_rng(seed).permutation(len(z))
-        taken = slice(None) if half is None else slice(half, None, 2)
-        self.parts = [
-            (np.setdiff1d(shuffled, own)[taken], np.sort(own))
-            for own in np.array_split(shuffled, folds)
+        self.blocks = [
+            block for own in np.array_split(shuffled, folds) for block in (own[::2], own[1::2])
         ]
-        self.others = [
-            [_Rows(z[rest], features) for features in _maps(z[rest], seed)]
-            for rest, _ in self.parts
-        ]
-        self.own = [
-            [_Rows(z[own], rows.features) for rows in others]
-            for (_, own), others in zip(self.parts, self.others, strict=True)
-        ]
+        self.order = np.concatenate(self.blocks)
+        self.known = Known(z[self.order], self.maps)
+        self._plain: dict[int, tuple[_Sums, _Spectrum]] = {}
+
+    @property
+    def z(self) -> np.ndarray:
+        """The rows (n, r) in the order of the blocks."""
+        return self.known.z
 
     @cached_property
-    def whole(self) -> list[_Rows]:
-        """All rows under each map of features."""
-        return [_Rows(self.z, features) for features in _maps(self.z, self.seed)]
+    def parts(self) -> list[tuple[np.ndarray, slice]]:
+        """The other rows and the rows of each fold, as places in the order of the blocks."""
+        ends = np.cumsum([0, *map(len, self.blocks)])[::2]
+        places = np.arange(len(self.order))
+        return [
+            (np.delete(places, np.s_[start:end]), slice(start, end))
+            for start, end in itertools.pairwise(map(int, ends))
+        ]
 
     def linear(self, values: np.ndarray) -> np.ndarray:
         """Return predictions (n, k) of each fold's rows from the others by ridge regression.
@@ -101,6 +113,7 @@ class Design:
         All columns have the same penalty, so that what a column is of others remains in what is
         left of them: errors of the regressions are then the same combination.
         """
+        values = values[self.order]
         found = np.empty_like(values, dtype=np.float64)
         for rest, own in self.parts:
             means, mean = self.z[rest].mean(axis=0), values[rest].mean(axis=0)
@@ -115,7 +128,29 @@ class Design:
             best = np.argmin((1 - explained).mean(axis=1) / (1 - freedom) ** 2)
             slopes = vectors @ (gains[best][:, None] * projected)
             found[own] = mean + (self.z[own] - means) @ slopes
+        return self.restored(found)
+
+    def restored(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows (n, ...) in the order of the blocks in their own order."""
+        found = np.empty_like(rows)
+        found[self.order] = rows
         return found
+
+    def lines(self, j: int, column: np.ndarray, weights: np.ndarray | None) -> _Lines:
+        """Return ridge regressions of a column, in the order of the blocks, on features j.
+
+        Generalised cross-validation on all rows chooses the penalty of all of them.
+        """
+        known, sizes = self.known[j], list(map(len, self.blocks))
+        if weights is not None:
+            sums = _Sums.of(known, weights, sizes)
+            spectrum = _Spectrum.of(sums)
+        else:
+            if j not in self._plain:
+                sums = _Sums.of(known, np.ones(len(column)), sizes)
+                self._plain[j] = sums, _Spectrum.of(sums)
+            sums, spectrum = self._plain[j]
+        return _Lines.of(known, column, weights, sums, spectrum, sizes)
 
     def stacked(
         self,
@@ -139,6 +174,7 @@ class Design:
         weights: np.ndarray | None,
         starts: list[np.ndarray] | None,
         shares: np.ndarray | None = None,
+        lines: dict[int, _Lines] | None = None,
     ) -> np.ndarray:
         """Return the predictions (n, smoothers) of each fold's rows from the others.
 
@@ -148,19 +184,63 @@ class Design:
             starts: directions from which projection pursuit starts; those that it finds are added
                 if there are none. With None there is no such smoother.
             shares: the weights of the smoothers, if known; those of zero are left out.
+            lines: receives the ridge regressions by their map.
         """
-        count = len(self.others[0]) + (starts is not None)
-        found = np.zeros((len(self.z), count))
+        count = len(self.maps) + (starts is not None)
+        found = np.zeros((len(column), count))
         wanted = np.ones(count, dtype=bool) if shares is None else shares > 0
-        for k, ((rest, own), others) in enumerate(zip(self.parts, self.others, strict=True)):
-            some = None if weights is None else weights[rest]
-            for j, rows in enumerate(others):
-                if wanted[j]:
-                    found[own, j] = _ridge(rows, column[rest], some).at(self.own[k][j].known)
-            if starts is not None and wanted[-1]:
+        column = column[self.order]
+        weights = None if weights is None else weights[self.order]
+        for j in np.flatnonzero(wanted[: len(self.maps)]):
+            fitted = self.lines(int(j), column, weights)
+            for k, (_, own) in enumerate(self.parts):
+                line = fitted.without(range(2 * k, 2 * k + 2))
+                found[own, j] = line.at(self.known[int(j)][own])
+            if lines is not None:
+                lines[int(j)] = fitted
+        if starts is not None and wanted[-1]:
+            for rest, own in self.parts:
+                some = None if weights is None else weights[rest]
                 pursued = _pursuit(self.z[rest], column[rest], some, starts, self.seed)
                 found[own, -1] = pursued(self.z[own])
-        return found
+        return self.restored(found)
+
+    def disagreement(
+        self,
+        column: np.ndarray,
+        weights: np.ndarray | None,
+        starts: list[np.ndarray] | None,
+        shares: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows (m,) and by how much predictions of them from two halves of others differ.
+
+        The arguments are those of `held_out`. A quarter of the mean square is the variance of
+        predictions from both halves. The rows are those of the first `DOUBTED` folds.
+        """
+        column = column[self.order]
+        weights = None if weights is None else weights[self.order]
+        lines = {int(j): self.lines(int(j), column, weights) for j in np.flatnonzero(shares[:-1])}
+        if starts is None and shares[-1]:
+            lines[len(shares) - 1] = self.lines(len(shares) - 1, column, weights)
+        ends = np.cumsum([0, *map(len, self.blocks)])
+        rows, found = [], []
+        for k in range(min(DOUBTED, len(self.parts))):
+            own = self.parts[k][1]
+            rows.append(self.order[own])
+            difference = np.zeros(own.stop - own.start)
+            for sign, half in ((1, 0), (-1, 1)):
+                left_out = {2 * k, 2 * k + 1, *range(1 - half, len(self.blocks), 2)}
+                for j, fitted in lines.items():
+                    line = fitted.without(sorted(left_out))
+                    difference += sign * shares[j] * line.at(self.known[j][own])
+                if starts is not None and shares[-1]:
+                    blocks = [b for b in range(len(self.blocks)) if b not in left_out]
+                    rest = np.concatenate([np.arange(ends[b], ends[b + 1]) for b in blocks])
+                    some = None if weights is None else weights[rest]
+                    pursued = _pursuit(self.z[rest], column[rest], some, starts, self.seed)
+                    difference += sign * shares[-1] * pursued(self.z[own])
+            found.append(difference)
+        return np.concatenate(rows), np.concatenate(found)
 
 
 @dataclass(frozen=True)
@@ -168,10 +248,13 @@ class Regression:
     """A fitted regression: the weighted average of its smoothers.
 
     Attributes:
-        means: the mean of each column, which takes the weight that is missing to one.
-        shares: the weights of the smoothers of each column.
+        maps: the maps of features of the ridge regressions.
+        constants: (k,), what is added to the smoothers' slopes.
+        shares: the weights of the smoothers of each column; the last one is that of projection
+            pursuit. The mean of the column takes the weight that is missing to one.
         starts: the directions that were found for each column.
-        smoothers: the smoothers of each column whose weight is not zero.
+        slopes: the slopes (features, k) of maps, times the weights.
+        pursuits: by column, the result of projection pursuit if its weight is not zero.
         held_out: (n, k), predictions of each row by smoothers that were not fitted to it.
 
     Example:
@@ -181,10 +264,12 @@ class Regression:
         True
     """
 
-    means: tuple[float, ...]
+    maps: Sequence[Features]
+    constants: np.ndarray
     shares: tuple[np.ndarray, ...]
     starts: tuple[list[np.ndarray], ...]
-    smoothers: tuple[tuple[Features, ...], ...]
+    slopes: Mapping[int, np.ndarray]
+    pursuits: Mapping[int, Features]
     held_out: np.ndarray
 
     @classmethod
@@ -204,39 +289,46 @@ class Regression:
             weights: (n, k), of the rows; equal by default.
             start: an earlier fit to similar rows, whose weights and directions are kept.
         """
-        means = np.average(values, axis=0, weights=weights)
-        columns: list[tuple[Features, ...]] = []
+        constants = np.average(values, axis=0, weights=weights)
         every: list[np.ndarray] = []
         ways: list[list[np.ndarray]] = []
+        slopes: dict[int, np.ndarray] = {}
+        pursuits: dict[int, Features] = {}
         held_out = np.empty_like(values)
-        for k, (column, mean) in enumerate(zip(values.T, means, strict=True)):
+        for k, (column, mean) in enumerate(zip(values.T, constants.copy(), strict=True)):
             some = None if weights is None else weights[:, k]
             found = [] if start is None else start.starts[k]
             known = None if start is None else start.shares[k]
-            tried = design.held_out(column, some, found, known)
+            lines: dict[int, _Lines] = {}
+            tried = design.held_out(column, some, found, known, lines)
             shares = _shares(tried, column, some) if known is None else known
             held_out[:, k] = mean + (tried - mean) @ shares
-            made: list[Features] = [
-                _ridge(rows, column, some)
-                for share, rows in zip(shares[:-1], design.whole, strict=True)
-                if share > 0
-            ]
+            for j in np.flatnonzero(shares[:-1]):
+                line = lines[int(j)].whole
+                if int(j) not in slopes:
+                    slopes[int(j)] = np.zeros((len(line.slopes), values.shape[1]))
+                slopes[int(j)][:, k] = shares[j] * line.slopes
+                constants[k] += shares[j] * (line.constant - mean)
             if shares[-1] > 0:
-                made.append(_pursuit(design.z, column, some, found, design.seed))
-            columns.append(tuple(made))
+                rows, order = design.z, design.order
+                part = None if some is None else some[order]
+                pursuits[k] = _pursuit(rows, column[order], part, found, design.seed)
+                constants[k] -= shares[-1] * mean
             every.append(shares)
             ways.append(found)
-        return cls(tuple(means.tolist()), tuple(every), tuple(ways), tuple(columns), held_out)
+        return cls(design.maps, constants, tuple(every), tuple(ways), slopes, pursuits, held_out)
 
     def __call__(self, z: np.ndarray) -> np.ndarray:
         """Return predictions (m, k) for z (m, r)."""
-        found = np.empty((len(z), len(self.means)))
-        for k, (mean, shares, each) in enumerate(
-            zip(self.means, self.shares, self.smoothers, strict=True)
-        ):
-            found[:, k] = mean
-            for share, smoother in zip(shares[shares > 0], each, strict=True):
-                found[:, k] += share * (smoother(z) - mean)
+        return self.at(Known(z, self.maps))
+
+    def at(self, known: Known) -> np.ndarray:
+        """Return predictions (m, k) for rows whose features other regressions may share."""
+        found = np.tile(self.constants, (len(known.z), 1))
+        for j, slopes in self.slopes.items():
+            found += known[j] @ slopes
+        for k, pursuit in self.pursuits.items():
+            found[:, k] += self.shares[k][-1] * pursuit(known.z)
         return found
 
 
@@ -281,7 +373,6 @@ def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> Residuals:
         (True, True)
     """
     design = Design(z, seed=seed, folds=FOLDS)
-    halves = [Design(z, seed=seed, folds=FOLDS, half=half) for half in (0, 1)]
     found = np.empty_like(values, dtype=np.float64)
     errors, unexplained = np.empty((2, values.shape[1]))
     searched = values.shape[1] <= TARGETS
@@ -308,17 +399,18 @@ def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> Residuals:
             power = _clear(size - size * np.exp(-step) - step)
             doubt = power**2 * doubt if again else 0.0
             scale = (scale * np.exp(power * step)).clip(0.05, 20)
-            one, other = (
-                half.stacked(wanted, None, starts[1 + min(again, 1)], scaled)[0] for half in halves
-            )
-            doubt += power**2 * float((one - other).var()) / 4
+            if power:
+                _, apart = design.disagreement(wanted, None, starts[1 + min(again, 1)], scaled)
+                doubt += power**2 * float(apart.var()) / 4
             if scale.std() < CONSTANT:
                 break
             weights = 1 / scale**2
         found[:, k] = left / scale
         unexplained[k] = left.var() / max(values[:, k].var(), 1e-300)
-        first, second = (half.stacked(*asked)[0] for half in halves)
-        noise = part**2 * float((((first - second) / scale) ** 2).mean()) / 4
+        noise = 0.0
+        if part:
+            rows, apart = design.disagreement(*asked)
+            noise = part**2 * float(((apart / scale[rows]) ** 2).mean()) / 4
         errors[k] = noise / max(float(found[:, k].var()), 1e-300) + doubt
     return Residuals(found / np.maximum(found.std(axis=0), 1e-300), errors, unexplained)
 
@@ -368,7 +460,7 @@ def _shares(tried: np.ndarray, column: np.ndarray, weights: np.ndarray | None) -
 
 
 def _maps(z: np.ndarray, seed: int) -> list[Features]:
-    """Return the feature maps of ridge regressions: splines by column, and kernels."""
+    """Return the feature maps of ridge regressions: splines by column, products, and kernels."""
     columns = [k for k in range(z.shape[1]) if len(np.unique(z[:, k])) > LEVELS]
     bumps = [_Bumps.of(z[:, k]) for k in columns]
 
@@ -379,7 +471,14 @@ def _maps(z: np.ndarray, seed: int) -> list[Features]:
     rng = np.random.default_rng(seed)
     centres = z[rng.choice(len(z), min(len(z), CENTRES), replace=False)]
     widths = WIDTHS if z.shape[1] <= 3 else WIDTHS[1:]
-    return [additive, *(_kernel(centres, width * np.sqrt(z.shape[1])) for width in widths)]
+    kernels = [_kernel(centres, width * np.sqrt(z.shape[1])) for width in widths]
+    first, second = np.triu_indices(z.shape[1])
+
+    def products(rows: np.ndarray) -> np.ndarray:
+        near = rows.clip(-NEAR, NEAR)  # no row far out gets all of the leverage
+        return np.asarray(np.hstack([rows, near[:, first] * near[:, second]]))
+
+    return [additive, *([products] if 1 < z.shape[1] <= MULTIPLIED else []), *kernels]
 
 
 def _kernel(centres: np.ndarray, width: float) -> Features:
@@ -389,14 +488,27 @@ def _kernel(centres: np.ndarray, width: float) -> Features:
     https://papers.nips.cc/paper/1866-using-the-nystrom-method-to-speed-up-kernel-machines.
     """
 
+    scaled = np.ascontiguousarray(centres.T) / width**2
+    offsets = -(centres**2).sum(1) / (2 * width**2)
+
     def kernel(rows: np.ndarray) -> np.ndarray:
-        squares = (rows**2).sum(1)[:, None] + (centres**2).sum(1) - 2 * rows @ centres.T
-        return np.asarray(np.exp(-squares.clip(min=0) / (2 * width**2)))
+        found = rows @ scaled
+        found += offsets
+        found -= (rows**2).sum(1, keepdims=True) / (2 * width**2)
+        np.minimum(found, 0, out=found)
+        return np.asarray(np.exp(found, out=found))
 
     values, vectors = np.linalg.eigh(kernel(centres))
     large = values > 1e-6 * values[-1]
     root = vectors[:, large] / np.sqrt(values[large] / len(centres))
-    return lambda rows: np.hstack([kernel(rows) @ root, rows])
+
+    def features(rows: np.ndarray) -> np.ndarray:
+        found = np.empty((len(rows), root.shape[1] + rows.shape[1]))
+        np.matmul(kernel(rows), root, out=found[:, : root.shape[1]])
+        found[:, root.shape[1] :] = rows
+        return found
+
+    return features
 
 
 @dataclass(frozen=True)
@@ -408,51 +520,131 @@ class _Bumps:
 
     @classmethod
     def of(cls, values: np.ndarray) -> _Bumps:
-        low, high = np.quantile(values, [0.02, 0.98])
-        return cls(np.linspace(low, high, KNOTS), 1.3 * (high - low) / (KNOTS - 1) + 1e-9)
+        ends = round(0.02 * (len(values) - 1)), round(0.98 * (len(values) - 1))
+        low, high = np.partition(values, ends)[list(ends)]
+        width = WIDTH * (high - low) / (KNOTS - 1) + 1e-9
+        return cls(low + (high - low) / (KNOTS - 1) * np.arange(KNOTS), float(width))
+
+    def rows(self, values: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """Fill (KNOTS, n) with the bumps at values (n,), each from the one before it."""
+        step = (self.centres[1] - self.centres[0]) / self.width
+        place = ((values - self.centres[0]) / self.width).clip(-OUT, OUT)
+        np.exp(-(place**2) / 2, out=found[0])
+        ratio = np.exp(step * place)
+        for k in range(1, KNOTS):
+            np.multiply(found[k - 1], ratio, out=found[k])
+            found[k] *= math.exp(-(step**2) * (k - 0.5))
+        return found
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        return np.asarray(np.exp(-(((values[:, None] - self.centres) / self.width) ** 2) / 2))
-
-    def slopes(self, values: np.ndarray, bumps: np.ndarray) -> np.ndarray:
-        return np.asarray(-(values[:, None] - self.centres) / self.width**2 * bumps)
+        return self.rows(values, np.empty((KNOTS, len(values)))).T
 
 
-def _ridge(rows: _Rows, column: np.ndarray, weights: np.ndarray | None) -> _Line:
-    """Fit a ridge regression on features; generalised cross-validation chooses the penalty."""
-    mean = float(np.average(column, weights=weights))
-    if weights is None:
-        means, values, vectors = rows.spectrum
-        target = column - mean
-        projected = vectors.T @ ((rows.known - means).T @ target)
-    else:
-        means = weights @ rows.known / weights.sum()
-        root = np.sqrt(weights)
-        design, target = (rows.known - means) * root[:, None], (column - mean) * root
-        values, vectors = np.linalg.eigh(design.T @ design)
-        projected = vectors.T @ (design.T @ target)
-    values = values.clip(min=0)
-    gains = 1 / (values + PENALTIES[:, None] * max(values[-1], 1e-300))
-    misses = target @ target - (projected**2 * gains * (2 - values * gains)).sum(1)
-    freedom = 1 + (values * gains).sum(1)
-    best = np.argmin(misses / (1 - np.minimum(freedom / len(column), 0.99)) ** 2)
-    return _Line(rows.features, mean, means, vectors @ (gains[best] * projected))
+class _Sums(NamedTuple):
+    """Weighted sums over blocks of rows: of ones (b,), features (b, k), products (b, k, k)."""
+
+    ones: np.ndarray
+    features: np.ndarray
+    products: np.ndarray
+
+    @classmethod
+    def of(cls, known: np.ndarray, weights: np.ndarray, sizes: Sequence[int]) -> _Sums:
+        """Sum over consecutive blocks of these sizes."""
+        k = known.shape[1]
+        ones, features = np.empty(len(sizes)), np.empty((len(sizes), k))
+        products, start = np.empty((len(sizes), k, k)), 0
+        for b, size in enumerate(sizes):
+            rows, own = known[start : start + size], weights[start : start + size]
+            ones[b], features[b] = own.sum(), own @ rows
+            root = np.sqrt(own)[:, None] * rows
+            np.matmul(root.T, root, out=products[b])
+            start += size
+        return cls(ones, features, products)
+
+
+class _Spectrum(NamedTuple):
+    """Eigenvalues and eigenvectors of the centred products of all rows."""
+
+    values: np.ndarray
+    vectors: np.ndarray
+
+    @classmethod
+    def of(cls, sums: _Sums) -> _Spectrum:
+        total = sums.features.sum(axis=0)
+        square = sums.products.sum(axis=0) - np.outer(total, total) / sums.ones.sum()
+        values, vectors = np.linalg.eigh(square)
+        return cls(values.clip(min=0), vectors)
 
 
 @dataclass(frozen=True, eq=False)
 class _Line:
     """A linear function of features."""
 
-    features: Features
-    mean: float
-    means: np.ndarray
+    constant: float
     slopes: np.ndarray
 
-    def __call__(self, z: np.ndarray) -> np.ndarray:
-        return self.at(self.features(z))
-
     def at(self, known: np.ndarray) -> np.ndarray:
-        return np.asarray(self.mean + (known - self.means) @ self.slopes)
+        return np.asarray(self.constant + known @ self.slopes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Lines:
+    """Ridge regressions of one column with the same penalty: of all rows and of some blocks."""
+
+    sums: _Sums
+    column: np.ndarray  # (b,), weighted sums of the column, less its mean, over blocks
+    products: np.ndarray  # (b, k), of features times the column
+    mean: float
+    penalty: float  # by weight
+    whole: _Line
+
+    @classmethod
+    def of(
+        cls,
+        known: np.ndarray,
+        column: np.ndarray,
+        weights: np.ndarray | None,
+        sums: _Sums,
+        spectrum: _Spectrum,
+        sizes: Sequence[int],
+    ) -> _Lines:
+        """Fit a column (n,) to features (n, k); generalised cross-validation sets the penalty."""
+        mean = float(np.average(column, weights=weights))
+        target = column - mean
+        weighted = target if weights is None else weights * target
+        ends = np.cumsum([0, *sizes])
+        parts = [slice(a, b) for a, b in itertools.pairwise(map(int, ends))]
+        own = np.array([weighted[part].sum() for part in parts])
+        products = np.stack([weighted[part] @ known[part] for part in parts])
+        values, vectors = spectrum
+        projected = vectors.T @ products.sum(axis=0)
+        largest = float(values[-1]) if values[-1] > 1e-200 else 1.0
+        gains = 1 / (values + PENALTIES[:, None] * largest)
+        misses = weighted @ target - (projected**2 * gains * (2 - values * gains)).sum(1)
+        freedom = 1 + (values * gains).sum(1)
+        best = np.argmin(misses / (1 - np.minimum(freedom / len(column), 0.99)) ** 2)
+        slopes = vectors @ (gains[best] * projected)
+        total = float(sums.ones.sum())
+        whole = _Line(mean - float(sums.features.sum(axis=0) @ slopes) / total, slopes)
+        return cls(sums, own, products, mean, float(PENALTIES[best]) * largest / total, whole)
+
+    def without(self, blocks: Sequence[int]) -> _Line:
+        """Return the regression on the rows of all other blocks."""
+        kept = [b for b in range(len(self.column)) if b not in blocks]
+        if 2 * len(kept) < len(self.column):
+            ones, features, products, column, target = (
+                sums[kept].sum(axis=0) for sums in (*self.sums, self.column, self.products)
+            )
+        else:
+            out = list(blocks)
+            ones, features, products, column, target = (
+                sums.sum(axis=0) - sums[out].sum(axis=0)
+                for sums in (*self.sums, self.column, self.products)
+            )
+        square = products - np.outer(features, features) / ones
+        square[np.diag_indices_from(square)] += self.penalty * ones
+        slopes = cho_solve(cho_factor(square), target - features * (column / ones))
+        return _Line(self.mean + float(column - features @ slopes) / float(ones), slopes)
 
 
 def _pursuit(
@@ -469,16 +661,22 @@ def _pursuit(
         rows = rng.choice(len(z), SEARCHED, replace=False)
     known, some = z[rows], np.ones(len(rows)) if weights is None else weights[rows]
     left = column[rows] - np.average(column[rows], weights=some)
+    few = slice(ROUGH)
     r = z.shape[1]
     directions: list[np.ndarray] = []
-    most = 1 if starts else OPTIMISED
+    most, steps = (1, STEPS_AGAIN) if starts else (OPTIMISED, STEPS)
     for _ in range(TERMS if r > 1 else 1):
         tried = starts or list(rng.normal(size=(RANDOM, r)))
         tried = [np.ones(1)] if r == 1 else [*_moments(known, left, some), *tried]
         if len(tried) > most:
-            tried.sort(key=lambda way: _misses(known, left, some, way))
-        found = [_direction(known, left, some, start) for start in tried[:most]]
-        direction, fitted, misses = min(found, key=lambda each: each[2])
+            tried.sort(key=lambda way: _misses(known[few], left[few], some[few], way))
+        tried = tried[:most]
+        if len(tried) > 1:
+            found = [
+                _direction(known[few], left[few], some[few], way, ROUGH_STEPS) for way in tried
+            ]
+            tried = [min(found, key=lambda each: each[2])[0]]
+        direction, fitted, misses = _direction(known, left, some, tried[0], steps)
         freedom = min((KNOTS + r) / len(known), 0.99)
         if misses / (1 - freedom) ** 2 > some @ left**2:
             break
@@ -492,7 +690,10 @@ def _pursuit(
         own = [bump(rows @ way) for way, bump in zip(directions, bumps, strict=True)]
         return np.asarray(np.hstack([rows, *own]))
 
-    return _ridge(_Rows(z, features), column, weights)
+    own = features(z)
+    sums = _Sums.of(own, np.ones(len(z)) if weights is None else weights, [len(z)])
+    line = _Lines.of(own, column, weights, sums, _Spectrum.of(sums), [len(z)]).whole
+    return lambda rows: line.at(features(rows))
 
 
 def _moments(z: np.ndarray, left: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
@@ -510,7 +711,7 @@ def _moments(z: np.ndarray, left: np.ndarray, weights: np.ndarray) -> list[np.nd
 
 
 def _direction(
-    z: np.ndarray, left: np.ndarray, weights: np.ndarray, start: np.ndarray
+    z: np.ndarray, left: np.ndarray, weights: np.ndarray, start: np.ndarray, steps: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Improve a direction by Gauss-Newton steps on the fit of a smooth function of it.
 
@@ -522,7 +723,7 @@ def _direction(
     fitted, slopes = _along(z @ way, left, weights)
     misses = float(weights @ (left - fitted) ** 2)
     damping = 0.1
-    for _ in range(STEPS if r > 1 else 0):
+    for _ in range(steps if r > 1 else 0):
         design = z * slopes[:, None]
         square = (design * weights[:, None]).T @ design
         gradient = (weights * (left - fitted)) @ design
@@ -553,9 +754,13 @@ def _along(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit a smooth function along a direction; return its values (n,) and its slopes (n,)."""
     bumps = _Bumps.of(values)
-    known = bumps(values)
-    design = np.column_stack([np.ones_like(values), values, known])
-    square = (design * weights[:, None]).T @ design
-    penalty = weights.sum() * np.r_[1e-11, 1e-5, np.full(KNOTS, 1e-4)]
-    found = np.linalg.solve(square + np.diag(penalty), (weights * left) @ design)
-    return design @ found, found[1] + bumps.slopes(values, known) @ found[2:]
+    basis = np.empty((KNOTS + 2, len(values)))
+    basis[0], basis[1] = 1.0, values
+    bumps.rows(values, basis[2:])
+    weighted = basis * weights
+    square = weighted @ basis.T
+    square[np.diag_indices_from(square)] += weights.sum() * ALONG
+    found = np.linalg.solve(square, weighted @ left)
+    own = found[2:]
+    slopes = (own * bumps.centres) @ basis[2:] - values * (own @ basis[2:])
+    return found @ basis, found[1] + slopes / bumps.width**2

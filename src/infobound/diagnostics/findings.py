@@ -538,6 +538,8 @@ def _few_per_stratum(e: Evidence) -> str | None:
 def _orders(e: Evidence) -> str | None:
     if e.exchanged is None or e.held_out is None or e.error is None:
         return None
+    if min(e.left or (1.0,)) < DETERMINED:  # both are estimates of noise
+        return None
     if abs(e.exchanged - e.held_out) <= max(0.05, 4 * e.error, 0.25 * abs(e.held_out)):
         return None
     return (

@@ -48,6 +48,7 @@ __all__ = ["Sides", "conditional", "p_values"]
 TESTED = 20_000  # most rows that the tests look at
 MOST = 0.5  # of what is missing to a correlation of one, errors of regressions may hide
 LOST = 0.5  # most of an estimate that is added for such errors
+BIASED = 2.0  # mean squared error of a smoother over its variance: its bias adds about as much
 SCORED = 2_000  # most rows of a fold that a critic scores for the tests
 
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]  # training rows and test rows of each fold
@@ -63,6 +64,7 @@ class Sides:
         z: (n, r), standardised.
         errors: the parts of the variances of x and y that errors of the regressions are.
         left: the parts of the variances of x and y that z does not explain.
+        levels: (n,), which value of z each row has, as an id, if z takes few values.
     """
 
     x: np.ndarray
@@ -70,6 +72,7 @@ class Sides:
     z: np.ndarray
     errors: tuple[float, float]
     left: tuple[float, float]
+    levels: np.ndarray | None
 
     @classmethod
     def of(cls, pair: data.Pair, config: Config) -> Sides:
@@ -79,7 +82,8 @@ class Sides:
         """
         assert pair.given is not None
         everything = np.arange(len(pair.x))
-        z = _standardised(take_rows(pair.given, everything))
+        given = take_rows(pair.given, everything)
+        z = _standardised(given)
         sides = [take_rows(side, everything) for side in (pair.x, pair.y)]
         many = [np.flatnonzero(~are_classes(side)) for side in sides]
         wanted = np.hstack([side[:, own] for side, own in zip(sides, many, strict=True)])
@@ -95,13 +99,14 @@ class Sides:
                     errors[side] = float(rest.errors[here].mean())
                     left[side] = float(rest.unexplained[here].min())
                     at += len(own)
-        found = cls(sides[0], sides[1], z, (errors[0], errors[1]), (left[0], left[1]))
+        both = (errors[0], errors[1]), (left[0], left[1])
+        found = cls(sides[0], sides[1], z, *both, strata(given))
         return found.exchanged if _is_class(found.x) and not _is_class(found.y) else found
 
     @property
     def exchanged(self) -> Sides:
         """The same with x and y exchanged."""
-        return Sides(self.y, self.x, self.z, self.errors[::-1], self.left[::-1])
+        return replace(self, x=self.y, y=self.x, errors=self.errors[::-1], left=self.left[::-1])
 
     @property
     def both(self) -> data.Pair:
@@ -167,39 +172,41 @@ def conditional(
     point = replace(point, left=sides.left)
     if not config.certify:
         return point
-    point = replace(point, exchanged=_other_order(sides, config, parts, folds))
+    point = replace(point, exchanged=_other_order(sides, config, parts, folds, found.terms))
     if config.series:
         return point
-    assert pair.given is not None
-    levels = strata(take_rows(pair.given, np.arange(len(pair.x))))
     local, projection = p_values(pair, sides, config, _scores(sides, config, parts, critics))
     tested, bound = [test for _, test in parts], None
     if sampler is not None:
         bound = certified_by_draws(pair, config, tested, sampler)
-    elif levels is not None:
-        bound = certified_by_strata(pair, config, tested, levels)
+    elif sides.levels is not None:
+        bound = certified_by_strata(pair, config, tested, sides.levels)
     return replace(point, p_value=local, projection_p=projection, certified=bound)
 
 
 def _difference(
-    sides: Sides, config: Config, parts: Parts, hooks: loop.Hooks
+    sides: Sides, config: Config, parts: Parts, hooks: loop.Hooks, *, most: int | None = None
 ) -> tuple[combine.Combined, list[Fold], list[Ensemble]]:
-    """Estimate I((X,Z);Y) - I(Z;Y), and return the folds and critics of the first as well."""
+    """Estimate I((X,Z);Y) - I(Z;Y), and return the folds and critics of the first as well.
+
+    With `most`, only so many folds are fitted, the first ones.
+    """
     both = Job(sides.both, config, configure_bound(config), hooks=hooks, given=sides.z.shape[1])
-    first, critics = _folds(both, parts, "fold")
+    first, critics = _folds([both] * len(parts[:most]), parts, "fold")
     # A network may see in y what z says of its shape; then one must look for it there too.
-    kept = any(part.base is None for fold in first for part in fold.parts)
-    simple = config.with_(base="auto", critic=config.critic if kept else "none")
-    alone = Job(sides.alone, simple, both.bound, hooks=hooks, sceptical=True)
-    second, _ = _folds(alone, parts, "given")
+    alone = Job(sides.alone, config.with_(base="auto"), both.bound, hooks=hooks, sceptical=True)
+    simple = replace(alone, config=alone.config.with_(critic="none"))
+    kept = [any(part.base is None for part in fold.parts) for fold in first]
+    second, _ = _folds([alone if each else simple for each in kept], parts, "given")
     found = combine.Combined.of(both.pair, first).less(combine.Combined.of(alone.pair, second))
     return found, first, critics
 
 
-def _folds(job: Job, parts: Parts, name: str) -> tuple[list[Fold], list[Ensemble]]:
-    """Fit and evaluate all folds."""
+def _folds(jobs: Sequence[Job], parts: Parts, name: str) -> tuple[list[Fold], list[Ensemble]]:
+    """Fit and evaluate the first folds, one for each job."""
     folds, critics = [], []
-    for k, (training, test) in enumerate(parts):
+    for k, job in enumerate(jobs):
+        training, test = parts[k]
         again = parts[(k + 1) % len(parts)][1]
         fold, critic = fit_fold(job, k, training, test, again, name=name)
         folds.append(fold)
@@ -207,13 +214,20 @@ def _folds(job: Job, parts: Parts, name: str) -> tuple[list[Fold], list[Ensemble
     return combine.downgrade_implausible_copulas(folds), critics
 
 
-def _other_order(sides: Sides, config: Config, parts: Parts, folds: Sequence[Fold]) -> float | None:
-    """Return the held-out value with x and y exchanged, by closed forms of the same kinds."""
+def _other_order(
+    sides: Sides, config: Config, parts: Parts, folds: Sequence[Fold], terms: np.ndarray
+) -> float | None:
+    """Return the held-out value with x and y exchanged, by closed forms of the same kinds.
+
+    It is the mean of the terms (n,) of all rows, moved by the difference of both orders in the
+    first fold. A regression that failed shows there as well as in all folds.
+    """
     used = dict.fromkeys(fold.base.split(WITH)[0] for fold in folds if fold.base is not None)
     if not used or _is_class(sides.y):
         return None
     simple = config.with_(critic="none", base=",".join(used))
-    return float(_difference(sides.exchanged, simple, parts, loop.Hooks())[0].terms.mean())
+    others = _difference(sides.exchanged, simple, parts, loop.Hooks(), most=1)[0].terms
+    return float(terms.mean() + others.mean() - terms[: len(others)].mean())
 
 
 def p_values(
@@ -235,11 +249,10 @@ def p_values(
         >>> [p > 0.05 for p in p_values(pair, Sides.of(pair, config), config, [])]
         [True, True]
     """
-    assert pair.given is not None
     rows = subsample(np.arange(len(pair.x)), TESTED, seed=config.seed)
-    levels = strata(take_rows(pair.given, rows))
     asked = {"permutations": config.permutations, "seed": config.seed}
-    if levels is not None:
+    if sides.levels is not None:
+        levels = np.unique(sides.levels[rows], return_inverse=True)[1]
         x, y = (take_rows(side, rows) for side in (pair.x, pair.y))
         neighbours = Neighbours.of(x, y, sides.z[rows], levels, exact=True)
         local = local_permutation_p(neighbours, [], **asked)
@@ -249,7 +262,10 @@ def p_values(
     x, y = (_without_classes(sides.z, side, config.seed)[rows] for side in (sides.x, sides.y))
     plain = tuple(are_classes(side) for side in (sides.x, sides.y))
     neighbours = Neighbours.of(x, y, z, neighbourhoods(z), exact=False, plain=plain)
-    return local_permutation_p(neighbours, learned, **asked), projection_p(x, y, learned)
+    # Errors of both regressions that are the same function of z look like a dependence.
+    doubt = BIASED * math.sqrt(sides.errors[0] * sides.errors[1])
+    local = local_permutation_p(neighbours, learned, doubt=doubt, **asked)
+    return local, projection_p(x, y, learned, doubt=doubt)
 
 
 def _without_classes(z: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:

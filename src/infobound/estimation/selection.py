@@ -279,7 +279,7 @@ def fit_critic(
         fit_rows, validation_rows = shuffle(fit_rows), shuffle(validation_rows)
     inputs = _Inputs.make(job, training)
     validation = inputs.rows(validation_rows)
-    best = _best_bases(inputs, training, fit_rows, validation_rows, job, seeds[0])
+    best = _best_bases(inputs, training, fit_rows, validation_rows, seeds[0])
     starts = _starts(inputs, best, fit_rows, config)[:tries]
     several = bool(starts) or len(best.shares) > 1  # then the base is compared with others
     rival = None
@@ -332,7 +332,7 @@ class _Inputs:
     The rows given to `make` are kept in memory; others are transformed on demand.
     """
 
-    pair: data.Pair
+    job: Job
     transforms: list[data.Transform]
     raw: bool  # whether the network reads untransformed columns, which replace the radii
     device: torch.device
@@ -341,9 +341,7 @@ class _Inputs:
     y: Tensor
     reads: dict[str, networks.InputColumns]
     levels: tuple[int, int]  # numbers of distinct training rows of x and of y
-    given: int  # how many columns of x, the last ones, are given
-    own_levels: int  # the number of distinct training rows of the other columns of x
-    bank: Mapping[str, Base]
+    own_levels: int  # the number of distinct training rows of the columns of x that are not given
     fitted: dict[tuple[str, bytes], nn.Module]  # cache of fitted bases by name and rows
 
     @classmethod
@@ -378,9 +376,7 @@ class _Inputs:
                 reads[f"own {name}"] = networks.InputColumns(columns, reads[name].y)
             own_levels = data.n_distinct(take_rows(pair.x, held)[:, :p], repeated=REPEATED)
         known = (held, sides[0], sides[1], reads, (levels[0], levels[1]))
-        return cls(
-            pair, transforms, kind == "raw", where, *known, job.given, own_levels, job.bank, {}
-        )
+        return cls(job, transforms, kind == "raw", where, *known, own_levels, {})
 
     @property
     def width(self) -> int:
@@ -389,9 +385,9 @@ class _Inputs:
 
     def shape(self, rows: int, own: bool = False) -> Shape:
         """Return the shape of a sample of that many training rows, perhaps without the given."""
-        p, q = self.pair.x.shape[1], self.pair.y.shape[1]
+        p, q = self.job.pair.x.shape[1], self.job.pair.y.shape[1]
         if own:
-            return Shape(rows, p - self.given + q, self.own_levels, self.levels[1])
+            return Shape(rows, p - self.job.given + q, self.own_levels, self.levels[1])
         return Shape(rows, p + q, *self.levels)
 
     def rows(self, index: np.ndarray) -> loop.Rows:
@@ -400,22 +396,23 @@ class _Inputs:
         if (self.held[place] == index).all():
             at = torch.from_numpy(place).to(self.device)
             return self.x[at], self.y[at]
+        pair = self.job.pair
         x, y = (
             _seen(transform, take_rows(values, index), self.raw, self.device)
-            for transform, values in zip(self.transforms, (self.pair.x, self.pair.y), strict=True)
+            for transform, values in zip(self.transforms, (pair.x, pair.y), strict=True)
         )
         return x, y
 
     def fitted_to(self, name: str, index: np.ndarray) -> np.ndarray:
         """Return the rows among these that a base is fitted to: a sample if the fit is slow."""
-        most = self.bank[name].most
+        most = self.job.bank[name].most
         return index if most is None else subsample(index, most, seed=0)
 
     def _fit(self, name: str, x: Tensor, y: Tensor) -> nn.Module:
         """Fit the base of that name, starting from an earlier fit in this fold if it can."""
-        refit = self.bank[name].refit
+        refit = self.job.bank[name].refit
         earlier = [model for (other, _), model in self.fitted.items() if other == name]
-        return refit(earlier[0], x, y) if refit and earlier else self.bank[name].fit(x, y)
+        return refit(earlier[0], x, y) if refit and earlier else self.job.bank[name].fit(x, y)
 
     def critic(
         self,
@@ -428,7 +425,7 @@ class _Inputs:
         """Fit the base of that name to these rows and add the network to it."""
         model, reads = None, networks.InputColumns()
         if name is not None:
-            base = self.bank[name]
+            base = self.job.bank[name]
             reads = self.reads[f"own {base.inputs}" if base.own else base.inputs]
             if (name, index.tobytes()) not in self.fitted:
                 x, y = self.rows(self.fitted_to(name, index))
@@ -512,7 +509,6 @@ def _best_bases(
     training: np.ndarray,
     fit_rows: np.ndarray,
     validation_rows: np.ndarray,
-    job: Job,
     seed: int,
 ) -> _Best:
     """Select the best closed-form model, and the best one that a network can start from.
@@ -521,6 +517,7 @@ def _best_bases(
     are all held-out rows and fitted rows, so that few held-out rows do not mean a low ceiling. If
     there are many columns relative to rows, a model that is worse than none is left out.
     """
+    job = inputs.job
     config, bases = job.config, job.bank
     names = candidates(config, job.module, bases)
     shapes = {name: inputs.shape(len(fit_rows), bases[name].own) for name in names}
@@ -618,7 +615,7 @@ def _starts(
     if best.complete:
         return []
     if best.alone is not None:
-        base = inputs.bank[best.alone]
+        base = inputs.job.bank[best.alone]
         if not base.leaves(inputs.shape(len(rows), base.own)):
             return []
     starts: list[tuple[str | None, str]] = [(best.start, "network")]

@@ -15,8 +15,9 @@ Nothing is fitted here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import ndtr
@@ -133,14 +134,45 @@ class Neighbours:
         together = left[:, :, None] * modifiers[:, None, :]
         return cls(groups, np.hstack([left, together.reshape(len(x), -1)]), right)
 
-    def value(self, order: np.ndarray) -> float:
-        """Return the statistic: the sum of squared mean products, with y in another order."""
-        products = self.left.T @ self.right[order]
-        return float((products**2).sum())
+    def value(self, order: np.ndarray, *, doubt: float = 0.0) -> float:
+        """Return the statistic: the weighted sum of squared sums of products, studentised.
+
+        Where both spreads change with z within a neighbourhood, exchanged rows have smaller
+        products than the others, but not smaller studentised ones.
+
+        Args:
+            order: (n,), the order of the rows of y.
+            doubt: the correlation that is taken off each one.
+
+        Source: studentised permutation tests, Chung and Romano 2013,
+        https://doi.org/10.1214/13-AOS1090.
+        """
+        sums = np.abs(self.left.T @ self.right[order])
+        if doubt:
+            left, right = map(np.sqrt, self.weights)
+            sums = (sums - doubt * len(order) * np.outer(left, right)).clip(min=0)
+        squares = self.squares[0].T @ self.squares[1][order]
+        parts = np.divide(sums**2, squares, out=np.zeros_like(sums), where=squares > 0)
+        return float(self.weights[0] @ parts @ self.weights[1])
+
+    @cached_property
+    def squares(self) -> tuple[np.ndarray, np.ndarray]:
+        """The squared functions of x and z (n, k), and of y (n, m)."""
+        return self.left**2, self.right**2
+
+    @cached_property
+    def weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """Their means (k,) and (m,)."""
+        return self.squares[0].mean(axis=0), self.squares[1].mean(axis=0)
 
 
 def local_permutation_p(
-    neighbours: Neighbours, learned: Sequence[Scores], *, permutations: int = 499, seed: int
+    neighbours: Neighbours,
+    learned: Sequence[Scores],
+    *,
+    permutations: int = 499,
+    seed: int,
+    doubt: float = 0.0,
 ) -> float:
     """Return a p-value of X independent of Y given Z, by exchanging y within neighbourhoods.
 
@@ -153,6 +185,8 @@ def local_permutation_p(
         learned: scores of several groups of rows; may be empty.
         permutations: the number of permutations; the p-value is at least 1 / (1 + permutations).
         seed: the seed of the permutations.
+        doubt: the correlation of x and y that errors of their regressions may have left; it is
+            taken off what the rows show.
 
     Returns:
         The p-value, in (0, 1].
@@ -170,23 +204,28 @@ def local_permutation_p(
     """
     rng = np.random.default_rng(seed)
     centred = [_centred(each) for each in learned]
+    orders = [_orders(each, rng) for each in (neighbours.groups, *(c.neighbours for c in centred))]
     seen = np.empty((permutations + 1, 2))
     for k in range(permutations + 1):
-        order = _exchanged(neighbours.groups, rng) if k else np.arange(len(neighbours.groups))
-        seen[k, 0] = neighbours.value(order)
-        total = 0.0
-        for each in centred:
-            n = len(each.matrix)
-            own = _exchanged(each.neighbours, rng) if k else np.arange(n)
-            total += float(each.matrix[np.arange(n), own].sum())
-        seen[k, 1] = total
+        order, *others = map(next, orders)
+        seen[k, 0] = neighbours.value(order, doubt=0.0 if k else doubt)
+        seen[k, 1] = sum(
+            float(each.matrix[np.arange(len(own)), own].sum())
+            for each, own in zip(centred, others, strict=True)
+        )
+    seen[0, 1] -= doubt * sum(len(each.matrix) for each in centred)
     used = seen if learned else seen[:, :1]
     values = (used >= used[0] - 1e-12 * np.abs(used[0])).mean(axis=0)
     return float(min(1.0, values.min() * used.shape[1]))
 
 
 def projection_p(
-    x: np.ndarray, y: np.ndarray, learned: Sequence[Scores], *, means: int = 0
+    x: np.ndarray,
+    y: np.ndarray,
+    learned: Sequence[Scores],
+    *,
+    means: int = 0,
+    doubt: float = 0.0,
 ) -> float:
     """Return a p-value of X independent of Y given Z from residuals alone, by normal limits.
 
@@ -200,6 +239,8 @@ def projection_p(
         learned: scores of several groups of rows; may be empty.
         means: how many means of the same rows were subtracted from each column; the sum of
             products has then a larger variance than that of n independent ones.
+        doubt: the correlation that errors of the regressions may have left, as in
+            `local_permutation_p`.
 
     Returns:
         The p-value, in (0, 1].
@@ -215,11 +256,13 @@ def projection_p(
     """
     products = (x[:, :, None] * y[:, None, :]).reshape(len(x), -1)
     share = np.sqrt(1 - means / len(x))
-    plain = np.array([2 * ndtr(-share * abs(_studentised(column))) for column in products.T])
+    doubts = doubt * np.sqrt(len(x))
+    sizes = [max(abs(_studentised(column)) - doubts, 0.0) for column in products.T]
+    plain = np.array([2 * ndtr(-share * size) for size in sizes])
     values = [float(min(1.0, plain.min() * len(plain)))]
     if learned:
         terms = np.concatenate([_diagonal(each.matrix) for each in learned])
-        values.append(float(ndtr(-_studentised(terms))))
+        values.append(float(ndtr(doubt * np.sqrt(len(terms)) - _studentised(terms))))
     return float(min(1.0, min(values) * len(values)))
 
 
@@ -243,13 +286,17 @@ def _centred(scores: Scores) -> Scores:
     return Scores(matrix / spread if spread > 0 else 0 * matrix, scores.neighbours)
 
 
-def _exchanged(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return an order (n,) in which rows of the same group are exchanged at random."""
-    shuffled = rng.permutation(len(groups))
-    ranked = shuffled[np.argsort(groups[shuffled], kind="stable")]
-    order = np.empty(len(groups), dtype=int)
-    order[np.argsort(groups, kind="stable")] = ranked
-    return order
+def _orders(groups: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield orders (n,) in which rows of the same group are exchanged at random.
+
+    The first one is that of the rows.
+    """
+    yield np.arange(len(groups))
+    place = np.argsort(groups, kind="stable")
+    while True:
+        order = np.empty_like(place)
+        order[place] = place[np.argsort(groups[place] + rng.random(len(groups)))]
+        yield order
 
 
 def _waves(
