@@ -20,7 +20,7 @@ from infobound.estimation.crossfit import (
     fit_fold,
     standard_error,
 )
-from infobound.estimation.selection import Ensemble, Job, Scored, bind
+from infobound.estimation.selection import Ensemble, Job, Scored, configure_bound
 
 
 def constant(terms, dv, positives, n=4):
@@ -102,7 +102,7 @@ def test_which_contributions_make_the_estimate(normalised, log_z, doubt, higher,
 
 
 def test_a_base_that_does_worse_than_nothing_loses_its_say():
-    job = Job(as_pair(np.zeros(4), np.zeros(4)), Config(), bind(Config()))
+    job = Job(as_pair(np.zeros(4), np.zeros(4)), Config(), configure_bound(Config()))
     for errors, weight in [(-1.0, 1.0), (2.9, 1.0), (4.0, 0.5), (4.5, 0.25), (5.1, 0.0)]:
         terms = np.array([1.0, -1.0, 1.0, -1.0])
         one = part(PointWeights(1.0, 0.0, 0.0), test=Scored(terms - errors / 2, terms, terms))
@@ -131,7 +131,7 @@ def fitted(monkeypatch, n=200, most=None, again=50, **settings):
     x = rng.normal(size=(n, 2))
     config = Config(estimator="gaussian", **settings)
     y = np.hstack([x, x[:, :1]]) + rng.normal(size=(n, 3))
-    job = Job(as_pair(x, y), config, bind(config))
+    job = Job(as_pair(x, y), config, configure_bound(config))
     parts = split(n, 4, seed=0)
     if most is not None:
         monkeypatch.setattr(crossfit, "most_rows", lambda config: n)
@@ -245,7 +245,9 @@ def test_rows_that_were_not_fitted_are_no_training_rows(monkeypatch):
     x = np.random.default_rng(3).normal(size=(200, 1))
     config = Config(estimator="gaussian")
     training, test = split(200, 4, seed=0)[0]
-    fit_fold(Job(as_pair(x, x**3), config, bind(config)), 0, training, test, np.arange(200))
+    fit_fold(
+        Job(as_pair(x, x**3), config, configure_bound(config)), 0, training, test, np.arange(200)
+    )
     assert np.isin(parts[0][3], training).all()
 
 
@@ -267,7 +269,7 @@ def test_a_fold_is_wide_by_the_columns_of_both_sides(monkeypatch, times, is_wide
 def test_columns_beyond_the_rows_hide_no_more():
     x = np.random.default_rng(4).normal(size=(48, 60))
     config = Config(estimator="gaussian")
-    job = Job(as_pair(x, x[:, :2]), config, bind(config))
+    job = Job(as_pair(x, x[:, :2]), config, configure_bound(config))
     fold, _ = fit_fold(job, 0, np.arange(36), np.arange(36, 48), np.arange(12))
     assert fold.blind == pytest.approx(math.sqrt(48 * 2 / 2) / 48)
 
@@ -313,7 +315,7 @@ def test_only_gaussian_copulas_have_a_closed_value(monkeypatch):
     x = np.random.default_rng(5).normal(size=(200, 1))
     config = Config(critic="none", base="student")
     training, test = split(200, 4, seed=0)[0]
-    job = Job(as_pair(x, x + x**3), config, bind(config))
+    job = Job(as_pair(x, x + x**3), config, configure_bound(config))
     (one,) = fit_fold(job, 0, training, test, training[:50])[0].parts
     assert (one.closed, one.simulated) == (None, None)
 

@@ -13,7 +13,7 @@ from infobound.estimation import guarantees
 from infobound.estimation.estimate import estimate
 from infobound.estimation.guarantees import Guarantees, _fit_on_past
 from infobound.estimation.result import Estimate
-from infobound.estimation.selection import Job, bind, fit_critic
+from infobound.estimation.selection import Job, configure_bound, fit_critic
 from infobound.inference.certificates import Wealth
 from infobound.inference.certify import _count_overlap, _sinkhorn_normalized, certify
 from infobound.inference.permutation import double_center
@@ -40,7 +40,7 @@ def test_a_critic_of_the_past_knows_nothing_of_later_rows(k):
     other[np.concatenate(parts[k:])] = rng.normal(size=(100 * (4 - k), 2)) ** 3
     past = np.sort(np.concatenate(parts[:k]))
     critics = [
-        _fit_on_past(Job(as_pair(side, y), config, bind(config)), past, k, [1, 2, 3, 4])
+        _fit_on_past(Job(as_pair(side, y), config, configure_bound(config)), past, k, [1, 2, 3, 4])
         for side in (x, other)
     ]
     ours, theirs = (critic.matrix(past) for critic in critics)
@@ -54,7 +54,7 @@ def test_a_critic_of_the_past_knows_nothing_of_later_rows(k):
 def guaranteed(x, y, **settings):
     """What `estimate` guarantees by Gaussian copulas, without its point estimate."""
     config = Config(estimator="gaussian", **settings)
-    job = Job(as_pair(x, y), config, bind(config))
+    job = Job(as_pair(x, y), config, configure_bound(config))
     parts = split(len(x), config.folds, seed=config.seed, series=config.series)
     seeds = np.random.SeedSequence([config.seed, config.folds - 1]).generate_state(3)
     last = fit_critic(job, parts[-1][0], name="last", seeds=[int(seed) for seed in seeds])
@@ -67,7 +67,7 @@ def handed_over(monkeypatch, **settings):
     x = rng.normal(size=(240, 1))
     pair = as_pair(x, x**2 + rng.normal(size=(240, 1)))
     config = Config(estimator="gaussian", **settings)
-    job = Job(pair, config, bind(config))
+    job = Job(pair, config, configure_bound(config))
     parts = [test for _, test in split(240, 4, seed=0)]
     last = fit_critic(job, np.sort(np.concatenate(parts[:3])), name="last", seeds=[1, 2, 3])
 
@@ -142,7 +142,7 @@ def test_a_critic_of_the_past_takes_half_the_time_and_of_few_rows_none(monkeypat
     monkeypatch.setattr(guarantees, "fit_critic", fit_critic)
     x, module = rng.normal(size=(401, 1)), torch.nn.Identity()
     config = Config(n_iters=51, patience=7)
-    job = Job(as_pair(x, x), config, bind(config), module=module)
+    job = Job(as_pair(x, x), config, configure_bound(config), module=module)
     for k in (199, 200, 300):
         _fit_on_past(job, np.arange(k), 1, [1, 2, 3, 4])
     assert seen == [(26, 4, "none", None), *[(26, 4, config.critic, module)] * 2]
