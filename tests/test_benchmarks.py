@@ -184,3 +184,12 @@ def test_distance(tmp_path):
     words = ("--rows=3000", "--columns=4", "--select=2", "--files=2", "--group=500", "--ranks", "1")
     (row,) = run("distance", tmp_path, *words)["rows"]
     assert row["selected"] < row["sent"] <= row["selected"] + 2 * 65_536  # and the footers
+
+
+def test_feature_selection(tmp_path):
+    words = ("--rows=200", "--seeds=2", "--null=2", "--problems", "XOR of two")
+    found = run("feature_selection", tmp_path, *words)
+    (row,) = found["rows"]
+    assert [*row["found"]] == ["infobound", "SelectKBest", "mRMR", "default"]
+    assert all(0 <= share <= 1 for share, _ in row["found"].values())
+    assert len(found["null"]) == 10
