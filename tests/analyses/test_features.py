@@ -122,6 +122,16 @@ def test_nothing_is_selected_where_nothing_is_relevant():
     assert selected / repeats <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)
 
 
+def test_all_columns_can_be_asked_for_copies_and_constants_too():
+    rng = np.random.default_rng(10)
+    b, c = rng.integers(2, size=(2, 60))
+    x = np.stack([b, b, 1 - b, np.zeros(60), c, rng.normal(size=60)], axis=1)
+    for criterion in CRITERIA:
+        found = select(columns(x), column(b + rng.normal(size=60)), count=6, criterion=criterion)
+        assert sorted(found.order) == list(range(6))
+        assert max(found.p_values) == 1
+
+
 def test_candidates_limit_the_selection():
     x, y = copies(np.random.default_rng(8))
     assert select(columns(x), column(y), candidates=[4, 9]).order == (4,)

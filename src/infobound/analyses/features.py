@@ -3,7 +3,8 @@
 The selected columns are regressed out of the others and of the target: least squares on functions
 of each of them and of their pairs. What is left of the target is ranked within strata of rows with
 similar fitted values. If the regression of a column, or that of the target, is good enough, then
-what is left of both is independent where the column adds nothing, however many are selected.
+what is left of both is independent where the column adds nothing, however many are selected. In
+pairs, columns of few values are used as they are, so that there the target's has to be good.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ class Remainder:
         cells = self.codes * CELLS // FINEST
         for j in self.selected:
             product = np.unique(self.scores[:, j] * self.scores[:, k], return_inverse=True)[1]
-            self._extend(_splines(ndtri(middle_ranks(product))))
+            if product.any():  # more than one value
+                self._extend(_splines(ndtri(middle_ranks(product))))
             self._extend(np.eye(CELLS**2)[cells[:, j] * CELLS + cells[:, k]])
         self.selected.append(k)
 

@@ -175,7 +175,7 @@ def in_pairs(
     ends = ends or [target.ends[0]]
     values = np.hstack([target.functions[:, : ends[-1]], np.ones((n, 1))])
     width = values.shape[1]
-    cells = _indicators(codes[:, among]).reshape(n, -1).astype(np.float32)
+    cells = _indicators(codes[:, among]).reshape(n, -1)
     block, tests = max(1, WORK // (n * COARSE * width)), 0
     for start in range(0, len(partners), block):
         here = partners[start : start + block]
@@ -224,7 +224,7 @@ def _without_chance(found: Evidence) -> Evidence:
 
 def _indicators(codes: np.ndarray) -> np.ndarray:
     """Return which of the coarse codes the codes 0 to 15 (n, p) are, (n, p, 4)."""
-    return np.asarray(np.eye(COARSE)[codes * COARSE // FINEST])
+    return np.asarray(np.eye(COARSE, dtype=np.float32)[codes * COARSE // FINEST])
 
 
 def _whitened(functions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
