@@ -132,6 +132,13 @@ def test_all_columns_can_be_asked_for_copies_and_constants_too():
         assert max(found.p_values) == 1
 
 
+def test_a_target_may_have_many_classes():
+    rng = np.random.default_rng(11)
+    x = rng.normal(size=(N, 5))
+    y = np.digitize(x[:, 2] + 0.1 * rng.normal(size=N), np.linspace(-2, 2, 40))
+    assert select(columns(x), column(y, categorical=True)).order == (2,)
+
+
 def test_candidates_limit_the_selection():
     x, y = copies(np.random.default_rng(8))
     assert select(columns(x), column(y), candidates=[4, 9]).order == (4,)

@@ -83,7 +83,10 @@ class Remainder:
         self._basis = np.empty((len(self.scores), 0))
         self._classes = y.categorical
         self._ranks = middle_ranks(y.codes)
-        values = np.eye(y.levels)[y.codes][:, :-1] if y.categorical else ndtri(self._ranks)[:, None]
+        if y.categorical:
+            values = np.eye(y.levels)[_by_frequency(y)][:, :-1]
+        else:
+            values = ndtri(self._ranks)[:, None]
         self._y = values - values.mean(axis=0)
 
     def add(self, k: int) -> None:
@@ -256,10 +259,14 @@ def _codes(column: Column, ranks: np.ndarray) -> np.ndarray:
     """Return codes 0 to 15: quantiles, or categories by how many rows have them."""
     if not column.categorical:
         return (FINEST * ranks).astype(np.intp)
-    counts = np.bincount(column.codes, minlength=column.levels)
-    places = np.argsort(np.argsort(-counts, kind="stable"), kind="stable")
     kinds = min(FINEST, column.levels)  # the rarest share a code
-    return (np.minimum(places, kinds - 1) * FINEST // kinds)[column.codes]
+    return np.asarray(np.minimum(_by_frequency(column), kinds - 1) * FINEST // kinds)
+
+
+def _by_frequency(column: Column) -> np.ndarray:
+    """Return the codes (n,) of categories, renumbered from the most frequent one on."""
+    counts = np.bincount(column.codes, minlength=column.levels)
+    return np.asarray(np.argsort(np.argsort(-counts, kind="stable"), kind="stable")[column.codes])
 
 
 def _splines(z: np.ndarray) -> np.ndarray:

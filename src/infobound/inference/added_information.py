@@ -172,7 +172,7 @@ def in_pairs(
     if not len(among):
         return found
     ends = [end for end, kinds in zip(target.ends, target.kinds, strict=True) if kinds <= COARSE]
-    ends = ends or [target.ends[0]]
+    ends = ends or [min(target.ends[0], FINEST - 1)]  # of many classes, the first
     values = np.hstack([target.functions[:, : ends[-1]], np.ones((n, 1))])
     width = values.shape[1]
     cells = _indicators(codes[:, among]).reshape(n, -1)
