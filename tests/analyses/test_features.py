@@ -99,6 +99,22 @@ def test_nothing_is_added_by_effects_of_a_selected_column(kind):
     assert rejected / repeats <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats)
 
 
+def test_what_is_selected_is_regressed_out_by_uncorrelated_functions():
+    rng = np.random.default_rng(12)
+    category, count = rng.integers(6, size=N), rng.poisson(2, size=N)
+    often_zero = np.where(rng.random(N) < 0.7, 0, rng.exponential(size=N))
+    x = columns(np.stack([category, often_zero, count, rng.normal(size=N)], axis=1))
+    x[0] = column(category, categorical=True)
+    after = Remainder(
+        x, column(category % 3 + 0.3 * count + 0.6 * often_zero + 0.5 * x[3].codes / N)
+    )
+    for k in range(4):
+        after.add(k)
+    basis = after._basis
+    np.testing.assert_allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-9)
+    assert 10 < basis.shape[1] < N / 4
+
+
 @pytest.mark.parametrize("classes", [False, True])
 def test_what_is_added_is_found_beside_a_strong_column(classes):
     rng = np.random.default_rng(6)

@@ -7,11 +7,11 @@ from scipy.special import gammaincc
 from infobound.inference.added_information import (
     Target,
     _log_tail,
-    _whitened,
     alone,
     in_pairs,
     middle_ranks,
     quantile_codes,
+    whitened,
 )
 
 N, COLUMNS = 600, 300
@@ -21,11 +21,17 @@ def ranks(values):
     return middle_ranks(np.unique(values, return_inverse=True)[1])
 
 
+def classes(codes):
+    """Classes whose codes are in order of frequency."""
+    indicators = np.eye(codes.max() + 1)[codes]
+    return Target.classes(indicators[:, :-1], np.sort(indicators.mean(axis=0))[::-1])
+
+
 TARGETS = {
     "quantity": lambda rng: Target.quantity(ranks(rng.normal(size=N))),
     "often zero": lambda rng: Target.quantity(ranks(rng.poisson(0.7, size=N))),
-    "three classes": lambda rng: Target.classes(np.eye(3)[rng.integers(3, size=N)][:, :-1]),
-    "a rare class": lambda rng: Target.classes((rng.random((N, 1)) < 0.1).astype(float)),
+    "three classes": lambda rng: classes(rng.integers(3, size=N)),
+    "a rare class": lambda rng: classes((rng.random(N) < 0.1).astype(int)),
 }
 COLUMN = {
     "quantity": lambda rng, shape: rng.normal(size=shape),
@@ -90,11 +96,24 @@ def test_information_is_that_of_normal_columns():
     assert found == pytest.approx(-0.5 * np.log(0.75), abs=0.02)
 
 
+def test_one_row_that_is_rare_twice_is_no_evidence():
+    column = np.zeros((N, 1))
+    column[:3] = 1
+    for few, rare in ((True, 1), (False, 1), (True, 60), (False, 60)):
+        codes = np.zeros(N, dtype=int)
+        codes[2 : 2 + rare] = 1  # of 60, more than one is expected in 20 rows, and none in 3
+        (log_p,) = evidence(coded(column), classes(codes), few=few).log_p
+        assert log_p == 0
+    codes[:3] = 1
+    column[:20] = 1
+    assert evidence(coded(column), classes(codes)).log_p[0] < np.log(1e-3)
+
+
 @pytest.mark.parametrize("pairs", [False, True])
 def test_a_pair_shows_what_its_columns_do_not(pairs):
     rng = np.random.default_rng(4)
     x = rng.normal(size=(N, 8))
-    target = Target.classes(((x[:, 2] > 0) ^ (x[:, 5] > 0)).astype(float)[:, None])
+    target = classes(((x[:, 2] > 0) ^ (x[:, 5] > 0)).astype(int))
     found = evidence(coded(x), target, pairs=pairs)
     known = np.flatnonzero(found.log_p < np.log(1e-4)).tolist()
     assert known == ([2, 5] if pairs else [])
@@ -115,7 +134,7 @@ def test_a_pair_is_not_credited_with_what_one_column_says():
 def test_whitened_functions_are_uncorrelated_and_combinations_vanish():
     rng = np.random.default_rng(6)
     a, b = rng.normal(size=(2, 50, 1))
-    found, used = _whitened(np.hstack([a, a - 7, b, a + 2 * b, np.ones((50, 1))]))
+    found, used = whitened(np.hstack([a, a - 7, b, a + 2 * b, np.ones((50, 1))]))
     assert used.tolist() == [True, False, True, False, False]
     np.testing.assert_allclose(found.T @ found / 49, np.diag(used.astype(float)), atol=1e-9)
 

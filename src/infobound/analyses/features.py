@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.interpolate import BSpline
+from scipy.linalg import qr
 from scipy.special import ndtri
 
 from infobound._system import arguments
@@ -84,20 +85,24 @@ class Remainder:
         self._classes = y.categorical
         self._ranks = middle_ranks(y.codes)
         if y.categorical:
-            values = np.eye(y.levels)[_by_frequency(y)][:, :-1]
+            values = np.eye(y.levels)[_by_frequency(y)]
+            self._shares = values.mean(axis=0)
+            values = values[:, :-1]
         else:
             values = ndtri(self._ranks)[:, None]
         self._y = values - values.mean(axis=0)
 
     def add(self, k: int) -> None:
         """Regress column k out, alone and in pairs with those selected before."""
-        kinds = np.eye(FINEST)[self.codes[:, k]]
-        self._extend(kinds if self.few[k] else _splines(self.scores[:, k]))
+        if self.few[k]:
+            self._extend(np.eye(FINEST)[self.codes[:, k]])
+        else:
+            self._extend_smoothly(self.scores[:, k])
         cells = self.codes * CELLS // FINEST
         for j in self.selected:
             product = np.unique(self.scores[:, j] * self.scores[:, k], return_inverse=True)[1]
             if product.any():  # more than one value
-                self._extend(_splines(ndtri(middle_ranks(product))))
+                self._extend_smoothly(ndtri(middle_ranks(product)))
             self._extend(np.eye(CELLS**2)[cells[:, j] * CELLS + cells[:, k]])
         self.selected.append(k)
 
@@ -129,7 +134,11 @@ class Remainder:
     def _target(self) -> Target:
         """Describe what is left of the target within strata of its fitted values."""
         if not self._basis.shape[1]:
-            return Target.classes(self._y) if self._classes else Target.quantity(self._ranks)
+            return (
+                Target.classes(self._y, self._shares)
+                if self._classes
+                else Target.quantity(self._ranks)
+            )
         fitted = self._fitted(self._y)
         left = self._y - fitted
         if not self._classes:
@@ -138,7 +147,7 @@ class Remainder:
         counts = np.bincount(strata)
         if self._classes:
             sums = np.stack([np.bincount(strata, weights=column) for column in left.T], axis=1)
-            return Target.classes(left - (sums / counts[:, None])[strata])
+            return Target.classes(left - (sums / counts[:, None])[strata], self._shares)
         ranks = np.empty(len(left))
         inside = [(np.arange(count) + 0.5) / count for count in counts]
         ranks[np.lexsort((left[:, 0], strata))] = np.concatenate(inside)
@@ -147,8 +156,13 @@ class Remainder:
     def _fitted(self, values: np.ndarray) -> np.ndarray:
         return np.asarray(self._basis @ (self._basis.T @ values))
 
+    def _extend_smoothly(self, z: np.ndarray) -> None:
+        """Extend by functions of normal scores (n,), smooth ones before flexible ones."""
+        for functions in (z[:, None], np.column_stack([z**2, z**3]), _splines(z)):
+            self._extend(functions)
+
     def _extend(self, functions: np.ndarray) -> None:
-        """Add to the basis those functions, in order, that a column or the target depends on.
+        """Add to the basis those combinations that a column or the target depends on.
 
         The squared correlation of a function with one of them, times n, exceeds the universal
         threshold of Donoho and Johnstone 1994, https://doi.org/10.1093/biomet/81.3.425.
@@ -156,11 +170,11 @@ class Remainder:
         new = _standardised(functions)
         for _ in range(2):  # the second time removes rounding
             new -= self._fitted(new)
-        q, r = np.linalg.qr(new)
+        q, r, _ = qr(new, mode="economic", pivoting=True)
         q = q[:, np.abs(np.diag(r)) > np.sqrt(ROUNDING * len(q))]
         y = self._y if self._classes else np.hstack([self._y, np.abs(self._y)])
         squares = (q.T @ _standardised(np.hstack([self._left, y]))) ** 2
-        q = q[:, squares.max(axis=1) > 2 * np.log(max(squares.size, 1))]
+        q = q[:, squares.max(axis=1, initial=0.0) > 2 * np.log(max(squares.size, 1))]
         self._basis = np.hstack([self._basis, q])
         self._left -= q @ (q.T @ self._left)
         self._left[:, (self._left**2).mean(axis=0) < ROUNDING] = 0.0
@@ -270,11 +284,11 @@ def _by_frequency(column: Column) -> np.ndarray:
 
 
 def _splines(z: np.ndarray) -> np.ndarray:
-    """Return cubic splines of normal scores (n,), powers first; 2 n^(1/3) even intervals (Rice)."""
+    """Return cubic splines of normal scores (n,), in 2 n^(1/3) even intervals (Rice's rule)."""
     ends = np.repeat([z.min(), z.max()], 3)
     inner = np.linspace(z.min(), z.max(), round(2 * len(z) ** (1 / 3)) + 1)
     knots = np.concatenate([ends[:3], inner, ends[3:]])
-    return np.column_stack([z, z**2, z**3, BSpline.design_matrix(z, knots, 3).toarray()])
+    return np.asarray(BSpline.design_matrix(z, knots, 3).toarray())
 
 
 def _standardised(columns: np.ndarray) -> np.ndarray:

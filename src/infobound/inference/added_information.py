@@ -23,13 +23,23 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import chdtrc, gammaln
 
-__all__ = ["FINEST", "Evidence", "Target", "alone", "in_pairs", "middle_ranks", "quantile_codes"]
+__all__ = [
+    "FINEST",
+    "Evidence",
+    "Target",
+    "alone",
+    "in_pairs",
+    "middle_ranks",
+    "quantile_codes",
+    "whitened",
+]
 
 FINEST = 16  # most codes of a column
 COARSE = 4  # most codes of a column in a pair
 ROUNDING = 1e-9  # share of a function's variance
 WORK = 1_000_000  # largest number of values of functions within codes at once
-ROWS = 5  # smallest mean number of rows in a cell (Cochran's rule)
+ROWS = 5  # smallest mean number of rows in a cell, and
+FEWEST = 1  # smallest expected number in any (Cochran's rule)
 
 
 class Evidence(NamedTuple):
@@ -54,11 +64,13 @@ class Target:
         functions: (n, d).
         ends: numbers of functions that tell `kinds` values apart.
         kinds: numbers of values.
+        shares: the share of the rows that the rarest of these values has.
     """
 
     functions: np.ndarray
     ends: tuple[int, ...]
     kinds: tuple[int, ...]
+    shares: tuple[float, ...]
 
     @classmethod
     def quantity(cls, ranks: np.ndarray) -> Target:
@@ -73,13 +85,23 @@ class Target:
         for width in (16, 8, 4, 2):
             sign = np.where(codes % width < width // 2, -1.0, 1.0)
             found += [np.where(codes // width == k, sign, 0.0) for k in range(FINEST // width)]
-        return cls(np.stack(found, axis=1), (1, 3, 7, 15), (2, 4, 8, 16))
+        kinds = (2, 4, 8, 16)
+        counts = [np.bincount(codes * each // FINEST) for each in kinds]
+        shares = [each[each > 0].min() / len(codes) for each in counts]
+        return cls(np.stack(found, axis=1), (1, 3, 7, 15), kinds, tuple(shares))
 
     @classmethod
-    def classes(cls, indicators: np.ndarray) -> Target:
-        """Describe classes by columns (n, k - 1) that say whether a row has each but the last."""
-        k = indicators.shape[1]
-        return cls(indicators, (k,), (k + 1,))
+    def classes(cls, indicators: np.ndarray, shares: np.ndarray) -> Target:
+        """Describe classes by whether a row has each but the last, the most frequent first.
+
+        Args:
+            indicators: (n, k - 1), or what is left of them.
+            shares: (k,), the shares of the rows, in descending order.
+        """
+        d = indicators.shape[1]
+        ends = [*(end for end in (1, 3, 7, 15) if end < d), d]
+        rarest = [min(shares[end - 1], shares[end:].sum()) for end in ends]
+        return cls(indicators, tuple(ends), tuple(end + 1 for end in ends), tuple(rarest))
 
 
 def middle_ranks(codes: np.ndarray) -> np.ndarray:
@@ -122,21 +144,22 @@ def alone(
     n, p = codes.shape
     found = Evidence(np.zeros(p), np.zeros(p), np.full(p, -1))
     free = 1 - basis.shape[1] / n
-    functions, used = _whitened(target.functions)
+    functions, used = whitened(target.functions)
     for k in among:
         cells = np.eye(FINEST)[codes[:, k]]
         if few[k]:
             cells = cells[:, cells.any(axis=0)][:, :-1]
-            own, kept = _whitened(cells - basis @ (basis.T @ cells))
+            own, kept = whitened(cells - basis @ (basis.T @ cells))
             squares = ((own.T @ functions) ** 2).sum(axis=0) / n
-            values = [(squares.cumsum(), kept.sum() * used.cumsum(), cells.shape[1] + 1)]
+            least = min(n - cells.sum(), cells.sum(axis=0).min(initial=n))
+            values = [(squares.cumsum(), kept.sum() * used.cumsum(), least, cells.shape[1] + 1)]
         else:
             sums, counts = (cells.T @ functions)[:, None], cells.sum(axis=0)[:, None]
             values = [(*_between(sums, counts, used[None], m), m) for m in (2, 4, 8, 16)]
         options = [
-            (free * squares[end - 1], freedom[end - 1])
-            for place, (squares, freedom, m) in enumerate(values)
-            for end, kinds in zip(target.ends, target.kinds, strict=True)
+            (free * squares[end - 1], freedom[end - 1] * (least * share >= FEWEST))
+            for place, (squares, freedom, least, m) in enumerate(values)
+            for end, kinds, share in zip(target.ends, target.kinds, target.shares, strict=True)
             if n >= ROWS * m * kinds or (place, end) == (0, target.ends[0])
         ]
         information, log_p, _ = _most_significant(np.array(options).T[:, :, None], n)
@@ -172,7 +195,7 @@ def in_pairs(
     if not len(among):
         return found
     ends = [end for end, kinds in zip(target.ends, target.kinds, strict=True) if kinds <= COARSE]
-    ends = ends or [min(target.ends[0], FINEST - 1)]  # of many classes, the first
+    ends = ends or [target.ends[0]]
     values = np.hstack([target.functions[:, : ends[-1]], np.ones((n, 1))])
     width = values.shape[1]
     cells = _indicators(codes[:, among]).reshape(n, -1)
@@ -191,12 +214,15 @@ def in_pairs(
             within = merged[..., :-1] - merged[..., -1:] * means
             within = (within[..., None, :] * whitening).sum(axis=-1)
             for m in (2, 4):
-                squares, freedom = _between(
+                squares, freedom, least = _between(
                     within.swapaxes(1, 2), merged[..., -1].swapaxes(1, 2), used, m
                 )
                 options += [
-                    (free * squares[..., end - 1], freedom[..., end - 1])
-                    for end, kinds in zip(ends, target.kinds, strict=False)
+                    (
+                        free * squares[..., end - 1],
+                        freedom[..., end - 1] * (least * share >= FEWEST),
+                    )
+                    for end, kinds, share in zip(ends, target.kinds, target.shares, strict=False)
                     if n >= ROWS * m * levels * kinds or (m, levels, end) == (2, 2, ends[0])
                 ]
         tests += len(options) * len(here)
@@ -227,7 +253,7 @@ def _indicators(codes: np.ndarray) -> np.ndarray:
     return np.asarray(np.eye(COARSE, dtype=np.float32)[codes * COARSE // FINEST])
 
 
-def _whitened(functions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def whitened(functions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return uncorrelated columns of mean 0 and variance 1, made in order, and which are not 0."""
     values = np.hstack([functions, np.ones((len(functions), 1))])
     means, whitening, used = _whitening(values.T @ values)
@@ -268,8 +294,10 @@ def _whitening(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def _between(
     sums: np.ndarray, counts: np.ndarray, used: np.ndarray, m: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return sums of squares between m codes and their degrees of freedom, cumulated (..., d).
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return sums of squares between m codes, and their degrees of freedom, cumulated (..., d).
+
+    The third value is the smallest number of rows with a code in a level (...).
 
     Args:
         sums: (..., codes, levels, d), sums of functions over the rows with a code in a level.
@@ -283,7 +311,8 @@ def _between(
     squares = (sums**2 / np.maximum(counts, 1)[..., None]).sum(axis=(-3, -2))
     compared = np.maximum((counts > 0).sum(axis=-2) - 1, 0)
     freedom = (compared[..., None] * used).sum(axis=-2)
-    return squares.cumsum(axis=-1), freedom.cumsum(axis=-1)
+    least = np.where(counts > 0, counts, np.inf).min(axis=(-2, -1))
+    return squares.cumsum(axis=-1), freedom.cumsum(axis=-1), least
 
 
 def _most_significant(options: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
