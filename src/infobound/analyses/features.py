@@ -164,8 +164,9 @@ class Remainder:
     def _extend(self, functions: np.ndarray) -> None:
         """Add to the basis those combinations that a column or the target depends on.
 
-        The squared correlation of a function with one of them, times n, exceeds the universal
-        threshold of Donoho and Johnstone 1994, https://doi.org/10.1093/biomet/81.3.425.
+        They are turned so that few of them have all dependence. The squared correlation of one with
+        a column or the target, times n, exceeds the universal threshold of Donoho and Johnstone
+        1994, https://doi.org/10.1093/biomet/81.3.425.
         """
         new = _standardised(functions)
         for _ in range(2):  # the second time removes rounding
@@ -173,8 +174,10 @@ class Remainder:
         q, r, _ = qr(new, mode="economic", pivoting=True)
         q = q[:, np.abs(np.diag(r)) > np.sqrt(ROUNDING * len(q))]
         y = self._y if self._classes else np.hstack([self._y, np.abs(self._y)])
-        squares = (q.T @ _standardised(np.hstack([self._left, y]))) ** 2
-        q = q[:, squares.max(axis=1, initial=0.0) > 2 * np.log(max(squares.size, 1))]
+        related = q.T @ _standardised(np.hstack([self._left, y]))
+        turn = np.linalg.svd(related, full_matrices=False)[0]
+        squares = (turn.T @ related) ** 2
+        q = q @ turn[:, squares.max(axis=1, initial=0.0) > 2 * np.log(max(squares.size, 1))]
         self._basis = np.hstack([self._basis, q])
         self._left -= q @ (q.T @ self._left)
         self._left[:, (self._left**2).mean(axis=0) < ROUNDING] = 0.0
