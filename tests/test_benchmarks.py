@@ -235,3 +235,12 @@ def test_time_of_estimates_given_a_third_variable(monkeypatch, capsys):
     lines = [row.split("|") for row in capsys.readouterr().out.splitlines()]
     assert [row[1].strip() for row in lines[2:]] == ["linear", "median"]
     assert float(lines[2][5]) == pytest.approx(float(lines[2][4]) / 2, abs=0.1)
+
+
+def test_feature_selection(tmp_path):
+    words = ("--rows=200", "--seeds=2", "--null=2", "--problems", "XOR of two")
+    found = run("feature_selection", tmp_path, *words)
+    (row,) = found["rows"]
+    assert [*row["found"]] == ["infobound", "SelectKBest", "mRMR", "default"]
+    assert all(0 <= share <= 1 for share, _ in row["found"].values())
+    assert len(found["null"]) == 10

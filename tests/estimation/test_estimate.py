@@ -103,7 +103,8 @@ def test_the_base_is_chosen_by_what_the_rows_are():
         (x, normal, {"gaussian", "gaussian_raw"}),
         (heavy * x, heavy * normal, {"student"}),
         (x, share, {"contaminated", "gaussians", "gaussians_raw"}),  # all three have two parts
-        (x[:, :1], bent, {"mixture", "fine_mixture"}),
+        (x[:, :1], bent, {"ranks"}),
+        (x[:, :2], np.c_[bent, noise[:, 1]], {"mixture", "fine_mixture"}),
         (labels, told, {"table"}),
     ]:
         assert set(estimate(left, right, critic="none", certify=False).bases) <= expected
