@@ -244,3 +244,23 @@ def test_feature_selection(tmp_path):
     assert [*row["found"]] == ["infobound", "SelectKBest", "mRMR", "default"]
     assert all(0 <= share <= 1 for share, _ in row["found"].values())
     assert len(found["null"]) == 10
+
+
+def test_columns(capsys):
+    threads = torch.get_num_threads()
+    try:
+        words = ["--sizes=200", "--seeds=1", "--groups", "discrete", "independent", "--threads=1"]
+        importlib.import_module("columns").main(words)
+    finally:
+        torch.set_num_threads(threads)
+    lines = capsys.readouterr().out.splitlines()
+    truths = {line[:18].strip(): float(line[18:24]) for line in lines[1:13]}
+    assert truths["window"] == pytest.approx(np.log(5) - 0.8 * np.log(2), abs=1e-3)
+    assert truths["binary"] == pytest.approx(0.193, abs=1e-3)
+    assert sum("cover" in line for line in lines) == 17
+
+
+@pytest.mark.parametrize(("name", "mi"), [("normal .8", 0.5108), ("waves, edges", 1.3131)])
+def test_the_truth_of_relations_of_columns(name, mi):
+    # The second: y = sin + uniform noise, whose density is a difference of two arcsines.
+    assert importlib.import_module("columns").relation_mi(name) == pytest.approx(mi, abs=2e-3)
