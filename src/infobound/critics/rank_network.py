@@ -134,7 +134,8 @@ class _Residual(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """Add the convolutions' output to their input."""
         inner = functional.relu(self.first(functional.relu(hidden)))
-        return torch.as_tensor(hidden + self.second(inner))
+        found: Tensor = hidden + self.second(inner)
+        return found
 
 
 def log_uniform_margins(logits: Tensor) -> Tensor:
