@@ -88,7 +88,7 @@ def draw(figure: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         points = axes.scatter(x, y, c=z, s=6, cmap="viridis", vmin=-2.2, vmax=2.2)
         near = np.abs(z) < NEAR
         axes.scatter(x[near], y[near], s=10, c="black")
-        before, after = (abs(round(row[name][0], 2)) for name in ("before", "after"))
+        before, after = (round(row[name][0], 2) + 0.0 for name in ("before", "after"))
         axes.set_title(
             f"{row['kind']}: {ARROWS[row['kind']]}\nI(X;Y) = {before:.2f}, I(X;Y|Z) = {after:.2f}",
             fontsize=8.5,
