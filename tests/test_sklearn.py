@@ -1,6 +1,8 @@
 """Tests of the interfaces of scikit-learn."""
 
+import doctest
 import functools
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -148,3 +150,8 @@ def test_several_targets_are_refused():
     frame, y = rows(60)
     with pytest.raises(InputError, match="one target"):
         mutual_info(frame, np.column_stack([y, y]))
+
+
+def test_the_example_of_the_documentation():
+    page = Path(__file__).parents[1] / "docs" / "sklearn.md"
+    assert doctest.testfile(str(page), module_relative=False).failed == 0
