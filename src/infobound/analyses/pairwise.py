@@ -16,16 +16,15 @@ from infobound.analyses.column_pairs import ColumnPair, Pairwise, Refined
 from infobound.config import Config
 from infobound.data.columns import Column, ColumnTable, as_table
 from infobound.errors import InputError
-from infobound.estimation.columns import ColumnEstimate, estimates
+from infobound.estimation.columns import FEWEST, ColumnEstimate, estimates, takes_few_values
 from infobound.estimation.counts import observed_entropy
 from infobound.estimation.estimate import estimate
+from infobound.inference.added_information import middle_ranks
 from infobound.inference.column_tests import column_tests
 
 __all__ = ["pairwise"]
 
 CHUNK = 256  # pairs estimated between two calls of `progress`
-FEWEST = 10  # rows of a table
-REPEATS = 10  # rows a value, on average, of a column whose entropy limits the MI
 
 Progress = Callable[[str, int, int], None]
 
@@ -234,7 +233,7 @@ def _pairs(
 def _entropy(column: Column) -> float:
     """Return the entropy of a column of few values, in nats; infinity for other columns."""
     known = column.codes[column.codes >= 0]
-    few = column.categorical or column.levels * REPEATS <= len(known)
+    few = takes_few_values(column, len(known))
     return observed_entropy(np.bincount(known)) if few else math.inf
 
 
@@ -248,16 +247,9 @@ def _refined(x: Column, y: Column, config: Config, count: int) -> Refined:
     """Estimate a pair with an interval that holds for `count` pairs at once (Bonferroni)."""
     whole = (x.codes >= 0) & (y.codes >= 0)
     sides = [_with_rows(column, whole) for column in (x, y)]
-    rows = [one.codes if one.categorical else _normal_scores(one.codes) for one in sides]
+    rows = [one.codes if one.categorical else ndtri(middle_ranks(one.codes)) for one in sides]
     kinds = [side for side, one in zip(("x", "y"), sides, strict=True) if one.categorical]
     level = 1 - (1 - config.level) / count
     return Refined(
         x.name, y.name, estimate(*rows, categorical=kinds, config=config.with_(level=level))
     )
-
-
-def _normal_scores(codes: np.ndarray) -> np.ndarray:
-    """Return the normal scores (n,) of the mid-ranks of codes."""
-    counts = np.bincount(codes)
-    middle = (np.cumsum(counts) - counts / 2) / len(codes)
-    return np.asarray(ndtri(middle)[codes])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -21,11 +22,18 @@ from infobound import data
 from infobound._system.units import Nats, Result
 from infobound.critics.ranks import RankCopula, Ranks, grid_of, log_ratios
 from infobound.data.columns import Column
-from infobound.estimation.counts import counted
+from infobound.estimation.counts import counted, observed_entropy
 from infobound.estimation.point import z_quantile
 from infobound.estimation.rank_combination import Parts, combination
 
-__all__ = ["ColumnEstimate", "estimates", "known_parts", "prepare_pair"]
+__all__ = [
+    "FEWEST",
+    "ColumnEstimate",
+    "estimates",
+    "known_parts",
+    "prepare_pair",
+    "takes_few_values",
+]
 
 LEVEL = 0.95  # of the intervals
 REPEATS = 10  # rows a value, on average, of a column of few values
@@ -101,7 +109,7 @@ def estimates(
         n = int(whole.sum())
         if n < FEWEST:
             found[place] = ColumnEstimate(nan, nan, nan, nan, None, n, "none")
-        elif all(each.categorical or each.levels * REPEATS <= n for each in (x, y)):
+        elif all(takes_few_values(each, n) for each in (x, y)):
             found[place] = _by_counts(x.codes[whole], y.codes[whole])
         else:
             both = []
@@ -120,6 +128,16 @@ def estimates(
     for queue in waiting.values():
         found.update(_by_ranks(queue, held_out))
     return [found[place] for place in sorted(found)]
+
+
+def takes_few_values(column: Column, n: int) -> bool:
+    """Return whether a column with values in n rows is one of categories or of repeated values.
+
+    Example:
+        >>> takes_few_values(Column("dose", np.arange(30) % 3, levels=3, categorical=False), n=30)
+        True
+    """
+    return column.categorical or column.levels * REPEATS <= n
 
 
 class _Prepared(NamedTuple):
@@ -142,8 +160,8 @@ def _prepare(codes: np.ndarray, seed: int) -> _Prepared:
     places = np.empty(n)
     order = np.random.default_rng(seed).permutation(n)
     places[order[np.argsort(codes[order], kind="stable")]] = np.arange(n)
-    entropy = math.log(n) - float(counts @ np.log(counts)) / n
-    return _Prepared(Ranks.of(codes, grid_of(n)), ndtri((places + 0.5) / n), entropy)
+    scores = ndtri((places + 0.5) / n)
+    return _Prepared(Ranks.of(codes, grid_of(n)), scores, observed_entropy(counts))
 
 
 def prepare_pair(x: np.ndarray, y: np.ndarray, seed: int = 0) -> _Pair:
@@ -201,7 +219,7 @@ def _near(x: np.ndarray, y: np.ndarray) -> list[float]:
     most = min(NEIGHBOURS[-1], n - 1)
     ranked = [min(k, most) for k in NEIGHBOURS]
     reached = np.nextafter(tree.query(some, k=[k + 1 for k in ranked], p=np.inf)[0], 0)
-    table = np.concatenate([[0.0], psi(np.arange(1, n + 1))])
+    table = _digammas(n)
     columns = [rows[:, 0], np.sort(rows[:, 1])]
     found = []
     for k, radius in zip(ranked, reached.T, strict=True):
@@ -211,6 +229,12 @@ def _near(x: np.ndarray, y: np.ndarray) -> list[float]:
         ]
         found.append(table[k] + table[n] - float(sum(table[each].mean() for each in inside)))
     return found
+
+
+@lru_cache(maxsize=8)
+def _digammas(n: int) -> np.ndarray:
+    """Return the digamma function of 0 to n, with 0 for 0."""
+    return np.concatenate([[0.0], psi(np.arange(1, n + 1))])
 
 
 def _held_out(pair: _Pair) -> float:
