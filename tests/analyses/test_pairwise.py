@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 import infobound
-from infobound import pairwise
+from infobound import Config, pairwise
 from infobound.data.columns import read_table
 from infobound.errors import InputError
+from infobound.report.listings import show_pairwise
 
 FIRST = ["x", "y", "mi", "low", "high", "p_value", "q_value", "n", "method"]
 
@@ -167,3 +168,17 @@ def test_too_little_and_unknown_endings_are_said(tmp_path):
         found.save(tmp_path / "t.xlsx")
     with pytest.raises(InputError, match="value to be one of"):
         found.matrix("method")
+
+
+@pytest.mark.parametrize("refine", [0, 1])
+@pytest.mark.parametrize("width", [60, 80])
+def test_names_are_on_screens_of_all_widths(refine, width, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    table = {"first": rng.normal(size=60), "second": rng.normal(size=60)}
+    config = Config(estimator="gaussian", certify=False)
+    found = pairwise(table, refine=refine, config=config)
+    monkeypatch.setenv("COLUMNS", str(width))
+    show_pairwise(found, units="nats", title="table", top=1)
+    shown = capsys.readouterr().out
+    assert "first" in shown
+    assert "second" in shown

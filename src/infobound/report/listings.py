@@ -19,6 +19,8 @@ from infobound.report.console import maybe, number, signed
 
 __all__ = ["show_pairwise", "show_rehearsal", "show_study", "show_suites", "show_table"]
 
+WIDE = 76  # letters of a line from which there are bars
+NAMED = 8  # letters of a column's name on one line at least
 BAR = 16  # cells of the longest bar
 FOUND = 0.05  # q-values up to this are called found
 
@@ -129,21 +131,23 @@ def show_pairwise(result: Pairwise, *, units: str, title: str, top: int) -> None
     console.print(Text(f"{title}, {units}", "italic"))
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("column",) if single else ("x", "y"):
-        table.add_column(name, overflow="fold")
-    table.add_column("", no_wrap=True)
+        table.add_column(name, overflow="fold", min_width=NAMED)
     rows = len({pair.n for pair in shown}) > 1
     refined = {(one.x, one.y): one.estimate for one in result.refined}
-    heads = ("mi", "95 %", "norm.", "q", *(["rows"] * rows), *(["refined"] * bool(refined)))
+    bars = not refined and console.width >= WIDE  # else the names would have no room
+    if bars:
+        table.add_column("", no_wrap=True)
+    plain, again = (["norm."], []) if not refined else ([], ["refined"])
+    heads = ("mi", "95 %", *plain, "q", *(["rows"] * rows), *again)
     for name in heads:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=name != "refined")
     largest = max(*(pair.mi for pair in shown), 1e-9)
     for pair in shown:
         cells = [escape(pair.x)] if single else [escape(pair.x), escape(pair.y)]
-        cells += [
-            f"[blue]{'━' * round(BAR * max(pair.mi, 0) / largest)}[/]",
-            number(pair.mi, units),
-        ]
-        cells += [_span(pair.low, pair.high, units), f"{pair.normalised:.2f}", _small(pair.q_value)]
+        if bars:
+            cells.append(f"[blue]{'━' * round(BAR * max(pair.mi, 0) / largest)}[/]")
+        cells += [number(pair.mi, units), _span(pair.low, pair.high, units)]
+        cells += [*([f"{pair.normalised:.2f}"] if not refined else []), _small(pair.q_value)]
         cells += [f"{pair.n:,}"] * rows
         if refined:
             found = refined.get((pair.x, pair.y))
