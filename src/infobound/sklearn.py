@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils import check_random_state, column_or_1d
@@ -30,7 +30,6 @@ from infobound.inference.column_tests import column_tests
 __all__ = ["MutualInfoSelector", "Scores", "mutual_info"]
 
 STOPS = ("conditional", "q_value")
-CHUNK = 16  # columns of one task of a parallel computation
 
 
 class Scores(NamedTuple):
@@ -243,11 +242,8 @@ def _target(y: Any, discrete: str | bool) -> Column:
 
 def _scores(table: Sequence[Column], target: Column, seed: int, n_jobs: int | None) -> Scores:
     """Return what each column says about the target by itself."""
-    tasks = [
-        delayed(estimates)([(column, target) for column in table[k : k + CHUNK]], seed=seed)
-        for k in range(0, len(table), CHUNK)
-    ]
-    found = [each for part in Parallel(n_jobs, prefer="threads")(tasks) for each in part]
+    pairs = [(column, target) for column in table]
+    found = estimates(pairs, seed, jobs=effective_n_jobs(n_jobs))
     p_values = column_tests(table, [target], seed=seed).p_value[:, 0]
     scores = np.nan_to_num([each.mi for each in found])  # nan where there are too few rows
     return Scores(scores, np.where(np.isnan(p_values), 1.0, p_values))

@@ -182,3 +182,82 @@ def test_names_are_on_screens_of_all_widths(refine, width, monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert "first" in shown
     assert "second" in shown
+
+
+QUICK = Config(critic="none", base="gaussian", permutations=499)
+
+
+def confounded(n=300, seed=0):
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"z": rng.normal(size=n), "place": rng.integers(3, size=n)})
+    for name in "ab":
+        frame[name] = frame["z"] + frame["place"] + 0.5 * rng.normal(size=n)
+    frame["c"] = frame["a"] + 0.5 * rng.normal(size=n)
+    frame.loc[:4, "b"] = np.nan
+    return frame
+
+
+def test_a_common_cause_explains_a_pair_and_leaves_the_direct_one():
+    found = pairwise(confounded(), given=["z", "place"], categorical=["place"], config=QUICK)
+    assert found.given == ("z", "place")
+    assert found.columns == ("a", "b", "c")
+    assert "given z, place" in repr(found)
+    p = found.matrix("adjusted_p")
+    assert p.loc["a", "c"] <= 0.05 < min(p.loc["a", "b"], p.loc["b", "c"])
+    assert pairwise(confounded()[["a", "b"]]).pairs[0].p_value < 0.01  # without what is given
+    first = found.pairs[0]
+    assert (first.x, first.y, first.method) == ("a", "c", "given")
+    # c = a + noise: with z and place known, a has a variance of .25, and so has the noise
+    assert first.low < math.log(2) / 2 < first.high
+    assert {pair.n for pair in found.pairs} == {295, 300}
+
+
+def test_given_columns_with_a_target():
+    found = pairwise(confounded(), "c", given="z", config=QUICK)
+    assert found.matrix().shape == (3, 1)
+    with pytest.raises(InputError, match=r"in target or in given; got z in both"):
+        pairwise(confounded(), "z", given="z")
+    with pytest.raises(InputError, match="neither refine nor permutations with given"):
+        pairwise(confounded(), given="z", refine=1)
+    with pytest.raises(InputError, match="column"):
+        pairwise(confounded(), given="age")
+
+
+def test_finished_pairs_are_not_computed_again(tmp_path):
+    frame = table()
+    found = pairwise(frame, permutations=99, out=tmp_path / "o", jobs=2)
+    assert found.pairs == pairwise(frame, permutations=99).pairs
+    (cell,) = (tmp_path / "o" / "cells").glob("pairs_0_*.json")
+    before = cell.stat().st_mtime_ns
+    assert pairwise(frame, permutations=99, out=tmp_path / "o").pairs == found.pairs
+    assert cell.stat().st_mtime_ns == before
+    frame.loc[0, "a"] += 9
+    with pytest.raises(InputError, match=r"another rows there. Name another --out"):
+        pairwise(frame, permutations=99, out=tmp_path / "o")
+    pairwise(frame, permutations=99, out=tmp_path / "o", overwrite=True)
+    with pytest.raises(InputError, match="Expected overwrite only with out"):
+        pairwise(frame, overwrite=True)
+
+
+def test_conditional_pairs_resume_where_they_stopped(tmp_path):
+    frame, stages = confounded(), []
+
+    def stop(what, done, total):
+        stages.append((what, done, total))
+        if done == 2:
+            raise KeyboardInterrupt
+
+    ways = {"given": "z", "config": QUICK, "out": tmp_path}
+    with pytest.raises(KeyboardInterrupt):
+        pairwise(frame, progress=stop, **ways)
+    stages.clear()
+    again = pairwise(frame, progress=lambda *stage: stages.append(stage), **ways)
+    assert stages[0] == ("estimating", 2, 6)
+    assert again.pairs == pairwise(frame, given="z", config=QUICK).pairs
+
+
+def test_too_few_rows_together_are_an_error():
+    frame = pd.DataFrame({"a": np.arange(30.0), "b": np.arange(30.0)})
+    frame.loc[:11, "a"] = frame.loc[18:, "b"] = np.nan
+    with pytest.raises(InputError, match=r"values in the same 10 rows or more; got none"):
+        pairwise(frame)

@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 from forks import FORKS
 
-from infobound import rehearse
+from infobound import pairwise, rehearse
 from infobound.analyses import grid
 from infobound.benchmark import sampling, study, tasks
 from infobound.cli import main as cli
@@ -306,3 +306,10 @@ def test_what_cannot_be_is_one_sentence_and_exit_code_2(tmp_path, monkeypatch, c
     err = said(capsys, *words)
     assert re.fullmatch(r"infobound: [^\n]* pip install 'infobound\[cluster\]'\n", err)
     assert not (tmp_path / "out").exists()
+
+
+def test_pairs_of_columns_are_those_of_this_process(tmp_path, two):
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 4)), columns=[*"abcd"])
+    found = pairwise(frame, permutations=99, dask=two, out=tmp_path)
+    assert found.pairs == pairwise(frame, permutations=99).pairs
+    assert len([*(tmp_path / "cells").iterdir()]) == 1

@@ -28,7 +28,7 @@ FIRST = ["x", "y", "mi", "low", "high", "p_value", "q_value", "n", "method"]
 
 @dataclass(frozen=True)
 class ColumnPair(Result):
-    """The mutual information of two columns; values in nats.
+    """The mutual information of two columns, or the conditional one; values in nats.
 
     Attributes:
         x: the name of a column.
@@ -36,9 +36,10 @@ class ColumnPair(Result):
         mi: the estimate.
         low: the lower end of its 95 % interval, which is for this pair alone.
         high: the upper end.
-        p_value: of the permutation test of independence.
+        p_value: of the permutation test of independence, or of conditional independence.
         q_value: the smallest false discovery rate at which the pair is found (Benjamini-Hochberg).
-        adjusted_p: the p-value adjusted for all pairs of the table (max-T).
+        adjusted_p: the p-value adjusted for all pairs of the table (max-T; Holm's method with given
+            columns).
         normalised: 0 for independent columns, 1 for a function: the estimate as a share of the
             smaller entropy, if a column takes few values; otherwise the correlation of Gaussian
             columns with this MI.
@@ -98,6 +99,7 @@ class Pairwise(Result):
         left_out: by name, why columns could not be used.
         notes: how the table was read, and which columns are copies.
         refined: the full estimates that were asked for, in the order of `pairs`.
+        given: the names of the columns that are given; then the MI is conditional.
 
     Example:
         >>> from infobound import pairwise
@@ -118,12 +120,14 @@ class Pairwise(Result):
     left_out: Mapping[str, str]
     notes: tuple[str, ...]
     refined: tuple[Refined, ...] = ()
+    given: tuple[str, ...] = ()
 
     @property
     def heading(self) -> str:
         """What was compared, in a few words."""
         of = f"{len(self.columns):,} columns"
         of += f" with {', '.join(self.targets)}" if self.targets else ""
+        of += f", given {', '.join(self.given)}" if self.given else ""
         return f"{len(self.pairs):,} pairs of {of}, {self.n:,} rows"
 
     def __repr__(self) -> str:

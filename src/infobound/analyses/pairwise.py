@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
-from infobound._system import arguments
+from infobound._system import arguments, units
 from infobound.analyses.column_pairs import ColumnPair, Pairwise, Refined
+from infobound.analyses.pair_parts import PairValues, estimate_columns, in_parts, with_rows
 from infobound.config import Config
 from infobound.data.columns import Column, ColumnTable, as_table
 from infobound.errors import InputError
-from infobound.estimation.columns import FEWEST, ColumnEstimate, estimates, takes_few_values
+from infobound.estimation.columns import FEWEST, estimates, takes_few_values
 from infobound.estimation.counts import observed_entropy
-from infobound.estimation.estimate import estimate
-from infobound.inference.added_information import middle_ranks
 from infobound.inference.column_tests import column_tests
 
 __all__ = ["pairwise"]
-
-CHUNK = 256  # pairs estimated between two calls of `progress`
 
 Progress = Callable[[str, int, int], None]
 
@@ -33,6 +29,7 @@ def pairwise(
     frame: Any,
     target: str | Sequence[str] | None = None,
     *,
+    given: str | Sequence[str] | None = None,
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
     missing: str = "pairwise",
@@ -40,10 +37,17 @@ def pairwise(
     refine: int = 0,
     seed: int = 0,
     jobs: int = 1,
+    out: str | Path | None = None,
+    dask: str | None = None,
+    overwrite: bool = False,
     config: Config | None = None,
     progress: Progress | None = None,
 ) -> Pairwise:
     """Estimate the mutual information of all pairs of columns, or of each column and a target.
+
+    With `given`, it is the conditional mutual information: each pair is estimated in full, by
+    `infobound.estimate(x, y, given=...)`, which takes seconds, and tested for conditional
+    independence.
 
     Columns that cannot be used (times, lists, free text, a single value) are left out; `left_out`
     says why. It is an error if they are a target or named in categorical or numeric.
@@ -53,6 +57,8 @@ def pairwise(
             or a `ColumnTable`, as returned by `infobound.data.columns.read_table`.
         target: the name of a column, or several; None for the targets of a `ColumnTable`, or all
             pairs of columns.
+        given: the name of a column that is given, or of several; None for those of a
+            `ColumnTable`.
         categorical: names of columns that are categories, for example numbers that are codes.
         numeric: names of columns that are quantities although they are text or categories.
         missing: what to do with missing values: "pairwise" takes for each pair the rows in which
@@ -62,17 +68,22 @@ def pairwise(
             table.
         refine: the number of strongest pairs that are estimated again by `infobound.estimate`.
         seed: seed of the tests and the estimates.
-        jobs: the number of threads that estimate pairs.
-        config: settings of the refined estimates; `Config()` by default. Their level is raised so
-            that the intervals of all pairs of the table would hold together.
+        jobs: the number of threads that estimate pairs; of processes with `out` or `given`.
+        out: a directory for the estimates of finished pairs; the same call resumes there.
+        dask: the address of a Dask scheduler, for example "tcp://host:8786", whose workers compute
+            instead of `jobs`.
+        overwrite: whether to delete earlier estimates in `out`.
+        config: settings of the refined estimates, and of those with `given`; `Config()` by default.
+            The level of refined ones is raised so that the intervals of all pairs of the table
+            would hold together.
         progress: called with what is done, the number of steps done and that of all steps.
 
     Returns:
         The pairs, the strongest first, with tests; in nats.
 
     Raises:
-        InputError: If the table has fewer than 10 rows, no pair of usable columns, or an argument
-            is invalid.
+        InputError: If the table has fewer than 10 rows, no pair of usable columns, an argument is
+            invalid, `out` holds other estimates, or a cluster cannot be used.
 
     Source: false discovery rate, Benjamini and Hochberg 1995,
     https://doi.org/10.1111/j.2517-6161.1995.tb02031.x.
@@ -87,53 +98,143 @@ def pairwise(
     arguments.choice("missing", missing, ("pairwise", "rows", "refuse"))
     refine, jobs = arguments.integer("refine", refine), arguments.integer("jobs", jobs, least=1)
     config = config or Config(seed=arguments.seed("seed", seed))
-    given = as_table(frame, categorical=categorical, numeric=numeric)
-    asked = (target,) if isinstance(target, str) else given.targets if target is None else target
-    targets = tuple(dict.fromkeys(arguments.names("target", asked)))
-    table = _usable(given, targets, missing)
+    out = None if out is None else arguments.directory("out", out)
+    dask = None if dask is None else arguments.text("dask", dask)
+    units.expect_files("out", out, "nats", overwrite)
+    whole = as_table(frame, categorical=categorical, numeric=numeric)
+    targets = _names("target", target, whole.targets)
+    conditions = _names("given", given, whole.given)
+    _expect_apart(targets, conditions, refine, permutations)
+    table = _usable(whole, (*targets, *conditions), missing)
     report: Progress = progress or (lambda what, done, total: None)
     right = [table.column(name) for name in targets]
-    left = [column for column in table.columns if column.name not in targets]
+    fixed = [table.column(name) for name in conditions]
+    left = [column for column in table.columns if column.name not in (*targets, *conditions)]
     n = len(table.columns[0].codes) if table.columns else 0
     if n < FEWEST or len(left) + len(right) < 2 or not left:
         raise InputError(
             f"Expected at least {FEWEST} rows of two usable columns; got {n} rows of "
             f"{len(left) + len(right)}. {' '.join([*table.left_out.values()][:3])}"
         )
-    tests = column_tests(
-        left,
-        right or None,
-        permutations=permutations,
-        seed=seed,
-        watch=lambda done, total: report("testing", done, total),
-    )
-    places = np.argwhere(np.isfinite(tests.p_value))
-    if not right:
-        places = places[places[:, 0] < places[:, 1]]
+    places = _places(len(left), len(right))
     columns = [(left[i], (right or left)[j]) for i, j in places]
-    found: list[ColumnEstimate] = []
-    for part in _estimated(columns, seed, jobs):
-        found += part
-        report("estimating", len(found), len(columns))
-    known = [k for k, one in enumerate(found) if one.n >= FEWEST]
-    columns, found = [columns[k] for k in known], [found[k] for k in known]
-    p, adjusted = (each[tuple(places[known].T)] for each in (tests.p_value, tests.adjusted))
-    pairs = _pairs(columns, found, p, adjusted)
+    parts = functools.partial(
+        in_parts,
+        columns,
+        given=fixed,
+        seed=seed,
+        config=config.with_(certify=True),  # for the tests
+        out=out,
+        jobs=None if dask else jobs,
+        dask=dask,
+        overwrite=overwrite,
+        watch=lambda done: report("estimating", done.done, done.total),
+    )
+    if fixed:
+        found = parts()
+        asked = [math.nan if one is None else one.p_value for one in found]
+        p = np.array(asked, dtype=np.float64)
+        adjusted, count = _holm(p), config.permutations
+    else:
+        tests = column_tests(
+            left,
+            right or None,
+            permutations=permutations,
+            seed=seed,
+            watch=lambda done, total: report("testing", done, total),
+        )
+        p, adjusted = (each[tuple(places.T)] for each in (tests.p_value, tests.adjusted))
+        count = tests.permutations
+        found = parts() if out or dask else _at_once(columns, seed, jobs, report)
+    known = [k for k in range(len(found)) if found[k] is not None and np.isfinite(p[k])]
+    columns, values = [columns[k] for k in known], [one for k in known if (one := found[k])]
+    if not known:
+        raise InputError(
+            f"Expected pairs of columns with values in the same {FEWEST} rows or more; got none. "
+            "Leave out columns that are mostly missing."
+        )
+    pairs = _pairs(columns, values, p[known], adjusted[known])
     order = sorted(range(len(pairs)), key=lambda k: -pairs[k].mi)
     refined = []
     for done, k in enumerate(order[:refine], 1):
-        refined.append(_refined(*columns[k], config, len(pairs)))
+        x, y = columns[k]
+        level = 1 - (1 - config.level) / len(pairs)  # Bonferroni
+        full = estimate_columns(x, y, config=config.with_(level=level))
+        refined.append(Refined(x.name, y.name, full))
         report("refining", done, min(refine, len(pairs)))
     return Pairwise(
         pairs=tuple(pairs[k] for k in order),
         columns=tuple(column.name for column in left),
         targets=targets,
         n=n,
-        permutations=tests.permutations,
+        permutations=count,
+        given=conditions,
         left_out=dict(table.left_out),
         notes=(*table.notes, *_copies(table.columns), *_absent(len(left), len(right), len(pairs))),
         refined=tuple(refined),
     )
+
+
+def _names(
+    name: str, asked: str | Sequence[str] | None, otherwise: Sequence[str]
+) -> tuple[str, ...]:
+    """Return names of columns, each once."""
+    asked = (asked,) if isinstance(asked, str) else otherwise if asked is None else asked
+    return tuple(dict.fromkeys(arguments.names(name, asked)))
+
+
+def _expect_apart(
+    targets: Sequence[str], given: Sequence[str], refine: int, permutations: int | None
+) -> None:
+    """Check the arguments that exclude each other.
+
+    Raises:
+        InputError: If a column is both, or an argument has no effect with given columns.
+    """
+    both = [name for name in targets if name in given]
+    if both:
+        raise InputError(
+            f"Expected each column in target or in given; got {', '.join(both)} in both. Name it "
+            "in one of them."
+        )
+    if given and (refine or permutations is not None):
+        raise InputError(
+            "Expected neither refine nor permutations with given, whose pairs are all estimated in "
+            "full; got one of them. Leave it out; Config(permutations=...) is used."
+        )
+
+
+def _places(left: int, right: int) -> np.ndarray:
+    """Return the places (m, 2) of the columns of all pairs; all pairs of the left ones for 0."""
+    return np.argwhere(np.ones((left, right)) if right else np.triu(np.ones((left, left)), 1))
+
+
+def _at_once(
+    columns: Sequence[tuple[Column, Column]], seed: int, jobs: int, report: Progress
+) -> list[PairValues | None]:
+    """Estimate pairs in threads of this process."""
+    found = estimates(
+        columns,
+        seed,
+        jobs=jobs,
+        progress=lambda done: report("estimating", done, len(columns)),
+    )
+    return [PairValues.of(one) for one in found]
+
+
+def _holm(p: np.ndarray) -> np.ndarray:
+    """Return p-values (m,) adjusted by Holm's step-down method; nan stays.
+
+    Example:
+        >>> _holm(np.array([0.01, 0.04, 0.02])).round(2).tolist()
+        [0.03, 0.04, 0.04]
+    """
+    order = np.argsort(p)  # nan comes last
+    tested = np.isfinite(p).sum()
+    raised = p[order] * np.maximum(tested - np.arange(len(p)), 1)
+    found = np.empty(len(p))
+    found[order] = np.minimum(np.maximum.accumulate(raised), 1)
+    return found
 
 
 def _usable(table: ColumnTable, targets: Sequence[str], missing: str) -> ColumnTable:
@@ -151,7 +252,7 @@ def _usable(table: ColumnTable, targets: Sequence[str], missing: str) -> ColumnT
         )
     if not whole.all() and missing == "rows":
         notes.append(f"Dropped {(~whole).sum():,} of {len(whole):,} rows with missing values.")
-        columns = [_with_rows(column, whole) for column in columns]
+        columns = [with_rows(column, whole) for column in columns]
     left_out = dict(table.left_out)
     for column in columns:
         if column.levels < 2:
@@ -163,12 +264,6 @@ def _usable(table: ColumnTable, targets: Sequence[str], missing: str) -> ColumnT
     for name in targets:
         usable.column(name)
     return usable
-
-
-def _with_rows(column: Column, rows: np.ndarray) -> Column:
-    """Return some rows of a column, coded anew."""
-    distinct, codes = np.unique(column.codes[rows], return_inverse=True)
-    return replace(column, codes=codes, levels=len(distinct))
 
 
 def _copies(columns: Sequence[Column]) -> list[str]:
@@ -191,18 +286,9 @@ def _absent(left: int, right: int, found: int) -> list[str]:
     return [few] if count else []
 
 
-def _estimated(
-    pairs: Sequence[tuple[Column, Column]], seed: int, jobs: int
-) -> Iterator[list[ColumnEstimate]]:
-    """Yield the estimates of chunks of pairs."""
-    chunks = [pairs[k : k + CHUNK] for k in range(0, len(pairs), CHUNK)]
-    with ThreadPoolExecutor(jobs) as pool:
-        yield from pool.map(lambda chunk: estimates(chunk, seed=seed), chunks)
-
-
 def _pairs(
     columns: Sequence[tuple[Column, Column]],
-    found: Sequence[ColumnEstimate],
+    found: Sequence[PairValues],
     p: np.ndarray,
     adjusted: np.ndarray,
 ) -> list[ColumnPair]:
@@ -241,15 +327,3 @@ def _normalised(mi: float, entropy: float) -> float:
     """Return an MI in 0 to 1: as a share of an entropy, or as the correlation of Gaussians."""
     share = math.sqrt(-math.expm1(-2 * max(mi, 0.0))) if entropy == math.inf else mi / entropy
     return min(max(share, 0.0), 1.0)
-
-
-def _refined(x: Column, y: Column, config: Config, count: int) -> Refined:
-    """Estimate a pair with an interval that holds for `count` pairs at once (Bonferroni)."""
-    whole = (x.codes >= 0) & (y.codes >= 0)
-    sides = [_with_rows(column, whole) for column in (x, y)]
-    rows = [one.codes if one.categorical else ndtri(middle_ranks(one.codes)) for one in sides]
-    kinds = [side for side, one in zip(("x", "y"), sides, strict=True) if one.categorical]
-    level = 1 - (1 - config.level) / count
-    return Refined(
-        x.name, y.name, estimate(*rows, categorical=kinds, config=config.with_(level=level))
-    )

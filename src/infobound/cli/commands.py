@@ -294,6 +294,9 @@ class ColumnsCommand:
     all pairs of columns."""
     columns: Columns = ()
     """Columns to compare. Default: all that can be used."""
+    given: Columns = ()
+    """Columns that are given: each pair is estimated and tested as by `infobound estimate --given`,
+    which takes seconds a pair."""
     categorical: Columns = ()
     """Columns that are categories, for example numbers that are codes. Text always is one."""
     numeric: Columns = ()
@@ -318,7 +321,13 @@ class ColumnsCommand:
     seed: int = 0
     """Seed of the tests and estimates."""
     jobs: int = 1
-    """Number of threads that estimate pairs."""
+    """Number of threads that estimate pairs; of processes with --out or --given."""
+    out: Directory = None
+    """Directory for the estimates of finished pairs; the same command resumes there."""
+    overwrite: bool = False
+    """Delete earlier estimates in --out."""
+    dask: Annotated[str | None, arg(metavar="ADDRESS")] = None
+    """Address of a Dask scheduler, for example tcp://host:8786, whose workers estimate."""
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def __call__(self, session: Session) -> None:
@@ -339,6 +348,7 @@ class ColumnsCommand:
             self.file,
             columns=self.columns,
             target=self.target,
+            given=self.given,
             categorical=self.categorical,
             numeric=self.numeric,
         )
@@ -352,6 +362,9 @@ class ColumnsCommand:
                 refine=self.refine,
                 seed=self.seed,
                 jobs=self.jobs,
+                out=self.out,
+                dask=self.dask,
+                overwrite=self.overwrite,
                 progress=bar,
             )
         name, unit = locations.name(self.file), session.units
@@ -365,11 +378,13 @@ class ColumnsCommand:
             return session.json(result.as_dict(unit))
         title = f"{name}: {result.heading}"
         session.present(listings.show_pairwise, result, units=unit, title=title, top=self.top)
-        pair = shlex.join([self.file, "--x", result.pairs[0].x, "--y", result.pairs[0].y])
+        first = result.pairs[0]
+        given = [word for name in result.given for word in ("--given", name)]
+        pair = shlex.join([self.file, "--x", first.x, "--y", first.y, *given])
         session.suggest(
             {
                 f"infobound estimate {pair}": "estimate one pair in full",
-                "--refine 10": "" if self.refine else "estimate the first ten in full",
+                "--refine 10": "" if self.refine or given else "estimate the first ten in full",
             }
         )
 

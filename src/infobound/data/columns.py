@@ -58,12 +58,14 @@ class ColumnTable:
         left_out: by name, why a column cannot be used.
         notes: how the table was read.
         targets: the names of the columns that the others are to be compared with, if any.
+        given: the names of the columns that are given, if any.
     """
 
     columns: tuple[Column, ...]
     left_out: Mapping[str, str]
     notes: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
 
     def column(self, name: str) -> Column:
         """Return a column by name.
@@ -156,6 +158,7 @@ def read_table(
     *,
     columns: Sequence[str] = (),
     target: Sequence[str] = (),
+    given: Sequence[str] = (),
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
 ) -> ColumnTable:
@@ -165,6 +168,7 @@ def read_table(
         path: a file or directory, as for `readers.read`.
         columns: selectors, as for `readers.read`; all columns by default.
         target: selectors of the columns that the others are to be compared with, if any.
+        given: selectors of the columns that are given, if any.
         categorical: selectors of columns that are categories.
         numeric: selectors of columns that are quantities although they are stored as text.
 
@@ -182,13 +186,14 @@ def read_table(
     found = readers.opened(path)
     targets = found.select(target, "target") if target else []
     names = found.select(columns, "columns") if columns else found.names
-    names = [*dict.fromkeys([*names, *targets])]
+    conditions = found.select(given, "given") if given else []
+    names = [*dict.fromkeys([*names, *targets, *conditions])]
     codes, quantities = found.kinds(names, categorical, numeric)
     blocks = (found.frame(names[k : k + BLOCK]) for k in range(0, len(names), BLOCK))
     table = _table(blocks, found.notes, codes, quantities, untyped=found.untyped)
-    for name in targets:
+    for name in (*targets, *conditions):
         table.column(name)
-    return replace(table, targets=tuple(targets))
+    return replace(table, targets=tuple(targets), given=tuple(conditions))
 
 
 def _table(

@@ -8,7 +8,8 @@ rows, and both are combined (`estimation.rank_combination`). This takes millisec
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -76,7 +77,12 @@ class ColumnEstimate(Result):
 
 
 def estimates(
-    pairs: Sequence[tuple[Column, Column]], seed: int = 0, held_out: bool = False
+    pairs: Sequence[tuple[Column, Column]],
+    seed: int = 0,
+    *,
+    held_out: bool = False,
+    jobs: int = 1,
+    progress: Callable[[int], None] | None = None,
 ) -> list[ColumnEstimate]:
     """Estimate the mutual information of pairs of columns.
 
@@ -86,6 +92,8 @@ def estimates(
         pairs: the pairs, with equally many rows each.
         seed: draws the order of equal values for the search of neighbours.
         held_out: whether the bound on held-out rows is computed; it takes four times as long.
+        jobs: the number of threads.
+        progress: called with the number of pairs that are done.
 
     Returns:
         The estimates, in the order of the pairs; nan where fewer than ten rows are left.
@@ -100,34 +108,31 @@ def estimates(
         >>> round(estimates([(x, y)])[0].mi, 2)  # log 2
         0.69
     """
-    nan = math.nan
-    prepared: dict[tuple[int, int], _Prepared] = {}
-    found: dict[int, ColumnEstimate] = {}
-    waiting: dict[int, list[tuple[int, _Pair]]] = {}
-    for place, (x, y) in enumerate(pairs):
-        whole = (x.codes >= 0) & (y.codes >= 0)
-        n = int(whole.sum())
-        if n < FEWEST:
-            found[place] = ColumnEstimate(nan, nan, nan, nan, None, n, "none")
-        elif all(takes_few_values(each, n) for each in (x, y)):
-            found[place] = _by_counts(x.codes[whole], y.codes[whole])
-        else:
-            both = []
-            for role, column in enumerate((x, y)):
-                key = (id(column), role)
-                if n < len(whole):
-                    both.append(_prepare(column.codes[whole], seed + role))
-                else:
-                    if key not in prepared:
-                        prepared[key] = _prepare(column.codes, seed + role)
-                    both.append(prepared[key])
-            queue = waiting.setdefault(n, [])
-            queue.append((place, _Pair(*both)))
-            if len(queue) == TOGETHER:
-                found.update(_by_ranks(waiting.pop(n), held_out))
-    for queue in waiting.values():
-        found.update(_by_ranks(queue, held_out))
-    return [found[place] for place in sorted(found)]
+    ranked = _RankedColumns(seed)
+    waiting: dict[_Kind, list[int]] = {}
+    tasks: list[tuple[_Kind, list[int]]] = []
+    for place, pair in enumerate(pairs):
+        kind = _Kind.of(*pair)
+        queue = waiting.setdefault(kind, [])
+        queue.append(place)
+        if len(queue) == TOGETHER:
+            tasks.append((kind, waiting.pop(kind)))
+    tasks += waiting.items()
+
+    def found(task: tuple[_Kind, list[int]]) -> list[ColumnEstimate]:
+        kind, places = task
+        return kind.estimates([pairs[place] for place in places], ranked, held_out)
+
+    values: dict[int, ColumnEstimate] = {}
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        for (_, places), some in zip(tasks, pool.map(found, tasks), strict=True):
+            values.update(zip(places, some, strict=True))
+            if progress is not None:
+                progress(len(values))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return [values[place] for place in range(len(pairs))]
 
 
 def takes_few_values(column: Column, n: int) -> bool:
@@ -151,6 +156,53 @@ class _Prepared(NamedTuple):
 class _Pair(NamedTuple):
     x: _Prepared
     y: _Prepared
+
+
+class _Kind(NamedTuple):
+    """What pairs have in common that are estimated together."""
+
+    method: str
+    n: int  # rows in which both columns have values
+    whole: bool  # whether these are all rows
+
+    @classmethod
+    def of(cls, x: Column, y: Column) -> _Kind:
+        n = int(np.count_nonzero((x.codes >= 0) & (y.codes >= 0)))
+        few = all(takes_few_values(each, n) for each in (x, y))
+        return cls("none" if n < FEWEST else "counts" if few else "ranks", n, n == len(x.codes))
+
+    def estimates(
+        self, pairs: Sequence[tuple[Column, Column]], ranked: _RankedColumns, held_out: bool
+    ) -> list[ColumnEstimate]:
+        """Estimate pairs of this kind."""
+        nan = math.nan
+        if self.method == "none":
+            return [ColumnEstimate(nan, nan, nan, nan, None, self.n, "none")] * len(pairs)
+        if self.method == "counts":
+            return [_by_counts(*self._codes(x, y)) for x, y in pairs]
+        if self.whole:
+            return [*_by_ranks([_Pair(ranked(x, 0), ranked(y, 1)) for x, y in pairs], held_out)]
+        own = [prepare_pair(*self._codes(x, y), seed=ranked.seed) for x, y in pairs]
+        return [*_by_ranks(own, held_out)]
+
+    def _codes(self, x: Column, y: Column) -> tuple[np.ndarray, np.ndarray]:
+        """Return the codes of the rows in which both columns have values."""
+        both = slice(None) if self.whole else (x.codes >= 0) & (y.codes >= 0)
+        return x.codes[both], y.codes[both]
+
+
+class _RankedColumns:
+    """Ranks whole columns, each once: if it has ties, once for each role in a pair."""
+
+    def __init__(self, seed: int):
+        self.seed = seed
+        self._done: dict[tuple[int, int], _Prepared] = {}
+
+    def __call__(self, column: Column, role: int) -> _Prepared:
+        key = (id(column), role if column.levels < len(column.codes) else 0)
+        if key not in self._done:
+            self._done[key] = _prepare(column.codes, self.seed + role)
+        return self._done[key]
 
 
 def _prepare(codes: np.ndarray, seed: int) -> _Prepared:
@@ -178,17 +230,15 @@ def _by_counts(x: np.ndarray, y: np.ndarray) -> ColumnEstimate:
     return ColumnEstimate(mi, mi - half, mi + half, error, None, n, "counts")
 
 
-def _by_ranks(
-    queue: Sequence[tuple[int, _Pair]], held_out: bool
-) -> Iterator[tuple[int, ColumnEstimate]]:
+def _by_ranks(pairs: Sequence[_Pair], held_out: bool) -> Iterator[ColumnEstimate]:
     """Estimate pairs with equal numbers of rows."""
-    found = combination()(known_parts([pair for _, pair in queue]))
-    for (place, pair), quantiles in zip(queue, found.double().numpy(), strict=True):
+    found = combination()(known_parts(pairs))
+    for pair, quantiles in zip(pairs, found.double().numpy(), strict=True):
         limit = min(pair.x.entropy, pair.y.entropy)
         low, below, mi, above, high = (min(float(value), limit) for value in quantiles)
         n = len(pair.x.scores)
         bound = _held_out(pair) if held_out else None
-        yield place, ColumnEstimate(mi, low, high, (above - below) / 2, bound, n, "ranks")
+        yield ColumnEstimate(mi, low, high, (above - below) / 2, bound, n, "ranks")
 
 
 def known_parts(pairs: Sequence[_Pair]) -> Parts:

@@ -1,0 +1,90 @@
+"""A table of records that is computed in parallel and may be resumed from a directory."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from infobound._system import locks
+from infobound.errors import InputError
+from infobound.runner import compute, dask_cluster
+from infobound.runner.compute import Progress, Work
+from infobound.runner.store import Store
+
+__all__ = ["computed"]
+
+Key = TypeVar("Key")
+Record = TypeVar("Record")
+
+
+def computed(
+    work: Work[Key, Record],
+    keys: Mapping[str, Key],
+    kind: type[Record],
+    file_name: Callable[[Record], str],
+    *,
+    out: str | Path | None = None,
+    jobs: int | None = None,
+    dask: str | None = None,
+    overwrite: bool = False,
+    watch: Callable[[Progress], None] | None = None,
+) -> dict[str, Record]:
+    """Compute one record for each key, in processes or on a cluster.
+
+    Args:
+        work: the functions that define the table.
+        keys: the keys by the file name of their record.
+        kind: the dataclass of a record.
+        file_name: returns the file name of a record.
+        out: the directory; records that are there already are not computed again. None for a
+            temporary one.
+        jobs: the number of processes; by default one per core.
+        dask: the address of a Dask scheduler whose workers compute instead.
+        overwrite: whether to delete an earlier table in `out`.
+        watch: called with a `Progress` after each record.
+
+    Returns:
+        The records by file name, in the order of the keys.
+
+    Raises:
+        InputError: If records in `out` have other settings or rows, another process writes to it,
+            or a cluster cannot be used.
+    """
+    with (
+        compute.executor(
+            jobs=jobs, dask=dask, needs=functools.partial(dask_cluster.about, ())
+        ) as by,
+        _directory(out) as path,
+        locks.held(path),
+    ):
+        store = Store(path, kind, file_name, lambda identity, record: "")
+        names = store.prepare((), overwrite=overwrite)
+        for name, (identity, _) in store.records().items():
+            _expect_same(identity, work.identity(keys[name]) if name in keys else {}, path)
+        store.write_label({"files": names})
+        compute.run(work, keys, store, by, watch=watch)
+        found = store.records()
+        return {name: found[name][1] for name in keys}
+
+
+@contextlib.contextmanager
+def _directory(out: str | Path | None) -> Iterator[Path]:
+    """Provide the directory, or a temporary one."""
+    if out is not None:
+        yield Path(out)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def _expect_same(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: Path) -> None:
+    different = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
+    if different:
+        raise InputError(
+            f"Expected what is finished in {path} to be of these rows and settings; got another "
+            f"{different[0]} there. Name another --out, or compute all anew with --overwrite."
+        )
