@@ -363,7 +363,7 @@ def bets(args: argparse.Namespace) -> None:
     for d in (1, 5):
         for name, draw in SHAPES.items():
             cells = []
-            for streams.GROUP in (5, 2):
+            for streams.BET_ROWS in (5, 2):
                 found = [
                     rows_until_found(draw, seed, columns=d, step=10, most=3000)
                     for seed in chosen[: max(1, len(chosen) // 8)]

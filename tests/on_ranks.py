@@ -41,7 +41,7 @@ def gradients(value, tensors):
 
 def everything():
     """Tensors by name: values, gradients, terms, scores, a trained critic and a p-value."""
-    tiled.WORTH = 0  # whatever can be shared out, is
+    tiled.SHARED_WORK = 0  # whatever can be shared out, is
     found = {}
 
     def keep(name, *tensors):
@@ -65,7 +65,7 @@ def everything():
         sides = tuple(side.detach() for side in rows(31))
         done = fit(module, BOUNDS["infonce"], sides, sides, settings, seed=0)
         keep(f"{kind} trained", *module.state_dict().values(), torch.tensor(done.chosen))
-    tiled.WORTH = 1 << 60  # nothing is: all ranks then drop out alike
+    tiled.SHARED_WORK = 1 << 60  # nothing is: all ranks then drop out alike
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 3))
     dropping = Siamese(net).double()

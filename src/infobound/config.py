@@ -262,7 +262,7 @@ def _checked(name: str, kind: str, value: Any) -> Any:
     if name == "level":
         return arguments.level(name, value)
     if kind == "int":
-        most = MOST.get(name, arguments.MOST)
+        most = MOST.get(name, arguments.MOST_COUNT)
         return arguments.integer(name, value, least=LEAST.get(name, 1), most=most)
     if kind == "float":
         return arguments.real(name, value, WITHIN[name])

@@ -209,7 +209,7 @@ def test_a_value_in_a_message_is_short_and_on_one_line():
     for value in NASTY:
         line = arguments.shown(value)
         assert "\n" not in line
-        assert len(line) <= arguments.SHOWN + 3
+        assert len(line) <= arguments.SHOWN_LETTERS + 3
 
 
 def test_a_directory_that_may_not_be_entered_is_named(monkeypatch):

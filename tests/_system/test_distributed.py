@@ -28,7 +28,7 @@ TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone")
 TORCHRUN += ("--monitor-interval", "3")
 SETTINGS = ("--critic", "joint", "--base", "none", "--folds", "2", "--n-iters", "60")
 SETTINGS += ("--eval-every", "20", "--checkpoint-every", "10", "--batch-size", "97", "--json")
-SETTINGS += ("--hidden-dim", "64")  # just wide enough that batches are shared: `tiled.WORTH`
+SETTINGS += ("--hidden-dim", "64")  # just wide enough that batches are shared: `tiled.SHARED_WORK`
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ def rows(n, d=2, seed=0, mi=0.5):
 @pytest.fixture
 def no_memory(monkeypatch):
     """Nothing fits in memory, and pieces are small."""
-    monkeypatch.setattr(memory, "SHARE", 0.0)
+    monkeypatch.setattr(memory, "MEMORY_SHARE", 0.0)
     monkeypatch.setattr(memory, "PIECE", 1000)
     monkeypatch.setattr(parquet, "BATCH", 100)
 

@@ -7,7 +7,15 @@ import pytest
 import torch
 from scipy import stats
 
-from infobound.analyses.planted import COARSE, KINDS, STRONGEST, Planted, Side, capacity, plant
+from infobound.analyses.planted import (
+    FEWEST_PER_CELL,
+    KINDS,
+    MOST_MI,
+    Planted,
+    Side,
+    capacity,
+    plant,
+)
 from infobound.benchmark.distributions.joint import pointwise
 from infobound.data import as_pair
 from infobound.errors import InputError
@@ -91,7 +99,7 @@ def test_a_folded_coupling_has_no_correlation():
 def test_what_the_rows_cannot_carry_is_said():
     labels = as_pair(*rows("labels"))
     assert capacity(labels) <= math.log(3)
-    assert capacity(as_pair(*rows("wide"))) == 0.5 * math.log(1000 / COARSE) < STRONGEST
+    assert capacity(as_pair(*rows("wide"))) == 0.5 * math.log(1000 / FEWEST_PER_CELL) < MOST_MI
     with pytest.raises(InputError, match="can carry; got 2"):
         plant(labels, mi=2.0)
     with pytest.raises(InputError, match="monotone, folded; got 'wavy'"):

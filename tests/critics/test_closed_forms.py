@@ -9,7 +9,7 @@ from samples_of_bases import sample_for
 
 from infobound.benchmark import tasks
 from infobound.benchmark.distributions.elliptical import Student
-from infobound.critics.closed_forms import BASES, REPEATED, Shape
+from infobound.critics.closed_forms import BASES, TABLE_ROWS, Shape
 from infobound.critics.copulas import ContaminatedCopula, GaussianCopula, StudentCopula
 from infobound.critics.densities import (
     COARSE,
@@ -255,5 +255,5 @@ def test_the_sample_for_a_base_can_be_fitted_by_it(name):
     # The tests on CUDA use these samples, and are skipped where there is no device.
     x, y = sample_for(name)
     rows = len(x) // 2 * 3 // 4
-    levels = [n_distinct(each, repeated=REPEATED) for each in (x, y)]
+    levels = [n_distinct(each, repeated=TABLE_ROWS) for each in (x, y)]
     assert BASES[name].possible(Shape(rows, x.shape[1] + y.shape[1], *levels))

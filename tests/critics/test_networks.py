@@ -23,7 +23,7 @@ def concatenated(joint, x, y):
 @pytest.mark.parametrize("layers", [1, 2, 3, 4])
 @pytest.mark.parametrize("block", [1, 3, 100], ids=lambda rows: f"{rows}-rows-a-block")
 def test_joint_equals_the_concatenated_form_in_value_and_gradient(layers, block, monkeypatch):
-    monkeypatch.setattr("infobound.critics.fused_elu.BLOCK", 16 * 9 * block)
+    monkeypatch.setattr("infobound.critics.fused_elu.BLOCK_NUMBERS", 16 * 9 * block)
     generator = torch.Generator().manual_seed(0)
     joint = Joint(3, 2, hidden_dim=16, hidden_layers=layers, generator=generator).double()
     x, y = rows(7, 3, 1).requires_grad_(), rows(9, 2, 2).requires_grad_()

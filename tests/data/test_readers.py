@@ -461,7 +461,7 @@ def test_an_npz_file_that_memory_does_not_hold_is_unpacked_piece_by_piece(tmp_pa
     rows = np.random.default_rng(0).normal(size=(40_000, 20))
     np.savez(tmp_path / "t.npz", x=rows[:, :10], y=rows[:, 10:], f=np.asfortranarray(rows))
     readers.read(tmp_path / "t.npz", x=["x[0]"], y=["y[0]"])  # what is imported
-    monkeypatch.setattr(memory, "SHARE", 0.0)  # nothing fits
+    monkeypatch.setattr(memory, "MEMORY_SHARE", 0.0)  # nothing fits
     monkeypatch.setattr(memory, "PIECE", 50_000)
     for _ in peaks.under(rows.nbytes / 2):
         pair = readers.read(tmp_path / "t.npz", x=["x"], y=["y"])

@@ -117,6 +117,12 @@ def test_each_check_fires_on_what_it_is_for(code):
     assert set(messages) <= {code} | allowed.get(code, set())
 
 
+def test_the_remark_on_few_whole_numbers_has_both_answers():
+    (changes, _) = PLANTED["coded_columns"]
+    both = dataclasses.replace(CLEAN, **changes, as_categories=lambda names: 0.9)
+    assert f"As categories: about 0.90 nats (now {CLEAN.mi:.2f})." in said(both)["coded_columns"]
+
+
 def test_what_is_not_wrong_is_not_said():
     assert said(dataclasses.replace(CLEAN, train=3.0)) == {}  # a closed form
     blocks = dataclasses.replace(CLEAN, pair=PLANTED["series"][0]["pair"], blocks=True)

@@ -492,7 +492,7 @@ def wide_rows(kind, n=120, d=100, seed=1):
 @pytest.mark.parametrize("kind", ["independent", "classes", "one column"])
 def test_as_many_columns_as_rows_give_a_number_that_is_possible(kind, settings, monkeypatch):
     """Was -1,561,017 and 54 [-7041, 7148] on such rows."""
-    monkeypatch.setattr(posteriors, "STEPS", 40)  # of the network among the classifiers
+    monkeypatch.setattr(posteriors, "FEWEST_STEPS", 40)  # of the network among the classifiers
     x, y = wide_rows(kind)
     result = estimate(x, y, certify=False, **settings)
     low, high = result.interval

@@ -227,4 +227,4 @@ def test_a_series_has_no_p_value_of_permutations():
 
 def test_it_is_public():
     assert "given" in infobound.estimate.__signature__.parameters
-    assert conditional_independence.LEVELS < 40
+    assert conditional_independence.FEW_VALUES < 40

@@ -326,7 +326,7 @@ def test_all_rows_are_certified_in_blocks_with_one_tuning(monkeypatch):
         return 0.25
 
     monkeypatch.setattr("infobound.inference.certify.certificate", certificate)
-    monkeypatch.setattr("infobound.inference.certify.BLOCK", 40)
+    monkeypatch.setattr("infobound.inference.certify.SCORED_ROWS", 40)
     found = certify(product, *paired(1, 100), seen=paired(0, 70), level=0.8, seed=3)
     assert (found.certified, found.level, found.n) == (0.25, 0.8, 100)
     assert [len(block.scores) for block in given["blocks"]] == [34, 33, 33]

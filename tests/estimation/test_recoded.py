@@ -89,3 +89,9 @@ def test_a_column_of_a_frame_is_named_as_it_is_called():
     named = estimate(table, y, categorical=["shop"], base="gaussian", **SETTINGS)
     assert announced == pytest.approx(named.mi, abs=0.03)
     assert announced > plain.mi + 0.2
+
+
+def test_given_columns_have_no_quick_answer():
+    x, y = np.random.default_rng(0).integers(5, size=(2, 200))
+    assert mi_as_categories(as_pair(x, y, given=x), ["x[0]"]) is None
+    assert mi_as_categories(as_pair(x, y), ["x[0]"]) is not None

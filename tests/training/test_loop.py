@@ -87,7 +87,7 @@ def test_resuming_gives_the_same_bits(tmp_path, bound, halt):
     with pytest.raises(loop.Interrupted):
         fitted(config, bound, run=run, stop=lambda: next(ticks) >= halt)
     resumed = fitted(config, bound, run=Run.open(tmp_path / "run"))
-    for column in loop.COLUMNS:
+    for column in loop.LOG_COLUMNS:
         assert np.array_equal(whole.history[column], resumed.history[column], equal_nan=True), (
             column
         )

@@ -39,10 +39,11 @@ __all__ = [
 
 Kind = TypeVar("Kind")
 
-MOST = 1_000_000_000  # largest count; products of two counts fit into int64
+MOST_COUNT = 1_000_000_000  # largest count; products of two counts fit into int64
 SEEDS = 10**18  # largest seed; twice that fits into int64, so seeds can be counted up in Parquet
-LEVELS = (1e-6, 1 - 1e-9)  # outside of this range a normal quantile is zero or infinite in float64
-SHOWN = 80  # largest number of characters of a value in a message
+# Outside of this range a normal quantile is zero or infinite in float64.
+LEVEL_RANGE = (1e-6, 1 - 1e-9)
+SHOWN_LETTERS = 80  # largest number of characters of a value in a message
 
 
 def shown(value: object) -> str:
@@ -58,7 +59,7 @@ def shown(value: object) -> str:
         line = " ".join(repr(value).split())
     except Exception:  # an integer with too many digits, or a faulty object of the caller
         return f"an object of type {type(value).__name__}"
-    return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
+    return line if len(line) <= SHOWN_LETTERS else f"{line[:SHOWN_LETTERS]}..."
 
 
 def expect(holds: bool, name: str, expected: str, value: object, remedy: str = "") -> None:
@@ -79,7 +80,7 @@ def expect(holds: bool, name: str, expected: str, value: object, remedy: str = "
         raise InputError(f"Expected {name} to be {expected}; got {shown(value)}.{end}")
 
 
-def integer(name: str, value: Any, *, least: int = 0, most: int = MOST) -> int:
+def integer(name: str, value: Any, *, least: int = 0, most: int = MOST_COUNT) -> int:
     """Check a whole number, of Python or NumPy, from `least` to `most`.
 
     Example:
@@ -124,15 +125,15 @@ def real(name: str, value: Any, within: str = "(-inf, inf)") -> float:
     low, high = map(float, within[1:-1].split(","))
     holds = number > low if within[0] == "(" else number >= low
     holds = holds and (number < high if within[-1] == ")" else number <= high)
-    said = {"(0, inf)": "a positive number", "[0, inf)": "zero or more"}
-    expect(holds, name, said.get(within, f"in {within}"), value)
+    phrases = {"(0, inf)": "a positive number", "[0, inf)": "zero or more"}
+    expect(holds, name, phrases.get(within, f"in {within}"), value)
     return number
 
 
 def level(name: str, value: Any) -> float:
     """Check a confidence level in (0, 1) for which normal quantiles are finite and not zero."""
     number = real(name, value, "(0, 1)")
-    low, high = LEVELS
+    low, high = LEVEL_RANGE
     expect(low <= number <= high, name, f"from {low:f} to {high:.9f}", value)
     return number
 
@@ -287,7 +288,7 @@ def _is_text(path: str) -> bool:
 
 
 def _is_there(name: str, path: Path) -> bool:
-    """Return whether a path exists; it is an error if the system cannot tell."""
+    """Return whether a path exists; it is an error if the system does not answer."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 STARTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # variables set by torchrun
-TIMEOUT = 45  # seconds that a rank waits for one that may be dead
+RANK_TIMEOUT = 45  # seconds that a rank waits for one that may be dead
 
 LONG = datetime.timedelta(hours=1)  # time limit where rank 0 writes, or another rank fetches
 
@@ -113,7 +113,7 @@ def _begin(dist: Any) -> None:
     `torchrun` keeps one store over restarts, so ranks would otherwise connect to the addresses of
     dead processes: https://github.com/pytorch/pytorch/issues/135712.
     """
-    timeout = datetime.timedelta(seconds=TIMEOUT)
+    timeout = datetime.timedelta(seconds=RANK_TIMEOUT)
     store, rank, size = next(dist.rendezvous("env://", timeout=timeout))
     store.set_timeout(timeout)
     room = _unique_name(store, rank, size)
@@ -128,7 +128,7 @@ def _unique_name(store: Any, rank: int, size: int) -> str:
     the name once rank 0 has repeated that number.
     """
     number = uuid.uuid4().hex
-    until = time.monotonic() + TIMEOUT
+    until = time.monotonic() + RANK_TIMEOUT
     while time.monotonic() < until:
         if rank == 0:
             store.set("infobound/name", number)
@@ -236,16 +236,16 @@ def run_on_first(action: Callable[[], None]) -> None:
     """
     if _engine is None:
         return action()
-    said: list[str | None] = [None]
+    problem: list[str | None] = [None]
     if is_first():
         try:
             action()
         except InputError as error:
-            said = [str(error)]
+            problem = [str(error)]
     with _lost_rank_errors():
-        _engine.broadcast_object_list(said, group=_slow_group)
-    if said[0] is not None:
-        raise InputError(said[0])
+        _engine.broadcast_object_list(problem, group=_slow_group)
+    if problem[0] is not None:
+        raise InputError(problem[0])
 
 
 def exchange_parts(parts: Iterator[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
@@ -263,7 +263,7 @@ def exchange_parts(parts: Iterator[tuple[int, np.ndarray]]) -> Iterator[tuple[in
         return
     rank, size = ranks()
     while True:
-        said: list[Any] = [None] * size
+        shares: list[Any] = [None] * size
         error, start, mine = None, 0, None
         try:
             start, mine = next(parts, (0, None))
@@ -271,13 +271,13 @@ def exchange_parts(parts: Iterator[tuple[int, np.ndarray]]) -> Iterator[tuple[in
             error = raised
         with _lost_rank_errors():
             own_shape = None if mine is None else mine.shape
-            _engine.all_gather_object(said, (error, start, own_shape), group=_slow_group)
-        for error, _, _ in said:
+            _engine.all_gather_object(shares, (error, start, own_shape), group=_slow_group)
+        for error, _, _ in shares:
             if error is not None:
                 raise error
-        if all(shape is None for _, _, shape in said):
+        if all(shape is None for _, _, shape in shares):
             return
-        for source, (_, start, shape) in enumerate(said):
+        for source, (_, start, shape) in enumerate(shares):
             if shape is not None:
                 rows = mine if source == rank and mine is not None else np.empty(shape)
                 part = torch.from_numpy(np.ascontiguousarray(rows))
@@ -296,7 +296,7 @@ def _lost_rank_errors() -> Iterator[None]:
         first = re.sub(r"^\[.*?\] ", "", words).split(". ")[0]  # without the source location
         raise LostRank(
             f"Expected an answer from all {os.environ.get('WORLD_SIZE')} ranks; one has ended, or "
-            f"was silent for {TIMEOUT} seconds ({first}). Start the same command again; with "
+            f"was silent for {RANK_TIMEOUT} seconds ({first}). Start the same command again; with "
             "--run DIRECTORY it goes on from the last checkpoint, and by itself under "
             "torchrun --max-restarts 3."
         ) from error

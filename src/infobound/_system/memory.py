@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 MIXERS = tuple(map(np.uint64, (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53)))
-SHARE = 0.25  # largest fraction of the free memory for rows; larger arrays are kept on disk
+MEMORY_SHARE = 0.25  # largest fraction of the free memory for rows; larger arrays are kept on disk
 PIECE = 2_000_000  # largest number of values in a piece
 
 
@@ -168,7 +168,7 @@ def fits_in_memory(n: int, width: int) -> bool:
         >>> fits_in_memory(100, 3), fits_in_memory(10**12, 10**6)
         (True, False)
     """
-    return 8 * n * width <= SHARE * free_memory()
+    return 8 * n * width <= MEMORY_SHARE * free_memory()
 
 
 def free_memory() -> int:

@@ -18,7 +18,7 @@ __all__ = ["Row", "Summary", "by_task", "failed", "group_of", "markdown", "skipp
 
 SKIPPED = "skipped: "  # prefix of an error that is no failure: the estimator does not suit the task
 ALL = "all"
-ROUNDING = 1e-6  # nats; critics compute in float32
+MI_ROUNDING = 1e-6  # nats; critics compute in float32
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def _holds(row: Row) -> bool | None:
     """Return whether the interval contains the truth, within its standard error and rounding."""
     if row.low is None or row.high is None:
         return None
-    slack = max(row.truth_error, ROUNDING)
+    slack = max(row.truth_error, MI_ROUNDING)
     return row.low - slack <= row.truth <= row.high + slack
 
 

@@ -19,8 +19,8 @@ __all__ = ["PICTURES", "expect_drawable", "save_figure", "save_gallery"]
 
 PICTURES: dict[str, Literal["png", "svg", "pdf"]] = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
 BARS = 60  # columns of a bar chart
-PANELS = 12  # pairs of a gallery
-FOUND = 0.05  # largest q-value of a coloured bar
+GALLERY_PAIRS = 12  # pairs of a gallery
+FOUND_Q = 0.05  # largest q-value of a coloured bar
 
 
 def expect_drawable(targets: Sequence[str]) -> None:
@@ -68,7 +68,7 @@ def save_figure(result: Pairwise, path: Path, *, title: str, unit: str = "nats")
             np.array([pair.mi for pair in pairs]),
             np.array([(pair.low, pair.high) for pair in pairs]),
             names=[pair.x for pair in pairs],
-            found=np.array([pair.q_value <= FOUND for pair in pairs]),
+            found=np.array([pair.q_value <= FOUND_Q for pair in pairs]),
             title=title,
             unit=unit,
         )
@@ -106,7 +106,7 @@ def save_gallery(
     """
     kind = PICTURES[expect_ending(path, [*PICTURES])]
     panels = []
-    for pair in result.pairs[:PANELS]:
+    for pair in result.pairs[:GALLERY_PAIRS]:
         x, y = table.column(pair.x), table.column(pair.y)
         codes, names, kinds = (x.codes, y.codes), (x.name, y.name), (x.categorical, y.categorical)
         note = f"{pair.values(unit)['mi']:.3f} {unit}"

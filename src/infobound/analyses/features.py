@@ -35,7 +35,7 @@ from infobound.inference.conditional_independence import neighbourhoods
 __all__ = ["CRITERIA", "Remainder", "Selection", "select"]
 
 CELLS = 4  # codes of a column in the cells of a pair that others are regressed on
-ROUNDING = 1e-8  # share of a column's variance; what is left of a copy is less
+COPY_VARIANCE = 1e-8  # share of a column's variance; what is left of a copy is less
 
 CRITERIA = {
     "joint": "what a column adds to all selected ones together",
@@ -172,7 +172,7 @@ class Remainder:
         for _ in range(2):  # the second time removes rounding
             new -= self._fitted(new)
         q, r, _ = qr(new, mode="economic", pivoting=True)
-        q = q[:, np.abs(np.diag(r)) > np.sqrt(ROUNDING * len(q))]
+        q = q[:, np.abs(np.diag(r)) > np.sqrt(COPY_VARIANCE * len(q))]
         y = self._y if self._classes else np.hstack([self._y, np.abs(self._y)])
         related = q.T @ _standardised(np.hstack([self._left, y]))
         turn = np.linalg.svd(related, full_matrices=False)[0]
@@ -180,7 +180,7 @@ class Remainder:
         q = q @ turn[:, squares.max(axis=1, initial=0.0) > 2 * np.log(max(squares.size, 1))]
         self._basis = np.hstack([self._basis, q])
         self._left -= q @ (q.T @ self._left)
-        self._left[:, (self._left**2).mean(axis=0) < ROUNDING] = 0.0
+        self._left[:, (self._left**2).mean(axis=0) < COPY_VARIANCE] = 0.0
 
 
 def select(

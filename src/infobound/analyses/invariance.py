@@ -28,8 +28,8 @@ from infobound.training.loop import Interrupted, Progress
 
 __all__ = ["CHECKS", "Check", "Rule", "check"]
 
-SURE = 0.99  # the confidence level at which a difference is significant
-ROUNDING = 0.002  # allowed difference from another order of summation, in nats
+SURE_LEVEL = 0.99  # the confidence level at which a difference is significant
+ORDER_ROUNDING = 0.002  # allowed difference from another order of summation, in nats
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ def _judged(name: str, rule: Rule, changed: Estimate, result: Estimate) -> Check
     """Compare the effect of a change with its allowed effect."""
     own = 0.0 if rule.relation == "zero" else result.mi
     errors = [_error(changed)] + ([] if rule.relation == "zero" else [_error(result)])
-    allowed = z_quantile(SURE) * math.hypot(*errors) + ROUNDING
+    allowed = z_quantile(SURE_LEVEL) * math.hypot(*errors) + ORDER_ROUNDING
     difference = changed.mi - own
     passed = difference <= allowed and (rule.relation != "same" or difference >= -allowed)
     message = "" if passed else rule.remedy

@@ -18,7 +18,7 @@ from infobound._system import torch_state
 from infobound.config import Config
 from infobound.data.columns import Column
 from infobound.errors import InputError
-from infobound.estimation.columns import FEWEST, ColumnEstimate, estimates
+from infobound.estimation.columns import FEWEST_ROWS, ColumnEstimate, estimates
 from infobound.estimation.estimate import estimate
 from infobound.estimation.point import z_quantile
 from infobound.estimation.result import Estimate
@@ -215,7 +215,7 @@ def _given(x: Column, y: Column, part: _Part) -> PairValues | None:
     """Estimate a pair given other columns; None if there are too few rows."""
     kept = _whole((x, y, *part.given))
     n = int(kept.sum())
-    if n < FEWEST or min(with_rows(column, kept).levels for column in (x, y)) < 2:
+    if n < FEWEST_ROWS or min(with_rows(column, kept).levels for column in (x, y)) < 2:
         return None
     found = estimate_columns(x, y, given=part.given, config=part.config)
     low, high = found.interval

@@ -16,7 +16,7 @@ from infobound.analyses.pair_parts import PairValues, estimate_columns, in_parts
 from infobound.config import Config
 from infobound.data.columns import Column, ColumnTable, as_table
 from infobound.errors import InputError
-from infobound.estimation.columns import FEWEST, estimates, takes_few_values
+from infobound.estimation.columns import FEWEST_ROWS, estimates, takes_few_values
 from infobound.estimation.counts import observed_entropy
 from infobound.inference.column_tests import column_tests
 
@@ -111,9 +111,9 @@ def pairwise(
     fixed = [table.column(name) for name in conditions]
     left = [column for column in table.columns if column.name not in (*targets, *conditions)]
     n = len(table.columns[0].codes) if table.columns else 0
-    if n < FEWEST or len(left) + len(right) < 2 or not left:
+    if n < FEWEST_ROWS or len(left) + len(right) < 2 or not left:
         raise InputError(
-            f"Expected at least {FEWEST} rows of two usable columns; got {n} rows of "
+            f"Expected at least {FEWEST_ROWS} rows of two usable columns; got {n} rows of "
             f"{len(left) + len(right)}. {' '.join([*table.left_out.values()][:3])}"
         )
     places = _places(len(left), len(right))
@@ -150,8 +150,8 @@ def pairwise(
     columns, values = [columns[k] for k in known], [one for k in known if (one := found[k])]
     if not known:
         raise InputError(
-            f"Expected pairs of columns with values in the same {FEWEST} rows or more; got none. "
-            "Leave out columns that are mostly missing."
+            f"Expected pairs of columns with values in the same {FEWEST_ROWS} rows or more; got "
+            "none. Leave out columns that are mostly missing."
         )
     pairs = _pairs(columns, values, p[known], adjusted[known])
     order = sorted(range(len(pairs)), key=lambda k: -pairs[k].mi)
@@ -282,7 +282,7 @@ def _copies(columns: Sequence[Column]) -> list[str]:
 def _absent(left: int, right: int, found: int) -> list[str]:
     """Return a note about pairs with too few rows that have values of both columns."""
     count = (left * right or math.comb(left, 2)) - found
-    few = f"Left out {count:,} pairs with fewer than {FEWEST} rows that have values of both."
+    few = f"Left out {count:,} pairs with fewer than {FEWEST_ROWS} rows that have values of both."
     return [few] if count else []
 
 

@@ -28,8 +28,8 @@ KINDS = {
     "monotone": "y rises with x",
     "folded": "y rises with how far x is from its middle, on either side: no correlation",
 }
-STRONGEST = 6.0  # largest MI of a copula in nats; near it, positions of x and y hardly differ
-COARSE = 20  # smallest n / e^(2 mi); below it the order of rows changes the MI by over 5 %
+MOST_MI = 6.0  # largest MI of a copula in nats; near it, positions of x and y hardly differ
+FEWEST_PER_CELL = 20  # smallest n / e^(2 mi); below it the order of rows changes the MI by over 5 %
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,9 +312,9 @@ def plant(pair: Pair, *, kind: str = "monotone", mi: float) -> Planted:
     def misses(strength: float) -> float:
         return Planted(kind, strength, *sides)._mean(13, 0) - mi
 
-    if misses(STRONGEST) <= 0:
-        return Planted(kind, STRONGEST, *sides)
-    return Planted(kind, float(brentq(misses, mi / 2, STRONGEST, rtol=1e-4)), *sides)
+    if misses(MOST_MI) <= 0:
+        return Planted(kind, MOST_MI, *sides)
+    return Planted(kind, float(brentq(misses, mi / 2, MOST_MI, rtol=1e-4)), *sides)
 
 
 def capacity(pair: Pair, *, kind: str = "monotone") -> float:
@@ -335,6 +335,6 @@ def capacity(pair: Pair, *, kind: str = "monotone") -> float:
         >>> round(capacity(as_pair(np.arange(300), np.arange(300) % 2)), 2)  # log 2
         0.69
     """
-    limit = max(0.5 * math.log(len(pair.x) / COARSE), 0.0)
-    whole = Planted(kind, STRONGEST, Side.of(pair.x), Side.of(pair.y))
+    limit = max(0.5 * math.log(len(pair.x) / FEWEST_PER_CELL), 0.0)
+    whole = Planted(kind, MOST_MI, Side.of(pair.x), Side.of(pair.y))
     return min(limit, whole._mean(13, 0)) if whole._repeats else limit

@@ -17,17 +17,20 @@ import numpy as np
 from infobound import data
 from infobound._system.units import Nats, Result
 from infobound.config import Config, configured
-from infobound.critics.closed_forms import CLASSES
+from infobound.critics.closed_forms import MOST_CLASSES
 from infobound.errors import InputError
 from infobound.estimation.counts import observed_entropy
 from infobound.estimation.estimate import estimate
 from infobound.estimation.result import Estimate
 from infobound.training import loop
 
-__all__ = ["KINDS", "Probe", "Probes", "probe"]
+__all__ = ["PROBE_BASES", "Probe", "Probes", "probe"]
 
-ROWS = 20  # smallest number of rows per label
-KINDS = {"linear": "linear_probe", "network": "network_probe"}  # bases of `closed_forms.BASES`
+ROWS_PER_LABEL = 20  # smallest number of rows per label
+PROBE_BASES = {
+    "linear": "linear_probe",
+    "network": "network_probe",
+}  # bases of `closed_forms.BASES`
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ def probe(
     permuted = dataclasses.replace(pair, y=pair.y[order])
     simple = config.with_(critic="none", certify=False, pointwise=False, estimator="default")
     probes = []
-    for kind, base in KINDS.items():
+    for kind, base in PROBE_BASES.items():
         own, null = (estimate(p, config=simple.with_(base=base)) for p in (pair, permuted))
         values = [own.held_out, own.held_out_error, own.training, null.held_out]
         probes.append(Probe(kind, *(math.nan if v is None else v for v in values)))
@@ -153,14 +156,14 @@ def _expect_labels(pair: data.Pair) -> int:
         InputError: If y is not the side of few values, or has too many or one.
     """
     count, many = (int(ids.max()) + 1 for ids in (pair.y_ids, pair.x_ids))
-    n, most = len(pair.y), min(CLASSES, len(pair.y) // ROWS)
+    n, most = len(pair.y), min(MOST_CLASSES, len(pair.y) // ROWS_PER_LABEL)
     if count < 2:
         raise InputError(f"Expected labels of two kinds or more in y; got one in {n:,} rows.")
     if count > most:
         raise InputError(
-            f"Expected at most {most:,} different labels in {n:,} rows ({ROWS} rows a label, "
-            f"{CLASSES:,} labels); got {count:,}. Use estimate(z, y) for a target that is a "
-            "quantity, or merge rare labels."
+            f"Expected at most {most:,} different labels in {n:,} rows ({ROWS_PER_LABEL} rows a "
+            f"label, {MOST_CLASSES:,} labels); got {count:,}. Use estimate(z, y) for a "
+            "target that is a quantity, or merge rare labels."
         )
     if many <= count:
         raise InputError(

@@ -28,8 +28,9 @@ from infobound.errors import InputError
 
 __all__ = ["PEERS", "External", "Peer", "PeerPaths", "estimate"]
 
-LIMIT = 3600  # time limit of one estimate in another process, in seconds
-CLASSES = 20  # y with at most this many distinct values, all whole numbers, is treated as a class
+TIME_LIMIT = 3600  # time limit of one estimate in another process, in seconds
+# `y` with at most this many distinct values, all whole numbers, is treated as a class
+MOST_CLASSES = 20
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def _sklearn(x: np.ndarray, y: np.ndarray, seed: int, where: PeerPaths) -> tuple
 
     _flat(x, y)
     values = y[:, 0]
-    classes = (values == np.round(values)).all() and len(np.unique(values)) <= CLASSES
+    classes = (values == np.round(values)).all() and len(np.unique(values)) <= MOST_CLASSES
     kind = "classif" if classes else "regression"
     start = time.perf_counter()
     value = getattr(feature_selection, f"mutual_info_{kind}")(x, values, random_state=seed)
@@ -318,16 +319,16 @@ def _elsewhere(
                 env=environment,
                 capture_output=True,
                 text=True,
-                timeout=LIMIT,
+                timeout=TIME_LIMIT,
             )
         except subprocess.TimeoutExpired as error:
-            raise EstimatorError(f"no answer after {LIMIT:,} s") from error
+            raise EstimatorError(f"no answer after {TIME_LIMIT:,} s") from error
         finally:
             os.close(reading)
             os.close(writing)
         if done.returncode:
-            said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-            raise EstimatorError(said[-1])
+            lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+            raise EstimatorError(lines[-1])
         return files.read_json(Path(folder) / "value.json")
 
 

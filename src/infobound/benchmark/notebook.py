@@ -32,13 +32,13 @@ from infobound.training import loop, run_directory
 __all__ = ["Demo", "Reproduction", "demo", "reproduce", "resume", "sample", "unit_of"]
 
 FEWEST, MOST_COLUMNS = 20, 10_000  # smallest number of rows, largest number of columns per side
-COPIES = 4  # copies of a sample in memory: sample and fresh rows, each in two precisions
+SAMPLE_COPIES = 4  # copies of a sample in memory: sample and fresh rows, each in two precisions
 UNUSED = (  # settings of `estimate` that a single training does not read
     *("base", "certify", "estimator", "folds", "level", "permutations", "pointwise", "series"),
     *("transform", "validation"),
 )
 DENSITIES = ("gaussian", "mixed_gaussian", "mixed_gaussian_joint")
-SHARE = 0.8  # the notebook marks where its smoothed curve first exceeds 80 % of the truth
+MARKED_SHARE = 0.8  # the notebook marks where its smoothed curve first exceeds 80 % of the truth
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def _checked(config: Config, *, density: Any, d: Any, rho: Any, sample_size: Any
     sample_size = arguments.integer("sample_size", sample_size, least=FEWEST)
     tasks.make(density, d=d, rho=rho)
     networks.expect_room(d, d, config)
-    need, free = 8 * COPIES * sample_size * 2 * d, memory.free_memory()
+    need, free = 8 * SAMPLE_COPIES * sample_size * 2 * d, memory.free_memory()
     if need > free:
         raise InputError(
             f"Expected a sample that fits in memory; got {sample_size:,} rows of {2 * d} columns, "
@@ -240,7 +240,7 @@ def _reproduce(
         held_out=float(history["validation"][at]),
         peak=float(history["validation"][best]),
         peak_iteration=int(history["iteration"][best]),
-        reached=figures.first_reached(smooth, history["iteration"], SHARE * task.mi),
+        reached=figures.first_reached(smooth, history["iteration"], MARKED_SHARE * task.mi),
         ceiling=ceiling,
         config=config.as_dict(),
         versions=run_directory.versions(),
@@ -249,7 +249,7 @@ def _reproduce(
     if run is not None:
         unit = run.record.get("unit", "nats")
         run.write_json("result.json", result.as_dict(unit))
-        names = loop.COLUMNS
+        names = loop.LOG_COLUMNS
         records = zip(*(history[c] for c in names), strict=True)
         run.write_metrics([dict(zip(names, record, strict=True)) for record in records])
 
@@ -261,7 +261,7 @@ def _reproduce(
                 ceiling=ceiling,
                 count=n,
                 rate=config.smoothing,
-                share=SHARE,
+                share=MARKED_SHARE,
                 unit=unit,
             )
 

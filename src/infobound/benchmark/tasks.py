@@ -52,7 +52,7 @@ __all__ = [
     "suite",
 ]
 
-MOST = 10_000  # largest integer parameter, since some tasks have matrices of that size
+MOST_PARAMETER = 10_000  # largest integer parameter, since some tasks have matrices of that size
 Builder = Callable[..., AnyTask]
 
 
@@ -490,7 +490,7 @@ def _expect_like(name: str, value: Any, default: Any) -> None:
     if isinstance(default, bool):
         arguments.boolean(name, value)
     elif isinstance(default, int):
-        arguments.integer(name, value, most=MOST)
+        arguments.integer(name, value, most=MOST_PARAMETER)
     elif isinstance(default, float):
         arguments.real(name, value)
 

@@ -25,7 +25,8 @@ SPAN = 40.0  # maxima of rows and columns may differ by this many nats and still
 
 LOG_2 = math.log(2)
 
-LOWEST = -85.0  # exponents are clamped here (e^-85 = 1e-37), above float32's denormal numbers
+# Exponents are clamped here (e^-85 = 1e-37), above float32's denormal numbers
+LOWEST_EXPONENT = -85.0
 
 Extras = Callable[[Tensor, Tensor], Sequence[Tensor]]
 """Maps (scores, distance) to further tensors shaped like the scores, whose exponentials are summed
@@ -235,11 +236,11 @@ class _LogSums(torch.autograd.Function):
 
 
 def _exp(shifted: Tensor) -> Tensor:
-    """Compute e^shifted in place, with exponents clamped to `LOWEST`.
+    """Compute e^shifted in place, with exponents clamped to `LOWEST_EXPONENT`.
 
     CPUs take ten times as long for denormal numbers of float32, and three times as long for e^z as
     for 2^z.
     """
     with torch.no_grad():
-        shifted.clamp_(min=LOWEST)
+        shifted.clamp_(min=LOWEST_EXPONENT)
     return shifted.mul_(1 / LOG_2).exp2_()

@@ -28,7 +28,7 @@ from infobound.errors import InputError
 
 __all__ = ["all_pairs", "is_shared", "scores", "seeded", "terms", "undrawn", "value", "values"]
 
-WORTH = 1 << 25  # multiplications above which sharing the work outweighs communication
+SHARED_WORK = 1 << 25  # multiplications above which sharing the work outweighs communication
 EVALUATED = 0  # seed of a random critic in evaluation
 DENSE = 1 << 24  # numbers above which pairs with gradients are scored in tiles
 
@@ -43,7 +43,7 @@ def is_shared(critic: nn.Module, n: int, m: int) -> bool:
         return False
     size = sum(parameter.numel() for parameter in critic.parameters())
     work = n * m * contract.width(critic) ** 2 + (n + m) * size
-    return work > WORTH and n >= distributed.ranks()[1]
+    return work > SHARED_WORK and n >= distributed.ranks()[1]
 
 
 class Tile(NamedTuple):

@@ -1,6 +1,6 @@
 """The bank of closed-form models that a critic may start from: the table `BASES`.
 
-A model reads either normal scores or robustly scaled values. The table says which, and to which
+A model reads either normal scores or robustly scaled values. The table states which, and to which
 data the model can be fitted.
 """
 
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from infobound.critics.copulas import ContaminatedCopula, GaussianCopula, StudentCopula
 from infobound.critics.densities import (
+    A_FEW,
     COARSE,
-    FEW,
     FINE,
     FINEST,
     ClasswiseGaussian,
@@ -30,25 +30,26 @@ from infobound.critics.ranks import RankCopula
 from infobound.critics.regressed import RegressionModel
 from infobound.critics.unwinding import MARGIN, UnwoundCopula
 
-__all__ = ["BASES", "REPEATED", "WITH", "Base", "Shape", "bank"]
+__all__ = ["BASES", "TABLE_ROWS", "WITH", "Base", "Shape", "bank"]
 
-MIXED = 4  # largest number of columns of x and y together for which a mixture is fitted
+MIXTURE_COLUMNS = 4  # largest number of columns of x and y together for which a mixture is fitted
 GROUPED, GROUPED_ROWS = 24, 10_000  # most columns and rows for a mixture of a few Gaussians
 PROJECTED = 1_000  # most columns for a search of directions
 RICH = 16  # from this many components on, a mixture fits any density in the plane
 BROAD = 128  # columns from which iterative fits are skipped and networks read canonical directions
 ITERATED = 50_000  # largest number of rows for an iterative fit
-CELL = 5  # rows per cell of a contingency table from which no other model of classes is needed
-REPEATED = 5  # smallest number of rows per value of each side for a contingency table
+CELL_ROWS = 5  # rows per cell of a contingency table from which no other model of classes is needed
+TABLE_ROWS = 5  # smallest number of rows per value of each side for a contingency table
 PAIRED = 2  # the same where both sides are categories, for which nothing else is made
 MEMBERS = 8  # smallest number of rows per value for a Gaussian of its own
-CLASSES = 1_000  # largest number of such values
-LEVELS = 20  # the other side must take more values than this for Gaussians by value
-WIDE = 3  # rows per column below which covariances are shrunk and a model must beat none at all
-PLAIN = 2  # rows per column above which a covariance may be used without shrinkage
+MOST_CLASSES = 1_000  # largest number of such values
+FEW_VALUES = 20  # the other side must take more values than this for Gaussians by value
+# Rows per column below which covariances are shrunk and a model must beat none at all
+WIDE_ROWS = 3
+PLAIN_ROWS = 2  # rows per column above which a covariance may be used without shrinkage
 UNWOUND = 20_000  # largest number of rows for a search of rotations or directions
 REGRESSED = 4  # rows per column for a regression
-SHRUNK = 4_000  # largest number of rows for a fit with shrunk covariances
+SHRUNK_ROWS = 4_000  # largest number of rows for a fit with shrunk covariances
 
 
 class Shape(NamedTuple):
@@ -69,33 +70,33 @@ class Shape(NamedTuple):
     @property
     def is_wide(self) -> bool:
         """Whether there are many columns relative to rows."""
-        return self.rows < WIDE * self.columns
+        return self.rows < WIDE_ROWS * self.columns
 
     @property
     def has_classes(self) -> bool:
         """Whether one side takes few values and the other side many."""
         few, many = sorted((self.levels_x, self.levels_y))
-        enough = 2 <= few <= min(CLASSES, self.rows / MEMBERS)
-        return enough and many > LEVELS and not self.few_values
+        enough = 2 <= few <= min(MOST_CLASSES, self.rows / MEMBERS)
+        return enough and many > FEW_VALUES and not self.few_values
 
     @property
     def has_few_classes(self) -> bool:
         """Whether one side takes so few values that only models of classes are compared."""
-        return self.has_classes and min(self.levels_x, self.levels_y) <= LEVELS
+        return self.has_classes and min(self.levels_x, self.levels_y) <= FEW_VALUES
 
     @property
     def few_values(self) -> bool:
         """Whether there are enough rows per cell of a contingency table."""
-        return CELL * self.levels_x * self.levels_y <= self.rows
+        return CELL_ROWS * self.levels_x * self.levels_y <= self.rows
 
     @property
     def has_cells(self) -> bool:
         """Whether both sides take few values; there may be more cells than rows."""
-        return REPEATED * max(self.levels_x, self.levels_y) <= self.rows
+        return TABLE_ROWS * max(self.levels_x, self.levels_y) <= self.rows
 
     @property
     def has_names(self) -> bool:
-        """Whether both sides are one-hot encoded categories, of which a table says everything."""
+        """Whether both sides are one-hot encoded categories, which a table describes fully."""
         levels = self.levels_x, self.levels_y
         one_hot = self.columns >= sum(1 if k == 2 else k for k in levels)
         return one_hot and PAIRED * max(levels) <= self.rows
@@ -151,7 +152,7 @@ class Base:
 
 def _determined(shape: Shape) -> bool:
     """Return whether there are enough rows for a covariance of all columns."""
-    return shape.rows > PLAIN * shape.columns
+    return shape.rows > PLAIN_ROWS * shape.columns
 
 
 def _affordable(shape: Shape) -> bool:
@@ -168,7 +169,7 @@ def _mixture(size: tuple[int, int]) -> Base:
     return Base(
         partial(MixtureModel.fit, size=size),
         "robust",
-        lambda s: _is_smooth(s, MIXED) and components(s.rows, s.columns, size) >= 2,
+        lambda s: _is_smooth(s, MIXTURE_COLUMNS) and components(s.rows, s.columns, size) >= 2,
         leaves=lambda s: s.columns > 2 or components(s.rows, s.columns, COARSE) < RICH,
         most=ITERATED,
         unless="ranks",
@@ -194,7 +195,9 @@ def _few(inputs: Literal["scores", "robust"]) -> Base:
         MixtureModel.fit_few,
         inputs,
         lambda s: (
-            s.columns > MIXED and _is_smooth(s, GROUPED) and components(s.rows, s.columns, FEW) >= 2
+            s.columns > MIXTURE_COLUMNS
+            and _is_smooth(s, GROUPED)
+            and components(s.rows, s.columns, A_FEW) >= 2
         ),
         can_start=False,  # a network that starts there stays there
         most=GROUPED_ROWS,
@@ -210,7 +213,7 @@ BASES: dict[str, Base] = {
         "scores",
         lambda s: s.is_wide,
         can_start=False,  # it is too overconfident for a network to correct
-        most=SHRUNK,
+        most=SHRUNK_ROWS,
         normalised=False,
     ),
     "unwound": Base(
@@ -227,7 +230,9 @@ BASES: dict[str, Base] = {
     "fine_mixture": _mixture(FINE),
     "finest_mixture": replace(
         _mixture(FINEST),
-        possible=lambda s: _is_smooth(s, MIXED) and components(s.rows, s.columns, FINEST) > FINE[0],
+        possible=lambda s: (
+            _is_smooth(s, MIXTURE_COLUMNS) and components(s.rows, s.columns, FINEST) > FINE[0]
+        ),
         after="fine_mixture",
     ),
     "ranks": Base(
@@ -242,7 +247,7 @@ BASES: dict[str, Base] = {
     "projected": Base(
         ProjectedModel.fit,
         "robust",
-        lambda s: MIXED < s.columns <= PROJECTED and _determined(s),
+        lambda s: MIXTURE_COLUMNS < s.columns <= PROJECTED and _determined(s),
         most=UNWOUND,
         partial=True,
         refit=lambda model, x, y: ProjectedModel.fit(x, y, start=model),

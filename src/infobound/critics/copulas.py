@@ -21,11 +21,11 @@ from infobound.critics.contract import Critic, Product, Rows
 __all__ = ["ContaminatedCopula", "GaussianCopula", "StudentCopula", "canonical_directions"]
 
 DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)  # degrees of freedom of a Student-t copula
-REACH = 4.5  # normal scores of a Student-t copula are clipped to +-REACH
+SCORE_REACH = 4.5  # normal scores of a Student-t copula are clipped to +-SCORE_REACH
 SETTLED = 1e-4  # relative change of a scatter matrix at which its iteration ends
-GAINED = 1e-4  # gain of EM per row, nats, at which it ends
+EM_GAIN = 1e-4  # gain of EM per row, nats, at which it ends
 RIDGES = (0.1, 1.0, 10.0)  # times the mean eigenvalue of a covariance
-PARTS = 5  # cross-validation folds for the correlations of a shrunk copula
+SHRINKAGE_FOLDS = 5  # cross-validation folds for the correlations of a shrunk copula
 
 
 class GaussianCopula(Product):
@@ -202,7 +202,7 @@ class ContaminatedCopula(Critic):
             belongs = torch.sigmoid(odds)
             earlier = shown
             shown = float(torch.nn.functional.softplus(odds).mean()) + math.log(share)
-            if abs(shown - earlier) < GAINED:
+            if abs(shown - earlier) < EM_GAIN:
                 break
             share = float(1 - belongs.mean())
             share = min(max(share, 1e-4), 1 - 1e-4)
@@ -261,8 +261,8 @@ class StudentCopula(Critic):
     @staticmethod
     def _spread(scores: Tensor, table: Tensor) -> Tensor:
         """Map normal scores to Student-t quantiles by linear interpolation in a table."""
-        step = 2 * REACH / (len(table) - 1)
-        place = (scores.clamp(-REACH, REACH) + REACH) / step
+        step = 2 * SCORE_REACH / (len(table) - 1)
+        place = (scores.clamp(-SCORE_REACH, SCORE_REACH) + SCORE_REACH) / step
         low = place.floor().clamp(max=len(table) - 2)
         left = table[low.long()]
         return left + (place - low) * (table[low.long() + 1] - left)
@@ -335,8 +335,8 @@ def _student_constant(degrees: float, dim: int) -> float:
 
 @functools.cache
 def _quantiles(degrees: float) -> Tensor:
-    """The Student-t quantiles of a grid of normal scores from -REACH to REACH."""
-    grid = torch.linspace(-REACH, REACH, 1801, dtype=torch.float64)
+    """The Student-t quantiles of a grid of normal scores from -SCORE_REACH to SCORE_REACH."""
+    grid = torch.linspace(-SCORE_REACH, SCORE_REACH, 1801, dtype=torch.float64)
     return torch.from_numpy(special.stdtrit(degrees, special.ndtr(grid.numpy())))
 
 
@@ -456,10 +456,10 @@ class _LeftOut(NamedTuple):
 
 
 def _parts_left_out(a: Tensor, b: Tensor) -> list[_LeftOut]:
-    """Split a (n, p) and b (n, q) into `PARTS` interleaved folds, with the moments of the rest."""
+    """Split a (n, p) and b (n, q) into interleaved folds, with the moments of the rest."""
     parts = []
-    for k in range(PARTS):
-        rest = torch.arange(len(a), device=a.device) % PARTS == k
+    for k in range(SHRINKAGE_FOLDS):
+        rest = torch.arange(len(a), device=a.device) % SHRINKAGE_FOLDS == k
         mean_a, mean_b = a[~rest].mean(0), b[~rest].mean(0)
         moments = _Moments.of(a[~rest] - mean_a, b[~rest] - mean_b)
         parts.append(_LeftOut(rest, mean_a, mean_b, moments))

@@ -18,8 +18,8 @@ from infobound.critics.contract import Critic, Rows
 from infobound.critics.copulas import GaussianCopula
 
 __all__ = [
+    "A_FEW",
     "COARSE",
-    "FEW",
     "FINE",
     "FINEST",
     "ClasswiseGaussian",
@@ -33,19 +33,19 @@ __all__ = [
 # Largest number of components, and smallest number of rows per parameter.
 FINEST, FINE, COARSE = (128, 5), (64, 10), (32, 20)
 ROUNDS, SETTLED = 60, 1e-3  # of EM: the most, and the gain per row in nats at which it ends
-FEW = (4, 1)  # the same for mixtures of a few Gaussians in many columns
+A_FEW = (4, 1)  # the same for mixtures of a few Gaussians in many columns
 STARTS, SHORT = 6, 8  # random starts of these, and the iterations of EM from each
-SHRUNK = 50  # iterations of EM for the weight of independence in a table
-SMALL = 1_000  # rows on which the starts are compared
+SHRINK_STEPS = 50  # iterations of EM for the weight of independence in a table
+START_ROWS = 1_000  # rows on which the starts are compared
 SHRINKAGE = 0.1  # times parameters of a mean per row: added to their variances, in white columns
-FLOOR = 1e-4  # added to the variances of a mixture's components
+VARIANCE_FLOOR = 1e-4  # added to the variances of a mixture's components
 TABULATED = 16  # components from which a table takes less time than they do
-STEP = 0.1  # distance of a table's nodes in conditional standard deviations of the components
-REACH = 4.5  # standard deviations of each component that the inner nodes cover
+NODE_STEP = 0.1  # distance of a table's nodes in conditional standard deviations of the components
+NODE_REACH = 4.5  # standard deviations of each component that the inner nodes cover
 MATTERS = 1e-3  # share of a component in the density at a value from which it counts there
 CANDIDATES = 4_000  # values at which the distance of the nodes is determined
 NODES = 800  # the most nodes of a column; finer dependence is computed without a table
-LOWEST = -80.0  # smallest log ratio whose exponential is a normal number in float32
+LOWEST_RATIO = -80.0  # smallest log ratio whose exponential is a normal number in float32
 
 
 class ContingencyTable(Critic):
@@ -85,7 +85,7 @@ class ContingencyTable(Critic):
         others = (rows[i, 0] - 1).clamp_min(1) * (columns[j] - 1).clamp_min(1)
         left_out = (counts[i, j] - 1) * (n - 1) / others
         weight = torch.tensor(0.5, dtype=counts.dtype, device=x.device)
-        for _ in range(SHRUNK):  # EM
+        for _ in range(SHRINK_STEPS):  # EM
             weight = (weight / (weight + (1 - weight) * left_out)).mean()
         weight = weight.clamp(1 / (n + 1), 1)
         log_ratios = ((1 - weight) * counts * n / (rows * columns) + weight).log()
@@ -291,10 +291,10 @@ class MixtureModel(Critic):
     def fit_few(
         cls, x: Tensor, y: Tensor, start: MixtureModel | GaussianCopula | None = None
     ) -> MixtureModel | GaussianCopula:
-        """Fit one to `FEW` Gaussians to x (n, dim_x) and y (n, dim_y): as many as BIC prefers.
+        """Fit a few Gaussians to x (n, dim_x) and y (n, dim_y), as many as BIC prefers.
 
         EM starts from the best of several short runs: from the centres of k-means++, and from
-        random quadratic forms, which tell apart populations with equal means.
+        random quadratic forms, which separate populations with equal means.
 
         Args:
             x: (n, dim_x).
@@ -323,7 +323,7 @@ class MixtureModel(Critic):
         white = (rows - mean) @ (vectors / roots)
         price = 0.5 * math.log(n) / n * (1 + d + d * (d + 1) / 2)
         best, found = -0.5 * d * (1 + math.log(2 * math.pi)) - price, None
-        counts = range(2, components(n, d, FEW) + 1)
+        counts = range(2, components(n, d, A_FEW) + 1)
         if start is not None:
             counts, best = range(len(start.weights), len(start.weights) + 1), -math.inf
         for count in counts:
@@ -377,17 +377,17 @@ class MixtureModel(Critic):
     def _summed(self, a: Rows, b: Rows) -> Tensor:
         """Sum the components' shares of the density ratio, and return its log (n, m), nats."""
         total = a[0].new_zeros(len(a[0]), len(b[0]))
-        part, limit = torch.empty_like(total), -LOWEST / math.log(2)
+        part, limit = torch.empty_like(total), -LOWEST_RATIO / math.log(2)
         for left, right in zip(a[0].unbind(1), b[0].unbind(1), strict=True):
             torch.mm(left, right.T, out=part)
             total += part.clamp_(-limit, limit).exp2_()  # avoids slow denormal numbers
-        found: Tensor = total.clamp_min_(math.exp(LOWEST)).log_()
+        found: Tensor = total.clamp_min_(math.exp(LOWEST_RATIO)).log_()
         return found
 
     def _tabulate(self) -> bool:
         """Compute the table of a mixture of one column on each side, unless its grid is too fine.
 
-        The error of the interpolation is about `STEP`**2 / 8 nats.
+        The error of the interpolation is about `NODE_STEP`**2 / 8 nats.
         """
         variances = self.covariances.diagonal(dim1=1, dim2=2)  # (K, 2)
         rest = 1 - self.covariances[:, 0, 1] ** 2 / variances.prod(1)
@@ -432,8 +432,8 @@ def _started(rows: Tensor, white: Tensor, count: int) -> Tensor:
     The runs use the `white` rows, in which clusters may overlap, so centres are sought in the rows.
     """
     generator = torch.Generator().manual_seed(0)
-    few, d = white[:SMALL], rows.shape[1]
-    starts = [_nearest(rows[:SMALL], count)]
+    few, d = white[:START_ROWS], rows.shape[1]
+    starts = [_nearest(rows[:START_ROWS], count)]
     for _ in range(STARTS):
         forms = torch.randn(count, d, d, generator=generator, dtype=rows.dtype).to(rows.device)
         values = ((few @ forms) * few).sum(2)
@@ -454,7 +454,9 @@ def _belongs(model: _Mixture | MixtureModel, rows: Tensor) -> Tensor:
     return found
 
 
-def _mixture(rows: Tensor, belongs: Tensor, floor: float = FLOOR, rounds: int = ROUNDS) -> _Mixture:
+def _mixture(
+    rows: Tensor, belongs: Tensor, floor: float = VARIANCE_FLOOR, rounds: int = ROUNDS
+) -> _Mixture:
     """Fit a mixture of K Gaussians to rows (n, d), float64, by EM.
 
     Args:
@@ -507,11 +509,11 @@ def _nodes(weights: Tensor, means: Tensor, spreads: Tensor, fine: Tensor) -> Ten
     Returns:
         The nodes in ascending order, the outermost far away; None if more than `NODES` are needed.
     """
-    ends = (means - REACH * spreads).min(), (means + REACH * spreads).max()
+    ends = (means - NODE_REACH * spreads).min(), (means + NODE_REACH * spreads).max()
     share = torch.linspace(0, 1, CANDIDATES, dtype=means.dtype, device=means.device)
     at = torch.lerp(ends[0], ends[1], share)
     logs = (weights / spreads).log() - 0.5 * ((at[:, None] - means) / spreads) ** 2
-    density = ((logs.softmax(1) > MATTERS) / (STEP * fine)).amax(1)
+    density = ((logs.softmax(1) > MATTERS) / (NODE_STEP * fine)).amax(1)
     places = (density * (ends[1] - ends[0]) / (CANDIDATES - 1)).cumsum(0)
     count = math.ceil(float(places[-1] - places[0]))
     if count > NODES:

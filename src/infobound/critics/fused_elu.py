@@ -19,7 +19,8 @@ from infobound.critics import contract
 
 __all__ = ["EluPairs", "elu_pairs"]
 
-BLOCK = 1 << 18  # numbers per block of pairs in training: 1 MiB, so that a block stays in the cache
+# Numbers per block of pairs in training: 1 MiB, so that a block stays in the cache
+BLOCK_NUMBERS = 1 << 18
 LOG_2 = math.log(2)
 STEEP = 40.0  # largest |a| and |b| for which e^a e^b cannot overflow in float32
 
@@ -34,7 +35,7 @@ class EluPairs(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, precision: torch.dtype, a: Tensor, b: Tensor, *weights: Tensor) -> Tensor:
         """Score a (n, width) against b (m, width): (n, m). Hidden layers are stored."""
-        ctx.precision, ctx.rows = precision, max(1, contract.scaled(BLOCK, b) // b.numel())
+        ctx.precision, ctx.rows = precision, max(1, contract.scaled(BLOCK_NUMBERS, b) // b.numel())
         kept: list[list[Tensor]] = [[] for _ in range(0, len(a), ctx.rows)]
         blocks = zip(a.split(ctx.rows), kept, strict=True)
         scores = [elu_pairs(precision, block, b, weights, layers) for block, layers in blocks]

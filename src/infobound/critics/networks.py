@@ -359,7 +359,7 @@ CRITICS: dict[str, Callable[[int, int, Config, torch.Generator], nn.Module]] = {
 }
 
 
-COPIES = 8  # of the weights: gradient, two moments, average, best weights, and a checkpoint
+WEIGHT_COPIES = 8  # of the weights: gradient, two moments, average, best weights, and a checkpoint
 
 
 def expect_room(dim_x: int, dim_y: int, config: Config) -> None:
@@ -387,7 +387,7 @@ def expect_room(dim_x: int, dim_y: int, config: Config) -> None:
     inputs, towers = (dim_x + dim_y, 1) if joint else (max(dim_x, dim_y), 2)
     outputs = 1 if joint else config.embedding_dim + 1
     weights = towers * (inputs * width + deep * width**2 + outputs * width)
-    need, free = 4 * COPIES * weights, free_memory()
+    need, free = 4 * WEIGHT_COPIES * weights, free_memory()
     if need > free:
         raise InputError(
             f"Expected a critic that fits in memory; got hidden_dim {width}, hidden_layers "

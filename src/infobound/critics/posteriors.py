@@ -25,25 +25,25 @@ from infobound.critics.densities import OfClasses, codes
 
 __all__ = ["LINEAR", "ClassPosterior"]
 
-PARTS = 3  # of the rows: each is held out once to learn the weights of the classifiers
+STACKING_FOLDS = 3  # of the rows: each is held out once to learn the weights of the classifiers
 SPLIT = 6_000  # rows above which only one part is held out
 GAUSSIAN = {"gaussian", "scales", "covariances"}  # what a class has of its own: means, variances
 LINEAR = {"stiff": 0.02, "linear": 0.5, "loose": 20.0}  # prior variances of coefficients
 SMOOTH = {"smooth": 0.1, "bent": 2.0}  # and of coefficients of more features
-ROUNDS = 100  # most steps of logistic regression
-WORK = 2e9  # largest rows * features * classes for logistic regression
+LOGISTIC_STEPS = 100  # most steps of logistic regression
+LOGISTIC_WORK = 2e9  # largest rows * features * classes for logistic regression
 BENT = 16  # most columns with bumps as features
 BUMPS = tuple(0.5 * k for k in range(-4, 5))  # centres of Gaussian bumps on normal scores
 NARROW = 0.35  # their standard deviation
-ABSENT = -5.0  # log odds of a class without rows
+ABSENT_LOG_ODDS = -5.0  # log odds of a class without rows
 CURVED = 2e10  # largest rows * classes * columns ** 2 for variances and covariances by class
 PRIOR = 2.0  # the weights have a normal prior of variance 1 / (2 PRIOR)
 PRIOR_ROWS = 10  # with the pooled variances, added to the rows of a class
-SLOPES = 3.0  # largest weight of a classifier
+MOST_SLOPE = 3.0  # largest weight of a classifier
 HIDDEN = 64  # width of the two hidden layers of the network
-STEPS = 400  # smallest number of steps of its training
+FEWEST_STEPS = 400  # smallest number of steps of its training
 EPOCHS = 12  # smallest number of passes over its rows
-BATCH = 64  # rows of a step
+BATCH_ROWS = 64  # rows of a step
 RATE, DECAY = 0.01, 0.05  # initial learning rate, which falls to zero as a cosine; weight decay
 
 
@@ -170,7 +170,7 @@ def _stacked(task: _Task, kinds: Sequence[str]) -> tuple[dict[str, nn.Module], n
     """
     n = len(task.rows)
     order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
-    held = order.tensor_split(PARTS)[: 1 if n > SPLIT else PARTS]
+    held = order.tensor_split(STACKING_FOLDS)[: 1 if n > SPLIT else STACKING_FOLDS]
     rest = [order[~torch.isin(order, part)] for part in held]
     copies = [_fitted(task.at(part), [k for k in kinds if k != "network"]) for part in rest]
     together: dict[str, nn.Module] = {}
@@ -195,7 +195,7 @@ def _stacked(task: _Task, kinds: Sequence[str]) -> tuple[dict[str, nn.Module], n
         value = -logs[at, own].sum() + PRIOR * (weights**2).sum()
         return float(value), slopes + 2 * PRIOR * weights
 
-    start, limits = np.full(len(ratios), 0.5 / len(ratios)), [(0.0, SLOPES)] * len(ratios)
+    start, limits = np.full(len(ratios), 0.5 / len(ratios)), [(0.0, MOST_SLOPE)] * len(ratios)
     best = minimize(loss, start, jac=True, bounds=limits, method="L-BFGS-B")
     return together, np.asarray(best.x)
 
@@ -205,7 +205,7 @@ def _affordable(n: int, d: int, count: int) -> list[str]:
     kinds = ["gaussian"]
     if n * count * d * d <= CURVED:
         kinds += ["scales"] if n < count * d else ["scales", "covariances"]
-    if n * count * d <= WORK:
+    if n * count * d <= LOGISTIC_WORK:
         kinds += [*LINEAR, *(SMOOTH if d <= BENT else ()), "network"]
     return kinds
 
@@ -255,11 +255,11 @@ class _Logistic(nn.Module):
         classes = task.classes.cpu().numpy()
         known = np.unique(classes)
         two = len(known) == 2  # then scikit-learn has the coefficients of the second alone
-        model = LogisticRegression(max_iter=ROUNDS, tol=1e-3, warm_start=True)
+        model = LogisticRegression(max_iter=LOGISTIC_STEPS, tol=1e-3, warm_start=True)
         models: dict[str, nn.Module] = {}
         for name, variance in variances.items():
             weight = np.zeros((len(task.log_shares), features.shape[1]))
-            bias = np.full(len(weight), ABSENT)
+            bias = np.full(len(weight), ABSENT_LOG_ODDS)
             bias[known] = 0.0
             if len(known) > 1:
                 with warnings.catch_warnings():
@@ -400,9 +400,12 @@ class _Network(nn.Module):
             [t.view(s) for t, s in zip(whole.split([*map(math.prod, shapes)]), shapes, strict=True)]
             for whole in (flat, flat.grad)
         )
-        steps = max(STEPS, EPOCHS * -(-len(parts[0]) // BATCH))
+        steps = max(FEWEST_STEPS, EPOCHS * -(-len(parts[0]) // BATCH_ROWS))
         drawn = torch.stack(
-            [part[torch.randint(len(part), (steps, BATCH), generator=generator)] for part in parts],
+            [
+                part[torch.randint(len(part), (steps, BATCH_ROWS), generator=generator)]
+                for part in parts
+            ],
             dim=1,
         ).to(like.device)
         targets = F.one_hot(task.classes, len(task.log_shares)).to(like)

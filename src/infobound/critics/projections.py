@@ -17,13 +17,13 @@ from infobound.critics.unwinding import copula_mi
 
 __all__ = ["ProjectedModel"]
 
-MOST = 12  # directions per side
+MOST_DIRECTIONS = 12  # directions per side
 KNOTS, COARSE = 400, 20  # of the normal scores of a direction in the model, and in the search
 ROUNDS, STEPS = 3, 6  # of the search: updates of the knots, and steps of L-BFGS for each
 NOISE = 1.0  # nats by which scores must exceed values on one row; on n rows, NOISE / sqrt(n)
-SMALL = 1_500  # rows on which the first directions are tried
-APART = 1e-9  # least difference of knots
-FAR = 5.0  # distances of the outermost knots up to which scores rise beyond them
+TRIAL_ROWS = 1_500  # rows on which the first directions are tried
+KNOT_DISTANCE = 1e-9  # least difference of knots
+RISE_BEYOND = 5.0  # distances of the outermost knots up to which scores rise beyond them
 
 Sides: TypeAlias = tuple[Tensor, Tensor]  # of x and of y
 
@@ -93,7 +93,7 @@ class ProjectedModel(Critic):
         sides = x.double(), y.double()
         if start is None:
             left, right = canonical_directions(*sides)
-            found = left[:, :MOST], right[:, :MOST]
+            found = left[:, :MOST_DIRECTIONS], right[:, :MOST_DIRECTIONS]
             if not found[0].shape[1] or not _gains(sides, found):
                 return GaussianCopula.fit(x, y)
             found = _searched(sides, found, ROUNDS)
@@ -122,7 +122,7 @@ def _gains(sides: Sides, directions: Sides) -> bool:
     That is after one round of search on some rows, which in normal rows gains half a nat for each
     of its parameters on one row.
     """
-    few = sides[0][:SMALL], sides[1][:SMALL]
+    few = sides[0][:TRIAL_ROWS], sides[1][:TRIAL_ROWS]
     first = directions[0][:, :1], directions[1][:, :1]
     values = [side @ part for side, part in zip(few, first, strict=True)]
     found = [side @ part for side, part in zip(few, _searched(few, first, 1), strict=True)]
@@ -164,7 +164,7 @@ def _knots(rows: Tensor, count: int) -> Tensor:
     values, n = rows.T.contiguous().sort(1)[0], len(rows)
     count = min(count, n)
     steps = torch.arange(count, device=rows.device)
-    return values[:, ((steps + 0.5) * (n / count)).long()] + APART * steps
+    return values[:, ((steps + 0.5) * (n / count)).long()] + KNOT_DISTANCE * steps
 
 
 def _scores(rows: Tensor, knots: Tensor) -> Tensor:
@@ -174,5 +174,5 @@ def _scores(rows: Tensor, knots: Tensor) -> Tensor:
     values, columns = torch.special.ndtri(levels), rows.T.contiguous()
     index = (torch.searchsorted(knots, columns) - 1).clamp(0, count - 2)
     low, high = knots.gather(1, index), knots.gather(1, index + 1)
-    share = ((columns - low) / (high - low)).clamp(-FAR, 1 + FAR)
+    share = ((columns - low) / (high - low)).clamp(-RISE_BEYOND, 1 + RISE_BEYOND)
     return torch.lerp(values[index], values[index + 1], share).T

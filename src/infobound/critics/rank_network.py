@@ -18,10 +18,11 @@ __all__ = ["GRIDS", "QUANTILES", "RankNetwork", "log_uniform_margins"]
 GRIDS = (128, 64)  # cells per side of a histogram: the finer for many rows
 CHANNELS = (16, 24, 48, 64)  # at 64, 32, 16 and 8 cells per side
 QUANTILES = (0.025, 0.16, 0.5, 0.84, 0.975)  # of the MI given the histogram
-ROUNDS = 6  # Sinkhorn iterations
-TINY = 1e-12  # smallest entry of a table relative to its largest
+SINKHORN_STEPS = 6  # Sinkhorn iterations
+SMALLEST_SHARE = 1e-12  # smallest entry of a table relative to its largest
 HEAD = 64  # width of the layer before the quantiles
-FLOOR = 0.05  # variance of a log ratio added before its standard error scales the quantiles
+# Variance of a log ratio added before its standard error scales the quantiles
+VARIANCE_FLOOR = 0.05
 
 
 class RankNetwork(nn.Module):
@@ -110,7 +111,7 @@ class RankNetwork(nn.Module):
         implied = (log_ratios.exp() * log_ratios).mean((1, 2))
         mean = (shares * log_ratios).sum((1, 2))
         variance = (shares * log_ratios.square()).sum((1, 2)) - mean.square()
-        error = ((variance.clamp(min=0) + FLOOR) / (7 + 3 * size[:, 0]).exp()).sqrt()
+        error = ((variance.clamp(min=0) + VARIANCE_FLOOR) / (7 + 3 * size[:, 0]).exp()).sqrt()
         seen = torch.stack([implied, mean, error.log(), variance.clamp(min=0).sqrt()], 1)
         ties = ties.mean((2, 3)) / 8
         found = self.head(torch.cat([summary, seen, size, ties], 1)).float()
@@ -148,9 +149,9 @@ def log_uniform_margins(logits: Tensor) -> Tensor:
         >>> table.mean(1).round(decimals=3).unique().tolist()
         [1.0]
     """
-    table = (logits - logits.amax((1, 2), keepdim=True)).exp() + TINY
+    table = (logits - logits.amax((1, 2), keepdim=True)).exp() + SMALLEST_SHARE
     columns = table.new_ones(len(table), 1, table.shape[2])
-    for _ in range(ROUNDS):
+    for _ in range(SINKHORN_STEPS):
         rows = 1 / (table * columns).mean(2, keepdim=True)
         columns = 1 / (table * rows).mean(1, keepdim=True)
     return table.log() + rows.log() + columns.log()

@@ -24,7 +24,7 @@ __all__ = ["RankCopula", "Ranks", "grid_of", "log_ratios", "network"]
 
 FINE_FROM = 2_500  # rows from which histograms have the finer grid
 HALF = 1e-6  # half of the width of a value between those of the fit
-WEIGHTS = Path(__file__).with_name("rank_network.safetensors")
+NETWORK_WEIGHTS = Path(__file__).with_name("rank_network.safetensors")
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -36,7 +36,9 @@ def network() -> RankNetwork:
     from safetensors.torch import load_file
 
     found = RankNetwork()
-    found.load_state_dict({name: value.float() for name, value in load_file(WEIGHTS).items()})
+    found.load_state_dict(
+        {name: value.float() for name, value in load_file(NETWORK_WEIGHTS).items()}
+    )
     return found.eval().requires_grad_(False)
 
 

@@ -17,10 +17,10 @@ from infobound.critics.regression import Design, Known, Regression
 __all__ = ["RegressionModel"]
 
 FLOOR, CEILING = 1e-3, 10.0  # of the variance of y given x and z
-SLOPES = 4  # most columns of x that have slopes of their own
-NEAR = 0.1  # a column of x this near its mean says nothing of a slope
-CLEAR = 0.002  # part of the variance that the first round must explain for a second one
-ROUNDS = 2  # of what depends on z alone and of the slopes, which disturb each other
+SLOPE_COLUMNS = 4  # most columns of x that have slopes of their own
+NO_SLOPE = 0.1  # a column of x this near its mean carries no information on a slope
+SECOND_ROUND_GAIN = 0.002  # part of the variance that the first round must explain for a second one
+BACKFITTING_ROUNDS = 2  # of what depends on z alone and of the slopes, which disturb each other
 
 
 class RegressionModel(Product):
@@ -80,7 +80,7 @@ class RegressionModel(Product):
             earlier = None if start is None else start.stages[k]
             after = 2 + _slopes(rows, given)  # stages of the first round
             if name == "z" and k >= after:
-                found = unexplained[after] < (1 - CLEAR) * unexplained[1]
+                found = unexplained[after] < (1 - SECOND_ROUND_GAIN) * unexplained[1]
                 needed = found if start is None else earlier is not None
                 if not needed:
                     stages.append(None)
@@ -119,7 +119,7 @@ class RegressionModel(Product):
 def _slopes(rows: np.ndarray, given: int) -> int:
     """Return how many columns of x have slopes of their own."""
     own = rows.shape[1] - given
-    return own if own <= SLOPES else 0
+    return own if own <= SLOPE_COLUMNS else 0
 
 
 def _stages(rows: np.ndarray, given: int) -> Iterator[tuple[str, np.ndarray, np.ndarray | None]]:
@@ -127,8 +127,8 @@ def _stages(rows: np.ndarray, given: int) -> Iterator[tuple[str, np.ndarray, np.
     own, z = rows[:, :-given], rows[:, -given:]
     yield "x", own, None
     slopes = own.T[: _slopes(rows, given), :, None]
-    for _ in range(ROUNDS):
+    for _ in range(BACKFITTING_ROUNDS):
         yield "z", z, None
         for column in slopes:
-            yield "z", z, np.where(np.abs(column) < NEAR, np.copysign(NEAR, column), column)
+            yield "z", z, np.where(np.abs(column) < NO_SLOPE, np.copysign(NO_SLOPE, column), column)
     yield "x, z", rows, None

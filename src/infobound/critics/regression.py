@@ -3,7 +3,7 @@
 Four kinds of smoothers are compared on rows that they were not fitted to and averaged by
 non-negative weights: additive splines, products of two columns, kernel ridge regression, and
 projection pursuit, which finds the few directions of many columns that matter. Residuals are what
-is left of a column once what the given columns say of its location and scale is taken out.
+is left of a column after regressing its location and scale on the given columns.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from scipy.optimize import nnls
 __all__ = ["Design", "Known", "Regression", "Residuals", "centred", "residuals"]
 
 DOUBTED = 2  # folds whose rows show the errors of regressions
-FOLDS = 5  # of rows, for residuals of rows that a smoother was not fitted to
+SMOOTHER_FOLDS = 5  # of rows, for residuals of rows that a smoother was not fitted to
 CENTRES = 200  # of the kernel smoother
 WIDTHS = (0.35, 0.7, 1.4)  # of kernels, in standard deviations times sqrt(columns)
-KNOTS = 9  # basis functions of a smooth function of one column or direction
-WIDTH = 1.3  # of a basis function, in distances to the next one
+SMOOTH_KNOTS = 9  # basis functions of a smooth function of one column or direction
+BUMP_WIDTH = 1.3  # of a basis function, in distances to the next one
 OUT = 40.0  # widths from the first basis function beyond which all are zero
-ALONG = np.r_[1e-11, 1e-5, np.full(KNOTS, 1e-4)]  # penalties of a smooth function, by row
+ALONG = np.r_[1e-11, 1e-5, np.full(SMOOTH_KNOTS, 1e-4)]  # penalties of a smooth function, by row
 TERMS = 4  # directions that projection pursuit looks for
 RANDOM = 3  # random starts of each search, besides those from moments
 OPTIMISED = 3  # starts, the best ones, that are improved
-STEPS = 12  # Gauss-Newton steps of a search
+GAUSS_NEWTON_STEPS = 12  # Gauss-Newton steps of a search
 STEPS_AGAIN = 4  # the same for rows like those of an earlier search
 ROUGH, ROUGH_STEPS = 1_000, 4  # rows and steps from which the best of several starts is chosen
-SEARCHED = 4_000  # largest number of rows for the search of directions
-NEAR = 3.0  # standard deviations beyond which products of columns do not grow
+SEARCH_ROWS = 4_000  # largest number of rows for the search of directions
+PRODUCT_REACH = 3.0  # standard deviations beyond which products of columns do not grow
 MULTIPLIED = 10  # most columns whose products are features
-LEVELS = 10  # a column of at most this many values has no smooth function of its own
+FEW_VALUES = 10  # a column of at most this many values has no smooth function of its own
 PENALTIES = np.logspace(-7, 1, 17)  # relative to the largest eigenvalue
-ROUNDS = 2  # of location and scale
-FAR = 5.0  # most by which a residual exceeds its scale where that is estimated
+SCALE_ROUNDS = 2  # of location and scale
+MOST_RESIDUAL = 5.0  # most by which a residual exceeds its scale where that is estimated
 CONSTANT = 0.02  # standard deviation of a scale up to which it counts as constant
-GAINED = 2.0, 4.0  # gain in standard errors between which a regression gets its weight
+GAIN_RAMP = 2.0, 4.0  # gain in standard errors between which a regression gets its weight
 TARGETS = 8  # most columns for which directions are searched
 
 Features = Callable[[np.ndarray], np.ndarray]
@@ -333,7 +333,7 @@ class Regression:
 
 
 class Residuals(NamedTuple):
-    """What given columns do not say of the location and scale of others.
+    """Residuals of the location and scale of columns given others.
 
     Attributes:
         values: (n, k), about standardised.
@@ -348,7 +348,7 @@ class Residuals(NamedTuple):
 
 
 def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> Residuals:
-    """Return what given columns do not say of the location and scale of others.
+    """Return the residuals of the location and scale of columns given others.
 
     Each row's location m(z) and scale s(z) come from the other folds' rows. A residual
     (x - m(z)) / s(z) is a bijection of x for each z, so I(X;Y|Z) does not change.
@@ -372,7 +372,7 @@ def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> Residuals:
         >>> bool(np.corrcoef(found.values.T, u.T)[0, 1] > 0.97), bool(found.errors[0] < 0.05)
         (True, True)
     """
-    design = Design(z, seed=seed, folds=FOLDS)
+    design = Design(z, seed=seed, folds=SMOOTHER_FOLDS)
     found = np.empty_like(values, dtype=np.float64)
     errors, unexplained = np.empty((2, values.shape[1]))
     searched = values.shape[1] <= TARGETS
@@ -380,7 +380,7 @@ def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> Residuals:
     for k, column in enumerate(rest.T):
         weights, scale, doubt = None, np.ones(len(z)), 0.0
         starts: list[list[np.ndarray] | None] = [[] if searched else None for _ in range(3)]
-        for again in range(ROUNDS):  # from the second on, rows weigh by their scale
+        for again in range(SCALE_ROUNDS):  # from the second on, rows weigh by their scale
             location, shares = design.stacked(column, weights, starts[0])
             mean = np.average(column, weights=weights)
             gain = ((column - mean) ** 2 - (column - location) ** 2) / scale**2
@@ -389,13 +389,13 @@ def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> Residuals:
             left = column - mean - part * (location - mean)
             if again:  # a step of maximum likelihood, which is less noisy than logarithms
                 wanted = np.abs(left) / scale
-                wanted = (wanted / wanted.mean() - 1).clip(max=FAR)
+                wanted = (wanted / wanted.mean() - 1).clip(max=MOST_RESIDUAL)
             else:
                 wanted = np.log(left**2 + 1e-4 * np.median(left**2) + 1e-300) / 2
             step, scaled = design.stacked(wanted, None, starts[1 + min(again, 1)])
             step -= step.mean()
             size = np.abs(left) / scale
-            size = (size / max(size.mean(), 1e-300)).clip(max=FAR)
+            size = (size / max(size.mean(), 1e-300)).clip(max=MOST_RESIDUAL)
             power = _clear(size - size * np.exp(-step) - step)
             doubt = power**2 * doubt if again else 0.0
             scale = (scale * np.exp(power * step)).clip(0.05, 20)
@@ -421,7 +421,7 @@ def _clear(gain: np.ndarray) -> float:
     if spread == 0:
         return 0.0
     errors = math.sqrt(len(gain)) * float(gain.mean()) / spread
-    return min(max((errors - GAINED[0]) / (GAINED[1] - GAINED[0]), 0.0), 1.0)
+    return min(max((errors - GAIN_RAMP[0]) / (GAIN_RAMP[1] - GAIN_RAMP[0]), 0.0), 1.0)
 
 
 def centred(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> np.ndarray:
@@ -445,7 +445,7 @@ def centred(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> np.ndarray:
         >>> bool(np.abs(np.corrcoef(found.T, z.T)[0, 1]) < 0.1)
         True
     """
-    design = Design(z, seed=seed, folds=FOLDS)
+    design = Design(z, seed=seed, folds=SMOOTHER_FOLDS)
     searched = values.shape[1] <= TARGETS
     location = [design.stacked(column, None, [] if searched else None)[0] for column in values.T]
     return np.asarray(values - np.column_stack(location))
@@ -461,7 +461,7 @@ def _shares(tried: np.ndarray, column: np.ndarray, weights: np.ndarray | None) -
 
 def _maps(z: np.ndarray, seed: int) -> list[Features]:
     """Return the feature maps of ridge regressions: splines by column, products, and kernels."""
-    columns = [k for k in range(z.shape[1]) if len(np.unique(z[:, k])) > LEVELS]
+    columns = [k for k in range(z.shape[1]) if len(np.unique(z[:, k])) > FEW_VALUES]
     bumps = [_Bumps.of(z[:, k]) for k in columns]
 
     def additive(rows: np.ndarray) -> np.ndarray:
@@ -475,7 +475,7 @@ def _maps(z: np.ndarray, seed: int) -> list[Features]:
     first, second = np.triu_indices(z.shape[1])
 
     def products(rows: np.ndarray) -> np.ndarray:
-        near = rows.clip(-NEAR, NEAR)  # no row far out gets all of the leverage
+        near = rows.clip(-PRODUCT_REACH, PRODUCT_REACH)  # no row far out gets all of the leverage
         return np.asarray(np.hstack([rows, near[:, first] * near[:, second]]))
 
     return [additive, *([products] if 1 < z.shape[1] <= MULTIPLIED else []), *kernels]
@@ -522,22 +522,22 @@ class _Bumps:
     def of(cls, values: np.ndarray) -> _Bumps:
         ends = round(0.02 * (len(values) - 1)), round(0.98 * (len(values) - 1))
         low, high = np.partition(values, ends)[list(ends)]
-        width = WIDTH * (high - low) / (KNOTS - 1) + 1e-9
-        return cls(low + (high - low) / (KNOTS - 1) * np.arange(KNOTS), float(width))
+        width = BUMP_WIDTH * (high - low) / (SMOOTH_KNOTS - 1) + 1e-9
+        return cls(low + (high - low) / (SMOOTH_KNOTS - 1) * np.arange(SMOOTH_KNOTS), float(width))
 
     def rows(self, values: np.ndarray, found: np.ndarray) -> np.ndarray:
-        """Fill (KNOTS, n) with the bumps at values (n,), each from the one before it."""
+        """Fill (SMOOTH_KNOTS, n) with the bumps at values (n,), each from the one before it."""
         step = (self.centres[1] - self.centres[0]) / self.width
         place = ((values - self.centres[0]) / self.width).clip(-OUT, OUT)
         np.exp(-(place**2) / 2, out=found[0])
         ratio = np.exp(step * place)
-        for k in range(1, KNOTS):
+        for k in range(1, SMOOTH_KNOTS):
             np.multiply(found[k - 1], ratio, out=found[k])
             found[k] *= math.exp(-(step**2) * (k - 0.5))
         return found
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        return self.rows(values, np.empty((KNOTS, len(values)))).T
+        return self.rows(values, np.empty((SMOOTH_KNOTS, len(values)))).T
 
 
 class _Sums(NamedTuple):
@@ -657,14 +657,14 @@ def _pursuit(
     """Fit smooth functions of a few directions of z, found one after the other."""
     rng = np.random.default_rng(seed)
     rows = np.arange(len(z))
-    if len(z) > SEARCHED:
-        rows = rng.choice(len(z), SEARCHED, replace=False)
+    if len(z) > SEARCH_ROWS:
+        rows = rng.choice(len(z), SEARCH_ROWS, replace=False)
     known, some = z[rows], np.ones(len(rows)) if weights is None else weights[rows]
     left = column[rows] - np.average(column[rows], weights=some)
     few = slice(ROUGH)
     r = z.shape[1]
     directions: list[np.ndarray] = []
-    most, steps = (1, STEPS_AGAIN) if starts else (OPTIMISED, STEPS)
+    most, steps = (1, STEPS_AGAIN) if starts else (OPTIMISED, GAUSS_NEWTON_STEPS)
     for _ in range(TERMS if r > 1 else 1):
         tried = starts or list(rng.normal(size=(RANDOM, r)))
         tried = [np.ones(1)] if r == 1 else [*_moments(known, left, some), *tried]
@@ -677,7 +677,7 @@ def _pursuit(
             ]
             tried = [min(found, key=lambda each: each[2])[0]]
         direction, fitted, misses = _direction(known, left, some, tried[0], steps)
-        freedom = min((KNOTS + r) / len(known), 0.99)
+        freedom = min((SMOOTH_KNOTS + r) / len(known), 0.99)
         if misses / (1 - freedom) ** 2 > some @ left**2:
             break
         left = left - fitted
@@ -754,7 +754,7 @@ def _along(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit a smooth function along a direction; return its values (n,) and its slopes (n,)."""
     bumps = _Bumps.of(values)
-    basis = np.empty((KNOTS + 2, len(values)))
+    basis = np.empty((SMOOTH_KNOTS + 2, len(values)))
     basis[0], basis[1] = 1.0, values
     bumps.rows(values, basis[2:])
     weighted = basis * weights

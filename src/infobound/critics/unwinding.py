@@ -22,16 +22,17 @@ __all__ = ["MARGIN", "UnwoundCopula", "copula_mi"]
 PLANES = 8  # of rotation per side, at most
 PER_PARAMETER = 5  # rows for each parameter: 2 d of a plane, and 4 of its angle
 SPREADS = (0.0, 0.3, 0.3, 0.5, 0.5, 0.5, 0.8, 0.8)  # of the angles at the starts, radians
-STEPS = (6, 9, 80)  # of L-BFGS from each start, from the best `KEPT` of them, and from the best
+# Of L-BFGS from each start, from the best `KEPT` of them, and from the best.
+SEARCH_STEPS = (6, 9, 80)
 KEPT = 3  # starts that are searched further
 CHANGE = 1e-5  # of the value, nats, below which L-BFGS stops
-SMALL = 1_500  # rows that all starts are optimised on; the best is then optimised on all rows
+START_ROWS = 1_500  # rows that all starts are optimised on; the best is then optimised on all rows
 RIDGE = 1e-3  # penalty on squared coefficients of the angles, nats
-TESTED = 2_000  # rows of the test for rotations
+TEST_ROWS = 2_000  # rows of the test for rotations
 FIRST, SAMPLES = 5, 20  # of a Gaussian copula, for a first and the final test for rotations
 FUNCTIONS = (3, 1)  # of the norm that it reads
 MARGIN = 1.0  # nats by which rotations must exceed none on one row; on n rows, MARGIN / sqrt(n)
-CLEAR = 2.5  # standard deviations by which the rows must exceed them; else none is sought
+CLEAR_ROTATION = 2.5  # standard deviations by which the rows must exceed them; else none is sought
 
 
 class Rotation(NamedTuple):
@@ -106,7 +107,7 @@ class UnwoundCopula(Product):
             rotations = _started(a, b) if start is None else None
         if rotations is None:
             return GaussianCopula.fit(x, y)
-        rotations = _climbed(a, b, _as(rotations, torch.float64), STEPS[2])[1]
+        rotations = _climbed(a, b, _as(rotations, torch.float64), SEARCH_STEPS[2])[1]
         u, v = (side.to(x.dtype) for side in map(_unwound, (a, b), rotations))
         centres = means[0].to(x.dtype), means[1].to(x.dtype)
         return cls(GaussianCopula.fit(u, v), _as(rotations, x.dtype), centres)
@@ -157,17 +158,18 @@ def _as(rotations: Rotations, kind: torch.dtype) -> Rotations:
 
 def _started(a: Tensor, b: Tensor) -> Rotations | None:
     """The best of several short searches on some centred rows; None if there is no rotation."""
-    if not _has_twist(a[:TESTED], b[:TESTED]):
+    if not _has_twist(a[:TEST_ROWS], b[:TEST_ROWS]):
         return None
-    few = a[:SMALL], b[:SMALL]
+    few = a[:START_ROWS], b[:START_ROWS]
     generator = torch.Generator().manual_seed(0)
     tried = []
     for spread in SPREADS:
         first, second = (_start(side.shape[1], spread, generator, a) for side in (a, b))
-        tried.append(_climbed(*few, (first, second), STEPS[0]))
+        tried.append(_climbed(*few, (first, second), SEARCH_STEPS[0]))
     best = sorted(tried, key=lambda each: -each[0])[:KEPT]
     gained, found = max(
-        (_climbed(*few, rotations, STEPS[1]) for _, rotations in best), key=lambda each: each[0]
+        (_climbed(*few, rotations, SEARCH_STEPS[1]) for _, rotations in best),
+        key=lambda each: each[0],
     )
     clear = MARGIN / math.sqrt(len(few[0]))
     return found if gained > float(copula_mi(*few)) + clear else None
@@ -286,7 +288,7 @@ def _has_twist(a: Tensor, b: Tensor) -> bool:
         null.append(_gains(left, right, read))
         if count in (FIRST, SAMPLES):
             mean, spread = np.mean(null, axis=0), np.std(null, axis=0, ddof=1)
-            clear = CLEAR if count == SAMPLES else CLEAR / 2
+            clear = CLEAR_ROTATION if count == SAMPLES else CLEAR_ROTATION / 2
             if not (shown > mean + clear * spread).any():
                 return False
     return True

@@ -413,10 +413,12 @@ def _coded(e: Evidence) -> str | None:
     names = data_checks.coded_columns(e.pair, e.columns)
     if not names:
         return None
+    value = e.as_categories(names)
+    both = "" if value is None else f" As categories: about {value:.2f} nats (now {e.mi:.2f})."
     return (
         f"Few whole numbers were taken as quantities, in their order: {_listed(names)}. If they "
         "are codes of categories, name them in categorical= (--categorical), which one-hot encodes "
-        "them."
+        f"them.{both}"
     )
 
 

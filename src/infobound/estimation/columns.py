@@ -28,7 +28,7 @@ from infobound.estimation.point import z_quantile
 from infobound.estimation.rank_combination import Parts, combination
 
 __all__ = [
-    "FEWEST",
+    "FEWEST_ROWS",
     "ColumnEstimate",
     "estimates",
     "known_parts",
@@ -37,13 +37,13 @@ __all__ = [
 ]
 
 LEVEL = 0.95  # of the intervals
-REPEATS = 10  # rows a value, on average, of a column of few values
+ROWS_PER_VALUE = 10  # rows a value, on average, of a column of few values
 NEIGHBOURS = (3, 8)
-SEARCHED = 3_000  # most rows whose neighbours are searched
-FEWEST = 10  # rows of a pair
-TOGETHER = 16  # pairs that the network reads at once
-FOLDS = 4  # for the held-out value
-SCORED = 2_000  # most rows of a fold that are scored against each other
+NEIGHBOUR_ROWS = 3_000  # most rows whose neighbours are searched
+FEWEST_ROWS = 10  # rows of a pair
+BATCH_PAIRS = 16  # pairs that the network reads at once
+HELD_OUT_FOLDS = 4  # for the held-out value
+SCORED_ROWS = 2_000  # most rows of a fold that are scored against each other
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def estimates(
         kind = _Kind.of(*pair)
         queue = waiting.setdefault(kind, [])
         queue.append(place)
-        if len(queue) == TOGETHER:
+        if len(queue) == BATCH_PAIRS:
             tasks.append((kind, waiting.pop(kind)))
     tasks += waiting.items()
 
@@ -142,7 +142,7 @@ def takes_few_values(column: Column, n: int) -> bool:
         >>> takes_few_values(Column("dose", np.arange(30) % 3, levels=3, categorical=False), n=30)
         True
     """
-    return column.categorical or column.levels * REPEATS <= n
+    return column.categorical or column.levels * ROWS_PER_VALUE <= n
 
 
 class _Prepared(NamedTuple):
@@ -169,7 +169,9 @@ class _Kind(NamedTuple):
     def of(cls, x: Column, y: Column) -> _Kind:
         n = int(np.count_nonzero((x.codes >= 0) & (y.codes >= 0)))
         few = all(takes_few_values(each, n) for each in (x, y))
-        return cls("none" if n < FEWEST else "counts" if few else "ranks", n, n == len(x.codes))
+        return cls(
+            "none" if n < FEWEST_ROWS else "counts" if few else "ranks", n, n == len(x.codes)
+        )
 
     def estimates(
         self, pairs: Sequence[tuple[Column, Column]], ranked: _RankedColumns, held_out: bool
@@ -264,7 +266,11 @@ def _near(x: np.ndarray, y: np.ndarray) -> list[float]:
     n = len(x)
     order = np.argsort(x)
     rows = np.stack([x, y], 1)[order]
-    some = rows if n <= SEARCHED else rows[np.linspace(0, n - 1, SEARCHED).round().astype(int)]
+    some = (
+        rows
+        if n <= NEIGHBOUR_ROWS
+        else rows[np.linspace(0, n - 1, NEIGHBOUR_ROWS).round().astype(int)]
+    )
     tree = cKDTree(rows, balanced_tree=False, compact_nodes=False)
     most = min(NEIGHBOURS[-1], n - 1)
     ranked = [min(k, most) for k in NEIGHBOURS]
@@ -290,13 +296,13 @@ def _digammas(n: int) -> np.ndarray:
 def _held_out(pair: _Pair) -> float:
     """Return the Donsker-Varadhan bound, each row scored by a copula of the other folds' rows."""
     n = len(pair.x.scores)
-    fold = np.random.default_rng(0).permutation(n) % FOLDS
+    fold = np.random.default_rng(0).permutation(n) % HELD_OUT_FOLDS
     x, y = (torch.from_numpy(side.ranks.codes).double()[:, None] for side in pair)
     values = []
-    for k in range(FOLDS):
+    for k in range(HELD_OUT_FOLDS):
         test, train = (torch.from_numpy(np.flatnonzero(each)) for each in (fold == k, fold != k))
         critic = RankCopula.fit(x[train], y[train])
-        scores = critic(x[test[:SCORED]], y[test[:SCORED]])
+        scores = critic(x[test[:SCORED_ROWS]], y[test[:SCORED_ROWS]])
         positives = scores.diagonal().double()
         off = scores.double().exp()
         negatives = (off.sum() - off.diagonal().sum()) / (len(off) * (len(off) - 1))

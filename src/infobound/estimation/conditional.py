@@ -45,11 +45,11 @@ from infobound.training import loop
 
 __all__ = ["Sides", "conditional", "p_values"]
 
-TESTED = 20_000  # most rows that the tests look at
-MOST = 0.5  # of what is missing to a correlation of one, errors of regressions may hide
+TESTED_ROWS = 20_000  # most rows that the tests look at
+MOST_HIDDEN = 0.5  # of what is missing to a correlation of one, errors of regressions may hide
 LOST = 0.5  # most of an estimate that is added for such errors
 BIASED = 2.0  # mean squared error of a smoother over its variance: its bias adds about as much
-SCORED = 2_000  # most rows of a fold that a critic scores for the tests
+SCORED_PER_FOLD = 2_000  # most rows of a fold that a critic scores for the tests
 
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]  # training rows and test rows of each fold
 
@@ -249,7 +249,7 @@ def p_values(
         >>> [p > 0.05 for p in p_values(pair, Sides.of(pair, config), config, [])]
         [True, True]
     """
-    rows = subsample(np.arange(len(pair.x)), TESTED, seed=config.seed)
+    rows = subsample(np.arange(len(pair.x)), TESTED_ROWS, seed=config.seed)
     asked = {"permutations": config.permutations, "seed": config.seed}
     if sides.levels is not None:
         levels = np.unique(sides.levels[rows], return_inverse=True)[1]
@@ -284,7 +284,7 @@ def _scores(
     found = []
     for (_, test), critic in zip(parts, critics, strict=True):
         if critic.parts:
-            scored = subsample(test, SCORED, seed=config.seed)
+            scored = subsample(test, SCORED_PER_FOLD, seed=config.seed)
             found.append(Scores(critic.matrix(scored), neighbourhoods(sides.z[scored])))
     return found
 
@@ -320,7 +320,10 @@ def _less_attenuated(found: combine.Combined, sides: Sides) -> combine.Combined:
     correlation by 1 + e. Critics that read z recover some of it, so the other half is uncertain.
     """
     seen = 1 - math.exp(-2 * max(found.mi, 0.0))
-    true = min(seen * (1 + sides.errors[0]) * (1 + sides.errors[1]), (seen + MOST) / (1 + MOST))
+    true = min(
+        seen * (1 + sides.errors[0]) * (1 + sides.errors[1]),
+        (seen + MOST_HIDDEN) / (1 + MOST_HIDDEN),
+    )
     lost = min(-math.log1p(-true) / 2 - max(found.mi, 0.0), LOST * max(found.mi, 0.0)) / 2
     return replace(found, mi=found.mi + lost, extra_error=math.hypot(found.extra_error, lost))
 

@@ -29,7 +29,7 @@ from infobound.inference.conditional_certificates import (
 __all__ = ["GivenSampler", "certified_by_draws", "certified_by_strata", "checked_sampler"]
 
 DRAWS = 10  # of x for each row, with a known p(x|z)
-FEWEST = 10  # smallest mean number of rows of a value of z
+STRATUM_ROWS = 10  # smallest mean number of rows of a value of z
 
 GivenSampler = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -87,7 +87,7 @@ def certified_by_strata(
         The bound; None if there are fewer than ten rows per value.
     """
     count = int(strata.max()) + 1
-    if len(strata) < FEWEST * count:
+    if len(strata) < STRATUM_ROWS * count:
         return None
     blocks: list[StratifiedBlock] = []
     pairs: list[Block] = []

@@ -19,7 +19,8 @@ from infobound.estimation.selection import ramp
 __all__ = ["Counted", "counted", "entropy_of_counts", "observed_entropy"]
 
 PERMUTED = 32  # permutations of y whose mean is subtracted
-CLEAR = 1.0, 3.0  # standard deviations between which the observed frequencies lose their weight
+# Standard deviations between which the observed frequencies lose their weight.
+FREQUENCY_RAMP = (1.0, 3.0)
 
 
 class Counted(NamedTuple):
@@ -58,7 +59,7 @@ def counted(pair: data.Pair) -> Counted:
     subtracted where the table has fewer cells of a single row than that of permuted rows: these
     cells are where the bias comes from (Good and Turing's estimate of the probability of unseen
     cells is their number / n). The observed frequencies count by how few standard deviations they
-    show more than those of permuted rows: `CLEAR`.
+    show more than those of permuted rows: `FREQUENCY_RAMP`.
 
     Args:
         pair: x (n, p) and y (n, q), each with few distinct rows.
@@ -89,7 +90,7 @@ def counted(pair: data.Pair) -> Counted:
     terms = np.log(counts[place] * n / (sides[0][i] * sides[1][j]))
     mi = margins - entropy_of_counts(counts) - share * by_chance
     more = plain_margins - observed_entropy(counts) - float(plain.mean())
-    weight = ramp(more / max(float(plain.std()), 1e-9), *CLEAR)
+    weight = ramp(more / max(float(plain.std()), 1e-9), *FREQUENCY_RAMP)
     mi += (1 - weight) * (more - mi)
     doubt = by_chance * np.sqrt(share * (1 - share))  # none where all or nothing is by chance
     return Counted(float(mi), float(np.hypot(chance.std(), doubt)), terms)

@@ -13,7 +13,7 @@ import numpy as np
 
 from infobound._system.memory import subsample
 from infobound.critics import networks
-from infobound.critics.closed_forms import WIDE, WITH
+from infobound.critics.closed_forms import WIDE_ROWS, WITH
 from infobound.critics.copulas import GaussianCopula
 from infobound.critics.posteriors import ClassPosterior
 from infobound.errors import InputError
@@ -233,7 +233,7 @@ def fit_fold(
         base=main.base if main is not None and parts else None,
         kept=main is not None and main.kept,
         blind=math.sqrt(math.prod(dims) / 2) / len(job.pair.x),
-        is_wide=len(training) < WIDE * (job.pair.x.shape[1] + job.pair.y.shape[1]),
+        is_wide=len(training) < WIDE_ROWS * (job.pair.x.shape[1] + job.pair.y.shape[1]),
     ), fitted
 
 

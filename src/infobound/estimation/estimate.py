@@ -33,7 +33,7 @@ from infobound.training import loop, run_directory
 
 __all__ = ["estimate", "resume"]
 
-THREADED = 20_000  # rows up to which built-in critics are computed on one thread
+ONE_THREAD_ROWS = 20_000  # rows up to which built-in critics are computed on one thread
 
 
 @torch_state.defaults()
@@ -252,7 +252,7 @@ def _estimate(
 ) -> Estimate:
     """Run the estimator and the checks, and write the result to the run."""
     start = time.perf_counter()
-    small = module is None and config.critic != "joint" and len(pair.x) <= THREADED
+    small = module is None and config.critic != "joint" and len(pair.x) <= ONE_THREAD_ROWS
     with torch_state.single_thread() if small else contextlib.nullcontext():
         if pair.given is None:
             found = ESTIMATORS[config.estimator](pair, config, hooks, module)

@@ -87,6 +87,6 @@ def _metrics(folds: list[Fold]) -> list[dict[str, Any]]:
     rows = []
     for k, fold in enumerate(folds, start=1):
         if fold.fit is not None:
-            for record in zip(*(fold.fit.history[c] for c in loop.COLUMNS), strict=True):
-                rows.append({"fold": k, **dict(zip(loop.COLUMNS, record, strict=True))})
+            for record in zip(*(fold.fit.history[c] for c in loop.LOG_COLUMNS), strict=True):
+                rows.append({"fold": k, **dict(zip(loop.LOG_COLUMNS, record, strict=True))})
     return rows

@@ -24,8 +24,9 @@ from infobound.inference.permutation import double_center, permutation_p
 __all__ = ["Guarantees", "guarantees"]
 
 KNOWN = 50_000  # largest number of rows that a cosine critic is fitted to
-MOST = 4  # blocks scored per fold: it bounds memory, and the certificate grows only with log n
-REPEATED = 4  # rows per value, on average, from which a side is one of classes
+# Blocks scored per fold: it bounds memory, and the certificate grows only with log n
+MOST_BLOCKS = 4
+CLASS_ROWS = 4  # rows per value, on average, from which a side is one of classes
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def guarantees(job: Job, parts: Sequence[np.ndarray], last: Ensemble) -> Guarant
         known = subsample(past, KNOWN, seed=seeds[2])
         witness = Witness.fit(take_rows(pair.x, known), take_rows(pair.y, known))
         test = parts[k] if config.series else np.random.default_rng(seeds[3]).permutation(parts[k])
-        for rows in np.array_split(test, -(-len(test) // config.eval_rows))[:MOST]:
+        for rows in np.array_split(test, -(-len(test) // config.eval_rows))[:MOST_BLOCKS]:
             together = double_center(witness(take_rows(pair.x, rows), take_rows(pair.y, rows)))
             if fitted is not None and fitted.parts:
                 # The bet on a block is chosen on the one before, or on rows that the critic's
@@ -122,7 +123,7 @@ class _Classes:
     def of(cls, pair: Pair, first: np.ndarray) -> _Classes | None:
         """Find the side of fewer values in the first fold; None if neither repeats its values."""
         counts = [len(np.unique(row_ids(take_rows(side, first)))) for side in (pair.x, pair.y)]
-        if not 2 <= min(counts) <= len(first) / REPEATED:
+        if not 2 <= min(counts) <= len(first) / CLASS_ROWS:
             return None
         of_x = counts[0] < counts[1]
         values = pair.x_ids if of_x else pair.y_ids

@@ -18,11 +18,11 @@ from torch.nn import functional
 
 __all__ = ["Parts", "RankCombination", "combination"]
 
-WEIGHTS = Path(__file__).with_name("rank_combination.safetensors")
+COMBINATION_WEIGHTS = Path(__file__).with_name("rank_combination.safetensors")
 INPUTS, HIDDEN = 12, 24
-PARTS = 4  # that are combined
-START = 3.0  # how much more the logit of the rank network's estimate is before training
-APART = 0.3  # how much of the parts' mean distance is added to the scale of the quantiles
+PART_COUNT = 4  # that are combined
+START_LOGIT = 3.0  # how much more the logit of the rank network's estimate is before training
+DISAGREEMENT = 0.3  # how much of the parts' mean distance is added to the scale of the quantiles
 
 
 class Parts(NamedTuple):
@@ -61,7 +61,7 @@ class RankCombination(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        last = nn.Linear(HIDDEN, PARTS + 4)
+        last = nn.Linear(HIDDEN, PART_COUNT + 4)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         self.layers = nn.Sequential(
@@ -89,12 +89,12 @@ class RankCombination(nn.Module):
         ]
         found = self.layers(torch.stack(inputs, 1))
         values = torch.stack([middle, near[:, 0], near[:, 1], parts.observed], 1)
-        start = torch.tensor([START, 0, 0, 0], dtype=q.dtype, device=q.device)
-        weights = (found[:, :PARTS] + start).softmax(1)
+        start = torch.tensor([START_LOGIT, 0, 0, 0], dtype=q.dtype, device=q.device)
+        weights = (found[:, :PART_COUNT] + start).softmax(1)
         estimate = (weights * values).sum(1, keepdim=True)
         apart = (weights * (values - middle[:, None]).abs()).sum(1)
-        scale = (half + APART * apart)[:, None]
-        steps = functional.softplus(found[:, PARTS:] + 0.54) * scale  # of 1 before training
+        scale = (half + DISAGREEMENT * apart)[:, None]
+        steps = functional.softplus(found[:, PART_COUNT:] + 0.54) * scale  # of 1 before training
         below, above = steps[:, :2], steps[:, 2:]
         lower = estimate - below.cumsum(1).flip(1)
         return torch.cat([lower, estimate, estimate + above.cumsum(1)], 1)
@@ -106,5 +106,7 @@ def combination() -> RankCombination:
     from safetensors.torch import load_file
 
     found = RankCombination()
-    found.load_state_dict({name: value.float() for name, value in load_file(WEIGHTS).items()})
+    found.load_state_dict(
+        {name: value.float() for name, value in load_file(COMBINATION_WEIGHTS).items()}
+    )
     return found.eval().requires_grad_(False)

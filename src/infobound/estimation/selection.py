@@ -23,7 +23,7 @@ from infobound.bounds import tiled
 from infobound.bounds.variational import BOUNDS, Bound, lookup
 from infobound.config import Config
 from infobound.critics import networks
-from infobound.critics.closed_forms import BASES, BROAD, REPEATED, WITH, Base, Shape, bank
+from infobound.critics.closed_forms import BASES, BROAD, TABLE_ROWS, WITH, Base, Shape, bank
 from infobound.critics.copulas import GaussianCopula, canonical_directions
 from infobound.errors import InputError
 from infobound.training import loop
@@ -41,16 +41,16 @@ __all__ = [
     "score",
 ]
 
-FEW = 1500  # training rows below which bases are compared on several splits
+FEW_TRAINING_ROWS = 1500  # training rows below which bases are compared on several splits
 FITTED = 256_000  # largest number of training rows that are fitted, unless the settings draw more
 VALIDATED = 25_000  # largest number of validation rows
 VALUES = 10_000_000  # largest number of values of scored rows in memory at once
 TIED = 1e-4  # nats by which a base must exceed the next to get all of the weight: beyond rounding
-TOGETHER = 128  # pairs scored at once of which only the diagonal is used
-ALONE = {"gaussian": ("gaussian", "gaussian_shrunk"), "student": ("student",)}  # by estimator
+SCORED_AT_ONCE = 128  # pairs scored at once of which only the diagonal is used
+BASES_OF = {"gaussian": ("gaussian", "gaussian_shrunk"), "student": ("student",)}  # by estimator
 CONVINCED = 1.645  # gain in standard errors at which a critic gets weight 1/2: one-sided p = 0.05
 # Gain in standard errors up to which a critic gets no weight; then the weight rises linearly.
-HESITANT = loop.CLEAR
+HESITANT = loop.CLEAR_GAIN
 
 
 def configure_bound(config: Config) -> Bound:
@@ -176,9 +176,14 @@ class Fitted:
         self.critic.eval()
         found = []
         with torch.no_grad():
-            for at in range(0, len(x), TOGETHER):
+            for at in range(0, len(x), SCORED_AT_ONCE):
                 sides = (
-                    _seen(transform, rows[at : at + TOGETHER], self.inputs.raw, self.inputs.device)
+                    _seen(
+                        transform,
+                        rows[at : at + SCORED_AT_ONCE],
+                        self.inputs.raw,
+                        self.inputs.device,
+                    )
                     for transform, rows in zip(self.inputs.transforms, (x, y), strict=True)
                 )
                 found.append(self.critic(*sides).diagonal())
@@ -358,7 +363,7 @@ class _Inputs:
         for values in (pair.x, pair.y):
             rows, d = take_rows(values, held), values.shape[1]
             transforms.append(data.Transform.fit(rows))
-            levels.append(data.n_distinct(rows, repeated=REPEATED))
+            levels.append(data.n_distinct(rows, repeated=TABLE_ROWS))
             sides.append(_seen(transforms[-1], rows, kind == "raw", where))
             slices.setdefault("scores", []).append(slice(0, d))
             slices.setdefault("robust", []).append(slice(d, 2 * d))
@@ -374,7 +379,7 @@ class _Inputs:
             for name in ("scores", "robust", "columns"):
                 columns = [k for k in range(2 * d)[slices[name][0]] if k % d < p]
                 reads[f"own {name}"] = networks.InputColumns(columns, reads[name].y)
-            own_levels = data.n_distinct(take_rows(pair.x, held)[:, :p], repeated=REPEATED)
+            own_levels = data.n_distinct(take_rows(pair.x, held)[:, :p], repeated=TABLE_ROWS)
         known = (held, sides[0], sides[1], reads, (levels[0], levels[1]))
         return cls(job, transforms, kind == "raw", where, *known, own_levels, {})
 
@@ -477,12 +482,12 @@ def candidates(
     """
     if config.base == "none" or (config.base == "auto" and module is not None):
         return []
-    if config.base == "auto" and config.estimator not in ALONE:
+    if config.base == "auto" and config.estimator not in BASES_OF:
         return [name for name, base in known.items() if not base.named]
     stems = dict.fromkeys(name.split(WITH)[0] for name in known)
     names = [name.strip() for name in config.base.split(",")]
-    if config.estimator in ALONE:
-        names = list(ALONE[config.estimator])
+    if config.estimator in BASES_OF:
+        names = list(BASES_OF[config.estimator])
     for name in names:
         if name not in stems:
             there = ", ".join(["auto", "none", *stems])
@@ -531,7 +536,7 @@ def _best_bases(
         ]
     wide = inputs.shape(len(fit_rows)).is_wide or job.sceptical
     splits = [(fit_rows, validation_rows)]
-    if len(training) < FEW and not config.series:
+    if len(training) < FEW_TRAINING_ROWS and not config.series:
         splits = [
             data.train_validation_split(training, 0.2, seed=seed + extra) for extra in range(3)
         ]

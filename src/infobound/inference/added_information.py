@@ -35,11 +35,11 @@ __all__ = [
 ]
 
 FINEST = 16  # most codes of a column
-COARSE = 4  # most codes of a column in a pair
-ROUNDING = 1e-9  # share of a function's variance
-WORK = 1_000_000  # largest number of values of functions within codes at once
-ROWS = 5  # smallest mean number of rows in a cell, and
-FEWEST = 1  # smallest expected number in any (Cochran's rule)
+PAIR_CODES = 4  # most codes of a column in a pair
+VARIANCE_ROUNDING = 1e-9  # share of a function's variance
+MOST_VALUES = 1_000_000  # largest number of values of functions within codes at once
+CELL_ROWS = 5  # smallest mean number of rows in a cell, and
+CELL_EXPECTED = 1  # smallest expected number in any (Cochran's rule)
 
 
 class Evidence(NamedTuple):
@@ -62,7 +62,7 @@ class Target:
 
     Attributes:
         functions: (n, d).
-        ends: numbers of functions that tell `kinds` values apart.
+        ends: numbers of functions that separate `kinds` values.
         kinds: numbers of values.
         shares: the share of the rows that the rarest of these values has.
     """
@@ -157,10 +157,10 @@ def alone(
             sums, counts = (cells.T @ functions)[:, None], cells.sum(axis=0)[:, None]
             values = [(*_between(sums, counts, used[None], m), m) for m in (2, 4, 8, 16)]
         options = [
-            (free * squares[end - 1], freedom[end - 1] * (least * share >= FEWEST))
+            (free * squares[end - 1], freedom[end - 1] * (least * share >= CELL_EXPECTED))
             for place, (squares, freedom, least, m) in enumerate(values)
             for end, kinds, share in zip(target.ends, target.kinds, target.shares, strict=True)
-            if n >= ROWS * m * kinds or (place, end) == (0, target.ends[0])
+            if n >= CELL_ROWS * m * kinds or (place, end) == (0, target.ends[0])
         ]
         information, log_p, _ = _most_significant(np.array(options).T[:, :, None], n)
         found.information[k], found.log_p[k] = information[0], log_p[0] + np.log(len(options))
@@ -194,18 +194,20 @@ def in_pairs(
     found = Evidence(np.zeros(p), np.zeros(p), np.full(p, -1))
     if not len(among):
         return found
-    ends = [end for end, kinds in zip(target.ends, target.kinds, strict=True) if kinds <= COARSE]
+    ends = [
+        end for end, kinds in zip(target.ends, target.kinds, strict=True) if kinds <= PAIR_CODES
+    ]
     ends = ends or [target.ends[0]]
     values = np.hstack([target.functions[:, : ends[-1]], np.ones((n, 1))])
     width = values.shape[1]
     cells = _indicators(codes[:, among]).reshape(n, -1)
-    block, tests = max(1, WORK // (n * COARSE * width)), 0
+    block, tests = max(1, MOST_VALUES // (n * PAIR_CODES * width)), 0
     for start in range(0, len(partners), block):
         here = partners[start : start + block]
         inside = (_indicators(contexts[:, here])[..., None] * values[:, None, None]).reshape(n, -1)
         sums = (cells.T @ inside.astype(np.float32)).astype(np.float64)
-        sums = sums.reshape(len(among), COARSE, len(here), COARSE, width)
-        moments = (inside.T @ values).reshape(len(here), COARSE, width, width)
+        sums = sums.reshape(len(among), PAIR_CODES, len(here), PAIR_CODES, width)
+        moments = (inside.T @ values).reshape(len(here), PAIR_CODES, width, width)
         options = []
         for levels in (2, 4):
             merged = sums.reshape(*sums.shape[:3], levels, -1, width).sum(axis=-2)
@@ -220,10 +222,10 @@ def in_pairs(
                 options += [
                     (
                         free * squares[..., end - 1],
-                        freedom[..., end - 1] * (least * share >= FEWEST),
+                        freedom[..., end - 1] * (least * share >= CELL_EXPECTED),
                     )
                     for end, kinds, share in zip(ends, target.kinds, target.shares, strict=False)
-                    if n >= ROWS * m * levels * kinds or (m, levels, end) == (2, 2, ends[0])
+                    if n >= CELL_ROWS * m * levels * kinds or (m, levels, end) == (2, 2, ends[0])
                 ]
         tests += len(options) * len(here)
         # (statistic and freedom, options and partners, columns)
@@ -250,7 +252,7 @@ def _without_chance(found: Evidence) -> Evidence:
 
 def _indicators(codes: np.ndarray) -> np.ndarray:
     """Return which of the coarse codes the codes 0 to 15 (n, p) are, (n, p, 4)."""
-    return np.asarray(np.eye(COARSE, dtype=np.float32)[codes * COARSE // FINEST])
+    return np.asarray(np.eye(PAIR_CODES, dtype=np.float32)[codes * PAIR_CODES // FINEST])
 
 
 def whitened(functions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -286,7 +288,7 @@ def _whitening(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
         row[..., k] += 1.0
         variance = ((row[..., None, :] * covariances).sum(axis=-1) * row).sum(axis=-1)
         whole = raw[..., k, k] / np.maximum(counts, 1)
-        used[..., k] = variance > ROUNDING * whole
+        used[..., k] = variance > VARIANCE_ROUNDING * whole
         scale = np.where(used[..., k], 1 / np.sqrt(np.where(used[..., k], variance, 1.0)), 0.0)
         found[..., k, :] = row * scale[..., None]
     return means, found, used

@@ -42,9 +42,10 @@ __all__ = [
 
 PAIRINGS = 64  # random pairings of a block's rows, over which the wealth is averaged
 TUNING_PAIRS = 4000  # pairs of tuning rows on which a bet is chosen
-ROUNDS = 3  # number of optimisations of a bet, each for the MI that the last one can certify
+BET_ROUNDS = 3  # number of optimisations of a bet, each for the MI that the last one can certify
 CAPS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)  # caps from which the search may start, nats
-STEPS = (-0.2, 0.3, -0.5, 0.3, 0.5)  # initial simplex: slope, shift, floor, cap, log odds of share
+# Of the simplex: slope, shift, floor, cap, log odds of share.
+INITIAL_STEPS = (-0.2, 0.3, -0.5, 0.3, 0.5)
 
 
 class Bettable(Protocol):
@@ -362,7 +363,7 @@ def best_bet(
     for share in mixed:
         rehearsal = _BetSearch(positives, negatives, bets, grid, needs, share)
         best = max(starts, key=rehearsal.rank)
-        for _ in range(ROUNDS):
+        for _ in range(BET_ROUNDS):
             best = rehearsal.improve(best)
         found.append((rehearsal.rank(best), _bet(best, share)))
     return max(found, key=lambda ranked: ranked[0])[1]
@@ -500,7 +501,7 @@ class _BetSearch:
             bet = _bet(candidate, self.mixed)
             return -self.growth(bet, self.values(bet), mi)
 
-        simplex = numbers + np.vstack([np.zeros(len(STEPS)), np.diag(STEPS)])
+        simplex = numbers + np.vstack([np.zeros(len(INITIAL_STEPS)), np.diag(INITIAL_STEPS)])
         options = {"maxiter": 120, "xatol": 0.01, "fatol": 0.003, "initial_simplex": simplex}
         return np.asarray(minimize(loss, numbers, method="Nelder-Mead", options=options).x)
 

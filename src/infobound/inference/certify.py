@@ -20,10 +20,10 @@ from infobound.inference.permutation import double_center, permutation_p
 
 __all__ = ["Guarantee", "certify"]
 
-FEWEST = 20  # minimum number of rows; fewer cannot certify anything useful
-BLOCK = 2500  # rows scored together
-ROUNDS = 10  # Sinkhorn iterations in the normalisation of a critic
-LIMIT = 1e4  # scores are clipped to +-LIMIT, so that sums stay finite
+FEWEST_ROWS = 20  # minimum number of rows; fewer cannot certify anything useful
+SCORED_ROWS = 2500  # rows scored together
+SINKHORN_STEPS = 10  # Sinkhorn iterations in the normalisation of a critic
+SCORE_LIMIT = 1e4  # scores are clipped to +-SCORE_LIMIT, so that sums stay finite
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,11 @@ def certify(
     arguments.function(
         "critic", critic.forward if isinstance(critic, torch.nn.Module) else critic, 2
     )
-    # Two samples may have other categories, so the critic could not know what a column stands for.
+    # Two samples may have other categories, so the meaning of a column would be undefined.
     pair, past = data.as_pair(x, y, part=True), data.as_pair(*seen, part=True)
     for name, given in (("x and y", pair), ("seen", past)):
-        if len(given.x) < FEWEST:
-            raise InputError(f"Expected at least {FEWEST} rows in {name}; got {len(given.x)}.")
+        if len(given.x) < FEWEST_ROWS:
+            raise InputError(f"Expected at least {FEWEST_ROWS} rows in {name}; got {len(given.x)}.")
     known = _count_overlap(pair, past)
     if known:
         raise InputError(
@@ -122,15 +122,15 @@ def certify(
             "Certify on rows that were held out from training and from every choice."
         )
     order = np.random.default_rng(seed).permutation(len(pair.x))
-    parts = np.array_split(order, -(-len(order) // BLOCK))
-    balanced = _sinkhorn_normalized(critic, past.x[-BLOCK:], past.y[-BLOCK:])
+    parts = np.array_split(order, -(-len(order) // SCORED_ROWS))
+    balanced = _sinkhorn_normalized(critic, past.x[-SCORED_ROWS:], past.y[-SCORED_ROWS:])
     scores = [balanced(pair.x[rows], pair.y[rows]) for rows in parts]
     if all(double_center(block).std() == 0 for block in scores):
         raise InputError(
             "Expected a fitted critic; got one whose scores do not depend on which x goes with "
             "which y. Train it first, or let `estimate` do it."
         )
-    tuning = balanced(past.x[-BLOCK:], past.y[-BLOCK:])
+    tuning = balanced(past.x[-SCORED_ROWS:], past.y[-SCORED_ROWS:])
     certified = certificate([Block(each, tuning) for each in scores], level=level, seed=seed)
     p_value = permutation_p(scores, permutations=permutations, seed=seed)
     return Guarantee(certified, p_value, level, len(order))
@@ -147,7 +147,7 @@ def _sinkhorn_normalized(
     """
     known, log_k = _scores(critic, x, y), np.log(len(x))
     left, right = np.zeros(len(x)), np.zeros(len(y))
-    for _ in range(ROUNDS):
+    for _ in range(SINKHORN_STEPS):
         left = log_k - logsumexp(known + right, axis=1)
         right = log_k - logsumexp(known + left[:, None], axis=0)
 
@@ -181,7 +181,7 @@ def _scores(critic: Callable[[Tensor, Tensor], Tensor], x: np.ndarray, y: np.nda
             "Expected numbers from the critic; got nan for some pairs. Look for a division by zero "
             "or a logarithm of a negative number in it, or for training that diverged."
         )
-    return np.asarray(scores.clip(-LIMIT, LIMIT))
+    return np.asarray(scores.clip(-SCORE_LIMIT, SCORE_LIMIT))
 
 
 def _count_overlap(pair: data.Pair, past: data.Pair) -> int:

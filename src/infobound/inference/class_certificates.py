@@ -29,10 +29,10 @@ __all__ = [
     "entropy_played",
 ]
 
-SLOPES = (0.5, 0.7, 0.85, 1.0, 1.2)  # multiply the log ratios
-MIXED = (0.01, 0.03, 0.1, 0.3)  # shares of the uniform distribution in q
+RATIO_SLOPES = (0.5, 0.7, 0.85, 1.0, 1.2)  # multiply the log ratios
+UNIFORM_SHARES = (0.01, 0.03, 0.1, 0.3)  # shares of the uniform distribution in q
 STAKES = (0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9)  # fractions of the largest stake
-ROUNDS = 30  # most steps of the search for the least favourable shares
+SHARE_STEPS = 30  # most steps of the search for the least favourable shares
 CLOSE = 1e-3  # distance from the smallest log wealth at which it ends
 
 
@@ -247,7 +247,7 @@ class _Played:
         )
         p = np.bincount(classes, minlength=count) / len(classes)
         best = -math.inf
-        for _ in range(ROUNDS):
+        for _ in range(SHARE_STEPS):
             factors = 1 + stakes * (own - np.log(p[classes]) - mi)
             pull = np.bincount(classes, stakes / factors, minlength=count)  # -p times the gradient
             with np.errstate(invalid="ignore"):
@@ -280,8 +280,8 @@ def _chosen(block: ClassBlock, rows: int, goal: float, played: _Played) -> Class
     count = len(block.log_shares)
     grid = np.linspace(0, math.log(count), 41)
     needed = np.array([goal - played.expected(mi, count) for mi in grid])
-    best, reached = ClassBet(1.0, MIXED[0], STAKES[0]), (-1.0, -math.inf)
-    for slope, mixed in product(SLOPES, MIXED):
+    best, reached = ClassBet(1.0, UNIFORM_SHARES[0], STAKES[0]), (-1.0, -math.inf)
+    for slope, mixed in product(RATIO_SLOPES, UNIFORM_SHARES):
         log_q = ClassBet(slope, mixed, 1.0).log_q(ratios, block.log_shares)
         values = log_q[np.arange(len(log_q)), classes] - block.log_shares[classes]
         values = np.append(values, math.log(mixed / count))

@@ -6,7 +6,7 @@ import numpy as np
 
 __all__ = ["scores"]
 
-WAVES = 6  # functions of a quantity: more find faster waves, with less power for slow ones
+COSINES = 6  # functions of a quantity: more find faster waves, with less power for slow ones
 CONTRASTS = 16  # functions of a category: its most frequent levels; the others are pooled
 
 
@@ -44,7 +44,9 @@ def scores(codes: np.ndarray, *, categorical: bool) -> np.ndarray:
         functions = (np.arange(len(counts))[:, None] == top).astype(np.float64)
     else:
         middle = np.cumsum(shares) - shares / 2
-        functions = np.cos(np.pi * np.outer(middle, np.arange(1, min(WAVES, len(counts) - 1) + 1)))
+        functions = np.cos(
+            np.pi * np.outer(middle, np.arange(1, min(COSINES, len(counts) - 1) + 1))
+        )
     root = np.sqrt(shares)[:, None]
     basis = np.linalg.qr(root * np.column_stack([np.ones(len(counts)), functions]))[0]
     values = (basis[:, 1:] / root).astype(np.float32)

@@ -22,15 +22,16 @@ from infobound.inference.column_scores import scores
 __all__ = ["ColumnTests", "column_tests"]
 
 DECAYS = (2.0, 1.0)  # the j-th function of a quantity has the weight 1 / j^decay
-EXCESS = 0.02  # excess kurtosis up to which a product of functions has near-normal correlations
+# Excess kurtosis up to which a product of functions has near-normal correlations
+EXCESS_KURTOSIS = 0.02
 TAIL = 10  # so many permuted statistics must be as high, or the p-value is extrapolated
 SMALLEST = 1e-16  # no p-value is smaller
 SLACK = 1e-3  # statistics this near are ties, since they are computed in single precision
-WORK = 3e11  # multiplications, which choose the number of permutations
+TABLE_WORK = 3e11  # multiplications, which choose the number of permutations
 EACH = 2_000  # multiplications that take as long as what is done with a product afterwards
-BLOCK = 1e7  # multiplications that take as long as the overhead of a block
-FEWEST, MOST = 99, 1_999  # permutations
-ROWS = 3  # of fewer there are too few orders
+BLOCK_WORK = 1e7  # multiplications that take as long as the overhead of a block
+FEWEST_PERMUTATIONS, MOST_PERMUTATIONS = 99, 1_999  # permutations
+FEWEST_ROWS = 3  # of fewer there are too few orders
 STRIP = 32  # columns whose products with all others are computed at once
 
 
@@ -107,11 +108,12 @@ def column_tests(
     blocks = [*_blocks(left, right)]
     if not blocks:
         raise InputError(
-            f"Expected pairs of columns with values in {ROWS} rows or more; got none. Leave out "
-            "columns that are mostly missing."
+            f"Expected pairs of columns with values in {FEWEST_ROWS} rows or more; got none. Leave "
+            "out columns that are mostly missing."
         )
     if permutations is None:
-        permutations = int(np.clip(WORK // sum(b.work for b in blocks), FEWEST, MOST))
+        affordable = TABLE_WORK // sum(b.work for b in blocks)
+        permutations = int(np.clip(affordable, FEWEST_PERMUTATIONS, MOST_PERMUTATIONS))
     permutations = arguments.integer("permutations", permutations, least=19)
     values, done = [], 0
     for block in blocks:
@@ -165,7 +167,7 @@ def _blocks(left: Sequence[Column], right: Sequence[Column] | None) -> Iterator[
     for k, (i, rows) in enumerate(groups):
         for j, others in groups[k:] if right is None else _by_rows(right):
             square = right is None and j is i
-            if (not square or len(i) > 1) and (rows & others).sum() >= ROWS:
+            if (not square or len(i) > 1) and (rows & others).sum() >= FEWEST_ROWS:
                 yield _Block(left, left if right is None else right, i, j, rows & others, square)
 
 
@@ -253,7 +255,9 @@ class _Block:
             self.strips.append((cut, strip))
             places.append((i[start + strip.wanted[0]], j[first + strip.wanted[1]]))
         self.pairs = np.concatenate(places, axis=1)
-        self.work = BLOCK + float((rows.sum() + EACH) * sum(strip.size for _, strip in self.strips))
+        self.work = BLOCK_WORK + float(
+            (rows.sum() + EACH) * sum(strip.size for _, strip in self.strips)
+        )
 
     def statistics(self, permutations: int, seed: int) -> Iterator[np.ndarray]:
         """Yield the statistics (m,): the observed ones, then those of each permutation."""
@@ -283,7 +287,7 @@ class _Strip:
         self.left, self.right = left, right
         grid = np.indices((len(left.widths), len(right.widths)))
         self.wanted = np.nonzero((grid[0] < grid[1]) | (not square))
-        limit = EXCESS * len(left.scores) * np.ones((len(left.order), len(right.order)))
+        limit = EXCESS_KURTOSIS * len(left.scores) * np.ones((len(left.order), len(right.order)))
         cells = np.outer(left.widths, right.widths)
         limit *= np.where(np.outer(left.flat, right.flat), self._spread(cells), 1)
         counts = np.outer(left.excess, right.excess) <= limit

@@ -41,8 +41,8 @@ __all__ = [
     "sampled_scores",
 ]
 
-MIXED = (0.0, 0.2, 1.0)  # choices of `Bet.mixed`
-ENOUGH = 8  # tuning rows from which a stratum has a shift of its own
+MIXED_SHARES = (0.0, 0.2, 1.0)  # choices of `Bet.mixed`
+TUNING_ROWS = 8  # tuning rows from which a stratum has a shift of its own
 NO_BET = Bet(slope=1.0, shift=0.0, floor=-1.0, cap=0.0, share=0.0)  # the wealth stays at 1
 
 
@@ -135,7 +135,7 @@ class StratifiedBlock:
         own = {
             stratum: _log_mean(found)
             for stratum, found in negatives.items()
-            if len(found) >= ENOUGH * (ENOUGH - 1)
+            if len(found) >= TUNING_ROWS * (TUNING_ROWS - 1)
         }
         kinds, ids = np.unique(strata, return_inverse=True)
         shifts = np.array([own.get(kind, shared) for kind in kinds.tolist()])[ids[i], None]
@@ -187,7 +187,7 @@ class SampledBlock:
         if len(positives) > TUNING_PAIRS:
             some = generator.choice(len(positives), size=TUNING_PAIRS, replace=False)
             positives, negatives = positives[some], negatives[some]
-        return best_bet(positives[:, None], negatives, bets=rows, needed=needed, mixed=MIXED)
+        return best_bet(positives[:, None], negatives, bets=rows, needed=needed, mixed=MIXED_SHARES)
 
     def log_wealth(self, bet: Bet, generator: np.random.Generator) -> Callable[[float], float]:
         """Bet on each row; nothing is random."""

@@ -36,10 +36,10 @@ __all__ = [
 ]
 
 SIZE = 8  # rows of a neighbourhood, or up to half more
-WAVES = 4  # functions of a column of x or y in the omnibus statistic
+OMNIBUS_WAVES = 4  # functions of a column of x or y in the omnibus statistic
 MODIFIERS = 3  # columns of z with which products may change
-SHARE = 0.5  # weight of such a product
-LEVELS = 20  # a column of at most this many values is a class
+PRODUCT_WEIGHT = 0.5  # weight of such a product
+FEW_VALUES = 20  # a column of at most this many values is a class
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,14 +123,14 @@ class Neighbours:
         """
         inside = groups if exact else None
         left, right = (
-            _waves(side, WAVES, inside, are_classes(side) if plain is None else plain[k])
+            _waves(side, OMNIBUS_WAVES, inside, are_classes(side) if plain is None else plain[k])
             for k, side in enumerate((x, y))
         )
         wide = np.argsort(-z.std(axis=0), kind="stable")[:MODIFIERS]
-        modifiers = SHARE * _waves(z[:, wide], 1, None, are_classes(z[:, wide]))
+        modifiers = PRODUCT_WEIGHT * _waves(z[:, wide], 1, None, are_classes(z[:, wide]))
         if exact:  # values of z: which one it is
             levels = np.unique(groups)[: 4 * MODIFIERS]
-            modifiers = SHARE * np.stack([groups == level for level in levels], axis=1)
+            modifiers = PRODUCT_WEIGHT * np.stack([groups == level for level in levels], axis=1)
         together = left[:, :, None] * modifiers[:, None, :]
         return cls(groups, np.hstack([left, together.reshape(len(x), -1)]), right)
 
@@ -340,7 +340,7 @@ def are_classes(side: np.ndarray) -> np.ndarray:
         >>> are_classes(np.stack([np.arange(40) % 2, np.arange(40)], axis=1)).tolist()
         [True, False]
     """
-    return np.array([len(np.unique(column)) <= LEVELS for column in side.T])
+    return np.array([len(np.unique(column)) <= FEW_VALUES for column in side.T])
 
 
 def _means(column: np.ndarray, groups: np.ndarray) -> np.ndarray:

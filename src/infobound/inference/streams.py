@@ -25,9 +25,9 @@ __all__ = ["IndependenceStream", "StreamState"]
 
 Critic = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-GROUP = 5  # rows bet on together
-START = 20  # rows before the first bet
-BATCH = 20  # groups scored at once
+BET_ROWS = 5  # rows bet on together
+WAITING_ROWS = 20  # rows before the first bet
+BATCH_GROUPS = 20  # groups scored at once
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class IndependenceStream:
         self._y: list[np.ndarray] = []
         self._rows = 0
         self._used = 0  # rows fitted to or bet on
-        self._next_fit = START
+        self._next_fit = WAITING_ROWS
         self._critic: Critic | None = None
         self._wealth = Wealth()
 
@@ -131,7 +131,7 @@ class IndependenceStream:
         wealth = self._wealth
         return StreamState(
             rows=self._rows,
-            bet=max(0, self._used - START),
+            bet=max(0, self._used - WAITING_ROWS),
             log_wealth=wealth.log_wealth,
             e_value=math.exp(min(wealth.log_wealth, 700.0)),
             p_value=wealth.p_value,
@@ -141,7 +141,7 @@ class IndependenceStream:
     @torch_state.defaults()
     def _go_on(self) -> None:
         """Bet on the new rows, and refit the critic whenever the rows have grown by half."""
-        if self._rows < min(self._next_fit, self._used + GROUP):
+        if self._rows < min(self._next_fit, self._used + BET_ROWS):
             return
         x, y = self._joined()
         while True:
@@ -153,7 +153,7 @@ class IndependenceStream:
             arguments.expect(callable(critic), "fit", "a function that returns a critic", critic)
             self._critic = critic
             self._wealth = self._wealth.share()
-            self._used, self._next_fit = stop, GROUP * round(1.5 * stop / GROUP)
+            self._used, self._next_fit = stop, BET_ROWS * round(1.5 * stop / BET_ROWS)
 
     def _joined(self) -> tuple[np.ndarray, np.ndarray]:
         self._x, self._y = [np.concatenate(self._x)], [np.concatenate(self._y)]
@@ -161,16 +161,16 @@ class IndependenceStream:
 
     def _bet(self, x: np.ndarray, y: np.ndarray, stop: int) -> None:
         """Bet on all complete groups of the unused rows before `stop`."""
-        while self._critic is not None and self._used + GROUP <= stop:
-            count = min(BATCH, (stop - self._used) // GROUP)
-            end = self._used + count * GROUP
+        while self._critic is not None and self._used + BET_ROWS <= stop:
+            count = min(BATCH_GROUPS, (stop - self._used) // BET_ROWS)
+            end = self._used + count * BET_ROWS
             scores = as_array("scores", self._critic(x[self._used : end], y[self._used : end]))
-            if scores.shape != (count * GROUP, count * GROUP):
+            if scores.shape != (count * BET_ROWS, count * BET_ROWS):
                 raise InputError(
-                    f"Expected {count * GROUP} x {count * GROUP} scores from the critic; got shape "
-                    f"{scores.shape}. It must score every x against every y."
+                    f"Expected {count * BET_ROWS} x {count * BET_ROWS} scores from the critic; got "
+                    f"shape {scores.shape}. It must score every x against every y."
                 )
-            blocks = scores.reshape(count, GROUP, count, GROUP)
+            blocks = scores.reshape(count, BET_ROWS, count, BET_ROWS)
             groups = np.arange(count)
             self._wealth = self._wealth.bet(log_e_values(blocks[groups, :, groups]))
             self._used = end

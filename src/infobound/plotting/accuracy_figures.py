@@ -33,8 +33,10 @@ LOOKS = (
     (figures.RED, "*"),
 )
 DECADES = 1e4  # errors smaller than the largest by more than this factor are not shown
-FAR = 1.0  # an estimate off by more than this multiple of the largest truth is drawn on the edge
-PANELS = 4  # largest number of sizes side by side: the smallest, the largest, and some in between
+# An estimate off by more than this multiple of the largest truth is drawn on the edge
+OFF_CHART = 1.0
+# Largest number of sizes side by side: the smallest, the largest, and some in between
+MOST_PANELS = 4
 
 
 def truth_figure(records: Iterable[Mapping[str, Any]], *, title: str, unit: str = "nats") -> Figure:
@@ -176,7 +178,7 @@ def _frame(records: list[Mapping[str, Any]]) -> tuple[float, float]:
     """
     top = max([0.1, *(r["truth"] for r in records)])
     values = [0.0, top]
-    values += [min(max(r["mi"], -FAR * top), (1 + FAR) * top) for r in records]
+    values += [min(max(r["mi"], -OFF_CHART * top), (1 + OFF_CHART) * top) for r in records]
     low, high = min(values), max(values)
     room = (high - low) / 4
     ends = [x for r in records for x in (r["low"], r["high"]) if x is not None]
@@ -231,11 +233,11 @@ def _panels(figure: Figure, first: Axes, count: int) -> list[Axes]:
 
 
 def _thinned(sizes: list[int]) -> list[int]:
-    """Select at most `PANELS` sizes, including the smallest and the largest."""
-    if len(sizes) <= PANELS:
+    """Select at most `MOST_PANELS` sizes, including the smallest and the largest."""
+    if len(sizes) <= MOST_PANELS:
         return sizes
     last = len(sizes) - 1
-    return [sizes[round(k * last / (PANELS - 1))] for k in range(PANELS)]
+    return [sizes[round(k * last / (MOST_PANELS - 1))] for k in range(MOST_PANELS)]
 
 
 def _plain_ticks(axes: Axes, sizes: list[int], errors: list[float]) -> None:

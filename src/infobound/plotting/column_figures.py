@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Points", "bar_chart", "gallery", "heat_map"]
 
-SHOWN = 40  # columns whose names are written beside a heat map
-LONGEST = 28  # letters of a name
+NAMED_COLUMNS = 40  # columns whose names are written beside a heat map
+NAME_LETTERS = 28  # letters of a name
 DOTS = 2_000  # points of one panel of a gallery
 JITTER = 0.35  # of the room of a category, to each side
 
@@ -71,7 +71,7 @@ def heat_map(table: np.ndarray, *, names: Sequence[str], title: str) -> Figure:
             f"Expected a value for each pair of {len(names)} columns; got shape {table.shape}."
         )
     order = _clustered(table)
-    written = len(names) <= SHOWN
+    written = len(names) <= NAMED_COLUMNS
     size = float(np.clip(2.8 + 0.24 * len(names), 5.0, 12.0))
     figure, axes = canvas(size + 1.6, size + 0.8, title)
     shown = np.ma.masked_invalid(table[np.ix_(order, order)])
@@ -221,4 +221,4 @@ def _spread(every: np.ndarray, codes: np.ndarray, rng: np.random.Generator) -> n
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}..."
+    return name if len(name) <= NAME_LETTERS else f"{name[: NAME_LETTERS - 3]}..."

@@ -35,8 +35,10 @@ __all__ += ["render", "smooth", "training_curve"]
 BLUE, PALE, ORANGE, GREEN, RED = "#0072B2", "#9CCBE8", "#D17A00", "#009E73", "#C8102E"
 INK, GREY, MIST = "#262626", "#6E6E6E", "#DEDEDE"
 
-FAR = 2.5  # a ceiling above this multiple of all other values is only named: it would squash them
-DEPTH = 1.5  # a curve below minus this multiple of the largest value is cut off, with its minimum
+# A ceiling above this multiple of all other values is only named: it would squash them
+DISTANT_CEILING = 2.5
+# A curve below minus this multiple of the largest value is cut off, with its minimum
+CUT_BELOW = 1.5
 SPARSE = 400  # with fewer records than this, the raw curve is a wide band behind the smoothed one
 DPI = 150
 KINDS: tuple[Literal["png", "svg"], ...] = ("png", "svg")  # file formats of every figure
@@ -212,7 +214,7 @@ def training_curve(
     top = max([x for x in (*line, *finite) if math.isfinite(x)] + [(truth or 0) / factor, 1e-3])
     if len(finite):
         seen = np.isfinite(held)
-        depth = "" if finite.min() >= -DEPTH * top else f", down to {_number(finite.min())}"
+        depth = "" if finite.min() >= -CUT_BELOW * top else f", down to {_number(finite.min())}"
         axes.plot(
             steps[seen], held[seen], color=ORANGE, linewidth=1.8, label=f"{held_name} rows{depth}"
         )
@@ -222,13 +224,13 @@ def training_curve(
         if reached is not None:
             name = f"{100 * share:g} % of the truth, iteration {reached:,}"
             axes.axvline(reached, color=GREEN, linewidth=1.8, linestyle=":", label=name)
-    drawn = _ceiling(axes.axhline, ceiling, count, factor, unit, FAR * top)
+    drawn = _ceiling(axes.axhline, ceiling, count, factor, unit, DISTANT_CEILING * top)
     if chosen is not None:
         _chosen(axes, steps, held if len(finite) else line, chosen)
 
     lows = [x for x in (0.0, *raw, *finite) if math.isfinite(x)]
     peak = max([x for x in raw if math.isfinite(x)], default=0.0)
-    low, high = max(min(lows), -DEPTH * top), max(top, drawn, min(peak, FAR * top))
+    low, high = max(min(lows), -CUT_BELOW * top), max(top, drawn, min(peak, DISTANT_CEILING * top))
     axes.set_ylim(low - 0.04 * (high - low), high + 0.06 * (high - low))
     axes.set_xlim(steps[0], steps[-1] + max(0.01 * (steps[-1] - steps[0]), 1e-9))
     axes.set_xlabel("iteration", color=INK)
@@ -327,7 +329,7 @@ def estimate_figure(
     if truth is not None:
         _truth(axes.axvline, truth / factor)
         edges.append(truth / factor)
-    edges.append(_ceiling(axes.axvline, ceiling, count, factor, unit, FAR * max(edges)))
+    edges.append(_ceiling(axes.axvline, ceiling, count, factor, unit, DISTANT_CEILING * max(edges)))
 
     reach = max(edges) - min(edges)
     axes.set_xlim(min(edges) - 0.04 * reach, max(edges) + 0.04 * reach)
@@ -415,7 +417,7 @@ def _matplotlib(module: str) -> Any:
     """Import a module of matplotlib independently of the environment variable MPLBACKEND.
 
     The variable names a backend for windows or notebooks, which is not needed here; but matplotlib
-    cannot be imported if it does not know the name.
+    cannot be imported if it does not recognise the name.
     """
     if "matplotlib" in sys.modules:
         return importlib.import_module(module)

@@ -128,7 +128,7 @@ def _reach(address: str) -> None:
     if kind != "Scheduler":
         raise InputError(
             f"Expected a Dask scheduler at {address}; got: {kind}. Start one with `dask scheduler` "
-            "and give the address that it says, such as tcp://10.0.0.5:8786."
+            "and give the address that it prints, such as tcp://10.0.0.5:8786."
         )
 
 

@@ -36,7 +36,7 @@ class State:
         loss: the last loss.
         average: moving averages of the weights, by name.
         best_weights: the weights with the best validation value, by name.
-        history: one record per evaluation, as in `loop.COLUMNS`.
+        history: one record per evaluation, as in `loop.LOG_COLUMNS`.
     """
 
     step: int = 0
@@ -166,7 +166,7 @@ def _expected(
 ) -> list[tuple[bool, dict[str, Tensor]]]:
     """List the groups of tensors that a checkpoint has completely or not at all.
 
-    The flag tells whether the group is required; the tensors give the expected shapes and dtypes.
+    The flag is whether the group is required; the tensors give the expected shapes and dtypes.
     """
     weights = critic.state_dict()
     groups = [

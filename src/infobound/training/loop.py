@@ -30,17 +30,28 @@ from infobound.training import checkpoints
 from infobound.training.checkpoints import State
 from infobound.training.run_directory import Run
 
-__all__ = ["COLUMNS", "Fit", "Hooks", "Interrupted", "Progress", "Rows", "device", "fit", "values"]
+__all__ = [
+    "LOG_COLUMNS",
+    "Fit",
+    "Hooks",
+    "Interrupted",
+    "Progress",
+    "Rows",
+    "device",
+    "fit",
+    "values",
+]
 
 Rows = tuple[Tensor, Tensor]
 MASKS = 1_000_003  # difference of the ranks' dropout seeds, of which only the lower 32 bits count
 ASKED = 10  # iterations after which ranks ask each other whether to stop
 TRIAL = 2  # evaluations within which a critic must improve before it clearly exceeds its rival
 PACE = 20  # evaluations within which, at its recent pace, it must be expected to reach its rival
-CLEAR = 1.0  # standard errors that are clear; a critic that gains less gets no weight (`selection`)
-THREADED = 1 << 25  # multiplications in a step from which several threads are faster
-WORTH = 1 << 23  # numbers times width in the hidden layers of a batch from which CUDA is faster
-COLUMNS = ("iteration", "loss", "train", "validation")
+# Standard errors that are clear; a critic that gains less gets no weight (`selection`)
+CLEAR_GAIN = 1.0
+THREADED_WORK = 1 << 25  # multiplications in a step from which several threads are faster
+CUDA_WORK = 1 << 23  # numbers times width in the hidden layers of a batch from which CUDA is faster
+LOG_COLUMNS = ("iteration", "loss", "train", "validation")
 
 
 class Interrupted(KeyboardInterrupt):
@@ -89,7 +100,7 @@ class Fit:
 
     Attributes:
         critic: the critic.
-        history: maps each of `COLUMNS` to an array (T,), in nats; nan where nothing was evaluated.
+        history: maps each of `LOG_COLUMNS` to an array (T,), in nats; nan where there is none.
         chosen: the iteration whose weights the critic has.
         stopped_early: whether training ended before the last iteration.
         count: the number of rows scored together in an evaluation.
@@ -129,7 +140,7 @@ def device(config: Config, module: nn.Module | None = None) -> torch.device:
             "PyTorch with CUDA."
         )
     work = config.batch_size * config.hidden_dim**2
-    gains = module is not None or config.critic == "joint" or work >= WORTH
+    gains = module is not None or config.critic == "joint" or work >= CUDA_WORK
     wanted = config.device == "cuda" or (config.device == "auto" and gains)
     return torch.device("cuda" if found and wanted else "cpu")
 
@@ -280,10 +291,10 @@ def fit(
     if not state.finished:
         raise Interrupted
     critic.load_state_dict(state.best_weights if config.patience else _weights(critic, state))
-    history = np.array(state.history, dtype=np.float64).reshape(-1, len(COLUMNS))
+    history = np.array(state.history, dtype=np.float64).reshape(-1, len(LOG_COLUMNS))
     return Fit(
         critic=critic,
-        history={column: history[:, k].copy() for k, column in enumerate(COLUMNS)},
+        history={column: history[:, k].copy() for k, column in enumerate(LOG_COLUMNS)},
         chosen=state.chosen if config.patience else state.step,
         stopped_early=state.step < config.n_iters,
         count=count,
@@ -294,7 +305,7 @@ def fit(
 def _is_small(critic: nn.Module, parameters: Sequence[Tensor], batch: int) -> bool:
     """Return whether a step of a built-in critic has too little to compute for several threads."""
     work = batch * sum(p.numel() for p in parameters) + (batch * contract.width(critic)) ** 2
-    return work < THREADED and not contract.is_random(critic)
+    return work < THREADED_WORK and not contract.is_random(critic)
 
 
 def _step(
@@ -414,9 +425,9 @@ def _is_slow(state: State, rival: Tensor | None) -> bool:
 
 
 def _exceeds(found: Tensor, rival: Tensor) -> bool:
-    """Return whether values of rows exceed others by more than `CLEAR` standard errors."""
+    """Return whether values of rows exceed others by more than `CLEAR_GAIN` standard errors."""
     gain = found - rival
-    return float(gain.mean()) > CLEAR * float(gain.std()) / math.sqrt(len(gain))
+    return float(gain.mean()) > CLEAR_GAIN * float(gain.std()) / math.sqrt(len(gain))
 
 
 def _announce(

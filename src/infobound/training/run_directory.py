@@ -86,7 +86,7 @@ class Run:
     Attributes:
         path: the directory.
         record: the contents of `run.json`.
-        said: the warnings that the run has given already.
+        warned: the warnings that the run has given already.
 
     Example:
         >>> import tempfile
@@ -99,7 +99,7 @@ class Run:
 
     path: Path
     record: Mapping[str, Any]
-    said: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    warned: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @classmethod
     def create(
@@ -404,7 +404,7 @@ class Run:
                     each.mkdir()  # without parents: a run that was deleted is not created again
         except OSError as error:
             raise unwritable(folder, error) from error
-        return Events(folder / name, purge_step, self.said)
+        return Events(folder / name, purge_step, self.warned)
 
     def _unreadable(self, name: str, error: OSError) -> InputError:
         return InputError(
@@ -430,14 +430,14 @@ class Events:
     Args:
         folder: the directory of the events.
         purge_step: events from this step on are dropped.
-        said: the warnings that the run has given already.
+        warned: the warnings that the run has given already.
     """
 
-    def __init__(self, folder: Path, purge_step: int, said: set[str]) -> None:
+    def __init__(self, folder: Path, purge_step: int, warned: set[str]) -> None:
         logging.getLogger("tensorboard").setLevel(logging.ERROR)
         from torch.utils.tensorboard import SummaryWriter
 
-        self.folder, self.said = folder, said
+        self.folder, self.warned = folder, warned
         with self._writing():
             _await_next_second(folder)
             self.writer = SummaryWriter(
@@ -467,8 +467,8 @@ class Events:
             f"TensorBoard's events in {self.folder.parent} have no graph of the critic: PyTorch "
             f"cannot trace it ({why}). Everything else is recorded."
         )
-        if text not in self.said:
-            self.said.add(text)
+        if text not in self.warned:
+            self.warned.add(text)
             warnings.warn(text, FaultWarning, stacklevel=2)
 
     def flush(self) -> None:

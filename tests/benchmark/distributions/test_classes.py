@@ -52,7 +52,7 @@ def test_the_grid_has_converged_and_agrees_with_monte_carlo(monkeypatch):
     monkeypatch.setattr(classes, "STEP", classes.STEP / 2)
     finer = [classes.GaussianClasses(k, d, spread=s).mi for k, d, s in given]
     assert finer == pytest.approx(values, abs=1e-9)
-    monkeypatch.setattr(classes, "GRID_COLUMNS", 0)
+    monkeypatch.setattr(classes, "INFORMATIVE_COLUMNS", 0)
     for (k, d, spread), value in zip(given, values, strict=True):
         task = classes.GaussianClasses(k, d, spread=spread)
         assert 0 < task.mi_error < 0.003

@@ -47,7 +47,7 @@ def test_students_mi_nears_the_normals():
     "task", [mixtures.cross(), mixtures.letters(), mixtures.balls(), mixtures.stripes(n=4)]
 )
 def test_the_grid_has_converged(task):
-    assert task._by_grid(0.5 * mixtures.STEP) == pytest.approx(task.mi, abs=1e-6)
+    assert task._by_grid(0.5 * mixtures.GRID_STEP) == pytest.approx(task.mi, abs=1e-6)
 
 
 def test_the_grid_against_a_closed_form_and_another_quadrature():

@@ -146,7 +146,7 @@ class Labels(_Single):
         InputError: If the law is not "normal" or "laplace", or a parameter is out of range.
 
     Example:
-        >>> round(Labels(n=2, spacing=20.0).mi, 4)  # the labels can be told apart: log 2
+        >>> round(Labels(n=2, spacing=20.0).mi, 4)  # the labels do not overlap: log 2
         0.6931
     """
 

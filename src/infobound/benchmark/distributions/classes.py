@@ -22,11 +22,11 @@ from infobound.errors import InputError
 
 __all__ = ["LAWS", "Alphabet", "GaussianClasses", "LabelNoise", "SharedClass"]
 
-GRID_COLUMNS = 2  # largest number of informative columns for quadrature on a grid
+INFORMATIVE_COLUMNS = 2  # largest number of informative columns for quadrature on a grid
 STEP, REACH = 0.1, 9.0  # step and half-width of that grid, in standard deviations
 MONTE_CARLO = 100_000  # rows for the MI of Gaussian classes beyond the grid
-CHUNK = 10_000  # of them at a time
-LARGEST = 1000  # largest alphabet; the table of all pairs is kept in memory
+SYMBOLS_AT_ONCE = 10_000  # of them at a time
+LARGEST_ALPHABET = 1000  # largest alphabet; the table of all pairs is kept in memory
 
 
 def _codes(column: Tensor) -> Tensor:
@@ -105,13 +105,13 @@ class GaussianClasses:
             axes = torch.linalg.svd(centred, full_matrices=False).Vh[: max(self.k - 1, 1)]
             means, scales = centred @ axes.T, means.new_ones(self.k, len(axes))
         columns = means.shape[1]
-        if columns <= GRID_COLUMNS:
+        if columns <= INFORMATIVE_COLUMNS:
             return _by_grid(means, scales), 0.0
         generator = torch.Generator().manual_seed(0)
         values = []
-        for start in range(0, MONTE_CARLO, CHUNK):
-            classes = torch.arange(start, start + CHUNK) % self.k  # equally many of each
-            noise = torch.randn(CHUNK, columns, generator=generator, dtype=torch.float64)
+        for start in range(0, MONTE_CARLO, SYMBOLS_AT_ONCE):
+            classes = torch.arange(start, start + SYMBOLS_AT_ONCE) % self.k  # equally many of each
+            noise = torch.randn(SYMBOLS_AT_ONCE, columns, generator=generator, dtype=torch.float64)
             ratios = _log_ratios(means[classes] + scales[classes] * noise, means, scales)
             values.append((ratios.exp() * ratios).mean(1))  # over classes given x: less variance
         drawn = torch.cat(values)
@@ -415,8 +415,8 @@ class Alphabet:
     def __post_init__(self) -> None:
         """Check the ranges of the parameters."""
         _at_least_two(self.k)
-        if self.k > LARGEST:
-            raise InputError(f"Expected k of at most {LARGEST:,}; got {self.k:,}.")
+        if self.k > LARGEST_ALPHABET:
+            raise InputError(f"Expected k of at most {LARGEST_ALPHABET:,}; got {self.k:,}.")
         if self.law not in LAWS:
             raise InputError(f"Expected one of {', '.join(LAWS)}; got {self.law!r}.")
 

@@ -39,7 +39,7 @@ __all__ = [
     "graph",
 ]
 
-STRONGEST = 3.0  # largest factor of t, whose correlation tanh(3 t) rounds to 1 at t = 6.4
+MOST_SLOPE = 3.0  # largest factor of t, whose correlation tanh(3 t) rounds to 1 at t = 6.4
 MOST_CLASSES, FARTHEST = 50, 20.0  # of `ClassesGiven`, whose grid of x covers all means
 STEP, REACH = 0.05, 10.0  # step and half-width of the grids of quadrature, in standard deviations
 
@@ -230,8 +230,8 @@ class VaryingCorrelation(_Columns):
         """Check the ranges of the parameters."""
         at_least_one(d=self.d, dz=self.dz)
         positive(strength=self.strength)
-        if self.strength > STRONGEST:
-            raise InputError(f"Expected strength of at most {STRONGEST:g}; got {self.strength}.")
+        if self.strength > MOST_SLOPE:
+            raise InputError(f"Expected strength of at most {MOST_SLOPE:g}; got {self.strength}.")
 
     @property
     def dim_x(self) -> int:

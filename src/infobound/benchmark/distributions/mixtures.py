@@ -24,7 +24,7 @@ from infobound.errors import InputError
 
 __all__ = ["NormalMixture", "balls", "concentric", "cross", "inliers", "letters", "stripes"]
 
-STEP = 0.3  # grid step in conditional standard deviations of the narrowest component
+GRID_STEP = 0.3  # grid step in conditional standard deviations of the narrowest component
 GRID_COLUMNS = 3  # largest number of columns for quadrature on a grid
 
 
@@ -64,7 +64,7 @@ class NormalMixture:
         k, d = self.means.shape
         if self.covariances.shape != (k, d, d):
             raise InputError(
-                f"Expected covariances of shape {(k, d, d)}, as the means say; "
+                f"Expected covariances of shape {(k, d, d)}, as the means imply; "
                 f"got {tuple(self.covariances.shape)}."
             )
         if self.weights is not None and (len(self.weights) != k or bool((self.weights <= 0).any())):
@@ -127,7 +127,7 @@ class NormalMixture:
         if self.known is not None:
             return self.known, 0.0
         if self.means.shape[1] <= GRID_COLUMNS:
-            return self._by_grid(STEP), 0.0
+            return self._by_grid(GRID_STEP), 0.0
         generator = torch.Generator().manual_seed(0)
         return monte_carlo(self, n=self.n_monte_carlo, generator=generator)
 
