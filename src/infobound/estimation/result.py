@@ -11,12 +11,15 @@ from infobound._system import schemas
 from infobound._system.units import Nats, Result, convert, scale
 from infobound.diagnostics.findings import OK, Finding, worst
 from infobound.errors import InputError
+from infobound.estimation import estimate_page
+from infobound.pages.page import Page
+from infobound.pages.presentable import Presentable
 
 __all__ = ["Estimate"]
 
 
-@dataclass(frozen=True)
-class Estimate(Result):
+@dataclass(frozen=True, repr=False)
+class Estimate(Result, Presentable):
     """The estimated mutual information of two samples, with its uncertainty; in nats.
 
     With a third sample given it is the conditional mutual information I(X;Y|Z), `held_out` is a
@@ -62,6 +65,9 @@ class Estimate(Result):
         projection_p: the p-value of conditional independence of the projection test.
         exchanged: `held_out` with x and y exchanged, in nats, for I(X;Y|Z): near it, or one of the
             regressions failed.
+        x_names: the names of the columns of x.
+        y_names: those of y.
+        given_names: those of the third sample.
 
     Example:
         >>> import numpy as np
@@ -100,6 +106,9 @@ class Estimate(Result):
     dim_given: int = 0
     projection_p: float | None = None
     exchanged: Nats | None = None
+    x_names: tuple[str, ...] = ()
+    y_names: tuple[str, ...] = ()
+    given_names: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -125,13 +134,24 @@ class Estimate(Result):
         what = "I(X;Y|Z)" if self.dim_given else "I(X;Y)"
         return f"{what} = {self.mi:.3f} nats [{low:.3f}, {high:.3f}], {held_out}{self.n:,} rows"
 
-    def as_dict(self, unit: str = "nats") -> dict[str, Any]:
+    def as_dict(self, units: str = "nats") -> dict[str, Any]:
         """Return plain values for JSON, including the verdict.
 
         Args:
-            unit: "nats" or "bits".
+            units: "nats" or "bits".
         """
-        return {"unit": unit, "verdict": self.verdict, **self.values(unit)}
+        return {"unit": units, "verdict": self.verdict, **self.values(units)}
+
+    def page(self, units: str = "nats") -> Page:
+        """Describe the numbers with what each may be used for, findings, methods and figures.
+
+        Args:
+            units: "nats" or "bits".
+
+        Raises:
+            InputError: If the units are neither.
+        """
+        return estimate_page.page_of(self, units)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Estimate:

@@ -15,7 +15,7 @@ from infobound.analyses.accuracy import skipped
 from infobound.analyses.calibration import DetectionLimit, Rehearsal, SampleSizeEstimate
 from infobound.analyses.column_pairs import ColumnPair, Pairwise
 from infobound.analyses.grid import Study
-from infobound.report.console import maybe, number, signed
+from infobound.pages.numbers import maybe, number, signed, small, span
 
 __all__ = ["show_pairwise", "show_rehearsal", "show_study", "show_suites", "show_table"]
 
@@ -146,12 +146,12 @@ def show_pairwise(result: Pairwise, *, units: str, title: str, top: int) -> None
         cells = [escape(pair.x)] if single else [escape(pair.x), escape(pair.y)]
         if bars:
             cells.append(f"[blue]{'━' * round(BAR * max(pair.mi, 0) / largest)}[/]")
-        cells += [number(pair.mi, units), _span(pair.low, pair.high, units)]
-        cells += [*([f"{pair.normalised:.2f}"] if not refined else []), _small(pair.q_value)]
+        cells += [number(pair.mi, units), span((pair.low, pair.high), units)]
+        cells += [*([f"{pair.normalised:.2f}"] if not refined else []), small(pair.q_value)]
         cells += [f"{pair.n:,}"] * rows
         if refined:
             found = refined.get((pair.x, pair.y))
-            ends = "" if found is None else _span(*found.interval, units)
+            ends = "" if found is None else span(found.interval, units)
             cells.append("" if found is None else f"{number(found.mi, units)}, {ends}")
         table.add_row(*cells, style="" if pair.q_value <= FOUND else "dim")
     console.print(table)
@@ -185,15 +185,6 @@ def _screened(result: Pairwise, shown: int) -> list[str]:
         named = ", ".join([*result.left_out][:8]) + (", ..." if len(result.left_out) > 8 else "")
         said.append(f"Left out: {escape(named)}. {escape(next(iter(result.left_out.values())))}")
     return said
-
-
-def _span(low: float, high: float, units: str) -> str:
-    return f"{number(low, units)} to {number(high, units)}"
-
-
-def _small(p: float) -> str:
-    """Format a p-value or q-value."""
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}" if p >= 1e-15 else "<1e-15"
 
 
 def _calibration_sentences(result: Rehearsal, units: str) -> list[str]:
