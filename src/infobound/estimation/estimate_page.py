@@ -6,8 +6,11 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from infobound.data.pair import Pair
 from infobound.diagnostics.findings import CHECKS, Finding, worst
-from infobound.pages.numbers import columns, maybe, number, p_value, percent, span
+from infobound.estimation import estimate_methods as methods
+from infobound.estimation.data_pictures import data_pictures
+from infobound.pages.numbers import maybe, number, p_value, percent, span
 from infobound.pages.page import Measure, Number, Page, Picture, Remark, Verdict
 from infobound.plotting.figures import estimate_figure, listed
 
@@ -19,9 +22,10 @@ __all__ = ["made_of", "numbers", "page_of", "remarks", "tested", "title", "verdi
 SETTINGS = ("seed", "estimator", "base", "critic", "bound", "folds", "level", "series", "certify")
 
 
-def page_of(result: Estimate, units: str) -> Page:
-    """Describe an estimate."""
+def page_of(result: Estimate, units: str, pair: Pair | None = None) -> Page:
+    """Describe an estimate; with its rows, also by figures of them."""
     found = worst(result.findings)
+    of_rows = () if pair is None else data_pictures(result, pair, title(result), units)
     return Page(
         kind="Estimate of conditional mutual information"
         if result.dim_given
@@ -33,11 +37,15 @@ def page_of(result: Estimate, units: str) -> Page:
         verdict=verdict(found),
         numbers=tuple(numbers(result, units)),
         measures=(Measure(title(result), result.mi, *result.interval),),
-        pictures=tuple(_pictures(result, units)),
+        pictures=(*of_rows, *_pictures(result, units)),
         remarks=remarks(result.findings),
         notes=result.notes,
+        methods=tuple(methods.paragraphs(result, units)),
+        checklist=tuple(methods.checklist(result, units)),
         settings=_settings(result.config),
         versions={**result.versions},
+        repeat={"In Python, with the same x and y:": methods.code(result)},
+        references=tuple(methods.references(result)),
     )
 
 
@@ -183,8 +191,9 @@ def tested(result: Estimate) -> str:
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the settings that are read most often."""
-    return {name: str(config[name]) for name in SETTINGS if name in config}
+    """Return the settings that are read most often, and all that are not the defaults."""
+    often = {name: config[name] for name in SETTINGS if name in config}
+    return {name: str(value) for name, value in {**often, **methods.changed(config)}.items()}
 
 
 def _pictures(result: Estimate, units: str) -> Iterator[Picture]:
@@ -194,8 +203,7 @@ def _pictures(result: Estimate, units: str) -> Iterator[Picture]:
     held_out, training, z = result.held_out, result.training, result.dim_given
     yield Picture(
         "estimate",
-        "The estimate with its interval, beside the values on held-out and on training rows. "
-        f"Columns: {columns(result.dim_x)} of x, {columns(result.dim_y)} of y.",
+        "The estimate with its interval, beside the values on held-out and on training rows.",
         lambda: estimate_figure(
             title=f"{title(result)}, {result.n:,} rows",
             mi=result.mi,

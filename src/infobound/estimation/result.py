@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from infobound._system import schemas
 from infobound._system.units import Nats, Result, convert, scale
+from infobound.data.pair import Pair, as_pair
 from infobound.diagnostics.findings import OK, Finding, worst
 from infobound.errors import InputError
 from infobound.estimation import estimate_page
 from infobound.pages.page import Page
-from infobound.pages.presentable import Presentable
+from infobound.pages.presentable import Presentable, drawn, save_report
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Estimate"]
+
+
+def _rows(x: Any, y: Any, given: Any) -> Pair | None:
+    """Return the rows for figures, if there are any."""
+    return None if x is None else as_pair(x, y, given=given)
 
 
 @dataclass(frozen=True, repr=False)
@@ -142,16 +152,77 @@ class Estimate(Result, Presentable):
         """
         return {"unit": units, "verdict": self.verdict, **self.values(units)}
 
-    def page(self, units: str = "nats") -> Page:
+    def page(self, units: str = "nats", *, rows: Pair | None = None) -> Page:
         """Describe the numbers with what each may be used for, findings, methods and figures.
 
         Args:
             units: "nats" or "bits".
+            rows: the rows of the estimate, for figures of them.
 
         Raises:
-            InputError: If the units are neither.
+            InputError: If the units are neither, or the rows are not those of the estimate.
         """
-        return estimate_page.page_of(self, units)
+        return estimate_page.page_of(self, units, rows)
+
+    def plot(
+        self,
+        x: Any = None,
+        y: Any = None,
+        *,
+        given: Any = None,
+        units: str = "nats",
+        path: str | Path | None = None,
+    ) -> Figure:
+        """Draw the dependence of x and y, or without them the numbers of the estimate.
+
+        A result holds no data, so give the rows again. With `pointwise=True` in `estimate`, colours
+        are the information of each row.
+
+        Args:
+            x: the same as for `estimate`, or the `Pair` without y.
+            y: the same.
+            given: the same.
+            units: "nats" or "bits".
+            path: a file to write it to, .png, .svg or .pdf.
+
+        Returns:
+            The matplotlib figure.
+
+        Raises:
+            InputError: If the rows are not those of the estimate, the units or the ending are
+                unknown, or the file cannot be written.
+        """
+        return drawn(self.page(units, rows=_rows(x, y, given)), path)
+
+    def report(
+        self,
+        path: str | Path,
+        *,
+        units: str = "nats",
+        also: Sequence[Presentable] = (),
+        x: Any = None,
+        y: Any = None,
+        given: Any = None,
+    ) -> Path:
+        """Write one HTML file that needs nothing else: numbers, figures, findings, methods.
+
+        Args:
+            path: the file, .html.
+            units: "nats" or "bits".
+            also: other results for the same page.
+            x: the same as for `estimate`, or the `Pair` without y, for figures of the rows.
+            y: the same.
+            given: the same.
+
+        Returns:
+            The file.
+
+        Raises:
+            InputError: If the rows are not those of the estimate, the units or the ending are
+                unknown, or the file cannot be written.
+        """
+        pages = [self.page(units, rows=_rows(x, y, given)), *(each.page(units) for each in also)]
+        return save_report(pages, path)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Estimate:

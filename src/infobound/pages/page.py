@@ -127,11 +127,13 @@ class Answer:
         question: the question.
         text: the answer from this result, or what to do for one.
         known: whether this result answers it.
+        other: the kind of result that answers it, if that is on the same page.
     """
 
     question: str
     text: str
     known: bool = True
+    other: str = ""
 
 
 @dataclass(frozen=True)

@@ -111,12 +111,15 @@ class Presentable(ABC):
         """
         return drawn(self.page(units), path)
 
-    def report(self, path: str | Path, *, units: str = "nats") -> Path:
+    def report(
+        self, path: str | Path, *, units: str = "nats", also: Sequence[Presentable] = ()
+    ) -> Path:
         """Write one HTML file that needs nothing else: numbers, figures, findings, methods.
 
         Args:
             path: the file, .html.
             units: "nats" or "bits".
+            also: other results for the same page.
 
         Returns:
             The file.
@@ -124,7 +127,7 @@ class Presentable(ABC):
         Raises:
             InputError: If the units or the ending are unknown, or the file cannot be written.
         """
-        return save_report([self.page(units)], path)
+        return save_report([each.page(units) for each in (self, *also)], path)
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:
