@@ -573,7 +573,7 @@ class StudyCommand:
                 unit=session.units,
             )
         if self.output.json:
-            session.json(result.as_rows(session.units))
+            session.json(result.records(session.units))
         else:
             session.present(listings.show_study, result, units=session.units)
 

@@ -184,6 +184,12 @@ class Page:
     repeat: Mapping[str, str] = field(default_factory=dict)
     references: tuple[str, ...] = ()
 
+    @property
+    def unit_of_remarks(self) -> str:
+        """A sentence about the unit of findings, whose texts are in nats; empty if that is shown."""
+        mixed = self.units != "nats" and any(" nat" in remark.text for remark in self.remarks)
+        return "Values within findings are in nats." if mixed else ""
+
     def __str__(self) -> str:
         """Return a summary as plain text."""
         return summary(self)

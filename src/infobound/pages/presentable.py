@@ -89,9 +89,9 @@ class Presentable(ABC):
         """
         import pandas as pd
 
-        return pd.DataFrame(self.rows(units))
+        return pd.DataFrame(self.records(units))
 
-    def rows(self, units: str = "nats") -> list[dict[str, Any]]:
+    def records(self, units: str = "nats") -> list[dict[str, Any]]:
         """Return the rows of `to_frame`: here one, of all single values and intervals."""
         return [flat(self.as_dict(units))]
 

@@ -41,6 +41,8 @@ def _lines(page: Page) -> Iterator[str]:
     for remark in page.remarks:
         label = f"{remark.severity}: {remark.code}".replace("_", " ")
         yield from textwrap.wrap(f"{label}  {remark.text}", WIDTH, subsequent_indent="  ")
+    if page.unit_of_remarks:
+        yield page.unit_of_remarks
     if page.verdict is not None:
         yield f"verdict: {page.verdict.code.replace('_', ' ')} - {page.verdict.text}"
 
