@@ -60,7 +60,7 @@ def test_values_are_near_the_truth_and_normalised():
     mi, share = found.matrix(), found.matrix("normalised")
     assert mi.loc["x", "y"] == pytest.approx(-math.log(0.6), abs=0.06)
     assert share.loc["x", "y"] == pytest.approx(0.8, abs=0.03)
-    assert found.matrix(unit="bits").loc["u", "v"] == pytest.approx(1, abs=0.01)
+    assert found.matrix(units="bits").loc["u", "v"] == pytest.approx(1, abs=0.01)
     assert share.loc["u", "v"] == pytest.approx(1, abs=0.01)
 
 
@@ -104,7 +104,7 @@ def test_the_strongest_pairs_are_estimated_again_with_simultaneous_intervals():
 @pytest.mark.parametrize("ending", ["json", "csv", "parquet"])
 def test_files_hold_the_pairs(tmp_path, ending):
     found, path = pairwise(table(), permutations=19), tmp_path / f"t.{ending}"
-    found.save(path, unit="bits")
+    found.save(path, units="bits")
     if ending == "json":
         values = json.loads(path.read_text())
         assert values["unit"] == "bits"

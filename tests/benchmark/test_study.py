@@ -298,7 +298,7 @@ def test_a_failing_cell_is_reported_tried_again_and_stops_nothing(tmp_path, caps
     assert errors["bad", 60] == "ValueError: no rows today"
     assert errors["good", 3].startswith("Expected")
     assert seen[-1].failed == 3
-    assert [(s.n, s.cells, s.failed) for s in result.summary if s.group == "all"] == [
+    assert [(s.n, s.cells, s.failed) for s in result.summaries if s.group == "all"] == [
         (3, 0, 2),
         (60, 1, 1),
     ]
@@ -351,7 +351,7 @@ def test_other_files_are_left_alone(tmp_path):
 
 def test_the_summary_is_what_the_table_says(whole):
     frame = pd.read_csv(whole.path / "study.csv")
-    for s in whole.summary:
+    for s in whole.summaries:
         rows = frame[(frame.estimator == s.estimator) & (frame.n == s.n)]
         rows = rows if s.group == "all" else rows[rows.group == s.group]
         rows = rows.assign(error=rows.mi - rows.truth)
@@ -365,7 +365,7 @@ def test_the_summary_is_what_the_table_says(whole):
             ((rows.low <= rows.truth) & (rows.truth <= rows.high)).mean()
         )
         assert s.seconds == pytest.approx(rows.seconds.median())
-    groups = {s.group for s in whole.summary}
+    groups = {s.group for s in whole.summaries}
     assert groups == {"all", "normal", "zero"}
 
 
@@ -703,7 +703,7 @@ def test_figures_show_every_estimator_and_size(whole):
     figure = truth_figure(records, title="T")
     assert len(figure.axes) == 2
     assert [t.get_text() for axes in figure.axes for t in axes.texts] == ["N = 60", "N = 120"]
-    summary = [dataclasses.asdict(s) for s in whole.summary]
+    summary = [dataclasses.asdict(s) for s in whole.summaries]
     (axes,) = error_figure(summary, title="T").axes
     assert [axes.get_xscale(), axes.get_yscale()] == ["log", "log"]
     line = axes.containers[0].lines[0]

@@ -111,7 +111,7 @@ def test_help_imports_no_torch(command):
 
 
 def test_csv_parquet_and_npz_give_the_same_estimate_and_json_stands_alone(files):
-    results = []
+    results, names = [], []
     for how, name, x, y in [
         (apart, "rows.csv", "a*", "b1:b2"),
         (call, "rows.csv", "a1,a2", "b*"),
@@ -122,7 +122,9 @@ def test_csv_parquet_and_npz_give_the_same_estimate_and_json_stands_alone(files)
         assert (code, err) == (0, "")
         result = json.loads(out)
         result.pop("seconds")
+        names.append((result.pop("x_names"), result.pop("y_names")))
         results.append(result)
+    assert names[0] == names[2] == (["a1", "a2"], ["b1", "b2"])
     assert results[0]["unit"] == "nats"
     assert results[0]["certified"] is not None
     assert all(result == results[0] for result in results)

@@ -22,6 +22,7 @@ __all__ = [
     "boolean",
     "choice",
     "directory",
+    "ending",
     "expect",
     "function",
     "instance",
@@ -276,6 +277,27 @@ def directory(name: str, value: Any) -> Path:
     for part in found.parts[len(above.parts) :]:  # not created yet; each must be a valid name
         _is_there(name, above / part)
     return found
+
+
+def ending(name: str, value: Any, known: Sequence[str]) -> str:
+    """Check the path of a file that is to be written, and return its ending in small letters.
+
+    Example:
+        >>> ending("path", "map.SVG", (".png", ".svg"))
+        '.svg'
+        >>> ending("path", "map.txt", (".png", ".svg"))
+        Traceback (most recent call last):
+        ...
+        infobound.errors.InputError: Expected path to end in .png, .svg; got 'map.txt'. Rename it.
+    """
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    expect(isinstance(path, str) and path != "", name, "the path of a file", value)
+    suffix = Path(path).suffix.lower()
+    if suffix not in known:
+        raise InputError(
+            f"Expected {name} to end in {', '.join(known)}; got {shown(path)}. Rename it."
+        )
+    return suffix
 
 
 def _is_text(path: str) -> bool:

@@ -23,17 +23,17 @@ Nats = Annotated[float, "nats"]
 UNITS = {"nats": 1.0, "bits": math.log(2)}  # divide a value in nats by this to get the unit
 
 
-def scale(unit: str) -> float:
+def scale(units: str) -> float:
     """Return how many nats a unit is.
 
     Raises:
-        InputError: If the unit is neither "nats" nor "bits".
+        InputError: If it is neither "nats" nor "bits".
 
     Example:
         >>> scale("bits") == math.log(2)
         True
     """
-    return UNITS[arguments.choice("unit", unit, UNITS)]
+    return UNITS[arguments.choice("units", units, UNITS)]
 
 
 def expect_files(name: str, place: object, unit: str, overwrite: bool) -> None:
@@ -63,7 +63,7 @@ def expect_files(name: str, place: object, unit: str, overwrite: bool) -> None:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """Base class of results that convert to plain values in nats or bits.
 
@@ -76,24 +76,24 @@ class Result:
         {'unit': 'bits', 'mi': 1.4426950408889634, 'n': 9}
     """
 
-    def as_dict(self, unit: str = "nats") -> dict[str, Any]:
-        """Return plain values for JSON; `unit` is "nats" or "bits".
+    def as_dict(self, units: str = "nats") -> dict[str, Any]:
+        """Return plain values for JSON; `units` is "nats" or "bits".
 
         Raises:
-            InputError: If the unit is neither.
+            InputError: If the units are neither.
         """
-        return {"unit": unit, **self.values(unit)}
+        return {"unit": units, **self.values(units)}
 
-    def values(self, unit: str = "nats") -> dict[str, Any]:
+    def values(self, units: str = "nats") -> dict[str, Any]:
         """Return the values of `as_dict` without the unit, for parts of another result."""
         found = dataclasses.asdict(self)
         inner = ((f.name, getattr(self, f.name)) for f in dataclasses.fields(self))
         for name, value in inner:
             if isinstance(value, Result):
-                found[name] = value.as_dict(unit)
+                found[name] = value.as_dict(units)
             elif isinstance(value, tuple) and any(isinstance(each, Result) for each in value):
-                found[name] = [each.values(unit) for each in value]
-        return convert(type(self), found, scale(unit))
+                found[name] = [each.values(units) for each in value]
+        return convert(type(self), found, scale(units))
 
 
 def convert(kind: type[Result], values: Mapping[str, Any], divisor: float) -> dict[str, Any]:

@@ -23,13 +23,15 @@ import numpy as np
 from infobound import data
 from infobound._system import arguments, files, locks, torch_state, units
 from infobound._system.units import Nats, Result
-from infobound.analyses import grid
+from infobound.analyses import grid, rehearsal_page
 from infobound.analyses.accuracy import Row, failed, summarise
 from infobound.analyses.planted import KINDS, capacity, plant
 from infobound.config import Config, configured
 from infobound.errors import InputError
 from infobound.estimation import estimate
 from infobound.estimation.result import Estimate
+from infobound.pages.page import Page
+from infobound.pages.presentable import Presentable
 from infobound.plotting import accuracy_figures, figures
 
 __all__ = [
@@ -123,8 +125,8 @@ class SampleSizeEstimate(Result):
     measured: Nats | None
 
 
-@dataclass(frozen=True)
-class Rehearsal:
+@dataclass(frozen=True, repr=False)
+class Rehearsal(Presentable):
     """The user's own estimate and its calibration, in nats.
 
     Attributes:
@@ -147,14 +149,38 @@ class Rehearsal:
     failures: tuple[str, ...]
     path: Path | None
 
-    def as_dict(self, unit: str = "nats") -> dict[str, Any]:
-        """Return plain values for JSON; `unit` is "nats" or "bits"."""
+    def __str__(self) -> str:
+        """Format the estimate and the detection limits as one line with their unit."""
+        limits = [
+            f"{limit.kind} found in 80 % of the runs from {limit.detectable:.3f} nats"
+            for limit in self.limits
+            if limit.detectable is not None
+        ]
+        return "; ".join([str(self.own), *limits])
+
+    def page(self, units: str = "nats") -> Page:
+        """Describe the estimate and how the method does on rows like these.
+
+        Args:
+            units: "nats" or "bits".
+
+        Raises:
+            InputError: If the units are neither.
+        """
+        return rehearsal_page.page_of(self, units)
+
+    def records(self, units: str = "nats") -> list[dict[str, Any]]:
+        """Return a row for each rung of the ladder."""
+        return [each.as_dict(units) for each in self.lines]
+
+    def as_dict(self, units: str = "nats") -> dict[str, Any]:
+        """Return plain values for JSON; `units` is "nats" or "bits"."""
         return {
-            "unit": unit,
-            "own": self.own.as_dict(unit),
-            "lines": [each.values(unit) for each in self.lines],
-            "limits": [each.values(unit) for each in self.limits],
-            "width": None if self.width is None else self.width.values(unit),
+            "unit": units,
+            "own": self.own.as_dict(units),
+            "lines": [each.values(units) for each in self.lines],
+            "limits": [each.values(units) for each in self.limits],
+            "width": None if self.width is None else self.width.values(units),
             "false_alarms": self.false_alarms,
             "left_out_nats": {kind: list(rungs) for kind, rungs in self.left_out.items()},
             "failures": list(self.failures),

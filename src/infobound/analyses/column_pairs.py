@@ -14,8 +14,11 @@ import numpy as np
 
 from infobound._system import arguments, files
 from infobound._system.units import Nats, Result, convert, scale
+from infobound.analyses import pairwise_page
 from infobound.errors import InputError
 from infobound.estimation.result import Estimate
+from infobound.pages.page import Page
+from infobound.pages.presentable import Presentable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,7 +90,7 @@ class Refined(Result):
 
 
 @dataclass(frozen=True, repr=False)
-class Pairwise(Result):
+class Pairwise(Result, Presentable):
     """The mutual information of many pairs of columns; values in nats.
 
     Attributes:
@@ -140,21 +143,32 @@ class Pairwise(Result):
 
     __str__ = __repr__
 
-    def to_frame(self, unit: str = "nats") -> pd.DataFrame:
+    def page(self, units: str = "nats") -> Page:
+        """Describe the strongest pairs, how many are found, and what the numbers are for.
+
+        Args:
+            units: "nats" or "bits".
+
+        Raises:
+            InputError: If the units are neither.
+        """
+        return pairwise_page.page_of(self, units)
+
+    def to_frame(self, units: str = "nats") -> pd.DataFrame:
         """Return the pairs as a frame, the strongest first, with values in "nats" or "bits".
 
         The first columns are x, y, mi, low, high, p_value, q_value, n and method. With refined
         pairs there are `refined`, `refined_low` and `refined_high`, missing for all other pairs.
 
         Raises:
-            InputError: If the unit is neither.
+            InputError: If the units are neither.
         """
         import pandas as pd
 
-        frame = pd.DataFrame(self._values(unit))
+        frame = pd.DataFrame(self._values(units))
         frame = frame[[*FIRST, *(name for name in frame if name not in FIRST)]]
         if self.refined:
-            found = [one.estimate.as_dict(unit) for one in self.refined]
+            found = [one.estimate.as_dict(units) for one in self.refined]
             more = {
                 "refined": [one["mi"] for one in found],
                 "refined_low": [one["interval"][0] for one in found],
@@ -163,22 +177,22 @@ class Pairwise(Result):
             frame = frame.join(pd.DataFrame(more, index=range(len(found))))
         return frame
 
-    def top(self, count: int = 20, *, unit: str = "nats") -> pd.DataFrame:
+    def top(self, count: int = 20, *, units: str = "nats") -> pd.DataFrame:
         """Return the first rows of `to_frame`."""
-        return dataclasses.replace(self, pairs=self.pairs[: max(count, 1)]).to_frame(unit)
+        return dataclasses.replace(self, pairs=self.pairs[: max(count, 1)]).to_frame(units)
 
-    def matrix(self, value: str = "mi", *, unit: str = "nats") -> pd.DataFrame:
+    def matrix(self, value: str = "mi", *, units: str = "nats") -> pd.DataFrame:
         """Return a value of each pair as a table of columns by columns, or columns by targets.
 
         Args:
             value: "mi" or another number of `ColumnPair`, such as "normalised" or "q_value".
-            unit: "nats" or "bits".
+            units: "nats" or "bits".
 
         Returns:
             The table; symmetric, with nan on the diagonal, unless there are targets.
 
         Raises:
-            InputError: If there is no such value or unit.
+            InputError: If there is no such value or units.
 
         Example:
             >>> from infobound import pairwise
@@ -187,7 +201,7 @@ class Pairwise(Result):
         """
         import pandas as pd
 
-        columns = self._values(unit)
+        columns = self._values(units)
         numbers = [name for name in columns if name not in ("x", "y", "method")]
         found = columns[arguments.choice("value", value, numbers)]
         axes = self.columns, self.targets or self.columns
@@ -199,32 +213,32 @@ class Pairwise(Result):
                 table[i[pair.y], j[pair.x]] = cell
         return pd.DataFrame(table, index=[*axes[0]], columns=[*axes[1]])
 
-    def _values(self, unit: str) -> dict[str, Any]:
+    def _values(self, units: str) -> dict[str, Any]:
         """Return the values of all pairs by field, which is faster than pair by pair."""
         names = [field.name for field in dataclasses.fields(ColumnPair)]
         found: dict[str, Any] = {n: [getattr(p, n) for p in self.pairs] for n in names}
         found["held_out"] = np.array(found["held_out"], dtype=np.float64)
-        return convert(ColumnPair, found, scale(unit))
+        return convert(ColumnPair, found, scale(units))
 
-    def save(self, path: str | Path, *, unit: str = "nats") -> None:
+    def save(self, path: str | Path, *, units: str = "nats") -> None:
         """Write all values as .json, or the pairs as .csv or .parquet.
 
         Args:
             path: the file; its ending chooses the format.
-            unit: "nats" or "bits".
+            units: "nats" or "bits".
 
         Raises:
-            InputError: If the ending or the unit is another, or the file cannot be written.
+            InputError: If the ending or the units are another, or the file cannot be written.
         """
         path = Path(path)
         ending = expect_ending(path, TABLES)
         if ending == ".json":
-            data = json.dumps(self.as_dict(unit), indent=2).encode() + b"\n"
+            data = json.dumps(self.as_dict(units), indent=2).encode() + b"\n"
         elif ending == ".csv":
-            data = self.to_frame(unit).to_csv(index=False, lineterminator="\n").encode()
+            data = self.to_frame(units).to_csv(index=False, lineterminator="\n").encode()
         else:
             buffer = io.BytesIO()
-            self.to_frame(unit).to_parquet(buffer, index=False)
+            self.to_frame(units).to_parquet(buffer, index=False)
             data = buffer.getvalue()
         files.write_atomic(path, data)
 

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from infobound._system import files
 from infobound.analyses.column_pairs import Pairwise, expect_ending
+from infobound.analyses.pairwise_page import figure
 from infobound.data.columns import ColumnTable
-from infobound.errors import InputError
 from infobound.plotting import column_figures
 from infobound.plotting.figures import render
 
-__all__ = ["PICTURES", "expect_drawable", "save_figure", "save_gallery"]
+__all__ = ["PICTURES", "save_figure", "save_gallery"]
 
 PICTURES: dict[str, Literal["png", "svg", "pdf"]] = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
-BARS = 60  # columns of a bar chart
 GALLERY_PAIRS = 12  # pairs of a gallery
-FOUND_Q = 0.05  # largest q-value of a coloured bar
-
-
-def expect_drawable(targets: Sequence[str]) -> None:
-    """Check that there is one target or none, as a figure needs.
-
-    Raises:
-        InputError: If there are several.
-    """
-    if len(targets) > 1:
-        raise InputError(
-            f"Expected one target or none for a figure; got {len(targets)}. Draw one for each."
-        )
 
 
 def save_figure(result: Pairwise, path: Path, *, title: str, unit: str = "nats") -> None:
@@ -50,6 +33,7 @@ def save_figure(result: Pairwise, path: Path, *, title: str, unit: str = "nats")
 
     Example:
         >>> import tempfile
+        >>> import numpy as np
         >>> from infobound import pairwise
         >>> found = pairwise(np.random.default_rng(0).normal(size=(30, 3)))
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -58,25 +42,7 @@ def save_figure(result: Pairwise, path: Path, *, title: str, unit: str = "nats")
         True
     """
     kind = PICTURES[expect_ending(path, [*PICTURES])]
-    expect_drawable(result.targets)
-    if result.targets:
-        pairs = result.pairs[:BARS]
-        title = f"{title}: information about {result.targets[0]}"
-        if len(pairs) < len(result.pairs):
-            title += f", the first {BARS} of {len(result.pairs):,} columns"
-        figure = column_figures.bar_chart(
-            np.array([pair.mi for pair in pairs]),
-            np.array([(pair.low, pair.high) for pair in pairs]),
-            names=[pair.x for pair in pairs],
-            found=np.array([pair.q_value <= FOUND_Q for pair in pairs]),
-            title=title,
-            unit=unit,
-        )
-    else:
-        table = result.matrix("normalised").to_numpy()
-        title = f"{title}: {len(result.columns):,} columns, {result.n:,} rows"
-        figure = column_figures.heat_map(table, names=result.columns, title=title)
-    files.write_atomic(path, render(figure, kind))
+    files.write_atomic(path, render(figure(result, title=title, units=unit), kind))
 
 
 def save_gallery(
@@ -96,6 +62,7 @@ def save_gallery(
 
     Example:
         >>> import tempfile
+        >>> import numpy as np
         >>> from infobound import pairwise
         >>> from infobound.data.columns import as_table
         >>> table = as_table(np.random.default_rng(0).normal(size=(30, 3)))
@@ -112,5 +79,4 @@ def save_gallery(
         note = f"{pair.values(unit)['mi']:.3f} {unit}"
         panels.append(column_figures.Points(*codes, *names, *kinds, note))
     title = f"{title}: the {len(panels)} strongest of {len(result.pairs):,} pairs"
-    figure = column_figures.gallery(panels, title=title)
-    files.write_atomic(path, render(figure, kind))
+    files.write_atomic(path, render(column_figures.gallery(panels, title=title), kind))

@@ -17,18 +17,21 @@ import numpy as np
 
 from infobound import data
 from infobound._system.units import Nats, Result
+from infobound.analyses import difference_page
 from infobound.config import Config, configured
 from infobound.errors import InputError
 from infobound.estimation.estimate import estimate
 from infobound.estimation.point import standard_error, z_quantile
 from infobound.estimation.result import Estimate
+from infobound.pages.page import Page
+from infobound.pages.presentable import Presentable
 from infobound.training import loop
 
 __all__ = ["Comparison", "compare", "paired"]
 
 
-@dataclass(frozen=True)
-class Comparison(Result):
+@dataclass(frozen=True, repr=False)
+class Comparison(Result, Presentable):
     """The difference of two mutual informations, in nats.
 
     Attributes:
@@ -57,6 +60,38 @@ class Comparison(Result):
         return (
             f"I(X1;Y) - I(X2;Y) = {self.difference:.3f} nats [{low:.3f}, {high:.3f}], "
             f"p = {self.p_value:.2g}, {self.first.n:,} rows"
+        )
+
+    @property
+    def estimates(self) -> dict[str, Estimate]:
+        """Both estimates by their names."""
+        return {"I(X1;Y)": self.first, "I(X2;Y)": self.second}
+
+    def page(self, units: str = "nats") -> Page:
+        """Describe the difference and both estimates.
+
+        Args:
+            units: "nats" or "bits".
+
+        Raises:
+            InputError: If the units are neither.
+        """
+        return difference_page.page_of(
+            self.estimates,
+            self.difference,
+            self.interval,
+            self.p_value,
+            kind="Comparison of two mutual informations",
+            name="I(X1;Y) - I(X2;Y)",
+            meaning="positive: x1 is more informative about y",
+            code="result = infobound.compare(x1, x2, y{})",
+            units=units,
+        )
+
+    def records(self, units: str = "nats") -> list[dict[str, Any]]:
+        """Return a row for each estimate, and one for the difference."""
+        return difference_page.difference_rows(
+            self.estimates, self.difference, self.interval, self.p_value, units
         )
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.interpolate import BSpline
@@ -31,11 +33,19 @@ from infobound.inference.added_information import (
     quantile_codes,
 )
 from infobound.inference.conditional_independence import neighbourhoods
+from infobound.pages.numbers import number, small
+from infobound.pages.page import Page, Picture, Table
+from infobound.pages.presentable import Presentable
+from infobound.pages.references import SOFTWARE
+from infobound.plotting.dependence_figures import comparison_figure
 
 __all__ = ["CRITERIA", "Remainder", "Selection", "select"]
 
 CELLS = 4  # codes of a column in the cells of a pair that others are regressed on
 COPY_VARIANCE = 1e-8  # share of a column's variance; what is left of a copy is less
+
+SURVEY = "https://www.jmlr.org/papers/v13/brown12a.html"
+STEPS = ("order", "information", "p_values", "partners")
 
 CRITERIA = {
     "joint": "what a column adds to all selected ones together",
@@ -45,8 +55,8 @@ CRITERIA = {
 }
 
 
-@dataclass(frozen=True)
-class Selection(Result):
+@dataclass(frozen=True, repr=False)
+class Selection(Result, Presentable):
     """Columns in the order of their selection, and why each was selected.
 
     Attributes:
@@ -64,6 +74,70 @@ class Selection(Result):
     p_values: tuple[float, ...]
     partners: tuple[int, ...]
     ranking: tuple[int, ...]
+
+    def __str__(self) -> str:
+        """Format the selected columns as one line."""
+        return f"columns {', '.join(map(str, self.order)) or 'none'} of {len(self.ranking):,}"
+
+    def page(self, units: str = "nats") -> Page:
+        """Describe the selected columns, in order.
+
+        Args:
+            units: "nats" or "bits".
+
+        Raises:
+            InputError: If the units are neither.
+        """
+        steps = zip(self.order, self.information, self.p_values, self.partners, strict=True)
+        rows = tuple(
+            (str(k), f"column {place}", number(added, units), small(p), "" if by < 0 else str(by))
+            for k, (place, added, p, by) in enumerate(steps, 1)
+        )
+        heads = ("step", "selected", f"added ({units})", "p", "together with column")
+        return Page(
+            kind="Selection of columns",
+            title=f"{len(self.order):,} of {len(self.ranking):,} columns selected",
+            headline=str(self),
+            units=units,
+            tables=(
+                Table(
+                    "In the order of their selection",
+                    heads,
+                    rows,
+                    (0, 2, 3, 4),
+                    "p: that no column adds anything to those before. Quote the order and the "
+                    "p-values; what was selected is too large on average on these rows, so "
+                    "estimate it on new ones.",
+                ),
+            ),
+            pictures=(
+                Picture(
+                    "added",
+                    "What each selected column adds to those before, in the order of selection.",
+                    partial(
+                        comparison_figure,
+                        [f"column {place}" for place in self.order],
+                        np.array(self.information),
+                        np.array([self.information, self.information]).T,
+                        title="Information added by each column",
+                        label="information added",
+                        unit=units,
+                    ),
+                ),
+            ),
+            methods=(
+                "Columns were selected one after the other by what each adds to those selected "
+                "before, alone or together with another column; each step was tested with the "
+                "multiplicity of columns, pairs and codes accounted for.",
+            ),
+            references=(SOFTWARE, SURVEY),
+        )
+
+    def records(self, units: str = "nats") -> list[dict[str, Any]]:
+        """Return a row for each selected column."""
+        values = self.as_dict(units)
+        steps = zip(*(values[name] for name in STEPS), strict=True)
+        return [{**dict(zip(STEPS, step, strict=True)), "unit": units} for step in steps]
 
 
 class Remainder:

@@ -24,12 +24,14 @@ import torch
 
 from infobound import __version__
 from infobound._system import files, torch_state
-from infobound.analyses import accuracy
+from infobound.analyses import accuracy, study_page
 from infobound.analyses.accuracy import Row, Summary
 from infobound.config import Config
 from infobound.data.pair import as_pair
 from infobound.errors import InputError
 from infobound.estimation import estimate
+from infobound.pages.page import Page
+from infobound.pages.presentable import Presentable
 from infobound.runner import compute, dask_cluster
 from infobound.runner.compute import Progress, Work
 from infobound.runner.store import Store
@@ -135,28 +137,48 @@ class ConfiguredEstimator:
         return {**own, "low": low, "high": high, "findings": codes}
 
 
-@dataclass(frozen=True)
-class Study:
+@dataclass(frozen=True, repr=False)
+class Study(Presentable):
     """The table of a study and its summary.
 
     Attributes:
         path: the directory of the files.
         rows: the cells.
-        summary: the summary of the cells.
+        summaries: the summary of the cells.
     """
 
     path: Path
     rows: tuple[Row, ...]
-    summary: tuple[Summary, ...]
+    summaries: tuple[Summary, ...]
 
     @property
     def failures(self) -> tuple[Row, ...]:
         """The failed cells; running the study again computes them again."""
         return tuple(filter(accuracy.failed, self.rows))
 
-    def as_rows(self, unit: str = "nats") -> list[dict[str, Any]]:
-        """Return the summary as plain rows for JSON; `unit` is "nats" or "bits"."""
-        return [each.as_dict(unit) for each in self.summary]
+    def __str__(self) -> str:
+        """Describe the study in one line."""
+        failed = f", {len(self.failures):,} failed" if self.failures else ""
+        return f"{len(self.rows):,} estimates in {self.path}{failed}"
+
+    def page(self, units: str = "nats") -> Page:
+        """Describe the accuracy of the estimators.
+
+        Args:
+            units: "nats" or "bits".
+
+        Raises:
+            InputError: If the units are neither.
+        """
+        return study_page.page_of(self, units)
+
+    def as_dict(self, units: str = "nats") -> dict[str, Any]:
+        """Return the path and the summary as plain values; `units` is "nats" or "bits"."""
+        return {"unit": units, "path": str(self.path), "summary": self.records(units)}
+
+    def records(self, units: str = "nats") -> list[dict[str, Any]]:
+        """Return the rows of the summary as plain values; `units` is "nats" or "bits"."""
+        return [each.as_dict(units) for each in self.summaries]
 
 
 @dataclass(frozen=True)

@@ -14,19 +14,22 @@ from typing import Any
 
 from infobound import data
 from infobound._system.units import Nats, Result
+from infobound.analyses import difference_page
 from infobound.analyses.compare import paired
 from infobound.config import Config, configured
 from infobound.errors import InputError
 from infobound.estimation.conditional_guarantees import GivenSampler
 from infobound.estimation.estimate import estimate
 from infobound.estimation.result import Estimate
+from infobound.pages.page import Page
+from infobound.pages.presentable import Presentable
 from infobound.training import loop
 
 __all__ = ["Interaction", "interaction"]
 
 
-@dataclass(frozen=True)
-class Interaction(Result):
+@dataclass(frozen=True, repr=False)
+class Interaction(Result, Presentable):
     """The interaction information of three variables, in nats.
 
     Attributes:
@@ -57,6 +60,39 @@ class Interaction(Result):
         return (
             f"I(X;Y|Z) - I(X;Y) = {self.difference:.3f} nats [{low:.3f}, {high:.3f}], "
             f"p = {self.p_value:.2g}, {self.conditional.n:,} rows"
+        )
+
+    @property
+    def estimates(self) -> dict[str, Estimate]:
+        """Both estimates by their names."""
+        return {"I(X;Y|Z)": self.conditional, "I(X;Y)": self.unconditional}
+
+    def page(self, units: str = "nats") -> Page:
+        """Describe the difference and both estimates.
+
+        Args:
+            units: "nats" or "bits".
+
+        Raises:
+            InputError: If the units are neither.
+        """
+        return difference_page.page_of(
+            self.estimates,
+            self.difference,
+            self.interval,
+            self.p_value,
+            kind="Interaction of three variables",
+            name="I(X;Y|Z) - I(X;Y)",
+            meaning="positive: z adds to what x says about y; negative: z explains it",
+            code="result = infobound.interaction(x, y, z{})",
+            units=units,
+            cited=["https://doi.org/10.1007/BF02289159"],
+        )
+
+    def records(self, units: str = "nats") -> list[dict[str, Any]]:
+        """Return a row for each estimate, and one for the difference."""
+        return difference_page.difference_rows(
+            self.estimates, self.difference, self.interval, self.p_value, units
         )
 
 

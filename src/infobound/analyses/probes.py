@@ -16,12 +16,15 @@ import numpy as np
 
 from infobound import data
 from infobound._system.units import Nats, Result
+from infobound.analyses import probes_page
 from infobound.config import Config, configured
 from infobound.critics.closed_forms import MOST_CLASSES
 from infobound.errors import InputError
 from infobound.estimation.counts import observed_entropy
 from infobound.estimation.estimate import estimate
 from infobound.estimation.result import Estimate
+from infobound.pages.page import Page
+from infobound.pages.presentable import Presentable
 from infobound.training import loop
 
 __all__ = ["PROBE_BASES", "Probe", "Probes", "probe"]
@@ -58,8 +61,8 @@ class Probe(Result):
     permuted: Nats
 
 
-@dataclass(frozen=True)
-class Probes(Result):
+@dataclass(frozen=True, repr=False)
+class Probes(Result, Presentable):
     """The information of a representation about labels, and what probes can use of it; in nats.
 
     Attributes:
@@ -86,6 +89,21 @@ class Probes(Result):
         values = [("estimate", self.estimate.mi), *((p.kind, p.held_out) for p in self.probes)]
         said = ", ".join(f"{name} {value:.3f}" for name, value in values)
         return f"{said} of {self.entropy:.3f} nats, {self.estimate.n:,} rows"
+
+    def page(self, units: str = "nats") -> Page:
+        """Describe the estimate, and what each probe can use of it.
+
+        Args:
+            units: "nats" or "bits".
+
+        Raises:
+            InputError: If the units are neither.
+        """
+        return probes_page.page_of(self, units)
+
+    def records(self, units: str = "nats") -> list[dict[str, Any]]:
+        """Return a row for each probe."""
+        return [each.as_dict(units) for each in self.probes]
 
 
 def probe(

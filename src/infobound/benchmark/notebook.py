@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 from infobound._system import arguments, locks, memory, torch_state, units
 from infobound._system.units import Nats, Result
 from infobound.benchmark import tasks
+from infobound.bounds.variational import BOUNDS
 from infobound.config import Config, configured
 from infobound.critics import networks
 from infobound.errors import InputError
@@ -26,7 +28,12 @@ from infobound.estimation import estimate as estimates
 from infobound.estimation import selection
 from infobound.estimation.conditional_guarantees import GivenSampler
 from infobound.estimation.result import Estimate
+from infobound.pages.numbers import number
+from infobound.pages.page import Measure, Number, Page, Picture
+from infobound.pages.presentable import Presentable
+from infobound.pages.references import SOFTWARE
 from infobound.plotting import figures
+from infobound.plotting.dependence_figures import comparison_figure
 from infobound.training import loop, run_directory
 
 __all__ = ["Demo", "Reproduction", "demo", "reproduce", "resume", "sample", "unit_of"]
@@ -41,8 +48,8 @@ DENSITIES = ("gaussian", "mixed_gaussian", "mixed_gaussian_joint")
 MARKED_SHARE = 0.8  # the notebook marks where its smoothed curve first exceeds 80 % of the truth
 
 
-@dataclass(frozen=True)
-class Reproduction(Result):
+@dataclass(frozen=True, repr=False)
+class Reproduction(Result, Presentable):
     """The result of the notebook's training, in nats.
 
     Attributes:
@@ -83,9 +90,56 @@ class Reproduction(Result):
             f"nats, exact {self.truth:.3f} nats, {self.n:,} rows"
         )
 
+    def page(self, units: str = "nats") -> Page:
+        """Describe the notebook's number beside the held-out one.
 
-@dataclass(frozen=True)
-class Demo(Result):
+        Args:
+            units: "nats" or "bits".
+
+        Raises:
+            InputError: If the units are neither.
+        """
+        values = {
+            "truth": self.truth,
+            "training rows": self.training,
+            "held-out": self.held_out,
+            "held-out, best": self.peak,
+        }
+        reached = "never" if self.reached is None else f"at iteration {self.reached:,}"
+        return Page(
+            kind="The notebook's experiment",
+            title=f"{self.task}, {self.n:,} rows",
+            headline=f"training rows {number(self.training, units)}, held-out "
+            f"{number(self.held_out, units)}, exact {number(self.truth, units)} {units}",
+            units=units,
+            numbers=(
+                _number("Truth", self.truth, units, "Compare the other values with it."),
+                _number(
+                    "Training rows",
+                    self.training,
+                    units,
+                    "Do not report it: the critic memorises its rows.",
+                    f"{self.iterations:,} iterations; 80 % of the truth is reached {reached}",
+                ),
+                _number("Held-out", self.held_out, units, "Quote it as 'at least'."),
+                _number(
+                    "Held-out, best",
+                    self.peak,
+                    units,
+                    "Do not report it: its iteration was chosen by these rows.",
+                    f"at iteration {self.peak_iteration:,}",
+                ),
+            ),
+            measures=(_measure(f"{self.task}, held-out", self.held_out),),
+            pictures=(_picture(values, units),),
+            settings={name: str(value) for name, value in self.config.items()},
+            versions={**self.versions},
+            references=(SOFTWARE, BOUNDS[self.config["bound"]].url),
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class Demo(Result, Presentable):
     """Three values for one sample of the notebook's pair, in nats.
 
     Attributes:
@@ -105,6 +159,72 @@ class Demo(Result):
     notebook_iterations: int
     notebook_lr: float
     estimate: Estimate
+
+    def __str__(self) -> str:
+        """Format the values as one line with their unit."""
+        return (
+            f"exact {self.truth:.3f} nats, notebook {self.notebook_training:.3f} nats on training "
+            f"rows and {self.notebook_fresh:.3f} on fresh ones, estimate {self.estimate.mi:.3f}"
+        )
+
+    def page(self, units: str = "nats") -> Page:
+        """Describe the three values and the estimate.
+
+        Args:
+            units: "nats" or "bits".
+
+        Raises:
+            InputError: If the units are neither.
+        """
+        own = self.estimate.page(units)
+        values = {
+            "truth": self.truth,
+            "notebook, training rows": self.notebook_training,
+            "notebook, fresh rows": self.notebook_fresh,
+            "estimate": self.estimate.mi,
+        }
+        memorised = "Do not report it: the critic memorises its rows."
+        return replace(
+            own,
+            kind="Demonstration",
+            title=f"{self.n:,} rows of the notebook's pair",
+            headline=f"exact {number(self.truth, units)}, estimate "
+            f"{number(self.estimate.mi, units)} {units}",
+            numbers=(
+                _number("Truth", self.truth, units, "Compare the other values with it."),
+                _number("Notebook, training rows", self.notebook_training, units, memorised),
+                _number(
+                    "Notebook, fresh rows",
+                    self.notebook_fresh,
+                    units,
+                    "The same critic on rows that it was not trained on.",
+                ),
+                *own.numbers,
+            ),
+            pictures=(_picture(values, units), *own.pictures),
+        )
+
+
+def _measure(name: str, nats: float) -> Measure:
+    return Measure(name, nats, nats, nats)
+
+
+def _number(name: str, nats: float, units: str, use: str, what: str = "") -> Number:
+    return Number(name, number(nats, units), units, "", what, use)
+
+
+def _picture(values: Mapping[str, float], units: str) -> Picture:
+    """Return a figure of values beside each other."""
+    middle = np.array([*values.values()])
+    draw = partial(
+        comparison_figure,
+        [*values],
+        middle,
+        np.stack([middle, middle], axis=1),
+        title="The notebook's number, and others",
+        unit=units,
+    )
+    return Picture("values", "The values beside the truth.", draw)
 
 
 @torch_state.defaults()

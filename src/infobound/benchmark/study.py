@@ -176,7 +176,7 @@ def _draw(found: Study, unit: str) -> None:
     title = f"Study: {', '.join(dict.fromkeys(row.suite for row in found.rows))}"
     files.write_atomic(found.path / "summary.md", accuracy.markdown(found.rows, title).encode())
     means = accuracy.by_task(found.rows)
-    everything = [dataclasses.asdict(s) for s in found.summary]
+    everything = [dataclasses.asdict(s) for s in found.summaries]
     figures = {
         "truth": lambda: accuracy_figures.truth_figure(
             means, title=f"{title}, estimate against truth", unit=unit

@@ -332,7 +332,7 @@ class ColumnsCommand:
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        from infobound.analyses import column_pairs, column_pictures, pairwise
+        from infobound.analyses import column_pairs, column_pictures, pairwise, pairwise_page
         from infobound.data import columns
         from infobound.report import listings
 
@@ -353,7 +353,7 @@ class ColumnsCommand:
             numeric=self.numeric,
         )
         if self.figure is not None:
-            column_pictures.expect_drawable(table.targets)
+            pairwise_page.expect_drawable(table.targets)
         with session.stages() as bar:
             result = pairwise.pairwise(
                 table,
@@ -369,7 +369,7 @@ class ColumnsCommand:
             )
         name, unit = locations.name(self.file), session.units
         if self.table is not None:
-            result.save(self.table, unit=unit)
+            result.save(self.table, units=unit)
         if self.figure is not None:
             column_pictures.save_figure(result, self.figure, title=name, unit=unit)
         if self.gallery is not None:
@@ -588,7 +588,7 @@ class StudyCommand:
                 unit=session.units,
             )
         if self.output.json:
-            session.json(result.as_rows(session.units))
+            session.json(result.records(session.units))
         else:
             session.present(listings.show_study, result, units=session.units)
 

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from infobound._system import schemas
 from infobound._system.units import Nats, Result, convert, scale
+from infobound.data.pair import Pair, as_pair
 from infobound.diagnostics.findings import OK, Finding, worst
 from infobound.errors import InputError
+from infobound.estimation import estimate_page
+from infobound.pages.page import Page
+from infobound.pages.presentable import Presentable, drawn, save_report
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Estimate"]
 
 
-@dataclass(frozen=True)
-class Estimate(Result):
+def _rows(x: Any, y: Any, given: Any) -> Pair | None:
+    """Return the rows for figures, if there are any."""
+    return None if x is None else as_pair(x, y, given=given)
+
+
+@dataclass(frozen=True, repr=False)
+class Estimate(Result, Presentable):
     """The estimated mutual information of two samples, with its uncertainty; in nats.
 
     With a third sample given it is the conditional mutual information I(X;Y|Z), `held_out` is a
@@ -62,6 +75,9 @@ class Estimate(Result):
         projection_p: the p-value of conditional independence of the projection test.
         exchanged: `held_out` with x and y exchanged, in nats, for I(X;Y|Z): near it, or one of the
             regressions failed.
+        x_names: the names of the columns of x.
+        y_names: those of y.
+        given_names: those of the third sample.
 
     Example:
         >>> import numpy as np
@@ -100,6 +116,9 @@ class Estimate(Result):
     dim_given: int = 0
     projection_p: float | None = None
     exchanged: Nats | None = None
+    x_names: tuple[str, ...] = ()
+    y_names: tuple[str, ...] = ()
+    given_names: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -125,13 +144,85 @@ class Estimate(Result):
         what = "I(X;Y|Z)" if self.dim_given else "I(X;Y)"
         return f"{what} = {self.mi:.3f} nats [{low:.3f}, {high:.3f}], {held_out}{self.n:,} rows"
 
-    def as_dict(self, unit: str = "nats") -> dict[str, Any]:
+    def as_dict(self, units: str = "nats") -> dict[str, Any]:
         """Return plain values for JSON, including the verdict.
 
         Args:
-            unit: "nats" or "bits".
+            units: "nats" or "bits".
         """
-        return {"unit": unit, "verdict": self.verdict, **self.values(unit)}
+        return {"unit": units, "verdict": self.verdict, **self.values(units)}
+
+    def page(self, units: str = "nats", *, rows: Pair | None = None) -> Page:
+        """Describe the numbers with what each may be used for, findings, methods and figures.
+
+        Args:
+            units: "nats" or "bits".
+            rows: the rows of the estimate, for figures of them.
+
+        Raises:
+            InputError: If the units are neither, or the rows are not those of the estimate.
+        """
+        return estimate_page.page_of(self, units, rows)
+
+    def plot(
+        self,
+        x: Any = None,
+        y: Any = None,
+        *,
+        given: Any = None,
+        units: str = "nats",
+        path: str | Path | None = None,
+    ) -> Figure:
+        """Draw the dependence of x and y, or without them the numbers of the estimate.
+
+        A result holds no data, so give the rows again. With `pointwise=True` in `estimate`, colours
+        are the information of each row.
+
+        Args:
+            x: the same as for `estimate`, or the `Pair` without y.
+            y: the same.
+            given: the same.
+            units: "nats" or "bits".
+            path: a file to write it to, .png, .svg or .pdf.
+
+        Returns:
+            The matplotlib figure.
+
+        Raises:
+            InputError: If the rows are not those of the estimate, the units or the ending are
+                unknown, or the file cannot be written.
+        """
+        return drawn(self.page(units, rows=_rows(x, y, given)), path)
+
+    def report(
+        self,
+        path: str | Path,
+        *,
+        units: str = "nats",
+        also: Sequence[Presentable] = (),
+        x: Any = None,
+        y: Any = None,
+        given: Any = None,
+    ) -> Path:
+        """Write one HTML file that needs nothing else: numbers, figures, findings, methods.
+
+        Args:
+            path: the file, .html.
+            units: "nats" or "bits".
+            also: other results for the same page.
+            x: the same as for `estimate`, or the `Pair` without y, for figures of the rows.
+            y: the same.
+            given: the same.
+
+        Returns:
+            The file.
+
+        Raises:
+            InputError: If the rows are not those of the estimate, the units or the ending are
+                unknown, or the file cannot be written.
+        """
+        pages = [self.page(units, rows=_rows(x, y, given)), *(each.page(units) for each in also)]
+        return save_report(pages, path)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Estimate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,20 @@ from torch import Tensor
 
 from infobound import data
 from infobound._system import arguments, torch_state
+from infobound._system.units import Nats, Result
 from infobound.critics import contract
 from infobound.errors import InputError
 from infobound.inference.certificates import Block, certificate
 from infobound.inference.permutation import double_center, permutation_p
+from infobound.pages.numbers import number, p_value, percent
+from infobound.pages.page import Measure, Number, Page, Picture
+from infobound.pages.presentable import Presentable
+from infobound.pages.references import SOFTWARE
+from infobound.plotting.dependence_figures import comparison_figure
 
 __all__ = ["Guarantee", "certify"]
+
+BETTING, PERMUTATION = "https://arxiv.org/abs/2010.09686", "https://arxiv.org/abs/1603.05766"
 
 FEWEST_ROWS = 20  # minimum number of rows; fewer cannot certify anything useful
 SCORED_ROWS = 2500  # rows scored together
@@ -26,8 +35,8 @@ SINKHORN_STEPS = 10  # Sinkhorn iterations in the normalisation of a critic
 SCORE_LIMIT = 1e4  # scores are clipped to +-SCORE_LIMIT, so that sums stay finite
 
 
-@dataclass(frozen=True)
-class Guarantee:
+@dataclass(frozen=True, repr=False)
+class Guarantee(Result, Presentable):
     """What `certify` has proved about a critic's rows.
 
     Attributes:
@@ -41,7 +50,7 @@ class Guarantee:
         0.5
     """
 
-    certified: float
+    certified: Nats
     p_value: float
     level: float
     n: int
@@ -51,6 +60,61 @@ class Guarantee:
         return (
             f"I(X;Y) >= {self.certified:.3f} nats at {100 * self.level:.7g} %, "
             f"p = {self.p_value:.2g}, {self.n:,} rows"
+        )
+
+    def page(self, units: str = "nats") -> Page:
+        """Describe both numbers, with what they may be used for.
+
+        Args:
+            units: "nats" or "bits".
+
+        Raises:
+            InputError: If the units are neither.
+        """
+        level, certified = percent(self.level), number(self.certified, units)
+        return Page(
+            kind="Certificate of a critic",
+            title=f"Guarantees of a critic on {self.n:,} rows that it has not seen",
+            headline=f"I(X;Y) >= {certified} {units} at {level}, {p_value(self.p_value)}",
+            units=units,
+            numbers=(
+                Number(
+                    "Certified",
+                    certified,
+                    units,
+                    f"lower confidence bound at {level}",
+                    "valid for any distribution of independent rows and any critic",
+                    "Claim 'at least' with this confidence.",
+                ),
+                Number(
+                    "Independence",
+                    p_value(self.p_value),
+                    what="test of independence by permuting y",
+                    use="Claim dependence, or say that none was found.",
+                ),
+            ),
+            measures=(Measure("certified", self.certified, self.certified, self.certified),),
+            pictures=(
+                Picture(
+                    "certified",
+                    "The certified lower bound; it has no upper end.",
+                    partial(
+                        comparison_figure,
+                        [f"certified at {level}"],
+                        np.array([self.certified]),
+                        np.array([[self.certified, self.certified]]),
+                        title=f"Certified on {self.n:,} rows",
+                        unit=units,
+                    ),
+                ),
+            ),
+            methods=(
+                f"A critic that was fitted to other rows was evaluated on {self.n:,} rows. The "
+                f"lower confidence bound at {level} is by betting; it holds for any distribution "
+                "of independent rows. The p-value is that of permutations of y.",
+            ),
+            settings={"level": level, "rows": f"{self.n:,}"},
+            references=(SOFTWARE, BETTING, PERMUTATION),
         )
 
 

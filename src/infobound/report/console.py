@@ -22,30 +22,20 @@ from infobound.analyses.invariance import Check
 from infobound.analyses.probes import Probe, Probes
 from infobound.benchmark.notebook import Demo, Reproduction
 from infobound.diagnostics.findings import CHECKS, Finding, worst
+from infobound.estimation.estimate_page import made_of, tested
 from infobound.estimation.result import Estimate
+from infobound.pages.numbers import columns, maybe, number, p_value, signed
 
-__all__ = ["maybe", "number", "show_checks", "show_comparison", "show_demo", "show_estimate"]
-__all__ += ["show_interaction", "show_next", "show_probes", "show_reproduction", "signed"]
-
-
-def number(nats: float, units: str, digits: int = 3) -> str:
-    """Format a value in nats as a number in the unit; never -0.000.
-
-    Example:
-        >>> number(-1e-9, "nats"), number(math.log(2), "bits")
-        ('0.000', '1.000')
-    """
-    value = nats / math.log(2) if units == "bits" else nats
-    text = f"{value:.{digits}f}"
-    return text[1:] if text.startswith("-") and float(text) == 0 else text
+__all__ = ["show_checks", "show_comparison", "show_demo", "show_estimate", "show_interaction"]
+__all__ += ["show_next", "show_probes", "show_reproduction"]
 
 
 def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
     """Print an estimate, its held-out bound, and the findings with their remedies."""
     console = Console(highlight=False)
-    n = f"{result.n:,} rows, x has {_columns(result.dim_x)}, y has {_columns(result.dim_y)}"
+    n = f"{result.n:,} rows, x has {columns(result.dim_x)}, y has {columns(result.dim_y)}"
     given = result.dim_given > 0
-    n += f", z has {_columns(result.dim_given)}" if given else ""
+    n += f", z has {columns(result.dim_given)}" if given else ""
     low, high = (number(end, units) for end in result.interval)
     level = f"{100 * result.config['level']:.4g} %"
     table = Table.grid(padding=(0, 2))
@@ -54,7 +44,7 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
         f"[bold]{number(result.mi, units)}[/] {units}",
         f"{level}: {low} to {high}",
     )
-    table.add_row("", "", f"[dim]{_made_of(result)}[/]")
+    table.add_row("", "", f"[dim]{made_of(result)}[/]")
     what = "held-out lower bound" if not _warned(result, "not_a_bound") else "held-out value"
     scored = "each row scored by a critic not fitted to it"
     if given:
@@ -86,9 +76,9 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
         )
     if result.p_value is not None:
         what = "Independence given Z" if given else "Independence"
-        table.add_row(what, _p_value(result.p_value), _tested(result))
+        table.add_row(what, p_value(result.p_value), tested(result))
     if result.projection_p is not None:
-        table.add_row("", _p_value(result.projection_p), "test by projections of the residuals")
+        table.add_row("", p_value(result.projection_p), "test by projections of the residuals")
     if result.training is not None:
         table.add_row(
             "Training rows",
@@ -122,18 +112,6 @@ def _show_findings(console: Console, result: Estimate) -> None:
     console.print(_verdict(result))
 
 
-def _tested(result: Estimate) -> str:
-    """How the p-value was computed."""
-    if result.dim_given:
-        return "test by permuting y within neighbourhoods of z"
-    way = "shifting y in time" if result.config["series"] else "permuting y"
-    return f"test of independence by {way}"
-
-
-def _p_value(value: float) -> str:
-    return f"p = {value:.2g}" if value >= 0.001 else "p < 0.001"
-
-
 def _style(finding: Finding) -> str:
     return {"warning": "bold yellow", "note": "bold cyan"}.get(finding.severity, "dim")
 
@@ -146,25 +124,6 @@ def _verdict(result: Estimate) -> Text:
     code = result.verdict.replace("_", " ")
     headline = CHECKS[finding.code].headline
     return Text.assemble((f"verdict: {code}", _style(finding)), f" - {headline}")
-
-
-def _made_of(result: Estimate) -> str:
-    """Describe what the estimate comes from."""
-    if result.method == "ksg":
-        return "from nearest neighbours (KSG)"
-    if result.method == "table":
-        return "from the counts of the values, corrected for dependence by chance"
-    folds, bases = len(result.bases), ", ".join(dict.fromkeys(result.bases))
-    if result.method == "base":
-        network = result.config["estimator"] == "default" and result.config["critic"] != "none"
-        network &= not set(result.bases) <= {"posterior", "table"}  # on these none is tried
-        rest = "; a network did not improve on it" if network else ""
-        return f"from a closed-form model ({bases}){rest}"
-    return f"from a critic whose network was kept in {result.kept} of {folds} folds"
-
-
-def _columns(count: int) -> str:
-    return f"{count} column" + ("" if count == 1 else "s")
 
 
 def _warned(result: Estimate, code: str) -> bool:
@@ -285,7 +244,7 @@ def _difference(
         table.add_row(escape(name), value, f"{low} to {high}", one.verdict)
     low, high = (number(end, units) for end in result.interval)
     difference = f"[bold]{signed(result.difference, units)}[/] {units}"
-    table.add_row("difference", difference, f"{low} to {high}", _p_value(result.p_value))
+    table.add_row("difference", difference, f"{low} to {high}", p_value(result.p_value))
     return table
 
 
@@ -357,14 +316,3 @@ def show_checks(checks: Sequence[Check], *, units: str) -> None:
     for each in checks:
         if not each.passed:
             console.print(Text.assemble((f"{each.name}  ", "bold red"), each.message))
-
-
-def signed(nats: float, units: str) -> str:
-    """Format a value in nats with its sign."""
-    text = number(nats, units)
-    return text if text.startswith("-") or float(text) == 0 else f"+{text}"
-
-
-def maybe(nats: float | None, units: str) -> str:
-    """Format a value in nats; None is a dash."""
-    return "–" if nats is None else number(nats, units)

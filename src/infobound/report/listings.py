@@ -11,11 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from infobound.analyses import rehearsal_page
 from infobound.analyses.accuracy import skipped
-from infobound.analyses.calibration import DetectionLimit, Rehearsal, SampleSizeEstimate
+from infobound.analyses.calibration import Rehearsal
 from infobound.analyses.column_pairs import ColumnPair, Pairwise
 from infobound.analyses.grid import Study
-from infobound.report.console import maybe, number, signed
+from infobound.pages.numbers import maybe, number, signed, small, span
 
 __all__ = ["show_pairwise", "show_rehearsal", "show_study", "show_suites", "show_table"]
 
@@ -57,13 +58,13 @@ def show_study(result: Study, *, units: str) -> None:
     """Print the summary over all tasks, the failures, and the location of the files."""
     console = Console(highlight=False)
     columns = ("N", "tasks", "error", "± s.e.", "bias", "spread", "coverage", "± s.e.", "s")
-    for suite in dict.fromkeys(s.suite for s in result.summary):
+    for suite in dict.fromkeys(s.suite for s in result.summaries):
         title = f"{escape(suite)}: mean absolute error and bias, {units}; median seconds"
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0)
         table.add_column("estimator", no_wrap=True)
         for name in columns:
             table.add_column(name, justify="right")
-        for s in result.summary:
+        for s in result.summaries:
             if (s.suite, s.group) == (suite, "all"):
                 values = (maybe(value, units) for value in (s.mae, s.mae_error, s.bias, s.spread))
                 shares = (maybe(value, "nats") for value in (s.coverage, s.coverage_error))
@@ -116,8 +117,8 @@ def show_rehearsal(result: Rehearsal, *, units: str, title: str) -> None:
         "[dim]covers: intervals that contain the truth; found: estimates clearly above zero[/]"
     )
     sentences = Table.grid(padding=(0, 1))
-    for sentence in _calibration_sentences(result, units):
-        sentences.add_row("-", sentence)
+    for sentence in rehearsal_page.sentences(result, units):
+        sentences.add_row("-", escape(sentence))
     console.print(sentences)
     if result.path is not None:
         files = "rehearsal.png, rehearse.json, study.csv, study.parquet"
@@ -146,12 +147,12 @@ def show_pairwise(result: Pairwise, *, units: str, title: str, top: int) -> None
         cells = [escape(pair.x)] if single else [escape(pair.x), escape(pair.y)]
         if bars:
             cells.append(f"[blue]{'━' * round(BAR * max(pair.mi, 0) / largest)}[/]")
-        cells += [number(pair.mi, units), _span(pair.low, pair.high, units)]
-        cells += [*([f"{pair.normalised:.2f}"] if not refined else []), _small(pair.q_value)]
+        cells += [number(pair.mi, units), span((pair.low, pair.high), units)]
+        cells += [*([f"{pair.normalised:.2f}"] if not refined else []), small(pair.q_value)]
         cells += [f"{pair.n:,}"] * rows
         if refined:
             found = refined.get((pair.x, pair.y))
-            ends = "" if found is None else _span(*found.interval, units)
+            ends = "" if found is None else span(found.interval, units)
             cells.append("" if found is None else f"{number(found.mi, units)}, {ends}")
         table.add_row(*cells, style="" if pair.q_value <= FOUND else "dim")
     console.print(table)
@@ -185,70 +186,3 @@ def _screened(result: Pairwise, shown: int) -> list[str]:
         named = ", ".join([*result.left_out][:8]) + (", ..." if len(result.left_out) > 8 else "")
         said.append(f"Left out: {escape(named)}. {escape(next(iter(result.left_out.values())))}")
     return said
-
-
-def _span(low: float, high: float, units: str) -> str:
-    return f"{number(low, units)} to {number(high, units)}"
-
-
-def _small(p: float) -> str:
-    """Format a p-value or q-value."""
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}" if p >= 1e-15 else "<1e-15"
-
-
-def _calibration_sentences(result: Rehearsal, units: str) -> list[str]:
-    """Describe the results of the ladder in sentences."""
-    own, low, high = (number(v, units) for v in (result.own.mi, *result.own.interval))
-    said = [f"Your own estimate: [bold]{own}[/] {units}, {low} to {high}."]
-    for limit in result.limits:
-        detected, truth = _detection_sentence(limit, units), _truth_sentence(limit, own, units)
-        said.append(f"{limit.kind.capitalize()}: {detected} {truth}")
-    if result.false_alarms is not None:
-        said.append(
-            f"Where nothing was planted, {100 * result.false_alarms:.0f} % found something."
-        )
-    if result.width is not None:
-        said.append(_sample_size_sentence(result.width, result.own.n, units))
-    for kind, rungs in result.left_out.items():
-        rest = ", ".join(number(rung, units, 2) for rung in rungs)
-        said.append(
-            f"{kind.capitalize()}: left out {rest} {units}, more than these rows can carry."
-        )
-    said += [f"[red]Runs went wrong:[/] {escape(reason)}" for reason in result.failures[:3]]
-    return said
-
-
-def _detection_sentence(limit: DetectionLimit, units: str) -> str:
-    """Describe how small a dependence is detected."""
-    if limit.detectable is None:
-        most = number(limit.below, units)
-        return f"no rung is found in 80 % of the runs, up to {most} {units}."
-    value, below = (number(v, units) for v in (limit.detectable, limit.below))
-    if limit.detectable == limit.above:
-        return f"even {value} {units}, the lowest rung, is found in 80 % of the runs."
-    return (
-        f"from about {value} {units} on it is found in 80 % of the runs (tried: {below} and "
-        f"{number(limit.above or 0.0, units)})."
-    )
-
-
-def _truth_sentence(limit: DetectionLimit, own: str, units: str) -> str:
-    """Describe for which truth estimates like the user's own occur."""
-    if limit.behind is None:
-        return "Estimates like yours are beyond the ladder."
-    return f"Estimates like yours ({own}) came out where {number(limit.behind, units)} was planted."
-
-
-def _sample_size_sentence(width: SampleSizeEstimate, n: int, units: str) -> str:
-    """Describe how many rows a narrower interval needs, and how well the rule held in the test."""
-    wished, now = number(width.wished, units), number(width.now, units)
-    said = (
-        f"For +- {wished} {units} instead of +- {now}: about {width.rows:,} rows (you have {n:,})"
-    )
-    if width.tried_n is None or width.expected is None or width.measured is None:
-        return f"{said}; the rule, 1 / sqrt(rows), could not be tried on fewer."
-    expected, measured = (number(v, units) for v in (width.expected, width.measured))
-    return (
-        f"{said}, by 1 / sqrt(rows); tried on {width.tried_n:,} rows: +- {measured}, by the rule "
-        f"{expected}."
-    )

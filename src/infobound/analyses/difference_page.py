@@ -1,0 +1,144 @@
+"""What a difference of two estimates says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from infobound._system.units import scale
+from infobound.estimation.estimate_methods import changed, paragraphs, references
+from infobound.estimation.estimate_page import title
+from infobound.estimation.result import Estimate
+from infobound.pages.numbers import number, p_value, percent, signed, span
+from infobound.pages.page import Measure, Number, Page, Picture, Remark
+from infobound.plotting.dependence_figures import comparison_figure
+
+__all__ = ["difference_rows", "page_of"]
+
+PAIRED = "https://doi.org/10.1016/S0140-6736(86)90837-8"
+
+
+def page_of(
+    estimates: Mapping[str, Estimate],
+    difference: float,
+    interval: tuple[float, float],
+    p: float,
+    *,
+    kind: str,
+    name: str,
+    meaning: str,
+    code: str,
+    units: str,
+    cited: Sequence[str] = (),
+) -> Page:
+    """Describe the difference of two estimates from the same rows.
+
+    Args:
+        estimates: both estimates by their names.
+        difference: the first less the second, in nats.
+        interval: its interval, in nats.
+        p: the p-value of no difference.
+        kind: the kind of result.
+        name: the formula of the difference.
+        meaning: what its sign means.
+        code: the call that repeats it.
+        units: "nats" or "bits".
+        cited: addresses of further papers.
+    """
+    first, second = estimates.values()
+    level = percent(first.config["level"])
+    both = [
+        Number(
+            one,
+            number(each.mi, units),
+            units,
+            f"{level}: {span(each.interval, units)}",
+            title(each),
+            f"Quote it with its own verdict: {each.verdict.replace('_', ' ')}.",
+        )
+        for one, each in estimates.items()
+    ]
+    values = np.array([first.mi, second.mi, difference])
+    ends = np.array([first.interval, second.interval, interval])
+    draw = partial(
+        comparison_figure,
+        [*estimates, "difference"],
+        values,
+        ends,
+        title=f"{name}, {first.n:,} rows",
+        unit=units,
+    )
+    found = {
+        one.message: Remark(one.code, one.severity, f"{label}: {one.message}")
+        for label, each in estimates.items()
+        for one in each.findings
+    }
+    settings = {"seed": first.seed, **changed(first.config)}
+    said = "".join(f", {key}={value!r}" for key, value in settings.items())
+    return Page(
+        kind=kind,
+        title=f"{name}, {first.n:,} rows",
+        headline=f"{signed(difference, units)} {units}, {level} interval {span(interval, units)}, "
+        f"{p_value(p)}",
+        units=units,
+        numbers=(
+            Number(
+                f"Difference {name}",
+                signed(difference, units),
+                units,
+                f"{level}: {span(interval, units)}",
+                meaning,
+                "Quote it with its interval; the estimates' own intervals do not give it.",
+            ),
+            Number(
+                "No difference", p_value(p), what="two-sided, paired", use="Claim a difference."
+            ),
+            *both,
+        ),
+        measures=(Measure(name, difference, *interval),),
+        pictures=(Picture("difference", "Both estimates and their difference.", draw),),
+        remarks=tuple(found.values()),
+        notes=tuple(dict.fromkeys((*first.notes, *second.notes))),
+        methods=(
+            f"{name} was estimated from {first.n:,} rows, with the same folds for both. Its "
+            f"{level} interval and p-value use the standard error of the rows' differences, and "
+            "what else each estimate is uncertain about, in quadrature.",
+            *(text for each in estimates.values() for text in paragraphs(each, units)),
+        ),
+        settings={key: str(value) for key, value in settings.items()},
+        versions={**first.versions},
+        repeat={"In Python, with the same rows:": f"import infobound\n{code.format(said)}"},
+        references=(
+            *references(first),
+            *references(second),
+            PAIRED,
+            *cited,
+        ),
+    )
+
+
+def difference_rows(
+    estimates: Mapping[str, Estimate],
+    difference: float,
+    interval: tuple[float, float],
+    p: float,
+    units: str,
+) -> list[dict[str, Any]]:
+    """Return a row for each estimate and one for the difference, in a unit."""
+    lines = [(name, one.mi, one.interval, one.p_value) for name, one in estimates.items()]
+    lines.append(("difference", difference, interval, p))
+    divisor = scale(units)
+    return [
+        {
+            "quantity": name,
+            "mi": value / divisor,
+            "low": low / divisor,
+            "high": high / divisor,
+            "p_value": tested,
+            "unit": units,
+        }
+        for name, value, (low, high), tested in lines
+    ]

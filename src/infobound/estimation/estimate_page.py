@@ -1,0 +1,220 @@
+"""What an estimate says of itself: its numbers, what each may be used for, methods and figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from infobound.data.pair import Pair
+from infobound.diagnostics.findings import CHECKS, Finding, worst
+from infobound.estimation import estimate_methods as methods
+from infobound.estimation.data_pictures import data_pictures
+from infobound.pages.numbers import maybe, number, p_value, percent, span
+from infobound.pages.page import Measure, Number, Page, Picture, Remark, Verdict
+from infobound.plotting.figures import estimate_figure, listed
+
+if TYPE_CHECKING:
+    from infobound.estimation.result import Estimate
+
+__all__ = ["made_of", "numbers", "page_of", "remarks", "tested", "title", "verdict"]
+
+SETTINGS = ("seed", "estimator", "base", "critic", "bound", "folds", "level", "series", "certify")
+
+
+def page_of(result: Estimate, units: str, pair: Pair | None = None) -> Page:
+    """Describe an estimate; with its rows, also by figures of them."""
+    found = worst(result.findings)
+    of_rows = () if pair is None else data_pictures(result, pair, title(result), units)
+    return Page(
+        kind="Estimate of conditional mutual information"
+        if result.dim_given
+        else "Estimate of mutual information",
+        title=f"{title(result)}, {result.n:,} rows",
+        headline=f"{number(result.mi, units)} {units}, {percent(result.config['level'])} interval "
+        f"{span(result.interval, units)}",
+        units=units,
+        verdict=verdict(found),
+        numbers=tuple(numbers(result, units)),
+        measures=(Measure(title(result), result.mi, *result.interval),),
+        pictures=(*of_rows, *_pictures(result, units)),
+        remarks=remarks(result.findings),
+        notes=result.notes,
+        methods=tuple(methods.paragraphs(result, units)),
+        checklist=tuple(methods.checklist(result, units)),
+        settings=_settings(result.config),
+        versions={**result.versions},
+        repeat={"In Python, with the same x and y:": methods.code(result)},
+        references=tuple(methods.references(result)),
+    )
+
+
+def title(result: Estimate) -> str:
+    """Name the quantity with its columns: "I(a; b | c)"."""
+    x, y, z = (
+        listed(names) or letter
+        for names, letter in (
+            (result.x_names, "X"),
+            (result.y_names, "Y"),
+            (result.given_names, "Z"),
+        )
+    )
+    return f"I({x}; {y} | {z})" if result.dim_given else f"I({x}; {y})"
+
+
+def verdict(finding: Finding | None) -> Verdict:
+    """Return the judgement by the most severe finding."""
+    if finding is None:
+        return Verdict("ok", "ok", "no problems found")
+    return Verdict(finding.code, finding.severity, CHECKS[finding.code].headline)
+
+
+def remarks(found: tuple[Finding, ...]) -> tuple[Remark, ...]:
+    """Return findings for a page."""
+    return tuple(Remark(one.code, one.severity, one.message) for one in found)
+
+
+def numbers(result: Estimate, units: str) -> Iterator[Number]:
+    """Return the numbers of an estimate, with what each may be used for."""
+    level, given = percent(result.config["level"]), result.dim_given > 0
+    quantity = "I(X;Y|Z)" if given else "I(X;Y)"
+    yield Number(
+        f"Estimate {quantity}",
+        number(result.mi, units),
+        units,
+        f"{level}: {span(result.interval, units)}",
+        made_of(result),
+        "Quote it, with its interval and the verdict.",
+    )
+    if result.held_out is not None:
+        bound = not given and all(one.code != "not_a_bound" for one in result.findings)
+        name = "Held-out lower bound" if bound else "Held-out value"
+        use = "Quote it as 'at least', on average over samples."
+        what = "each row scored by a critic not fitted to it"
+        if given:
+            name, what = "Held-out difference", "I(X,Z;Y) - I(Z;Y) on held-out rows"
+        if not bound:
+            use = "Compare it with the estimate; it is no bound."
+        error = f"± {maybe(result.held_out_error, units)} (standard error)"
+        yield Number(name, number(result.held_out, units), units, error, what, use)
+    if result.exchanged is not None:
+        yield Number(
+            "Held-out, exchanged",
+            number(result.exchanged, units),
+            units,
+            what="I(Y,Z;X) - I(Z;X) on held-out rows",
+            use="Compare it with the held-out difference: if they differ, a regression failed.",
+            report=False,
+        )
+    if result.certified is not None:
+        yield Number(
+            "Certified",
+            number(result.certified, units),
+            units,
+            f"lower confidence bound at {level}",
+            "valid for any distribution of independent rows",
+            "Claim 'at least' with this confidence.",
+        )
+    if result.upper is not None:
+        yield Number(
+            "At most",
+            number(result.upper, units),
+            units,
+            f"upper confidence bound at {level}",
+            "the entropy of a side that takes few values",
+            "Claim 'at most', if no other values exist.",
+        )
+    if result.p_value is not None:
+        yield Number(
+            "Independence given Z" if given else "Independence",
+            p_value(result.p_value),
+            what=tested(result),
+            use="Claim dependence, or say that none was found.",
+        )
+    if result.projection_p is not None:
+        yield Number(
+            "Independence given Z, by projections",
+            p_value(result.projection_p),
+            what="test by projections of the residuals",
+            use="Compare it with the test above; it assumes good regressions.",
+        )
+    if result.training is not None:
+        yield Number(
+            "Training rows",
+            number(result.training, units),
+            units,
+            what="biased upwards",
+            use="Do not report it.",
+            report=False,
+        )
+    if result.ksg is not None and result.method != "ksg":
+        yield Number(
+            "Second opinion",
+            number(result.ksg, units),
+            units,
+            what="nearest neighbours (KSG)",
+            use="Compare it with the estimate.",
+            report=False,
+        )
+    if result.ceiling is not None:
+        yield Number(
+            "Ceiling log K",
+            number(result.ceiling, units),
+            units,
+            what=f"upper limit of the bound, K = {math.exp(result.ceiling):,.0f} rows",
+            use="A bound within 1 nat of it is limited by it, not by the data.",
+            report=False,
+        )
+
+
+def made_of(result: Estimate) -> str:
+    """Describe what the estimate comes from."""
+    if result.method == "ksg":
+        return "from nearest neighbours (KSG)"
+    if result.method == "table":
+        return "from the counts of the values, corrected for dependence by chance"
+    folds, bases = len(result.bases), ", ".join(dict.fromkeys(result.bases))
+    if result.method == "base":
+        network = result.config["estimator"] == "default" and result.config["critic"] != "none"
+        network &= not set(result.bases) <= {"posterior", "table"}  # on these none is tried
+        rest = "; a network did not improve on it" if network else ""
+        return f"from a closed-form model ({bases}){rest}"
+    return f"from a critic whose network was kept in {result.kept} of {folds} folds"
+
+
+def tested(result: Estimate) -> str:
+    """Describe how the p-value was computed."""
+    if result.dim_given:
+        return "test by permuting y within neighbourhoods of z"
+    way = "shifting y in time" if result.config["series"] else "permuting y"
+    return f"test of independence by {way}"
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings that are read most often, and all that are not the defaults."""
+    often = {name: config[name] for name in SETTINGS if name in config}
+    return {name: str(value) for name, value in {**often, **methods.changed(config)}.items()}
+
+
+def _pictures(result: Estimate, units: str) -> Iterator[Picture]:
+    """Return the figures that need no data."""
+    if result.held_out is None or result.training is None:
+        return
+    held_out, training, z = result.held_out, result.training, result.dim_given
+    yield Picture(
+        "estimate",
+        "The estimate with its interval, beside the values on held-out and on training rows.",
+        lambda: estimate_figure(
+            title=f"{title(result)}, {result.n:,} rows",
+            mi=result.mi,
+            interval=result.interval,
+            held_out=held_out,
+            held_out_error=result.held_out_error or 0.0,
+            training=training,
+            certified=result.certified,
+            ceiling=result.ceiling,
+            level=result.config["level"],
+            held_name="held-out difference" if z else "held-out lower bound",
+            unit=units,
+        ),
+    )

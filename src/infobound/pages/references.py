@@ -1,0 +1,345 @@
+"""The papers behind the methods, by their address, as BibTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["REFERENCES", "SOFTWARE", "Reference", "bibtex"]
+
+SOFTWARE = "infobound"  # stands for this package among the references of a page
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A paper.
+
+    Attributes:
+        key: its BibTeX key.
+        authors: their names, separated by " and ".
+        title: its title.
+        where: the journal, the book, or the conference.
+        year: the year.
+        kind: the kind of entry.
+    """
+
+    key: str
+    authors: str
+    title: str
+    where: str
+    year: int
+    kind: str = "article"
+
+    def entry(self, address: str) -> str:
+        """Return the BibTeX entry.
+
+        Example:
+            >>> print(Reference("a2020", "A. Author", "Title", "Journal", 2020).entry("https://a.b"))
+            @article{a2020,
+              author = {A. Author},
+              title = {{Title}},
+              journal = {Journal},
+              year = {2020},
+              url = {https://a.b},
+            }
+        """
+        place = {"article": "journal", "inproceedings": "booktitle", "book": "publisher"}
+        lines = {
+            "author": self.authors,
+            "title": f"{{{self.title}}}",
+            place.get(self.kind, "howpublished"): self.where,
+            "year": str(self.year),
+            "url": address,
+        }
+        fields = "\n".join(f"  {name} = {{{value}}}," for name, value in lines.items())
+        return f"@{self.kind}{{{self.key},\n{fields}\n}}"
+
+
+_NEURIPS = "Advances in Neural Information Processing Systems"
+_ICML = "International Conference on Machine Learning"
+_ICLR = "International Conference on Learning Representations"
+_STATISTICS = "The Annals of Statistics"
+
+REFERENCES: dict[str, Reference] = {
+    "https://arxiv.org/abs/1807.03748": Reference(
+        "oord2018infonce",
+        "van den Oord, Aaron and Li, Yazhe and Vinyals, Oriol",
+        "Representation Learning with Contrastive Predictive Coding",
+        "arXiv:1807.03748",
+        2018,
+    ),
+    "https://arxiv.org/abs/1905.06922": Reference(
+        "poole2019bounds",
+        "Poole, Ben and Ozair, Sherjil and van den Oord, Aaron and Alemi, Alexander A. and "
+        "Tucker, George",
+        "On Variational Bounds of Mutual Information",
+        _ICML,
+        2019,
+        "inproceedings",
+    ),
+    "https://doi.org/10.1002/cpa.3160360204": Reference(
+        "donsker1983asymptotic",
+        "Donsker, Monroe D. and Varadhan, S. R. Srinivasa",
+        "Asymptotic Evaluation of Certain Markov Process Expectations for Large Time. IV",
+        "Communications on Pure and Applied Mathematics",
+        1983,
+    ),
+    "https://arxiv.org/abs/1801.04062": Reference(
+        "belghazi2018mine",
+        "Belghazi, Mohamed Ishmael and Baratin, Aristide and Rajeswar, Sai and Ozair, Sherjil and "
+        "Bengio, Yoshua and Courville, Aaron and Hjelm, R. Devon",
+        "MINE: Mutual Information Neural Estimation",
+        _ICML,
+        2018,
+        "inproceedings",
+    ),
+    "https://arxiv.org/abs/0809.0853": Reference(
+        "nguyen2010estimating",
+        "Nguyen, XuanLong and Wainwright, Martin J. and Jordan, Michael I.",
+        "Estimating Divergence Functionals and the Likelihood Ratio by Convex Risk Minimization",
+        "IEEE Transactions on Information Theory",
+        2010,
+    ),
+    "https://arxiv.org/abs/1808.06670": Reference(
+        "hjelm2019deepinfomax",
+        "Hjelm, R. Devon and Fedorov, Alex and Lavoie-Marchildon, Samuel and Grewal, Karan and "
+        "Bachman, Phil and Trischler, Adam and Bengio, Yoshua",
+        "Learning Deep Representations by Mutual Information Estimation and Maximization",
+        _ICLR,
+        2019,
+        "inproceedings",
+    ),
+    "https://arxiv.org/abs/1910.06222": Reference(
+        "song2020understanding",
+        "Song, Jiaming and Ermon, Stefano",
+        "Understanding the Limitations of Variational Mutual Information Estimators",
+        _ICLR,
+        2020,
+        "inproceedings",
+    ),
+    "https://arxiv.org/abs/2107.01131": Reference(
+        "guo2021flo",
+        "Guo, Qing and Chen, Junya and Wang, Dong and Yang, Yuewei and Deng, Xinwei and "
+        "Carin, Lawrence and Li, Fan and Huang, Jing and Tao, Chenyang",
+        "Tight Mutual Information Estimation With Contrastive Fenchel-Legendre Optimization",
+        "arXiv:2107.01131",
+        2021,
+    ),
+    "https://arxiv.org/abs/1608.00060": Reference(
+        "chernozhukov2018double",
+        "Chernozhukov, Victor and Chetverikov, Denis and Demirer, Mert and Duflo, Esther and "
+        "Hansen, Christian and Newey, Whitney and Robins, James",
+        "Double/Debiased Machine Learning for Treatment and Structural Parameters",
+        "The Econometrics Journal",
+        2018,
+    ),
+    "https://doi.org/10.1109/TAC.1974.1100705": Reference(
+        "akaike1974new",
+        "Akaike, Hirotugu",
+        "A New Look at the Statistical Model Identification",
+        "IEEE Transactions on Automatic Control",
+        1974,
+    ),
+    "https://arxiv.org/abs/cond-mat/0305641": Reference(
+        "kraskov2004estimating",
+        'Kraskov, Alexander and St{\\"o}gbauer, Harald and Grassberger, Peter',
+        "Estimating Mutual Information",
+        "Physical Review E",
+        2004,
+    ),
+    "https://arxiv.org/abs/2010.09686": Reference(
+        "waudbysmith2024betting",
+        "Waudby-Smith, Ian and Ramdas, Aaditya",
+        "Estimating Means of Bounded Random Variables by Betting",
+        "Journal of the Royal Statistical Society Series B",
+        2024,
+    ),
+    "https://arxiv.org/abs/1603.05766": Reference(
+        "phipson2010permutation",
+        "Phipson, Belinda and Smyth, Gordon K.",
+        "Permutation P-values Should Never Be Zero: Calculating Exact P-values When Permutations "
+        "Are Randomly Drawn",
+        "Statistical Applications in Genetics and Molecular Biology",
+        2010,
+    ),
+    "https://arxiv.org/abs/2012.06862": Reference(
+        "harris2020shift",
+        "Harris, Kenneth D.",
+        "A Shift Test for Independence in Generic Time Series",
+        "arXiv:2012.06862",
+        2020,
+    ),
+    "https://arxiv.org/abs/2112.11666": Reference(
+        "kim2022local",
+        "Kim, Ilmun and Neykov, Matey and Balakrishnan, Sivaraman and Wasserman, Larry",
+        "Local Permutation Tests for Conditional Independence",
+        _STATISTICS,
+        2022,
+    ),
+    "https://arxiv.org/abs/1804.07203": Reference(
+        "shah2020hardness",
+        "Shah, Rajen D. and Peters, Jonas",
+        "The Hardness of Conditional Independence Testing and the Generalised Covariance Measure",
+        _STATISTICS,
+        2020,
+    ),
+    "https://arxiv.org/abs/2211.02039": Reference(
+        "lundborg2022projected",
+        "Lundborg, Anton Rask and Kim, Ilmun and Shah, Rajen D. and Samworth, Richard J.",
+        "The Projected Covariance Measure for Assumption-Lean Variable Significance Testing",
+        "arXiv:2211.02039",
+        2022,
+    ),
+    "https://doi.org/10.1111/j.1751-5823.2005.tb00254.x": Reference(
+        "demarta2005t",
+        "Demarta, Stefano and McNeil, Alexander J.",
+        "The t Copula and Related Copulas",
+        "International Statistical Review",
+        2005,
+    ),
+    "https://arxiv.org/abs/2306.11078": Reference(
+        "czyz2023beyond",
+        "Czy{\\.z}, Pawe{\\l} and Grabowski, Frederic and Vogt, Julia E. and "
+        "Beerenwinkel, Niko and Marx, Alexander",
+        "Beyond Normal: On the Evaluation of Mutual Information Estimators",
+        _NEURIPS,
+        2023,
+        "inproceedings",
+    ),
+    "https://arxiv.org/abs/2402.10158": Reference(
+        "hu2024infonet",
+        "Hu, Zhengyang and Kang, Song and Zeng, Qunsong and Huang, Kaibin and Yang, Yanchao",
+        "InfoNet: Neural Estimation of Mutual Information without Test-Time Optimization",
+        _ICML,
+        2024,
+        "inproceedings",
+    ),
+    "https://doi.org/10.1111/j.2517-6161.1977.tb01600.x": Reference(
+        "dempster1977maximum",
+        "Dempster, Arthur P. and Laird, Nan M. and Rubin, Donald B.",
+        "Maximum Likelihood from Incomplete Data via the EM Algorithm",
+        "Journal of the Royal Statistical Society Series B",
+        1977,
+    ),
+    "https://doi.org/10.1214/aos/1176344136": Reference(
+        "schwarz1978estimating",
+        "Schwarz, Gideon",
+        "Estimating the Dimension of a Model",
+        _STATISTICS,
+        1978,
+    ),
+    "https://doi.org/10.1016/S0893-6080(05)80023-1": Reference(
+        "wolpert1992stacked",
+        "Wolpert, David H.",
+        "Stacked Generalization",
+        "Neural Networks",
+        1992,
+    ),
+    "https://doi.org/10.1016/S0047-259X(03)00096-4": Reference(
+        "ledoit2004well",
+        "Ledoit, Olivier and Wolf, Michael",
+        "A Well-Conditioned Estimator for Large-Dimensional Covariance Matrices",
+        "Journal of Multivariate Analysis",
+        2004,
+    ),
+    "https://doi.org/10.1214/aos/1176345134": Reference(
+        "wachter1980limiting",
+        "Wachter, Kenneth W.",
+        "The Limiting Empirical Measure of Multiple Discriminant Ratios",
+        _STATISTICS,
+        1980,
+    ),
+    "https://arxiv.org/abs/physics/0307138": Reference(
+        "grassberger2003entropy",
+        "Grassberger, Peter",
+        "Entropy Estimates from Insufficient Samplings",
+        "arXiv:physics/0307138",
+        2003,
+    ),
+    "https://doi.org/10.1016/S0140-6736(86)90837-8": Reference(
+        "bland1986statistical",
+        "Bland, J. Martin and Altman, Douglas G.",
+        "Statistical Methods for Assessing Agreement Between Two Methods of Clinical Measurement",
+        "The Lancet",
+        1986,
+    ),
+    "https://doi.org/10.1007/BF02289159": Reference(
+        "mcgill1954multivariate",
+        "McGill, William J.",
+        "Multivariate Information Transmission",
+        "Psychometrika",
+        1954,
+    ),
+    "https://doi.org/10.1111/j.2517-6161.1995.tb02031.x": Reference(
+        "benjamini1995controlling",
+        "Benjamini, Yoav and Hochberg, Yosef",
+        "Controlling the False Discovery Rate: A Practical and Powerful Approach to Multiple "
+        "Testing",
+        "Journal of the Royal Statistical Society Series B",
+        1995,
+    ),
+    "https://arxiv.org/abs/2002.10689": Reference(
+        "xu2020theory",
+        "Xu, Yilun and Zhao, Shengjia and Song, Jiaming and Stewart, Russell and Ermon, Stefano",
+        "A Theory of Usable Information under Computational Constraints",
+        _ICLR,
+        2020,
+        "inproceedings",
+    ),
+    "https://doi.org/10.1016/S1007-0214(11)70008-6": Reference(
+        "ma2011mutual",
+        "Ma, Jian and Sun, Zengqi",
+        "Mutual Information Is Copula Entropy",
+        "Tsinghua Science and Technology",
+        2011,
+    ),
+    "https://doi.org/10.1093/biomet/81.3.425": Reference(
+        "donoho1994ideal",
+        "Donoho, David L. and Johnstone, Iain M.",
+        "Ideal Spatial Adaptation by Wavelet Shrinkage",
+        "Biometrika",
+        1994,
+    ),
+    "https://www.jmlr.org/papers/v13/brown12a.html": Reference(
+        "brown2012conditional",
+        "Brown, Gavin and Pocock, Adam and Zhao, Ming-Jie and Luj{\\'a}n, Mikel",
+        "Conditional Likelihood Maximisation: A Unifying Framework for Information Theoretic "
+        "Feature Selection",
+        "Journal of Machine Learning Research",
+        2012,
+    ),
+    "https://doi.org/10.1103/PhysRevE.100.022404": Reference(
+        "holmes2019estimation",
+        "Holmes, Caroline M. and Nemenman, Ilya",
+        "Estimation of Mutual Information for Real-Valued Data with Error Bars and Controlled Bias",
+        "Physical Review E",
+        2019,
+    ),
+}
+
+
+def bibtex(addresses: Iterable[str], version: str = "") -> str:
+    """Return the entries of some methods, each once, in the order given.
+
+    Args:
+        addresses: keys of `REFERENCES`, or `SOFTWARE`.
+        version: the version of this package.
+
+    Raises:
+        KeyError: If a method has no entry.
+
+    Example:
+        >>> bibtex(["infobound"], "0.1.0").splitlines()[0]
+        '@software{infobound,'
+    """
+    entries = []
+    for address in dict.fromkeys(addresses):
+        if address == SOFTWARE:
+            entries.append(
+                "@software{infobound,\n  author = {{The infobound authors}},\n"
+                "  title = {{infobound: mutual information between two samples}},\n"
+                f"  version = {{{version}}},\n  year = {{2026}},\n}}"
+            )
+        else:
+            entries.append(REFERENCES[address].entry(address))
+    return "\n\n".join(entries)
