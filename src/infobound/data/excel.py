@@ -64,7 +64,7 @@ def excel(where: Place, options: ReadOptions) -> Stored:
         names = [_name(cell, k) for k, cell in enumerate(rows.iloc[0])]
         frame = _typed(rows.iloc[1:], names)
         if len(numbers) > 1:
-            expect_no_units(where.name, numbers[1], frame)
+            expect_no_units(where.name, numbers[:2], frame)
         if options.header is None and len(frame):
             notes = expect_names(where.name, names, frame)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from infobound.errors import InputError
@@ -15,12 +16,12 @@ __all__ = ["NUMBER", "expect_names", "expect_no_units"]
 NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?")
 
 
-def expect_no_units(file: str, line: int, frame: pd.DataFrame) -> None:
+def expect_no_units(file: str, lines: Sequence[int], frame: pd.DataFrame) -> None:
     """Check that the first row has no text above columns that otherwise are numbers (units).
 
     Args:
         file: the name of the file.
-        line: the number of the first row's line.
+        lines: the numbers of the lines of the names and of the first row.
         frame: the table.
 
     Raises:
@@ -29,7 +30,7 @@ def expect_no_units(file: str, line: int, frame: pd.DataFrame) -> None:
     Example:
         >>> import pandas as pd
         >>> frame = pd.DataFrame({"time": ["s", "1", "2"]})
-        >>> expect_no_units("rows.csv", 2, frame)  # doctest: +ELLIPSIS
+        >>> expect_no_units("rows.csv", [1, 2], frame)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
         infobound.errors.InputError: Expected numbers below the names of columns in rows.csv; ...
@@ -48,10 +49,12 @@ def expect_no_units(file: str, line: int, frame: pd.DataFrame) -> None:
             numbers.append(str(column.iloc[0]))
     if not numbers or any(map(NUMBER.fullmatch, numbers)):
         return
+    first, second = lines
     raise InputError(
         f"Expected numbers below the names of columns in {file}; got "
-        f"{', '.join(numbers[:3])!r} in line {line} and numbers from then on. If that line has "
-        f"units or second names, leave it out: --skip-lines {line}."
+        f"{', '.join(numbers[:3])!r} in line {second} and numbers from then on. If that line has "
+        f"units, leave it out: --skip-lines {second}; if it has the names, leave out the one "
+        f"above: --skip-lines {first}."
     )
 
 

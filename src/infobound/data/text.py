@@ -43,6 +43,7 @@ BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 CODE = re.compile(r"(?:^|[^\d.:/+-])0\d", re.MULTILINE)  # a cell may begin with a zero
+ERRORS = re.compile(r"#(N/?A|REF!|DIV/0!|VALUE!|NAME\?|NUM!|NULL!)")  # of spreadsheets
 ZEROS = re.compile(r"0\d+")
 PIECE = 2**20  # characters searched at once
 
@@ -104,7 +105,7 @@ def read_text(path: Path, options: ReadOptions, *, usual: str = ",") -> TextTabl
         notes += more
     if start.names is None:
         if len(start.numbers) > 1:
-            expect_no_units(path.name, start.numbers[1], frame)
+            expect_no_units(path.name, start.numbers[:2], frame)
         if options.header is None:
             notes += expect_names(path.name, [cell.strip() for cell in start.rows[0]], frame)
     return TextTable(frame, tuple(notes), spelled)
@@ -122,7 +123,10 @@ class _File:
         if self.comment and not self._has_comments():
             self.comment = ""
         elif self.comment and not any(True for _ in self.lines()):
-            self.comment = ""  # every line starts with it: it begins a value
+            raise InputError(
+                f"Expected rows in {path.name}; got only lines that start with {self.comment}, as "
+                "comments. If these are rows, say --comment ''."
+            )
 
     @property
     def notes(self) -> list[str]:
@@ -161,7 +165,7 @@ class _File:
                     )
                 if number in self.skip:
                     continue
-                if self.comment and not quoted and line.startswith(self.comment):
+                if not quoted and self._is_comment(line):
                     if started:
                         self.within.append((number, line))
                     else:
@@ -170,6 +174,11 @@ class _File:
                 quoted ^= line.count('"') % 2 == 1
                 started |= bool(line.strip())
                 yield number, line
+
+    def _is_comment(self, line: str) -> bool:
+        """Return whether a line is a comment, and no cell of a spreadsheet such as #N/A."""
+        found = bool(self.comment) and line.startswith(self.comment)
+        return found and not (self.comment == COMMENT and ERRORS.match(line))
 
     def source(self) -> IO[Any]:
         """Return what pandas reads: the file, or its lines without those that are left out."""
@@ -199,13 +208,14 @@ class _Start:
             if len(lines) == FIRST or length > LONGEST:
                 break
         self.length = length
-        self.separator, self.rows = _separated(lines, options.separator, usual)
+        above = [line.lstrip(f"{file.comment} ") for line in file.above[-1:]]
+        self.separator, self.rows = _separated(lines, above, options.separator, usual)
         self.notes: list[str] = []
         self.names: list[str] | None = None
         if options.header is False and self.rows:
             self.names = [str(k) for k in range(len(self.rows[0]))]
-        elif options.header is None and file.above and self.rows:
-            self.names = self._commented(file.above[-1].lstrip(f"{file.comment} ").strip())
+        elif options.header is None and above and self.rows:
+            self.names = self._commented(above[0].strip())
         body = self.rows[1:] if self.names is None else self.rows
         cells = [cell.strip() for row in body for cell in row]
         self.decimal = options.decimal or _decimal(cells, self.separator)
@@ -291,7 +301,7 @@ def _encoding(path: Path) -> str:
 
 def _cells(lines: Sequence[str], separator: str) -> list[list[str]]:
     """Split lines into cells; several spaces separate as one."""
-    limit = csv.field_size_limit(max(map(len, lines), default=0) + 1)  # for unseparated lines
+    limit = csv.field_size_limit(sum(map(len, lines)) + 1)  # for unseparated lines
     try:
         rows = list(csv.reader(lines, delimiter=separator, skipinitialspace=True))
     finally:
@@ -301,8 +311,16 @@ def _cells(lines: Sequence[str], separator: str) -> list[list[str]]:
     return rows
 
 
-def _separated(lines: Sequence[str], asked: str | None, usual: str) -> tuple[str, list[list[str]]]:
+def _separated(
+    lines: Sequence[str], above: Sequence[str], asked: str | None, usual: str
+) -> tuple[str, list[list[str]]]:
     """Find the separator that gives header and first row equal lengths, or nearly so.
+
+    Args:
+        lines: the first lines.
+        above: the comment above them, which may be the header.
+        asked: the separator, if it is known.
+        usual: the separator that is tried first.
 
     Returns:
         The separator, and the lines split by it.
@@ -310,6 +328,10 @@ def _separated(lines: Sequence[str], asked: str | None, usual: str) -> tuple[str
     if asked is not None:
         return asked, _cells(lines, asked)
     found = {sign: _cells(lines, sign) for sign in (usual, *";\t,| ")}
+    for sign, rows in found.items():
+        names = _cells(above, sign)
+        if names and rows and 1 < len(names[0]) == len(rows[0]) == len(rows[-1]):
+            return sign, rows
     for more in (0, 1):  # one more cell: row names, or a separator at the end
         for sign, rows in found.items():
             if rows and 1 < len(rows[0]) == len(rows[min(1, len(rows) - 1)]) - more:
@@ -382,7 +404,8 @@ def _expect_comments(path: Path, file: _File, start: _Start) -> None:
     """Check that lines taken for comments do not have as many cells as the table."""
     for number, line in file.within:
         row = _cells([line], start.separator)[0]
-        if len(row) == len(start.rows[0]):
+        spaced = line[len(file.comment) :][:1].isspace()  # as no value begins
+        if len(row) == len(start.rows[0]) and not spaced:
             raise InputError(
                 f"Expected no line that may be a comment or a row in {path.name}; got "
                 f"{line.strip()[:40]!r} in line {number}. Say --comment '{file.comment}' to leave "
