@@ -100,7 +100,7 @@ def test_columns_that_cannot_be_used_are_left_out_with_a_sentence(kind):
         columns(frame)
     with pytest.raises(InputError, match=kind):
         table.column(kind)
-    if kind != "infinite":
+    if kind not in ("infinite", "times"):
         with pytest.raises(InputError):
             as_table(frame, numeric=[kind])
 
@@ -132,5 +132,4 @@ def test_selected_columns_only_are_read(tmp_path):
     table = read_table(tmp_path / "t.parquet", columns=["c*", "born"], categorical=["count"])
     assert [(e.name, e.categorical) for e in table.columns] == [("count", True), ("city", True)]
     assert [*table.left_out] == ["born"]
-    with pytest.raises(InputError, match="times"):
-        read_table(tmp_path / "t.parquet", numeric=["born"])
+    assert "born" in [e.name for e in read_table(tmp_path / "t.parquet", numeric=["born"]).columns]

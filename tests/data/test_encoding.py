@@ -57,7 +57,7 @@ def test_a_named_quantity_that_is_none_is_said_with_column_value_and_count():
     assert "categorical= (--categorical)" in str(caught.value)
     assert column(cells, untyped=True)[0].shape == (13, 3)  # most are no numbers: categories
     mixed = ["7", "8", "A"]
-    with pytest.raises(InputError, match=r"'A' in row 3\. .*, or name a column of codes in"):
+    with pytest.raises(InputError, match=r"'A' in row 3\. .*--na A.* or name a column of codes"):
         column(mixed, untyped=True)
     assert column(mixed, untyped=True, categorical=["c"])[1] == ["c=7", "c=8", "c=A"]
 

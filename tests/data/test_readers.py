@@ -13,6 +13,7 @@ import pytest
 
 from infobound._system import memory
 from infobound.data import Pair, parquet, readers
+from infobound.data.read_options import ReadOptions
 from infobound.errors import InputError
 
 
@@ -115,8 +116,12 @@ def test_what_is_wrong_with_a_csv_is_said(tmp_path, text, x, y, fragments):
         ("t.parquet", b"PAR1 and no more", "cannot be read"),
         ("t.npz", b"PK and no more", "cannot be read"),
         ("t.npy", b"\x93NUMPY", "cannot be read"),
-        ("t.csv", b"\xff\xfe\x00\x01" * 9, "cannot be read"),
-        ("t.xlsx", b"x", ".parquet"),
+        ("t.csv", b"\xff\xfe\x00\x01" * 9, "header only"),
+        ("t.csv", b"a,b\n1,\xff\n", "cannot be read"),
+        ("t.xlsx", b"x", "cannot be read"),
+        ("t.feather", b"x", "cannot be read"),
+        ("t.jsonl", b"x", "one JSON object on each line"),
+        ("t.ods", b"x", ".parquet"),
         ("t", b"x", ".csv"),
     ],
 )
@@ -229,11 +234,19 @@ def test_a_header_that_looks_like_a_row_is_reported_and_others_are_not(
     text = "\n".join([header, *rows] if header else rows)
     (tmp_path / "t.csv").write_text(text)
     names = [name for name in re.split("[,;]", text.splitlines()[0]) if name]
-    pair = readers.read(tmp_path / "t.csv", x=[names[0]], y=[names[-1]])
-    assert any("looks like a row of data" in note for note in pair.notes) == shown
-    with pytest.raises(InputError) as caught:
-        readers.read(tmp_path / "t.csv", x=["temperature"], y=[names[0]])
-    assert ("looks like a row of data" in str(caught.value)) == shown
+    if shown:
+        both = r"looks like a row of data.*--no-header \(header=False\).*--header \(header=True\)"
+        with pytest.raises(InputError, match=both):
+            readers.opened(tmp_path / "t.csv")
+    else:
+        pair = readers.read(tmp_path / "t.csv", x=[names[0]], y=[names[-1]])
+        years = {"2019,2020", "350.5,351.0", ",2018,2019"}  # numbers, but not like those below
+        assert any("--no-header" in note for note in pair.notes) == (header in years)
+    named = readers.opened(tmp_path / "t.csv", options=ReadOptions(header=True))
+    assert [name for name in named.names if "Unnamed" not in name] == names
+    rows = readers.opened(tmp_path / "t.csv", options=ReadOptions(header=False))
+    assert rows.names == [str(k) for k in range(len(re.split("[,;]", text.splitlines()[0])))]
+    assert rows.frame(["0"]).shape == (len(text.splitlines()), 1)
 
 
 LARGE = [10**18 + k for k in range(60)]
@@ -273,11 +286,13 @@ def test_far_numbers_that_float64_tells_apart_keep_their_bits(tmp_path):
     assert readers.read(tmp_path / "t.csv", x=["a"], y=["b"]).x[:, 0].tolist() == values.tolist()
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
-def test_another_encoding_is_named_with_the_remedy(tmp_path, encoding):
+@pytest.mark.parametrize(("encoding", "said"), [("utf-16-le", "utf-16-le"), ("latin-1", "cp1252")])
+def test_another_encoding_is_named_with_the_remedy(tmp_path, encoding, said):
     (tmp_path / "t.csv").write_text("größe,b\n1,2\n", encoding=encoding)
-    with pytest.raises(InputError, match="Save it as UTF-8"):
+    with pytest.raises(InputError, match=f"--encoding {said}"):
         readers.read(tmp_path / "t.csv", x=["größe"], y=["b"])
+    options = ReadOptions(encoding=encoding)
+    assert readers.read(tmp_path / "t.csv", x=["größe"], y=["b"], options=options).y == [[2]]
 
 
 def test_text_among_numbers_is_found_where_rows_have_names(tmp_path):
@@ -487,7 +502,7 @@ def test_text_that_memory_does_not_hold_is_not_read(tmp_path, monkeypatch, name)
     with opener(tmp_path / name, "wt") as file:
         file.write("a,b\n" + "0,0\n" * 500_000)
     assert len(readers.read(tmp_path / name, x=["a"], y=["b"]).x) == 500_000
-    monkeypatch.setattr(readers, "free_memory", lambda: 15_000_000)
+    monkeypatch.setattr("infobound.data.text.free_memory", lambda: 15_000_000)
     for _ in peaks.under(6e6):
         with pytest.raises(InputError, match=rf"as a table, here 0\.\d+ GB; {name}.*Parq"):
             readers.read(tmp_path / name, x=["a"], y=["b"])
@@ -496,7 +511,7 @@ def test_text_that_memory_does_not_hold_is_not_read(tmp_path, monkeypatch, name)
 @pytest.mark.parametrize(
     ("text", "fragment"),
     [
-        ("0," * 10_000_000, "lines of less than 16,777,216 bytes in t.csv; line 1 is longer"),
+        ("0," * 10_000_000, "lines of less than 16,777,216 characters in t.csv; line 1 is longer"),
         ("a,b\n" + "0" * 20_000_000, "line 2 is longer"),
         (",".join(map(str, range(100_001))) + "\n", r"at most 100,000 columns in .*got 100,001"),
         ("a,b\n" + "0," * 150_000 + "0\n", r"at most 100,000 columns in .*got 150,001"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 import math
 import re
+import shlex
 from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from numbers import Real
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from infobound._system.memory import fits_in_memory
+from infobound.data.dates import TIMES, as_days, text_as_days
 from infobound.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = [
     "EXACT",
     "LEVELS",
     "Classified",
+    "amounts",
     "are_merged",
     "classify",
     "levels",
@@ -34,7 +36,7 @@ REPEATS = 2  # with more levels it is one if levels have this many rows on avera
 MOST = 1_000  # largest number of categories of a column: each becomes a column
 EXACT = 2**53  # float64 represents integers up to this exactly
 
-TIMES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+CODE = re.compile(r"0\d+")  # digits that begin with a zero are no quantity: a code, a postcode
 AMOUNT = re.compile(
     r"(?P<minus>[-+]?)(?P<before>[$€£¥]?) ?(?P<sign>[-+]?)(?P<body>\d[\d.,]*) ?(?P<after>[%$€£¥]?)"
 )
@@ -49,8 +51,8 @@ ODD = (  # text of many levels that is not a category: pattern, name, remedy
             rf"|([\w,]+ )*{MONTH}\.?,?( [\w,:.]+)*|\d{{1,2}}[- ]{MONTH}[- ]\d{{2,4}}"
         ),
         "dates or times as text",
-        "Turn them into numbers that mean something here, such as days since the first "
-        "(pandas.to_datetime).",
+        "Name the column in numeric= (--numeric) to read it as days since the first; or turn it "
+        "into numbers that mean something here, such as the hour of the day (pandas.to_datetime).",
     ),
     (
         re.compile(r"[\[({].*[\])}]", re.DOTALL),
@@ -181,6 +183,9 @@ def classify(
     if numeric and isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.cat.categories.dtype)
     declared = categorical or isinstance(values.dtype, pd.CategoricalDtype)
+    days = as_days(values) if numeric else None
+    if days is not None:
+        return Classified(days.values, (), False, [f"{side}: {name} read as {days.unit}."])
     found = None if declared else _typed(name, values, flags=numeric)
     if found is not None:
         return Classified(found, (), False, ())
@@ -319,6 +324,13 @@ def _parsed(
     them are.
     """
     read = _read(text)
+    if read is not None and not asked and all(map(str.isdecimal, text)):
+        code = next(filter(CODE.fullmatch, text), None)
+        if code is not None:
+            return None, [
+                f"{side}: {name} has leading zeros ({code}) and was read as text; name a quantity "
+                "in numeric= (--numeric)."
+            ]
     if read is not None:
         found = np.array([_float(cell) for cell in read])
         if are_merged(read, found):
@@ -327,20 +339,37 @@ def _parsed(
         if changed is None:
             return found, []
         return found, [f"{side}: {name} read as numbers, {text[changed]!r} as {read[changed]}."]
+    days = text_as_days(name, text) if asked else None
+    if days is not None:
+        return days.values, [f"{side}: {name} read as {days.unit}."]
     wrong = [k for k, cell in enumerate(text) if not _is_number(cell)]
     if asked or len(wrong) <= len(text) / 2:
         where = ", ".join(f"{text[k]!r} in row {index[k] + 1}" for k in wrong[:3])
         raise InputError(
             f"Expected numbers in column {name}; got text in {len(wrong):,} of {len(text):,} "
-            f"rows: {where}. Correct those cells, leave them empty and use --drop-missing, or name "
-            "a column of codes in categorical= (--categorical)."
+            f"rows: {where}. {_remedy([text[k] for k in wrong])}"
         )
     return None, []
 
 
+def _remedy(wrong: Sequence[str]) -> str:
+    """Say what to do about cells that are no numbers."""
+    if all(map(AMOUNT.fullmatch, wrong)) and any(set(cell) & {".", ","} for cell in wrong):
+        return (
+            "Say what marks the decimals, with --decimal . or --decimal , (the other one then "
+            "groups thousands)."
+        )
+    word = shlex.quote(wrong[0][:40])
+    return (
+        f"Correct those cells; or, if they mean that a value is missing, name the word (--na "
+        f"{word}) and use --drop-missing; or name a column of codes in categorical= "
+        "(--categorical)."
+    )
+
+
 def _read(text: Sequence[str]) -> Sequence[str] | None:
     """Return text whose cells `float` reads as what they mean; None if any cell is no number."""
-    return text if all(map(_is_number, text)) else _amounts(text)
+    return text if all(map(_is_number, text)) else amounts(text)
 
 
 def _is_number(cell: str) -> bool:
@@ -350,12 +379,20 @@ def _is_number(cell: str) -> bool:
         return False
 
 
-def _amounts(text: Sequence[str]) -> list[str] | None:
+def amounts(text: Sequence[str], *, point: str | None = None) -> list[str] | None:
     """Convert percentages, money, thousands separators and decimal commas to plain numbers.
+
+    Args:
+        text: (n,), the cells.
+        point: the decimal separator, "." or ","; None if it is to be inferred.
 
     Returns:
         The numbers as text; None if cells are anything else or not all alike, or if it is ambiguous
         whether a separator groups thousands or marks decimals.
+
+    Example:
+        >>> amounts(["1.234,5 €", "12 €"]), amounts(["1,234", "9"]), amounts(["1,234"], point=".")
+        (['1234.5', '12'], None, ['1234'])
     """
     found = [match for cell in text if (match := AMOUNT.fullmatch(cell))]
     signs = {(match["before"], match["after"]) for match in found}
@@ -364,11 +401,18 @@ def _amounts(text: Sequence[str]) -> list[str] | None:
     money = signs != {("", "")} and signs != {("", "%")}
     bodies = [match["body"] for match in found]
     minus = ["-" if (m["minus"] == "-") != (m["sign"] == "-") else "" for m in found]
-    for group, point in ((",", "."), (".", ",")):
-        if _is_clear(bodies, re.escape(group), re.escape(point), money):
-            digits = [body.replace(group, "").replace(point, ".") for body in bodies]
+    for group, decimal in ((",", "."), (".", ",")):
+        marks = (re.escape(group), re.escape(decimal))
+        declared = point == decimal and all(map(_amount(*marks).fullmatch, bodies))
+        if declared or (point is None and _is_clear(bodies, *marks, money)):
+            digits = [body.replace(group, "").replace(decimal, ".") for body in bodies]
             return [sign + number for sign, number in zip(minus, digits, strict=True)]
     return None
+
+
+def _amount(group: str, point: str) -> re.Pattern[str]:
+    """Return the pattern of digits with separators."""
+    return re.compile(rf"\d{{1,3}}({group}\d{{3}})*({point}\d+)?|\d+({point}\d+)?")
 
 
 def _is_clear(bodies: list[str], group: str, point: str, money: bool) -> bool:
@@ -376,8 +420,7 @@ def _is_clear(bodies: list[str], group: str, point: str, money: bool) -> bool:
 
     For money, three digits after a separator are thousands, not decimals.
     """
-    shape = re.compile(rf"\d{{1,3}}({group}\d{{3}})*({point}\d+)?|\d+({point}\d+)?")
-    if not all(map(shape.fullmatch, bodies)):
+    if not all(map(_amount(group, point).fullmatch, bodies)):
         return False
     separators = {re.sub(r"\d", "", body) for body in bodies}
     if len(separators) == 1 and len(next(iter(separators))) <= 1:
@@ -448,8 +491,9 @@ def _unlike_categories(name: str, levels: list[str], n: int, most: int) -> Input
 
 def _times(name: str) -> InputError:
     return InputError(
-        f"Expected numbers or categories in column {name}; got times. Turn them into "
-        "numbers that mean something here, such as hours since the start."
+        f"Expected numbers or categories in column {name}; got times. Name the column in numeric= "
+        "(--numeric) to read it as days since the first; or turn it into numbers that mean "
+        "something here, such as the hour of the day."
     )
 
 

@@ -7,12 +7,15 @@ execute expressions as the content of a remote file tells them to (reference://)
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
+import functools
 import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
+from infobound.data.compression import OPENERS
 from infobound.errors import InputError
 
 __all__ = ["Place", "name", "place", "reading", "shown"]
@@ -35,6 +39,13 @@ PACKAGES = {  # packages that each kind of address needs besides fsspec
     **dict.fromkeys(("memory", "file", "local"), ""),
 }
 FAMILIES = (("http", "https"), ("gs", "gcs"), ("abfs", "abfss", "az"), ("sftp", "ssh"))
+STREAM = "-"  # standard input
+PACKED = (  # first bytes of compressed streams
+    (b"\x1f\x8b", ".gz"),
+    (b"BZh", ".bz2"),
+    (b"\xfd7zXZ\x00", ".xz"),
+    (b"\x28\xb5\x2f\xfd", ".zst"),
+)
 ARCHIVES = ("zip", "tar")  # kinds of address that may precede ::
 SILENCE = 30.0  # time limit of a server's answer in seconds
 DEPTH = 16  # largest number of levels of web pages below the first one
@@ -65,7 +76,7 @@ class Place:
 
     def __str__(self) -> str:
         """Return the path, or the address without keys and signatures."""
-        return shown(self.text)
+        return name(self.text) if self.is_stream else shown(self.text)
 
     @property
     def name(self) -> str:
@@ -74,9 +85,20 @@ class Place:
 
     @property
     def ending(self) -> str:
-        """The file ending in lower case without .gz, for example .csv for rows.csv.gz; or empty."""
+        """The file ending in lower case, for example .csv for rows.csv.gz; or empty."""
         suffixes = [suffix.lower() for suffix in PurePosixPath(self.name).suffixes]
-        return next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
+        return next((suffix for suffix in reversed(suffixes) if suffix not in OPENERS), "")
+
+    @property
+    def packed(self) -> str:
+        """The ending of a compressed file, for example .gz for rows.csv.gz; or empty."""
+        suffix = PurePosixPath(self.path if self.is_stream else self.name).suffix.lower()
+        return suffix if suffix in OPENERS else ""
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is standard input."""
+        return self.text == STREAM
 
     @property
     def local(self) -> Path:
@@ -201,6 +223,8 @@ def name(text: str) -> str:
         >>> name("zip://year=1/rows.csv::s3://bucket/all.zip"), name("data/rows/")
         ('rows.csv', 'rows')
     """
+    if text == STREAM:
+        return "standard input"
     if not ADDRESS.match(text):
         return Path(text).name
     return PurePosixPath(shown(text).split("::")[0].split("://")[-1]).name
@@ -215,8 +239,8 @@ def place(text: str | Path) -> Place:
     """Resolve a path or an address; file:// is a path.
 
     Args:
-        text: a path; or an address with `://`, also of a file in an archive, such as
-            zip://a.csv::s3://b/a.zip.
+        text: a path; "-" for standard input, which is copied to a temporary file; or an address
+            with `://`, also of a file in an archive, such as zip://a.csv::s3://b/a.zip.
 
     Returns:
         The location.
@@ -234,6 +258,8 @@ def place(text: str | Path) -> Place:
         raise InputError(
             f"Expected an address as text; got a Path, which breaks it: {text}. Give a str."
         )
+    if str(text) == STREAM:
+        return Place(STREAM, _copied(sys.stdin))
     if address is None:
         return Place(str(text), str(text))
     kinds, chain = _chain(str(text))
@@ -260,6 +286,31 @@ def place(text: str | Path) -> Place:
             return Place(path, path)
         system.invalidate_cache()  # forget listings from earlier in this process
     return Place(str(text), path, system)
+
+
+@functools.lru_cache(maxsize=1)
+def _copied(stream: Any) -> str:
+    """Copy standard input to a temporary file, once, so that it can be read several times.
+
+    Raises:
+        InputError: If it is a terminal, or closed.
+    """
+    if stream is None or stream.closed or stream.isatty():
+        raise InputError(
+            "Expected rows on standard input for -; got a terminal or nothing. Send them through a "
+            "pipe: cat FILE | infobound ... -"
+        )
+    folder = tempfile.TemporaryDirectory(prefix="infobound-", ignore_cleanup_errors=True)
+    atexit.register(folder.cleanup)
+    path = Path(folder.name) / "rows"
+    with open(path, "wb") as file:
+        shutil.copyfileobj(getattr(stream, "buffer", stream), file)
+    with open(path, "rb") as file:
+        first = file.read(6)
+    for magic, ending in PACKED:
+        if first.startswith(magic):
+            path = path.rename(path.with_suffix(ending))
+    return str(path)
 
 
 def _chain(text: str) -> tuple[list[str], str]:
@@ -332,7 +383,7 @@ def _regular(path: Path) -> os.stat_result:
     if not stat.S_ISREG(found.st_mode):
         raise InputError(
             f"Expected a regular file; {path} is a pipe, a device or a directory. Write what it "
-            "gives into a file, and name that."
+            "gives into a file, and name that; or send it to standard input, and name -."
         )
     return found
 
@@ -377,8 +428,10 @@ def _said(where: Place, error: Exception) -> str:
         )
     if isinstance(error, UnicodeDecodeError):
         return (
-            f"Expected text in UTF-8; {where} cannot be read as that ({error}). "
-            "Save it as UTF-8; spreadsheets call that 'CSV UTF-8'."
+            f"Expected text in {error.encoding.upper()}; {where} cannot be read as that "
+            f"({error.reason} {error.object[error.start]:#04x}). Name its encoding, for example "
+            "--encoding cp1252 (Windows in Western Europe), latin-1 or shift_jis; or save it as "
+            "UTF-8; spreadsheets call that 'CSV UTF-8'."
         )
     return (
         f"Expected a readable {where.ending} file; {where} cannot be read ({reason}). Is it "

@@ -20,6 +20,7 @@ import numpy as np
 from infobound._system.memory import assemble_rows, free_memory
 from infobound._system.row_groups import RowRange, whole_groups
 from infobound.data.encoding import EXACT
+from infobound.data.lists import Element, elements, is_list_of_numbers, pick, width
 from infobound.data.locations import Place, reading
 from infobound.errors import InputError
 
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["Stored", "parquet"]
+__all__ = ["ENDINGS", "Stored", "parquet"]
 
 BATCH = 65_536  # rows decoded at once
+FIRST = 16  # rows decoded at once to find the length of lists
 AT_ONCE = 16  # footers requested concurrently
 ENDINGS = (".parquet", ".parq", ".pq")
 ABSENT = "__HIVE_DEFAULT_PARTITION__"  # a missing value in a path
@@ -135,16 +137,33 @@ class _Part:
         at = self.schema.get_field_index(name)
         return str(self.schema.field(at).type) if at >= 0 else "absent"
 
-    def rows(self, names: list[str], stretches: list[RowRange]) -> Iterator[tuple[int, np.ndarray]]:
+    def width(self, name: str) -> int:
+        """Return the number of elements of the first list of a column of lists."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        kind = self.schema.field(name).type
+        if pa.types.is_fixed_size_list(kind):
+            return int(kind.list_size)
+        with reading(self.file), self.file.open() as opened, pq.ParquetFile(opened) as file:
+            for batch in file.iter_batches(FIRST, columns=[name]):
+                found = width(batch.column(0))
+                if found:
+                    return found
+        return 0
+
+    def rows(
+        self, names: list[Element], stretches: list[RowRange]
+    ) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the numbers of stretches of row groups, with the global index of the first row."""
-        for stretch, at, batch in self._batches(names, stretches):
+        for stretch, at, batch in self._batches([name.column for name in names], stretches):
             cut = slice(max(stretch.start - at, 0), max(stretch.stop - at, 0))
             numbers = np.empty((len(batch), len(names)))
             for k, name in enumerate(names):
-                if name in self.keys:
-                    numbers[:, k] = float(self.keys[name] or "nan")
+                if name.column in self.keys:
+                    numbers[:, k] = float(self.keys[name.column] or "nan")
                 else:
-                    numbers[:, k] = _exact(batch.column(name))
+                    numbers[:, k] = _exact(pick(batch.column(name.column), name))
             if len(numbers[cut]):
                 yield stretch.first + at + cut.start - stretch.start, numbers[cut]
 
@@ -154,7 +173,7 @@ class _Part:
         """Yield batches of each stretch's row group, with the first row's index in the group."""
         import pyarrow.parquet as pq
 
-        own = [name for name in names if name not in self.keys]
+        own = [name for name in dict.fromkeys(names) if name not in self.keys]
         with (
             reading(self.file),
             self.file.open() as opened,
@@ -219,12 +238,28 @@ class _Table:
         self.n = sum(self.counts)
         keys = dict.fromkeys(key for part in parts for key in part.keys)
         self.kinds = {key: _kind(part.keys.get(key) for part in parts) for key in keys}
+        found = elements(self._stored(), self._widths())
+        self.names = [name for name, _ in found]
+        self.elements = dict(found)
 
     def columns(self) -> list[str]:
+        """Return the columns, with an own name for each element of a list."""
+        return self.names
+
+    def _stored(self) -> list[str]:
         """Return the columns of the files, without a pandas index, and those of the paths."""
         first, *others = [part.columns() for part in self.parts]
         more = dict.fromkeys(name for names in others for name in names if name not in first)
         return [*first, *more, *self.kinds]
+
+    def _widths(self) -> dict[str, int]:
+        """Return the number of elements of each column of lists of numbers."""
+        part = self.parts[0]
+        return {
+            field.name: part.width(field.name)
+            for field in part.schema
+            if is_list_of_numbers(field.type) and part.columns().count(field.name) == 1
+        }
 
     def numbers(self, names: list[str]) -> np.ndarray | None:
         """Read columns of numbers.
@@ -248,10 +283,13 @@ class _Table:
                 f"rows of {len(names):,} columns in {self.where}. Save them as floats, of which "
                 "any number can be read, or select fewer."
             )
-        tables = [part.table(names, self.kinds) for part in self.parts]
+        chosen = [self.elements[name] for name in names]
+        stored = [*dict.fromkeys(element.column for element in chosen)]
+        table = pa.concat_tables([part.table(stored, self.kinds) for part in self.parts])
+        columns = [pick(table.column(element.column), element) for element in chosen]
         found: pd.DataFrame = (
-            pa.concat_tables(tables)
-            .select(names)
+            pa.table(columns, names)
+            .replace_schema_metadata(table.schema.metadata)
             .to_pandas(
                 integer_object_nulls=True  # conversion to float64 would merge large integers
             )
@@ -264,14 +302,21 @@ class _Table:
         """Gather rows at their positions in one array; None if the columns are not numbers."""
         import pyarrow.types as kinds
 
-        self._expect_alike(names)
-        found = [self.kinds.get(name) or self.parts[0].schema.field(name).type for name in names]
+        chosen = [self.elements[name] for name in names]
+        self._expect_alike([*dict.fromkeys(element.column for element in chosen)])
+        found = [self._type(element) for element in chosen]
         if not all(kinds.is_floating(kind) or kinds.is_integer(kind) for kind in found):
             return None
         try:
             return assemble_rows(rows, n, len(names))
         except OverflowError:
             return None
+
+    def _type(self, element: Element) -> pa.DataType:
+        """Return the type of a column, or of the elements of its lists."""
+        kind = self.kinds.get(element.column)
+        kind = kind or self.parts[0].schema.field(element.column).type
+        return kind if element.at is None else kind.value_type
 
     def _rows(
         self, names: list[str], stretches: Iterable[RowRange]
@@ -281,7 +326,7 @@ class _Table:
             several = list(mine)
             part = self.groups[several[0].group][0]
             local = [s._replace(group=self.groups[s.group][1]) for s in several]
-            yield from part.rows(names, local)
+            yield from part.rows([self.elements[name] for name in names], local)
 
     def _expect_alike(self, names: list[str]) -> None:
         """Check that each selected column has the same type in every file."""

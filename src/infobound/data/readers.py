@@ -6,28 +6,30 @@ here, errors of values in `pair`.
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import difflib
 import itertools
-import re
+import zipfile
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from infobound._system.memory import concatenate_rows, free_memory, row_slices
+from infobound._system.memory import concatenate_rows, row_slices
 from infobound.data import Pair, is_plain, pair_arrays, pair_frames, with_kinds
+from infobound.data.arrow_files import arrow_file, json_lines
+from infobound.data.compression import member, open_binary
 from infobound.data.containers import expect_unicode
-from infobound.data.encoding import EXACT, are_merged
+from infobound.data.excel import excel
 from infobound.data.locations import Place, place, reading
 from infobound.data.npy import Archive, Header, read_header
 from infobound.data.pair import GIVEN
-from infobound.data.parquet import Stored, parquet
+from infobound.data.parquet import ENDINGS, Stored, parquet
+from infobound.data.read_options import ReadOptions
 from infobound.data.selectors import NEAR, select
+from infobound.data.text import TextTable, read_text
 from infobound.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["READERS", "Opened", "opened", "read"]
 
 COLUMNS = 2**20  # largest number of named columns: more than an image of 512 x 512 x 3 has
-TEXT_COLUMNS = 100_000  # largest number in a text file: pandas takes ten seconds to read them
-LONGEST = 2**24  # largest number of characters of a line, and of the first lines together
 
 
 def read(
@@ -49,12 +49,14 @@ def read(
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
     drop_missing: bool = False,
+    options: ReadOptions | None = None,
 ) -> Pair:
     """Read selected columns of a file, or of a directory of Parquet files, as a `Pair`.
 
     Args:
-        path: a CSV, TSV, Parquet, npz or npy file, or a directory; a path, or an address as text
-            that fsspec opens, such as s3://bucket/rows.parquet.
+        path: a file whose ending is in `READERS`, or a directory of Parquet files; a path, an
+            address as text that fsspec opens, such as s3://bucket/rows.parquet, or "-" for
+            standard input.
         x: selectors: names, patterns `name*`, ranges `first:last`, or several joined by commas. In
             an npz file the name of an array selects all of its columns; in a directory the keys of
             its paths (year=2024) are columns too.
@@ -65,6 +67,7 @@ def read(
         numeric: selectors of columns that are quantities, although they are stored as text or
             categories.
         drop_missing: whether to drop rows with missing values in the selected columns.
+        options: how the file is written, where it does not say so itself.
 
     Returns:
         The validated rows.
@@ -80,7 +83,7 @@ def read(
         >>> pair.x.shape, pair.y.shape
         ((4, 2), (4, 1))
     """
-    found = opened(path)
+    found = opened(path, options=options)
     where = found.where
     sides = _sides(found, x=x, y=y, **({GIVEN: given} if given else {}))
     chosen = [name for columns in sides.values() for name in columns]
@@ -116,7 +119,7 @@ class Opened:
 
     where: Place
     names: list[str]
-    table: pd.DataFrame | Stored
+    table: TextTable | Stored
     notes: Sequence[str]
     spelled: Mapping[str, list[str]]
 
@@ -131,8 +134,7 @@ class Opened:
         Raises:
             InputError: If a selector selects nothing.
         """
-        with self._remarking():
-            return select(self.names, selectors, side)
+        return select(self.names, selectors, side)
 
     def kinds(
         self, chosen: Collection[str], categorical: Sequence[str], numeric: Sequence[str]
@@ -165,26 +167,18 @@ class Opened:
     def frame(self, names: list[str]) -> pd.DataFrame:
         """Read columns with their own types; rows count from 0."""
         if not isinstance(self.table, Stored):
-            return self.table.reset_index(drop=True).set_axis(self.names, axis=1)[names]
+            return self.table.frame.set_axis(self.names, axis=1)[names]
         with reading(self.where):
             found = self.table.frame(names)
         return found.reset_index(drop=True).set_axis(names, axis=1)
 
-    @contextlib.contextmanager
-    def _remarking(self) -> Iterator[None]:
-        """Add to an error about names that the header may be a row of data."""
-        try:
-            yield
-        except InputError as error:
-            header = [] if isinstance(self.table, Stored) else self.table.attrs["header"]
-            raise InputError(" ".join([str(error), *header])) from error
 
-
-def opened(path: str | Path) -> Opened:
+def opened(path: str | Path, *, options: ReadOptions | None = None) -> Opened:
     """Open a file or a directory of Parquet files, to select and read columns.
 
     Args:
         path: as for `read`.
+        options: as for `read`.
 
     Raises:
         InputError: If there is a problem with the address or the file, it has no rows, or several
@@ -198,15 +192,14 @@ def opened(path: str | Path) -> Opened:
         ['0', '1']
     """
     where = place(path)
-    table = _open(where)
-    names = [str(column) for column in table.columns]
+    table = _open(where, options or ReadOptions())
     if isinstance(table, Stored):
-        found = Opened(where, names, table, table.notes, {})
-    else:
-        found = Opened(where, names, table, table.attrs["notes"], table.attrs["spelled"])
-    with found._remarking():
-        _expect_rows(names, len(table), where)
-    return found
+        found = Opened(where, [str(name) for name in table.columns], table, table.notes, {})
+        _expect_rows(found.names, table.n, where)
+        return found
+    names = [str(name) for name in table.frame.columns]
+    _expect_rows(names, len(table.frame), where)
+    return Opened(where, names, table, table.notes, table.spelled)
 
 
 def _expect_rows(names: list[str], n: int, where: Place) -> None:
@@ -215,7 +208,8 @@ def _expect_rows(names: list[str], n: int, where: Place) -> None:
     if doubles:
         raise InputError(
             f"Expected different column names in {where}; got {', '.join(doubles)} more than once. "
-            "Rename the columns."
+            "Rename the columns. If the first line of a text file has no names, leave it out with "
+            "--skip-lines 1, or say --no-header."
         )
     if not n:
         raise InputError(f"Expected rows in {where}; got a header only. Is the file complete?")
@@ -268,185 +262,6 @@ def _numbers(
         notes=notes,
         drop_missing=drop_missing,
     )
-
-
-def _text(path: Path) -> pd.DataFrame:
-    """Read a text file after checking that it is a table and fits in memory."""
-    _expect_table(path)
-    return _csv(path)
-
-
-def _csv(path: Path) -> pd.DataFrame:
-    """Read separated text; the separator is inferred from the first lines, numbers are exact.
-
-    The frame's `attrs` have `notes` about how it was read, `header`, a note if the header may be a
-    row of data, and `spelled`, the words in each text column that count as missing.
-    """
-    import pandas as pd
-
-    opener: Callable[..., Any] = open
-    if path.suffix.lower() == ".gz":
-        import gzip
-
-        opener = gzip.open
-    with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-        lines = list(itertools.islice(file, 50))
-    separator, rows = _separated(lines, "\t" if ".tsv" in path.suffixes else ",")
-    cells = [cell.strip() for row in rows[1:] for cell in row]
-    commas = separator != "," and any(re.fullmatch(r"[-+]?\d+,\d+", cell) for cell in cells)
-    commas = commas and not any(re.fullmatch(r"[-+]?\d*\.\d+", cell) for cell in cells)
-    exact: dict[str, Any] = {}
-    if tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1):
-        exact = {"float_precision": "round_trip"}  # what later versions do by default
-
-    def columns(**more: Any) -> pd.DataFrame:
-        found: pd.DataFrame = pd.read_csv(
-            path,
-            sep=separator,
-            decimal="," if commas else ".",
-            skipinitialspace=True,  # a cell of spaces counts as empty
-            encoding="utf-8-sig",
-            low_memory=False,
-            **exact,
-            **more,
-        )
-        last = found.iloc[:, -1]
-        if not isinstance(found.index, pd.RangeIndex) and (last.isna() | last.eq("")).all():
-            # Rows end with a separator and the header does not: the index is not row names.
-            names, found = found.columns, found.reset_index()
-            found = found.iloc[:, : len(names)].set_axis(names, axis=1)
-        return found.reset_index(drop=True)
-
-    frame = columns()
-    plain = [cell.strip() for cell in rows[0]] if rows else []
-    if len(plain) == len(frame.columns):  # undo pandas' renaming, so that duplicates are reported
-        frame.columns = pd.Index([p or str(c) for p, c in zip(plain, frame.columns, strict=True)])
-    frame, spelled = _as_written(frame, columns, commas)
-    header = _like_a_row(plain, frame)
-    notes = ["Commas read as decimal points (1,5 is 1.5)."] if commas else []
-    frame.attrs |= {"notes": [*notes, *header], "header": header, "spelled": spelled}
-    return frame
-
-
-def _as_written(
-    frame: pd.DataFrame, columns: Callable[..., pd.DataFrame], commas: bool
-) -> tuple[pd.DataFrame, dict[str, list[str]]]:
-    """Keep columns as text if float64 would merge their large integers.
-
-    Returns:
-        The frame; and, by text column, the words in its missing cells: "NA" may be a value there.
-    """
-    import pandas as pd
-
-    is_float = [pd.api.types.is_float_dtype(kind) for kind in frame.dtypes]
-    far = [k for k, real in enumerate(is_float) if real and (frame.iloc[:, k].abs() >= EXACT).any()]
-    text = [k for k, kind in enumerate(frame.dtypes) if not pd.api.types.is_numeric_dtype(kind)]
-    absent = [k for k in text if frame.iloc[:, k].isna().any()]
-    spelled: dict[str, list[str]] = {}
-    if not far and not absent:
-        return frame, spelled
-    written = columns(dtype=str, keep_default_na=False)
-    for k in far:
-        cells = written.iloc[:, k].str.replace(",", ".") if commas else written.iloc[:, k]
-        if are_merged(cells.tolist(), frame.iloc[:, k].to_numpy()):
-            frame.isetitem(k, cells.where(frame.iloc[:, k].notna()).astype(object))
-    for k in absent:
-        cells = written.iloc[:, k][frame.iloc[:, k].isna()].str.strip()
-        spelled[str(frame.columns[k])] = sorted(set(cells) - {""})
-    return frame, spelled
-
-
-def _like_a_row(header: list[str], frame: pd.DataFrame) -> list[str]:
-    """Return a note if the header may be a row of data because it resembles the columns' values.
-
-    That is so if numbers head columns of numbers, mostly within their range, and text occurs again
-    in its column. Names that count from 0 or 1 are a header.
-    """
-    import pandas as pd
-
-    counted = [[str(k + first) for k in range(len(header))] for first in (0, 1)]
-    if len(header) != len(frame.columns) or header in counted:
-        return []
-    inside: list[bool] = []
-    for name, (_, column) in zip(header, frame.items(), strict=True):
-        known = column.dropna()
-        if not name or not len(known):
-            continue
-        if pd.api.types.is_numeric_dtype(known) and not pd.api.types.is_bool_dtype(known):
-            if not re.fullmatch(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?", name):
-                return []
-            number = float(name.replace(",", "."))
-            inside.append(bool(known.min() <= number <= known.max()))
-        elif name not in set(map(str, known.unique())):
-            return []
-        else:
-            inside.append(True)
-    if 2 * sum(inside) < max(1, len(inside)):
-        return []
-    shown = ", ".join(header[:3]) + (", ..." if len(header) > 3 else "")
-    return [
-        f"The header ({shown}) looks like a row of data. If it is one, it was not counted: put a "
-        "line with the names of the columns above it."
-    ]
-
-
-def _separated(lines: list[str], usual: str) -> tuple[str, list[list[str]]]:
-    """Find the separator that gives header and first row equal lengths, or nearly so.
-
-    Returns:
-        The separator, and the lines split by it.
-    """
-    limit = csv.field_size_limit(max(map(len, lines), default=0) + 1)  # for unseparated lines
-    try:
-        found = {
-            sign: list(csv.reader(lines, delimiter=sign, skipinitialspace=True))
-            for sign in (usual, *";\t,| ")
-        }
-    finally:
-        csv.field_size_limit(limit)
-    for more in (0, 1):  # one more cell: row names, or a separator at the end
-        for sign, rows in found.items():
-            if rows and 1 < len(rows[0]) == len(rows[min(1, len(rows) - 1)]) - more:
-                return sign, rows
-    return usual, found[usual]
-
-
-def _expect_table(path: Path) -> None:
-    """Check that a text file does not have too many columns or too much text to be read.
-
-    A cell takes about 20 bytes besides its text. The contents of a compressed file are counted.
-
-    Raises:
-        InputError: If there are too many columns, a line is too long, or the table does not fit in
-            memory.
-    """
-    import gzip
-
-    packed = path.suffix.lower() == ".gz"
-    with gzip.open(path) if packed else open(path, "rb") as file:
-        lines: list[str] = []
-        for _ in range(50):
-            line = file.readline(LONGEST)
-            if len(line) == LONGEST:
-                raise InputError(
-                    f"Expected lines of less than {LONGEST:,} bytes in {path.name}; line "
-                    f"{len(lines) + 1} is longer. Is it a table of rows and columns?"
-                )
-            lines.append(line.decode("utf-8", errors="replace"))
-            if sum(map(len, lines)) > LONGEST:
-                break
-        rows = _separated(lines, "\t" if ".tsv" in path.suffixes else ",")[1]
-        _expect_columns(max(map(len, rows), default=0), path.name, TEXT_COLUMNS)
-        each = sum(map(len, lines)) / max(1, sum(map(len, rows)))
-        most = free_memory() / (1 + 20 / max(1, each))
-        count = file.tell() if packed else path.stat().st_size
-        while packed and count <= most and (piece := file.read(2**20)):
-            count += len(piece)
-    if count > most:
-        raise InputError(
-            f"Expected text that memory holds as a table, here {most / 1e9:.3g} GB; {path.name} "
-            "has more. Convert it to Parquet, of which only the selected columns are read."
-        )
 
 
 def _arrays(where: Place) -> Stored:
@@ -567,27 +382,89 @@ def _expect_columns(count: int, what: str, most: int = COLUMNS) -> None:
         )
 
 
-def _whole(reader: Callable[[Path], Any]) -> Callable[[Place], Any]:
-    """Wrap a reader of local files so that remote files are downloaded first."""
+@dataclass(frozen=True)
+class Reader:
+    """A reader of one format.
 
-    def fetch_and_read(where: Place) -> Any:
+    Attributes:
+        read: opens a location with the options.
+        options: the options of reading that it takes.
+    """
+
+    read: Callable[[Place, ReadOptions], TextTable | Stored]
+    options: frozenset[str] = frozenset()
+
+
+def _text(usual: str) -> Reader:
+    """Return the reader of text files; remote ones are downloaded first."""
+
+    def read(where: Place, options: ReadOptions) -> TextTable:
         with where.fetched() as path:
-            return reader(path)
+            return read_text(path, options, usual=usual)
 
-    return fetch_and_read
+    return Reader(read, TEXT_OPTIONS)
 
 
-READERS: dict[str, Callable[[Place], Any]] = {
-    ".csv": _whole(_text),
-    ".tsv": _whole(_text),
-    ".txt": _whole(_text),
-    ".parquet": parquet,
-    ".npz": _arrays,
-    ".npy": _array,
+def _plain(reader: Callable[[Place], Stored]) -> Reader:
+    """Return a reader without options."""
+    return Reader(lambda where, options: reader(where))
+
+
+TEXT_OPTIONS = frozenset({"header", "sep", "decimal", "encoding", "comment", "skip_lines", "na"})
+READERS: dict[str, Reader] = {
+    ".csv": _text(","),
+    ".tsv": _text("\t"),
+    ".tab": _text("\t"),
+    **dict.fromkeys((".txt", ".dat", ".data"), _text(",")),
+    **dict.fromkeys((".jsonl", ".ndjson"), _plain(json_lines)),
+    **dict.fromkeys(ENDINGS, _plain(parquet)),
+    **dict.fromkeys((".feather", ".arrow", ".ipc"), _plain(arrow_file)),
+    **dict.fromkeys(
+        (".xlsx", ".xlsm"), Reader(excel, frozenset({"header", "skip_lines", "na", "sheet"}))
+    ),
+    ".npz": _plain(_arrays),
+    ".npy": _plain(_array),
 }
+PACKABLE = {ending for ending, reader in READERS.items() if reader.options == TEXT_OPTIONS}
+PACKABLE |= {".jsonl", ".ndjson"}  # readers that unpack compressed files
+MAGIC = (
+    (b"PAR1", ".parquet"),
+    (b"ARROW1", ".feather"),
+    (b"FEA1", ".feather"),
+    (b"\x93NUMPY", ".npy"),
+)
 
 
-def _open(where: Place) -> pd.DataFrame | Stored:
+def _format(where: Place, options: ReadOptions) -> str:
+    """Return the ending of the format: as asked for, of the name, or what the content tells."""
+    if options.format is not None:
+        ending = f".{options.format.lower().removeprefix('.')}"
+        if ending not in READERS:
+            known = ", ".join(each.removeprefix(".") for each in READERS)
+            raise InputError(f"Expected format to be one of {known}; got {options.format!r}.")
+        return ending
+    if where.is_stream:
+        return _content(where.local)
+    if not where.ending and where.name.lower().endswith(".zip"):
+        with where.fetched() as path:
+            return Place(member(path), "").ending
+    return where.ending
+
+
+def _content(path: Path) -> str:
+    """Return the ending of the format that the first bytes tell; text if they tell none."""
+    with open_binary(path) as file:
+        first = file.read(64)
+    if zipfile.is_zipfile(path) and path.suffix != ".zip":
+        with zipfile.ZipFile(path) as archive:
+            return ".xlsx" if "[Content_Types].xml" in archive.namelist() else ".npz"
+    for magic, ending in MAGIC:
+        if first.startswith(magic):
+            return ending
+    return ".jsonl" if first.lstrip()[:1] == b"{" else ".csv"
+
+
+def _open(where: Place, options: ReadOptions) -> TextTable | Stored:
     """Open a file or directory as a frame or as columns to be read; errors become `InputError`."""
     with reading(where):
         if where.system is None and not where.local.exists():
@@ -597,14 +474,36 @@ def _open(where: Place) -> pd.DataFrame | Stored:
             hint = f" Nearest in that folder: {', '.join(near)}." if near else ""
             raise InputError(f"Expected a data file; {where} does not exist.{hint} Check the path.")
         if where.is_directory():
+            _expect_used(where, options, frozenset())
             return parquet(where)
-        size = where.size()
-        if where.ending not in READERS:
+        if where.size() == 0:
+            raise InputError(f"Expected data in {where}; the file is empty. Write it again.")
+        ending = _format(where, options)
+        if ending not in READERS:
             raise InputError(
                 f"Expected a file ending in {', '.join(READERS)}, or a directory of Parquet files; "
-                f"got {where.name}. Convert it first."
+                f"got {where.name}. Convert it, or name its format, as in --format csv."
             )
-        if size == 0:
-            raise InputError(f"Expected data in {where}; the file is empty. Write it again.")
-        found: pd.DataFrame | Stored = READERS[where.ending](where)
-        return found
+        if where.packed and ending not in PACKABLE:
+            raise InputError(
+                f"Expected {where.name} unpacked, since only text is read from compressed files; "
+                f"got {where.packed}. Unpack it first."
+            )
+        reader = READERS[ending]
+        _expect_used(where, options, reader.options)
+        return reader.read(where, options)
+
+
+def _expect_used(where: Place, options: ReadOptions, used: frozenset[str]) -> None:
+    """Check that no option is given that the reader of the file does not take."""
+    for field in fields(ReadOptions):
+        given = getattr(options, field.name) != field.default
+        if given and field.name not in used | {"format"}:
+            raise InputError(
+                f"Expected {field.name} only for {_takers(field.name)}; got it for {where.name}, "
+                f"which says itself how it is written. Leave --{field.name.replace('_', '-')} out."
+            )
+
+
+def _takers(option: str) -> str:
+    return "Excel files" if option == "sheet" else "text files"
