@@ -1,0 +1,217 @@
+"""The documentation keeps its word: links lead somewhere, code runs, and prints what is printed."""
+
+import contextlib
+import importlib
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import infobound
+import infobound.sklearn
+from infobound.cli.commands import COMMANDS
+from infobound.cli.flags import parse
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "examples" / "README.md"]
+}
+GALLERY = {path.name: path.read_text("utf-8") for path in ROOT.glob("examples/gallery/plot_*.py")}
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?![a-z]+:)([^)\s]+)\)")
+SPACE = re.compile(r"[\s─│╭╮╰╯]+|\.\.\.$")
+NUMBER = re.compile(r"-?\b\d+(?:\.\d+)?(?:e-?\d+)?\b")
+COMMAND = re.compile(r"^(?:\w+=\S+ )*(infobound|python benchmarks/\w+\.py)\b(.*)")
+SLOW = re.compile("infobound rehearse|--check")  # minutes
+
+PREPARED = {  # what a page takes for granted
+    "docs/commands.md": "x, y = numpy.random.default_rng(0).normal(size=(2, 60))",
+    "docs/conditional.md": "x, y, z = numpy.random.default_rng(0).normal(size=(3, 99))",
+}
+RUN = ["docs/columns.md"]  # commands without an output that are run as well
+DOCTESTED = ["docs/sklearn.md"]  # by tests/test_sklearn.py
+
+
+def blocks(page):
+    """The language and the content of each fenced block of a page."""
+    return FENCE.findall(PAGES[page])
+
+
+def text_of(path):
+    """The text of a file of the repository."""
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def prose(text):
+    """A page without its fenced blocks and code, in which brackets mean nothing."""
+    return re.sub(r"`[^`\n]*`", "``", FENCE.sub("", text))
+
+
+def visible(page):
+    """The text of a page without comments."""
+    return re.sub(r"<!--.*?-->", "", PAGES[page], flags=re.DOTALL)
+
+
+def anchors(text):
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+def broken(page, text):
+    """The relative links of a page that lead nowhere."""
+    found = []
+    for link in LINK.findall(prose(text)):
+        name, _, anchor = link.partition("#")
+        target = ((ROOT / page).parent / name).resolve() if name else ROOT / page
+        if not target.exists():
+            found.append(link)
+        elif anchor:
+            there = anchors(text_of(target) if name else text)
+            found += [link] if anchor not in there else []
+    return found
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_relative_links_lead_to_files_and_headings(page):
+    assert broken(page, PAGES[page]) == []
+
+
+def test_broken_links_are_found():
+    text = "[a](docs/missing.md) [b](docs/method.md#missing) [c](#a) [d](docs/method.md)\n# A\n"
+    assert broken("README.md", text) == ["docs/missing.md", "docs/method.md#missing"]
+
+
+def unlike(expected, printed):
+    """What differs: words of a page that are not printed, or numbers beyond their last digits."""
+    expected, printed = (" ".join(SPACE.sub(" ", each).split()) for each in (expected, printed))
+    before, found, _ = NUMBER.sub("#", printed).partition(NUMBER.sub("#", expected))
+    if not found:
+        return f"{expected!r} is not in {printed!r}"
+    values = NUMBER.findall(printed)[before.count("#") :]
+    pairs = zip(NUMBER.findall(expected), values, strict=False)
+    return [(a, b) for a, b in pairs if float(a) != pytest.approx(float(b), rel=0.1, abs=0.02)]
+
+
+def test_other_words_and_numbers_are_found():
+    assert not unlike("I = 0.281 nats\n ok", "n = 7: I = 0.285 nats │ ok\nNext: ...\n")
+    assert unlike("I = 0.281 nats", "I = 0.381 nats")
+    assert unlike("I = 0.281 nats", "I = 0.281 bits")
+
+
+@pytest.mark.parametrize("page", [p for p in sorted(PAGES) if "```python\n" in PAGES[p]])
+def test_python_of_a_page_runs_and_prints_what_follows(page, tmp_path, monkeypatch):
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    names = {"numpy": np}
+    exec(PREPARED.get(page, ""), names)
+    found = blocks(page)
+    for (language, code), (after, text) in zip(found, [*found[1:], ("", "")], strict=True):
+        if language != "python" or (code.startswith(">>>") and page in DOCTESTED):
+            continue
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(code, names)
+        if after == "text" and not text.startswith("$"):
+            assert not unlike(text, printed.getvalue())
+
+
+def scripts(page):
+    """The commands and the output of each block that shows a terminal."""
+    for language, text in blocks(page):
+        text = text.replace("\\\n", "")
+        if language == "text" and text.startswith("$ "):
+            lines = text.splitlines()
+            shown = [line for line in lines if not line.startswith("$ ")]
+            yield "\n".join(line[2:] for line in lines if line.startswith("$ ")), "\n".join(shown)
+        elif language in ("sh", "bash"):
+            yield text, ""
+
+
+SCRIPTS = [(page, *found) for page in sorted(PAGES) for found in scripts(page)]
+
+
+@pytest.mark.parametrize(("page", "commands", "_"), SCRIPTS)
+def test_commands_of_a_page_exist(page, commands, _):
+    subprocess.run(["bash", "-n", "-c", commands], check=True)
+    for found in filter(None, map(COMMAND.match, commands.splitlines())):
+        program, rest = found.groups()
+        words = shlex.split(rest, comments=True)
+        if program == "infobound":
+            assert parse(COMMANDS, args=words)
+        else:
+            paths = program.split()[1], "benchmarks/common.py"
+            known = set(re.findall(r'"(?:--)?([\w-]+)"', "".join(map(text_of, paths))))
+            assert {word[2:] for word in words if word.startswith("--")} <= known
+
+
+SHOWN = [
+    pytest.param(commands, output, id=page)
+    for page, commands, output in SCRIPTS
+    if output or page in RUN
+]
+
+
+@pytest.mark.parametrize(("commands", "output"), SHOWN)
+def test_a_terminal_shows_what_the_page_shows(commands, output, tmp_path):
+    if SLOW.search(commands):
+        pytest.skip("It takes minutes; that its options exist is tested above.")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    programs = f'infobound() {{ "{sys.executable}" -m infobound "$@"; }}\n'
+    programs += f'python() {{ "{sys.executable}" "$@"; }}\nset -e\n'
+    done = subprocess.run(
+        ["bash", "-c", programs + commands],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "80"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert not unlike(output, done.stdout)
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_commands_in_sentences_exist(page):
+    for line in re.findall(r"`infobound ([a-z][^`]*)`", FENCE.sub("", visible(page))):
+        command, *words = line.split()
+        assert command in COMMANDS, line
+        flags = [word.strip("[],") for word in words if word.strip("[").startswith("--")]
+        shown = io.StringIO()
+        with contextlib.redirect_stdout(shown), pytest.raises(SystemExit):
+            parse(COMMANDS, args=[command, "--help"])
+        assert [flag for flag in flags if flag not in shown.getvalue()] == [], line
+
+
+def test_the_table_of_questions_names_what_exists():
+    names = re.findall(r"`(infobound[.\w]+)", visible("docs/choose.md"))
+    assert len(names) > 10
+    for name in names:
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute), name
+
+
+def test_the_reference_has_every_public_name():
+    page = PAGES["docs/api.md"]
+    assert [n for n in infobound.__all__ if not re.search(rf"\b{n}$", page, re.MULTILINE)] == []
+    assert [n for n in infobound.sklearn.__all__ if f"   {n}\n" not in page] == []
+
+
+def test_every_page_is_in_the_contents():
+    pages = {Path(page).stem for page in PAGES if page.startswith("docs/")} - {"index"}
+    assert pages <= set(re.findall(r"^(?:.*<)?([\w/]+)>?$", PAGES["docs/index.md"], re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", sorted(GALLERY))
+def test_a_page_of_the_gallery_asks_and_answers(name):
+    text = GALLERY[name]
+    assert text.splitlines()[1].endswith("?")
+    assert "What the numbers say, and what they do not" in text
+    assert "plt.show()" in text
+    assert re.search(r"^assert ", text, re.MULTILINE), "Expected a check of what the text says."
