@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from infobound.analyses.invariance import check
     from infobound.analyses.pairwise import pairwise
     from infobound.analyses.probes import probe
+    from infobound.analyses.subsampling import subsample
     from infobound.benchmark.notebook import reproduce, resume
     from infobound.benchmark.tasks import TASKS
     from infobound.bounds.variational import BOUNDS
@@ -50,6 +51,7 @@ __all__ = [
     "rehearse",
     "reproduce",
     "resume",
+    "subsample",
 ]
 
 _HOMES = {
@@ -71,6 +73,7 @@ _HOMES = {
     "rehearse": "analyses.calibration",
     "reproduce": "benchmark.notebook",
     "resume": "benchmark.notebook",
+    "subsample": "analyses.subsampling",
 }
 
 

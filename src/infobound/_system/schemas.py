@@ -65,7 +65,7 @@ def parse(kind: Any, value: Any, field: str = "") -> Any:
         _expect(len(value) == len(kinds), value, f"a list of {len(kinds)}", field)
         both = enumerate(zip(kinds, value, strict=True))
         return tuple(parse(kind, each, f"{field}[{k}]") for k, (kind, each) in both)
-    if origin is dict:
+    if origin in (dict, Mapping):
         _expect(isinstance(value, Mapping), value, "an object", field)
         return {k: parse(parts[1], each, f"{field}.{k}".strip(".")) for k, each in value.items()}
     return _plain(kind, value, field)

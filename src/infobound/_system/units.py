@@ -10,14 +10,16 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import numpy as np
 
-from infobound._system import arguments
+from infobound._system import arguments, schemas
 from infobound.errors import InputError
 
-__all__ = ["UNITS", "Nats", "Result", "convert", "expect_files", "scale"]
+__all__ = ["UNITS", "Nats", "Result", "convert", "expect_files", "restore", "scale"]
+
+R = TypeVar("R", bound="Result")
 
 Nats = Annotated[float, "nats"]
 UNITS = {"nats": 1.0, "bits": math.log(2)}  # divide a value in nats by this to get the unit
@@ -104,6 +106,56 @@ def convert(kind: type[Result], values: Mapping[str, Any], divisor: float) -> di
         if divisor != 1 and values.get(name) is not None
     }
     return {**values, **changed}
+
+
+def restore(kind: type[R], values: Mapping[str, Any]) -> R:
+    """Return the result whose `as_dict` or `values` are given, also after a trip through JSON.
+
+    Args:
+        kind: the class of the result.
+        values: its values, in the unit that they name, nats if they name none; up to rounding.
+
+    Raises:
+        ValueError: If the values are those of something else; the message names a field.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class Found(Result):
+        ...     mi: Nats
+        >>> restore(Found, {"unit": "bits", "mi": 1.0}).mi == math.log(2)
+        True
+    """
+    found: R = schemas.parse(kind, _values_in_nats(kind, values, "nats"))
+    return found
+
+
+def _values_in_nats(kind: type[Result], values: Any, unit: str) -> Any:
+    """Convert the values of a result and of those within it to nats."""
+    if not isinstance(values, Mapping):
+        return values  # an error of the schema
+    unit = values.get("unit", unit)
+    if unit not in UNITS:
+        raise ValueError(f"unit: expected nats or bits, got {unit!r:.40}")
+    schemas.parse(kind, values)  # before anything is computed
+    found = convert(kind, values, 1 / scale(unit))
+    for name, inner in _results_within(kind).items():  # type: ignore[arg-type]
+        value = found.get(name)
+        if isinstance(value, list | tuple):
+            found[name] = [_values_in_nats(inner, each, unit) for each in value]
+        elif value is not None:
+            found[name] = _values_in_nats(inner, value, unit)
+    return found
+
+
+@functools.cache
+def _results_within(kind: type[Result]) -> dict[str, type[Result]]:
+    """Return the fields of a result that hold other results, with their classes."""
+    found = {}
+    for name, annotation in get_type_hints(kind).items():
+        for each in (annotation, *get_args(annotation)):
+            if isinstance(each, type) and issubclass(each, Result):
+                found[name] = each
+    return found
 
 
 @functools.cache

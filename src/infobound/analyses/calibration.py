@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from infobound import data
-from infobound._system import arguments, files, locks, torch_state, units
+from infobound._system import arguments, files, locks, schemas, torch_state, units
 from infobound._system.units import Nats, Result
 from infobound.analyses import grid, rehearsal_page
 from infobound.analyses.accuracy import Row, failed, summarise
@@ -186,6 +186,41 @@ class Rehearsal(Presentable):
             "failures": list(self.failures),
             "path": None if self.path is None else str(self.path),
         }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Rehearsal:
+        """Restore a rehearsal from the values of `as_dict`, also after a round trip through JSON.
+
+        Raises:
+            ValueError: If the values are those of something else.
+        """
+        written = schemas.parse(_Written, values)
+        unit = {"unit": values.get("unit", "nats")}
+        width = values.get("width")
+        return cls(
+            own=units.restore(Estimate, values["own"]),
+            lines=tuple(units.restore(CalibrationPoint, unit | each) for each in values["lines"]),
+            limits=tuple(units.restore(DetectionLimit, unit | each) for each in values["limits"]),
+            width=None if width is None else units.restore(SampleSizeEstimate, unit | width),
+            false_alarms=written.false_alarms,
+            left_out=written.left_out_nats,
+            failures=written.failures,
+            path=None if written.path is None else Path(written.path),
+        )
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The fields of a rehearsal's JSON."""
+
+    own: dict[str, Any]
+    lines: tuple[dict[str, Any], ...]
+    limits: tuple[dict[str, Any], ...]
+    width: dict[str, Any] | None
+    false_alarms: float | None
+    left_out_nats: dict[str, tuple[float, ...]]
+    failures: tuple[str, ...]
+    path: str | None = None
 
 
 @torch_state.defaults()

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from infobound import __version__
-from infobound._system import files, torch_state
+from infobound._system import files, schemas, torch_state
 from infobound.analyses import accuracy, study_page
 from infobound.analyses.accuracy import Row, Summary
 from infobound.config import Config
@@ -47,6 +47,7 @@ __all__ = [
     "Progress",
     "Study",
     "Unsuitable",
+    "read_study",
     "ready",
     "run_grid",
     "sample",
@@ -414,6 +415,26 @@ def _portable(cell: _Cell) -> _Cell:
 
 
 WORK: Work[_Cell, Row] = Work(_row, _identity, accuracy.failed, _lost, _portable)
+
+
+def read_study(path: Path) -> Study:
+    """Read the table of a study from its directory.
+
+    Raises:
+        InputError: If the table is missing or damaged.
+    """
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(io.BytesIO(files.read_bytes(path / TABLE[1])))
+        plain = frame.astype(object).where(frame.notna(), None).to_dict("records")
+        rows = schemas.parse(tuple[Row, ...], plain)
+    except (OSError, ValueError) as error:  # pyarrow's errors are such
+        raise InputError(
+            f"Expected the table of a study in {path / TABLE[1]}; it cannot be read ({error}). Run "
+            "the study again: finished cells are kept."
+        ) from error
+    return Study(path, rows, tuple(accuracy.summarise(rows)))
 
 
 def _tabled(store: Store[Row], order: Sequence[str]) -> Study:

@@ -594,6 +594,47 @@ class StudyCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReportCommand:
+    """Write one HTML file about results: numbers and what each may be used for, figures, findings,
+    methods, references. Several results are compared.
+
+    Example: infobound report runs/first result.json -o report.html
+    """
+
+    results: Annotated[Positional[tuple[str, ...]], arg(metavar="RUN_OR_RESULT ...")] = ()
+    """Directories given to --run or --out, and files with what a command printed with --json."""
+    out: Annotated[Path, arg(aliases=["-o"], metavar="PATH")] = Path("report.html")
+    """The HTML file. It needs no other file and no network."""
+    subsample: Annotated[bool, FlagCreatePairsOff] = False
+    """Also estimate halves, thirds and quarters of the rows of each run, for a figure of the
+    estimate against 1/N. This makes nine more estimates of each run."""
+    output: OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def __call__(self, session: Session) -> None:
+        """Run the command."""
+        if not self.results:
+            raise InputError(
+                "Expected one result or more; got none. Write infobound report RUN, with a "
+                "directory that was given to --run, or with a file of a command's --json."
+            )
+        from infobound.analyses import subsampling
+        from infobound.pages import presentable
+        from infobound.report import stored
+
+        parts = subsampling.PARTS if self.subsample else ()
+        with session.training(None) as hooks:
+            pages = [
+                page
+                for place in self.results
+                for page in stored.pages(place, units=session.units, parts=parts, hooks=hooks)
+            ]
+            path = presentable.save_report(pages, self.out)
+        if self.output.json:
+            return session.json({"report": str(path), "results": [page.title for page in pages]})
+        session.present(print, f"{path}: {len(pages)} result{'s' * (len(pages) > 1)}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TasksCommand:
     """List the joint distributions with known mutual information."""
 
@@ -674,6 +715,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "reproduce": ReproduceCommand,
     "resume": ResumeCommand,
     "study": StudyCommand,
+    "report": ReportCommand,
     "tasks": TasksCommand,
     "bounds": BoundsCommand,
 }

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infobound._system import schemas
-from infobound._system.units import Nats, Result, convert, scale
+from infobound._system.units import Nats, Result, restore
 from infobound.data.pair import Pair, as_pair
 from infobound.diagnostics.findings import OK, Finding, worst
 from infobound.errors import InputError
@@ -235,15 +233,9 @@ class Estimate(Result, Presentable):
             InputError: If the values are not those of `as_dict`.
         """
         try:
-            as_written: Estimate = schemas.parse(cls, values)
+            return restore(cls, values)
         except ValueError as error:
             raise InputError(
                 f"Expected the values of Estimate.as_dict; got others ({error}). Was this written "
                 "by another version, or is it part of a result?"
             ) from error
-        unit = values.get("unit", "nats")
-        if unit == "nats":
-            return as_written
-        nats_of_it = convert(cls, dataclasses.asdict(as_written), 1 / scale(unit))
-        parsed: Estimate = schemas.parse(cls, nats_of_it)
-        return parsed

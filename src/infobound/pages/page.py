@@ -186,7 +186,7 @@ class Page:
 
     @property
     def unit_of_remarks(self) -> str:
-        """A sentence about the unit of findings, which are in nats; empty if that is shown."""
+        """A sentence on the unit of findings, whose texts are in nats; empty if that is shown."""
         mixed = self.units != "nats" and any(" nat" in remark.text for remark in self.remarks)
         return "Values within findings are in nats." if mixed else ""
 

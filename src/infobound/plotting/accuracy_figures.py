@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["error_figure", "rehearsal_figure", "truth_figure"]
+__all__ = ["error_figure", "rehearsal_figure", "subsampling_figure", "truth_figure"]
 
 # Colour and marker of each estimator: neighbouring colours are distinguishable with any colour
 # vision, and markers in black and white.
@@ -341,3 +341,69 @@ def _decimals(axes: Axes, truths: Sequence[float]) -> None:
         axis.set_major_locator(FixedLocator(list(ticks)))
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(plain)
+
+
+def subsampling_figure(
+    sizes: np.ndarray,
+    values: np.ndarray,
+    *,
+    spreads: np.ndarray,
+    interval: tuple[float, float],
+    limit: float,
+    title: str,
+    unit: str = "nats",
+) -> Figure:
+    """Draw mean estimates of parts of the rows against 1/N.
+
+    Args:
+        sizes: (k,), the numbers of rows of a part, all rows first.
+        values: (k,), the mean estimates, in nats.
+        spreads: (k,), the standard deviations between parts, in nats.
+        interval: the interval of all rows, in nats.
+        limit: the value extrapolated to 1/N = 0, in nats.
+        title: the title.
+        unit: the unit of the figure, "nats" or "bits".
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: If the unit is unknown.
+
+    Example:
+        >>> figure = subsampling_figure(np.array([400, 200]), np.array([0.5, 0.51]),
+        ...     spreads=np.array([0.0, 0.02]), interval=(0.4, 0.6), limit=0.49, title="Parts")
+        >>> figure.axes[0].get_xlabel()
+        '1 / rows of a part'
+    """
+    factor = scale(unit)
+    figure, axes = figures.canvas(7.4, 4.6, title)
+    where, middle = 1 / np.asarray(sizes, dtype=float), np.asarray(values) / factor
+    axes.axhspan(
+        interval[0] / factor, interval[1] / factor, color=figures.ORANGE, alpha=0.15, linewidth=0
+    )
+    axes.axhline(middle[0], color=figures.ORANGE, linewidth=1.4, label="estimate of all rows")
+    axes.plot(
+        [0, where.max()],
+        [limit / factor, *np.polyval(np.polyfit(where, middle, 1), where.max(keepdims=True))],
+        color=figures.GREY,
+        linewidth=1.1,
+        linestyle="--",
+        label="line in 1/N",
+    )
+    axes.errorbar(
+        where,
+        middle,
+        np.asarray(spreads) / factor,
+        fmt="o",
+        color=figures.BLUE,
+        capsize=3,
+        label="mean of parts ± standard deviation",
+    )
+    axes.set_xticks([0, *where], ["0", *(f"1/{n:,}" for n in sizes)])
+    axes.set_xlim(-0.04 * where.max(), 1.08 * where.max())
+    axes.set_xlabel("1 / rows of a part", color=figures.INK)
+    axes.set_ylabel(f"mutual information ({unit})", color=figures.INK)
+    axes.grid(axis="y", color=figures.MIST, linewidth=0.5, alpha=0.7)
+    figures.finish(figure, axes, ncols=3)
+    return figure
