@@ -17,6 +17,7 @@ from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 from infobound.cli.session import Output, Session
 from infobound.config import Config
 from infobound.data import locations
+from infobound.data.read_options import ReadOptions
 from infobound.errors import InputError
 
 __all__ = ["COMMANDS"]
@@ -26,11 +27,13 @@ File = Annotated[
     Positional[str],
     arg(
         metavar="FILE",
-        help="Path or URL (s3://, gs://, https://, ...) of a CSV, TSV, Parquet, npz or npy file, "
-        "or of a directory of Parquet files. Each row is one observation.",
+        help="Path or URL (s3://, gs://, https://, ...) of a CSV, TSV, JSON lines, Parquet, "
+        "Feather, Excel, npz or npy file, or of a directory of Parquet files; - is standard input. "
+        "Each row is one observation.",
     ),
 ]
-Directory = Annotated[Path | None, arg(metavar="PATH")]
+Directory = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")]
+Reading = OmitArgPrefixes[ReadOptions]
 Settings = OmitArgPrefixes[Annotated[Config, arg(name="")]]  # flags without a prefix, in groups
 
 
@@ -100,6 +103,7 @@ class _Samples:
         FlagCreatePairsOff,
         arg(help="Drop rows with missing values. Without this flag they are an error."),
     ] = False
+    reading: Reading = field(default_factory=ReadOptions)
 
     def read(self, **more: Any) -> Any:
         """Read the rows of x and y."""
@@ -112,6 +116,7 @@ class _Samples:
             categorical=self.categorical,
             numeric=self.numeric,
             drop_missing=self.drop_missing,
+            options=self.reading,
             **more,
         )
 
@@ -207,6 +212,7 @@ class CompareCommand:
     """Columns that are categories, for example numbers that are codes. Text always is one."""
     numeric: Columns = ()
     """Columns that are quantities although they are stored as text or categories."""
+    reading: Reading = field(default_factory=ReadOptions)
     config: Settings = field(default_factory=Config)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 
@@ -216,7 +222,12 @@ class CompareCommand:
 
         first, second = (
             readers.read(
-                self.file, x=x, y=self.y, categorical=self.categorical, numeric=self.numeric
+                self.file,
+                x=x,
+                y=self.y,
+                categorical=self.categorical,
+                numeric=self.numeric,
+                options=self.reading,
             )
             for x in (self.x1, self.x2)
         )
@@ -328,6 +339,7 @@ class ColumnsCommand:
     """Delete earlier estimates in --out."""
     dask: Annotated[str | None, arg(metavar="ADDRESS")] = None
     """Address of a Dask scheduler, for example tcp://host:8786, whose workers estimate."""
+    reading: Reading = field(default_factory=ReadOptions)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def __call__(self, session: Session) -> None:
@@ -351,6 +363,7 @@ class ColumnsCommand:
             given=self.given,
             categorical=self.categorical,
             numeric=self.numeric,
+            options=self.reading,
         )
         if self.figure is not None:
             pairwise_page.expect_drawable(table.targets)

@@ -20,8 +20,21 @@ from tyro.constructors import (
 
 from infobound.cli.session import Output
 from infobound.config import GROUPS, Config
+from infobound.data.read_options import ReadOptions
+from infobound.errors import InputError
 
 __all__ = ["parse"]
+
+METAVARS = {  # of the options of reading
+    "sep": "CHARACTER",
+    "decimal": "{.,}",
+    "encoding": "NAME",
+    "comment": "TEXT",
+    "skip_lines": "LINE ...",
+    "na": "WORD ...",
+    "sheet": "NAME",
+    "format": "NAME",
+}
 
 
 def parse(commands: dict[str, Callable[..., Any]], *, args: list[str]) -> Any:
@@ -33,12 +46,14 @@ def parse(commands: dict[str, Callable[..., Any]], *, args: list[str]) -> Any:
     registry = ConstructorRegistry()
     registry.struct_rule(functools.partial(_described, (*commands.values(), Output)))
     registry.struct_rule(_grouped)
+    registry.struct_rule(_reading)
     with registry:
         return tyro.extras.subcommand_cli_from_dict(
             commands,
             prog="infobound",
             args=args,
-            description="Estimate mutual information and check the estimate. Start: infobound demo",
+            description="Estimate mutual information and check the estimate. Start: infobound "
+            "demo. Help on a command: infobound help COMMAND",
         )
 
 
@@ -56,6 +71,7 @@ def _described(
     if cls not in commands:
         return None
     types, texts = typing.get_type_hints(cls, include_extras=True), _help(cls)
+    settings_last = sorted(dataclasses.fields(cls), key=lambda each: each.name == "config")
     return StructConstructorSpec(
         instantiate=cls,
         fields=tuple(
@@ -65,7 +81,7 @@ def _described(
                 default=_default(each),
                 helptext=texts.get(each.name),
             )
-            for each in dataclasses.fields(cls)
+            for each in settings_last
         ),
     )
 
@@ -85,12 +101,62 @@ def _grouped(info: StructTypeInfo) -> StructConstructorSpec | None:
     for name, (description, settings) in GROUPS.items():
         group = dataclasses.make_dataclass(
             name,
-            [(each, Annotated[types[each], tyro.conf.arg(help=texts[each])]) for each in settings],
+            [(each, _setting(types[each], texts[each])) for each in settings],
         )
         group.__doc__ = description
         default = group(**{each: getattr(info.default, each) for each in settings})
         fields.append(StructFieldSpec(name=name, type=group, default=default))
     return StructConstructorSpec(instantiate=_config, fields=tuple(fields))
+
+
+def _setting(kind: Any, text: str) -> Any:
+    """Return the annotated type of a setting; text is shown as NAME."""
+    metavar = "NAME" if kind is str else None
+    return _marked(kind, tyro.conf.arg(help=text, metavar=metavar))
+
+
+def _marked(kind: Any, *marks: Any) -> Any:
+    """Return a type with annotations."""
+    for mark in marks:
+        kind = Annotated[kind, mark]
+    return kind
+
+
+def _reading(info: StructTypeInfo) -> StructConstructorSpec | None:
+    """Return the options of reading a file; whether there is a header are two flags."""
+    if info.type is not ReadOptions:
+        return None
+    texts = _help(ReadOptions)
+    flags = {
+        "header": "The first line has the names of the columns, although it looks like a row.",
+        "no_header": "The first line is a row. The columns are then called 0, 1, ...",
+    }
+    fields = [
+        StructFieldSpec(
+            name=name,
+            type=_marked(bool, tyro.conf.FlagCreatePairsOff, _plain(text)),
+            default=False,
+        )
+        for name, text in flags.items()
+    ]
+    types: dict[str, Any] = typing.get_type_hints(ReadOptions)
+    for name, metavar in METAVARS.items():
+        default = getattr(info.default, name)
+        kind = _marked(types[name], _plain(texts[name], metavar))
+        fields.append(StructFieldSpec(name=name, type=kind, default=default))
+    return StructConstructorSpec(instantiate=_read_options, fields=tuple(fields))
+
+
+def _plain(text: str, metavar: str | None = None) -> Any:
+    """Return the help of an option without a remark on its default, which the text has."""
+    return tyro.conf.arg(help=text, metavar=metavar, help_behavior_hint="")
+
+
+def _read_options(*, header: bool, no_header: bool, **others: Any) -> ReadOptions:
+    """How the file is written. What is not given is inferred from the file."""
+    if header and no_header:
+        raise InputError("Expected --header or --no-header; got both. Leave one out.")
+    return ReadOptions(header=True if header else False if no_header else None, **others)
 
 
 def _config(**groups: Any) -> Config:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from infobound import __version__
+from infobound.cli.arguments import arranged, expect_known, sentence
 from infobound.cli.commands import COMMANDS
 from infobound.cli.flags import parse
 from infobound.cli.session import Session, open_streams, print_error, printing, redirect_to_null
@@ -24,7 +27,7 @@ MIN_COLUMNS = 20  # smallest width of the help text
 def main(argv: list[str] | None = None) -> None:
     """Parse the arguments and run the command; errors that the user can fix exit with code 2."""
     open_streams()
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments = sys.argv[1:] if argv is None else [*argv]
     try:
         try:
             _main(arguments)
@@ -42,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _main(arguments: list[str]) -> None:
-    if "--version" in arguments[:1]:
+    if arguments[:1] in (["--version"], ["-V"]):
         with printing():
             print(f"infobound {__version__}")
         return
@@ -106,19 +109,57 @@ def _wide_enough() -> Iterator[None]:
         os.environ |= {} if before is None else {"COLUMNS": before}
 
 
+class _Captured(io.StringIO):
+    """Text that is printed later on standard output, as that is able to show it."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The encoding of standard output."""
+        return sys.__stdout__.encoding if sys.__stdout__ is not None else "utf-8"
+
+    def isatty(self) -> bool:
+        """Return whether standard output is a terminal."""
+        return sys.__stdout__ is not None and sys.__stdout__.isatty()
+
+
+def _wrapped(text: str) -> str:
+    """Wrap lines of a help text that are wider than the terminal, between words."""
+    width = max(MIN_COLUMNS, shutil.get_terminal_size().columns)
+    wrap = textwrap.TextWrapper(
+        width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    lines = []
+    for line in text.splitlines():
+        plain = re.sub(r"\x1b\[[\d;]*m", "", line)
+        if len(plain) > width and not plain.startswith(tuple("│╭╰")):
+            plain = re.sub(r"\{[\w,]+\}$", "COMMAND ...", plain)  # all commands follow below
+            lines += wrap.wrap(plain)
+        else:
+            lines.append(line)
+    return "".join(f"{line}\n" for line in lines)
+
+
 def _parse(arguments: list[str]) -> Any:
     """Return the command with its arguments; exits with code 2 if they are invalid."""
-    stderr = io.StringIO()
+    words = arranged(arguments, COMMANDS)
+    expect_known(words, COMMANDS)
+    stdout, stderr = _Captured(), io.StringIO()
     try:
-        with contextlib.redirect_stderr(stderr), _wide_enough():
-            return parse(COMMANDS, args=arguments or ["--help"])
+        with (
+            contextlib.redirect_stderr(stderr),
+            contextlib.redirect_stdout(stdout),
+            _wide_enough(),
+        ):
+            return parse(COMMANDS, args=words)
     except SystemExit as stop:
         cause: BaseException | None = stop
         while cause is not None and not isinstance(cause, InputError):
             cause = cause.__context__
         if cause is None:  # tyro's own message
+            help_text = not words[0].startswith("--tyro")  # and no script of completions
+            print(_wrapped(stdout.getvalue()) if help_text else stdout.getvalue(), end="")
             if stderr.getvalue():
-                print_error(stderr.getvalue().removesuffix("\n"))
+                print_error(f"infobound: {sentence(stderr.getvalue())}")
             raise
         if "--debug" in arguments:
             raise cause from None

@@ -11,8 +11,10 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import sys
+import textwrap
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -39,7 +41,9 @@ PLAIN |= dict.fromkeys("─━═╌╍┄┅╴╶╸╺╼╾", "-") | dict.fr
 class Output:
     """Format of the results."""
 
-    units: Annotated[Literal["nats", "bits"] | None, arg(metavar="{nats,bits}")] = None
+    units: Annotated[
+        Literal["nats", "bits"] | None, arg(metavar="{nats,bits}", help_behavior_hint="")
+    ] = None
     """Unit of printed and saved results and of figures. Default: nats; for a resumed run, the unit
     that it was started with."""
     json: Annotated[bool, FlagCreatePairsOff] = False
@@ -312,8 +316,15 @@ def printing(saved: Path | None = None) -> Iterator[None]:
 
 
 def print_error(message: str) -> None:
-    """Print a message on standard error; if that fails, nothing is printed."""
+    """Print a message on standard error; if that fails, nothing is printed.
+
+    A terminal gets lines that end between words.
+    """
     try:
+        if sys.stderr.isatty():
+            width = max(20, shutil.get_terminal_size().columns)
+            wrap = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+            message = "\n".join(map(wrap.fill, message.splitlines()))
         print(message, file=sys.stderr, flush=True)
     except OSError:
         redirect_to_null(2)

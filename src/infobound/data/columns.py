@@ -17,6 +17,7 @@ from infobound._system import arguments
 from infobound.data import readers
 from infobound.data.containers import as_rows
 from infobound.data.encoding import classify, levels
+from infobound.data.read_options import ReadOptions
 from infobound.errors import InputError
 
 if TYPE_CHECKING:
@@ -161,6 +162,7 @@ def read_table(
     given: Sequence[str] = (),
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
+    options: ReadOptions | None = None,
 ) -> ColumnTable:
     """Read columns of a file as codes; of Parquet, npz and npy a few columns at a time.
 
@@ -171,6 +173,7 @@ def read_table(
         given: selectors of the columns that are given, if any.
         categorical: selectors of columns that are categories.
         numeric: selectors of columns that are quantities although they are stored as text.
+        options: how the file is written, as for `readers.read`.
 
     Raises:
         InputError: If there is a problem with the address, the file or the selectors, or a column
@@ -183,7 +186,7 @@ def read_table(
         ...     [each.name for each in read_table(f"{folder}/rows.npy", columns=["1:2"]).columns]
         ['1', '2']
     """
-    found = readers.opened(path)
+    found = readers.opened(path, options=options)
     targets = found.select(target, "target") if target else []
     names = found.select(columns, "columns") if columns else found.names
     conditions = found.select(given, "given") if given else []

@@ -26,7 +26,7 @@ from urllib.parse import unquote
 from infobound.data.compression import OPENERS
 from infobound.errors import InputError
 
-__all__ = ["Place", "name", "place", "reading", "shown"]
+__all__ = ["ADDRESS", "STREAM", "Place", "name", "place", "reading", "shown"]
 
 ADDRESS = re.compile(r"([a-z][\w+.-]+)(::[a-z][\w+.-]+)*://", re.IGNORECASE)  # C:\ is a path
 PACKAGES = {  # packages that each kind of address needs besides fsspec
