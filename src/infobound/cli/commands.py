@@ -126,6 +126,9 @@ class EstimateCommand(_Samples):
     given: Columns = ()
     """Columns of a third variable z, in the same notation: estimate I(X;Y|Z), the information that
     is left when z is known."""
+    group: Columns = ()
+    """Columns that say which rows belong together, for example a subject or a trial, if rows of a
+    group are not independent."""
     run: Directory = None
     """Save settings, checkpoints, metrics, result and plot in this directory. The run can be
     resumed."""
@@ -139,7 +142,7 @@ class EstimateCommand(_Samples):
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        pair = self.read(given=self.given)
+        pair = self.read(given=self.given, group=self.group)
         if self.check and self.given:
             raise InputError(
                 "Expected --check without --given: it tests properties of I(X;Y). Leave one out."
@@ -203,6 +206,8 @@ class CompareCommand:
     """Columns of the second x."""
     y: Columns = ()
     """Columns of y."""
+    group: Columns = ()
+    """Columns that say which rows belong together, as in `infobound estimate`."""
     categorical: Columns = ()
     """Columns that are categories, for example numbers that are codes. Text always is one."""
     numeric: Columns = ()
@@ -216,7 +221,12 @@ class CompareCommand:
 
         first, second = (
             readers.read(
-                self.file, x=x, y=self.y, categorical=self.categorical, numeric=self.numeric
+                self.file,
+                x=x,
+                y=self.y,
+                group=self.group,
+                categorical=self.categorical,
+                numeric=self.numeric,
             )
             for x in (self.x1, self.x2)
         )
@@ -239,12 +249,14 @@ class InteractionCommand(_Samples):
 
     given: Columns = ()
     """Columns of z, in the same notation."""
+    group: Columns = ()
+    """Columns that say which rows belong together, as in `infobound estimate`."""
     config: Settings = field(default_factory=Config)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        pair = self.read(given=self.given)
+        pair = self.read(given=self.given, group=self.group)
         from infobound.analyses import interaction
         from infobound.report import console
 

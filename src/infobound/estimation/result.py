@@ -62,6 +62,13 @@ class Estimate(Result):
         projection_p: the p-value of conditional independence of the projection test.
         exchanged: `held_out` with x and y exchanged, in nats, for I(X;Y|Z): near it, or one of the
             regressions failed.
+        effective_n: the number of independent rows that would know `mi` as well, if rows follow
+            each other in time or are in groups; n / (1 + 2 sum of autocorrelations) for a series.
+        group_count: the number of groups of rows, if there are any.
+        test: how `p_value` was computed, if rows are not independent or surrogates were given:
+            "moves", "moves_in_groups", "whole_groups", "rows_in_groups" or "surrogates"
+            (docs/series.md).
+        smallest_p: the smallest p-value that this test can give on so many rows.
 
     Example:
         >>> import numpy as np
@@ -100,6 +107,10 @@ class Estimate(Result):
     dim_given: int = 0
     projection_p: float | None = None
     exchanged: Nats | None = None
+    effective_n: float | None = None
+    group_count: int | None = None
+    test: str | None = None
+    smallest_p: float | None = None
 
     @property
     def verdict(self) -> str:

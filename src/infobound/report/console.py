@@ -22,7 +22,9 @@ from infobound.analyses.invariance import Check
 from infobound.analyses.probes import Probe, Probes
 from infobound.benchmark.notebook import Demo, Reproduction
 from infobound.diagnostics.findings import CHECKS, Finding, worst
+from infobound.estimation.guarantees import CERTIFIED
 from infobound.estimation.result import Estimate
+from infobound.inference.dependent_rows import TESTS
 
 __all__ = ["maybe", "number", "show_checks", "show_comparison", "show_demo", "show_estimate"]
 __all__ += ["show_interaction", "show_next", "show_probes", "show_reproduction", "signed"]
@@ -43,7 +45,7 @@ def number(nats: float, units: str, digits: int = 3) -> str:
 def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
     """Print an estimate, its held-out bound, and the findings with their remedies."""
     console = Console(highlight=False)
-    n = f"{result.n:,} rows, x has {_columns(result.dim_x)}, y has {_columns(result.dim_y)}"
+    n = f"{_rows(result)}, x has {_columns(result.dim_x)}, y has {_columns(result.dim_y)}"
     given = result.dim_given > 0
     n += f", z has {_columns(result.dim_given)}" if given else ""
     low, high = (number(end, units) for end in result.interval)
@@ -71,13 +73,14 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
             "", f"{number(result.exchanged, units)} {units}", "I(Y,Z;X) - I(Z;X) on held-out rows"
         )
     if result.certified is not None:
+        of = "rows" if result.group_count is None else "groups, from one row of each"
         table.add_row(
             "Certified",
             f"{number(result.certified, units)} {units}",
-            f"lower confidence bound at {level}, valid for any distribution of i.i.d. rows",
+            f"lower confidence bound at {level}, valid for any distribution of i.i.d. {of}",
         )
-    elif given and result.config["certify"]:
-        table.add_row("Certified", "-", "[dim]needs z of few values, or a known p(x|z)[/]")
+    elif reason := _not_certified(result):
+        table.add_row("Certified", "-", f"[dim]{reason}[/]")
     if result.upper is not None:
         table.add_row(
             "At most",
@@ -88,7 +91,8 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
         what = "Independence given Z" if given else "Independence"
         table.add_row(what, _p_value(result.p_value), _tested(result))
     if result.projection_p is not None:
-        table.add_row("", _p_value(result.projection_p), "test by projections of the residuals")
+        what = "Independence given Z" if result.p_value is None else ""
+        table.add_row(what, _p_value(result.projection_p), "test by projections of the residuals")
     if result.training is not None:
         table.add_row(
             "Training rows",
@@ -126,8 +130,32 @@ def _tested(result: Estimate) -> str:
     """How the p-value was computed."""
     if result.dim_given:
         return "test by permuting y within neighbourhoods of z"
-    way = "shifting y in time" if result.config["series"] else "permuting y"
-    return f"test of independence by {way}"
+    if result.test is None:
+        return "test of independence by permuting y"
+    least = "" if result.smallest_p is None else f"; p is at least {result.smallest_p:.2g}"
+    return f"test of independence by {TESTS[result.test]}{least}"
+
+
+def _rows(result: Estimate) -> str:
+    """How many rows there are, and how many independent ones they are worth."""
+    found = f"{result.n:,} rows"
+    if result.group_count is not None:
+        found += f" in {result.group_count:,} groups"
+    if result.effective_n is not None:
+        size = result.effective_n
+        found += f", about {round(size, 1 - len(str(int(size)))):,.0f} independent"
+    return found
+
+
+def _not_certified(result: Estimate) -> str | None:
+    """Why nothing is certified, where that was asked for."""
+    if not result.config["certify"] or result.held_out is None:
+        return None
+    if result.config["series"] and result.group_count is None:
+        return "needs independent rows, or groups of them"
+    if result.group_count is not None:
+        return f"needs {CERTIFIED} groups or more" if not result.dim_given else "needs i.i.d. rows"
+    return "needs z of few values, or a known p(x|z)" if result.dim_given else None
 
 
 def _p_value(value: float) -> str:
