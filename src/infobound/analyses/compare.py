@@ -21,8 +21,9 @@ from infobound.analyses import difference_page
 from infobound.config import Config, configured
 from infobound.errors import InputError
 from infobound.estimation.estimate import estimate
-from infobound.estimation.point import standard_error, z_quantile
+from infobound.estimation.point import z_quantile
 from infobound.estimation.result import Estimate
+from infobound.inference.standard_errors import standard_error
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
 from infobound.training import loop
@@ -100,6 +101,7 @@ def compare(
     x2: Any,
     y: Any = None,
     *,
+    groups: Any = None,
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
     config: Config | None = None,
@@ -114,6 +116,8 @@ def compare(
             pairs with the same y as `x1` and `x2`, as returned by `readers.read`.
         x2: (n, q) or (n,), for example another sensor.
         y: (n, r) or (n,).
+        groups: (n,), a label for each row, if rows of a group are not independent, as in
+            `estimate`.
         categorical: names of columns of x1, x2 or y that are categories, as in `estimate`; "x1",
             "x2" or "y" for all columns of a sample. Columns of arrays are called x1[0], x2[0], ...
         numeric: names of columns that are quantities, in the same way.
@@ -145,15 +149,18 @@ def compare(
             f"Expected two pairs with the same y; got others ({len(first.y)} and {len(second.y)} "
             "rows). Missing values must be left out of both at once."
         )
+    if groups is not None:
+        first, second = (data.with_groups(pair, groups) for pair in (first, second))
     asked = config.with_(pointwise=True)
     both = [estimate(pair, config=asked, watch=watch, stop=stop) for pair in (first, second)]
-    difference, interval, p_value = paired(both[0], both[1], config=config)
+    found = paired(both[0], both[1], config=config, groups=first.groups)
+    difference, interval, p_value = found
     short = both if config.pointwise else [dataclasses.replace(e, pointwise=None) for e in both]
     return Comparison(difference, interval, p_value, *short)
 
 
 def paired(
-    first: Estimate, second: Estimate, *, config: Config
+    first: Estimate, second: Estimate, *, config: Config, groups: np.ndarray | None = None
 ) -> tuple[float, tuple[float, float], float]:
     """Return the difference of two estimates that used the same rows and folds.
 
@@ -164,6 +171,7 @@ def paired(
         first: an estimate with `pointwise`, in nats.
         second: another one.
         config: the settings of both.
+        groups: (n,), the group of each row as an id, if rows are in groups.
 
     Returns:
         The difference and its confidence interval, in nats, and the two-sided p-value of none.
@@ -177,20 +185,23 @@ def paired(
     """
     both = first, second
     values = [np.array(one.pointwise) for one in both]
-    doubts = [_doubt(one, points, config) for one, points in zip(both, values, strict=True)]
+    known = config, groups
+    doubts = [_doubt(one, points, *known) for one, points in zip(both, values, strict=True)]
     same = len({(one.mi, one.interval, one.pointwise) for one in both}) == 1
-    error = 0.0 if same else math.hypot(_error(values[0] - values[1], config), *doubts)
+    error = 0.0 if same else math.hypot(_error(values[0] - values[1], *known), *doubts)
     difference = first.mi - second.mi
     half = z_quantile(config.level) * error
     p_value = 2 * NormalDist().cdf(-abs(difference) / error) if error > 0 else 1.0
     return difference, (difference - half, difference + half), p_value
 
 
-def _error(values: np.ndarray, config: Config) -> float:
-    return standard_error(values, np.arange(len(values)), config)
+def _error(values: np.ndarray, config: Config, groups: np.ndarray | None) -> float:
+    return standard_error(values, np.arange(len(values)), config, groups=groups)
 
 
-def _doubt(result: Estimate, values: np.ndarray, config: Config) -> float:
+def _doubt(
+    result: Estimate, values: np.ndarray, config: Config, groups: np.ndarray | None
+) -> float:
     """Return the uncertainty in an estimate's interval besides the sampling error, in nats."""
     whole = result.half_width / z_quantile(config.level)
-    return math.sqrt(max(0.0, whole**2 - _error(values, config) ** 2))
+    return math.sqrt(max(0.0, whole**2 - _error(values, config, groups) ** 2))

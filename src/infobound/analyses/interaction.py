@@ -101,6 +101,7 @@ def interaction(
     y: Any = None,
     z: Any = None,
     *,
+    groups: Any = None,
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
     given_sampler: GivenSampler | None = None,
@@ -116,6 +117,8 @@ def interaction(
             `readers.read(..., given=...)`.
         y: (n, q) or (n,).
         z: (n, r) or (n,).
+        groups: (n,), a label for each row, if rows of a group are not independent, as in
+            `estimate`.
         categorical: names of columns that are categories, as in `estimate`; "x", "y" or "given" for
             all columns of a sample. Columns of arrays are called x[0], y[0], given[0], ...
         numeric: names of columns that are quantities, in the same way.
@@ -146,7 +149,7 @@ def interaction(
         0.7
     """
     config = configured(config, settings)
-    pair = data.as_pair(x, y, given=z, categorical=categorical, numeric=numeric)
+    pair = data.as_pair(x, y, given=z, groups=groups, categorical=categorical, numeric=numeric)
     if pair.given is None:
         raise InputError(
             "Expected a third variable; got x and y alone. Write interaction(x, y, z), or "
@@ -156,7 +159,7 @@ def interaction(
     given = estimate(pair, given_sampler=given_sampler, config=asked, watch=watch, stop=stop)
     alone = dataclasses.replace(pair, given=None, given_names=())
     plain = estimate(alone, config=asked, watch=watch, stop=stop)
-    difference, interval, p_value = paired(given, plain, config=config)
+    difference, interval, p_value = paired(given, plain, config=config, groups=pair.groups)
     both = [given, plain]
     short = both if config.pointwise else [dataclasses.replace(e, pointwise=None) for e in both]
     return Interaction(difference, interval, p_value, *short)

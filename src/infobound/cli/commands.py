@@ -131,6 +131,9 @@ class EstimateCommand(_Samples):
     given: Columns = ()
     """Columns of a third variable z, in the same notation: estimate I(X;Y|Z), the information that
     is left when z is known."""
+    group: Columns = ()
+    """Columns that say which rows belong together, for example a subject or a trial, if rows of a
+    group are not independent."""
     run: Directory = None
     """Save settings, checkpoints, metrics, result and plot in this directory. The run can be
     resumed."""
@@ -144,7 +147,7 @@ class EstimateCommand(_Samples):
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        pair = self.read(given=self.given)
+        pair = self.read(given=self.given, group=self.group)
         if self.check and self.given:
             raise InputError(
                 "Expected --check without --given: it tests properties of I(X;Y). Leave one out."
@@ -208,6 +211,8 @@ class CompareCommand:
     """Columns of the second x."""
     y: Columns = ()
     """Columns of y."""
+    group: Columns = ()
+    """Columns that say which rows belong together, as in `infobound estimate`."""
     categorical: Columns = ()
     """Columns that are categories, for example numbers that are codes. Text always is one."""
     numeric: Columns = ()
@@ -225,6 +230,7 @@ class CompareCommand:
                 self.file,
                 x=x,
                 y=self.y,
+                group=self.group,
                 categorical=self.categorical,
                 numeric=self.numeric,
                 options=self.reading,
@@ -250,12 +256,14 @@ class InteractionCommand(_Samples):
 
     given: Columns = ()
     """Columns of z, in the same notation."""
+    group: Columns = ()
+    """Columns that say which rows belong together, as in `infobound estimate`."""
     config: Settings = field(default_factory=Config)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        pair = self.read(given=self.given)
+        pair = self.read(given=self.given, group=self.group)
         from infobound.analyses import interaction
         from infobound.report import console
 

@@ -19,6 +19,8 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import nnls
 
+from infobound.data import Layout
+
 __all__ = ["Design", "Known", "Regression", "Residuals", "centred", "residuals"]
 
 DOUBTED = 2  # folds whose rows show the errors of regressions
@@ -79,15 +81,15 @@ class Design:
         z: (n, r).
         seed: the seed of folds and searches.
         folds: the number of folds.
+        layout: how rows depend on each other.
     """
 
-    def __init__(self, z: np.ndarray, *, seed: int = 0, folds: int = 3) -> None:
+    def __init__(
+        self, z: np.ndarray, *, seed: int = 0, folds: int = 3, layout: Layout | None = None
+    ) -> None:
         self.seed = seed
         self.maps = _maps(z, seed)
-        shuffled = np.random.default_rng(seed).permutation(len(z))
-        self.blocks = [
-            block for own in np.array_split(shuffled, folds) for block in (own[::2], own[1::2])
-        ]
+        self.blocks = (layout or Layout()).halves(len(z), folds, seed=seed)
         self.order = np.concatenate(self.blocks)
         self.known = Known(z[self.order], self.maps)
         self._plain: dict[int, tuple[_Sums, _Spectrum]] = {}
@@ -347,7 +349,9 @@ class Residuals(NamedTuple):
     unexplained: np.ndarray
 
 
-def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> Residuals:
+def residuals(
+    z: np.ndarray, values: np.ndarray, *, seed: int = 0, layout: Layout | None = None
+) -> Residuals:
     """Return the residuals of the location and scale of columns given others.
 
     Each row's location m(z) and scale s(z) come from the other folds' rows. A residual
@@ -357,6 +361,7 @@ def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> Residuals:
         z: (n, r), standardised.
         values: (n, k).
         seed: the seed of folds and searches.
+        layout: how rows depend on each other; folds are stretches of time, or whole groups.
 
     Returns:
         The residuals, with what is known of their errors.
@@ -372,7 +377,7 @@ def residuals(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> Residuals:
         >>> bool(np.corrcoef(found.values.T, u.T)[0, 1] > 0.97), bool(found.errors[0] < 0.05)
         (True, True)
     """
-    design = Design(z, seed=seed, folds=SMOOTHER_FOLDS)
+    design = Design(z, seed=seed, folds=SMOOTHER_FOLDS, layout=layout)
     found = np.empty_like(values, dtype=np.float64)
     errors, unexplained = np.empty((2, values.shape[1]))
     searched = values.shape[1] <= TARGETS
@@ -424,7 +429,9 @@ def _clear(gain: np.ndarray) -> float:
     return min(max((errors - GAIN_RAMP[0]) / (GAIN_RAMP[1] - GAIN_RAMP[0]), 0.0), 1.0)
 
 
-def centred(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> np.ndarray:
+def centred(
+    z: np.ndarray, values: np.ndarray, *, seed: int = 0, layout: Layout | None = None
+) -> np.ndarray:
     """Return columns less their location given other columns, as in `residuals`; for classes.
 
     The scale of a class given z is a function of its location, and close to zero where it is rare,
@@ -434,6 +441,7 @@ def centred(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> np.ndarray:
         z: (n, r), standardised.
         values: (n, k).
         seed: the seed of folds and searches.
+        layout: how rows depend on each other, as in `residuals`.
 
     Returns:
         (n, k).
@@ -445,7 +453,7 @@ def centred(z: np.ndarray, values: np.ndarray, *, seed: int = 0) -> np.ndarray:
         >>> bool(np.abs(np.corrcoef(found.T, z.T)[0, 1]) < 0.1)
         True
     """
-    design = Design(z, seed=seed, folds=SMOOTHER_FOLDS)
+    design = Design(z, seed=seed, folds=SMOOTHER_FOLDS, layout=layout)
     searched = values.shape[1] <= TARGETS
     location = [design.stacked(column, None, [] if searched else None)[0] for column in values.T]
     return np.asarray(values - np.column_stack(location))

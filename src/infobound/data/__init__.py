@@ -18,14 +18,16 @@ if TYPE_CHECKING:
         is_plain,
         pair_arrays,
         pair_frames,
+        with_groups,
         with_kinds,
     )
-    from infobound.data.splits import FEWEST, split, train_validation_split
+    from infobound.data.splits import FEWEST, Layout, split, train_validation_split
     from infobound.data.transforms import Transform
 
 __all__ = [
     "FEWEST",
     "Entropy",
+    "Layout",
     "Pair",
     "Transform",
     "as_pair",
@@ -38,6 +40,7 @@ __all__ = [
     "pair_frames",
     "split",
     "train_validation_split",
+    "with_groups",
     "with_kinds",
 ]
 
@@ -50,9 +53,10 @@ _HOMES = {
         "is_plain",
         "pair_arrays",
         "pair_frames",
+        "with_groups",
         "with_kinds",
     ),
-    "splits": ("FEWEST", "train_validation_split", "split"),
+    "splits": ("FEWEST", "Layout", "train_validation_split", "split"),
     "transforms": ("Transform",),
 }
 

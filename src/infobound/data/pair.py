@@ -7,7 +7,7 @@ import torch, and imports pandas only when needed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -22,15 +22,18 @@ from infobound._system.memory import (
     strided_subsample,
     take_rows,
 )
+from infobound.data.autocorrelation import memory
 from infobound.data.containers import as_rows, have_different_indexes
 from infobound.data.discreteness import Entropy, entropy
 from infobound.data.encoding import numbers
+from infobound.data.groups import group_ids, useful_groups
 from infobound.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Pair", "as_pair", "as_pairs", "is_plain", "pair_arrays", "pair_frames", "with_kinds"]
+__all__ = ["Pair", "as_pair", "as_pairs", "is_plain", "pair_arrays", "pair_frames", "with_groups"]
+__all__ += ["with_kinds"]
 
 LOOKED = 20_000_000  # largest number of values that the data checks read
 GIVEN = "given"  # the name of Z in I(X;Y|Z), in messages and as a side of all columns
@@ -49,6 +52,8 @@ class Pair:
         notes: how the rows were read and encoded.
         given: (n, r), the rows of the variable that is given, of I(X;Y|Z); None for I(X;Y).
         given_names: the names of its columns.
+        groups: (n,), the group of each row as an id from 0, where rows of a group, such as a
+            subject, are not independent; None if there are none.
 
     Example:
         >>> as_pair([1, 2, 3], [3, 2, 1]).x.shape
@@ -62,6 +67,7 @@ class Pair:
     notes: tuple[str, ...] = ()
     given: np.ndarray | None = None
     given_names: tuple[str, ...] = ()
+    groups: np.ndarray | None = None
 
     @property
     def sides(self) -> dict[str, tuple[np.ndarray, tuple[str, ...]]]:
@@ -81,7 +87,13 @@ class Pair:
         sides = {
             name: (take_rows(rows, index), names) for name, (rows, names) in self.sides.items()
         }
-        return index, _pair_of(sides, self.notes)
+        groups = None if self.groups is None else self.groups[index]
+        return index, _pair_of(sides, self.notes, groups)
+
+    @cached_property
+    def memory(self) -> int:
+        """The distance in rows from which on x or y hardly resembles itself (`memory`)."""
+        return memory(self.x, self.y)
 
     @cached_property
     def x_ids(self) -> np.ndarray:
@@ -101,11 +113,35 @@ class Pair:
         return min(limits, key=lambda each: each[1], default=None)
 
 
-def _pair_of(sides: Mapping[str, tuple[np.ndarray, Sequence[str]]], notes: Sequence[str]) -> Pair:
+def _pair_of(
+    sides: Mapping[str, tuple[np.ndarray, Sequence[str]]],
+    notes: Sequence[str],
+    groups: np.ndarray | None = None,
+) -> Pair:
     """Build a pair from rows and column names: of x, of y and, perhaps, of what is given."""
     (x, x_names), (y, y_names), *more = sides.values()
     given, names = more[0] if more else (None, ())
-    return Pair(x, y, tuple(x_names), tuple(y_names), tuple(notes), given, tuple(names))
+    return Pair(x, y, tuple(x_names), tuple(y_names), tuple(notes), given, tuple(names), groups)
+
+
+def with_groups(pair: Pair, labels: Any) -> Pair:
+    """Return a pair whose rows are in groups, for example the rows of a subject.
+
+    One group, or as many as rows, change nothing; then a note says so.
+
+    Args:
+        pair: the rows.
+        labels: (n,) or (n, d), numbers or text; rows of equal labels are a group.
+
+    Raises:
+        InputError: If labels are missing, or there are more or fewer than rows.
+
+    Example:
+        >>> with_groups(as_pair([1, 2, 3], [3, 2, 1]), ["a", "a", "b"]).groups.tolist()
+        [0, 0, 1]
+    """
+    ids, notes = useful_groups(group_ids(labels), len(pair.x))
+    return replace(pair, groups=ids, notes=(*pair.notes, *notes))
 
 
 def as_pair(
@@ -113,6 +149,7 @@ def as_pair(
     y: Any = None,
     *,
     given: Any = None,
+    groups: Any = None,
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
     part: bool = False,
@@ -127,6 +164,8 @@ def as_pair(
         y: (n, q) or (n,); omitted if x is a `Pair`.
         given: (n, r) or (n,), the variable Z of I(X;Y|Z), if there is one; omitted if x is a
             `Pair`.
+        groups: (n,), the group of each row, such as its subject, if rows of a group are not
+            independent; see `with_groups`.
         categorical: names of columns that are categories, not quantities, and one-hot encoded; "x",
             "y" or "given" for all columns of a side. Text and pandas' categories need not be named.
         numeric: names of columns that are quantities although they are text or categories.
@@ -147,7 +186,8 @@ def as_pair(
         ('x[0]=1', 'x[0]=2', 'x[0]=3')
     """
     kinds = {"categorical": categorical, "numeric": numeric}
-    return as_pairs({"x": x}, y, given=given, **kinds, part=part)[0]
+    pair = as_pairs({"x": x}, y, given=given, **kinds, part=part)[0]
+    return pair if groups is None else with_groups(pair, groups)
 
 
 def as_pairs(
@@ -311,7 +351,7 @@ def with_kinds(
         values, columns, said = numbers(side, pd.DataFrame(rows, columns=names), categorical=codes)
         sides[side] = (np.ascontiguousarray(values), columns)
         notes += said
-    return _pair_of(sides, notes)
+    return _pair_of(sides, notes, pair.groups)
 
 
 def _encoded(name: str) -> str:
@@ -371,6 +411,7 @@ def pair_arrays(
     source: str,
     notes: Sequence[str] = (),
     drop_missing: bool = False,
+    groups: np.ndarray | None = None,
 ) -> Pair:
     """Validate arrays of real numbers piece by piece and return them as a `Pair`.
 
@@ -382,6 +423,7 @@ def pair_arrays(
         source: the name of the data in messages.
         notes: notes about how the data were read.
         drop_missing: whether to drop rows with missing values.
+        groups: (n,), the group of each row, -1 if it is missing; see `groups.group_ids`.
 
     Raises:
         InputError: If there are no rows or columns, values are missing (unless dropped), or values
@@ -398,8 +440,9 @@ def pair_arrays(
         whole[at] = ~absent.any(axis=1)
         missing += absent.sum(axis=0)
         infinite += np.isinf(rows[whole[at]]).sum(axis=0)
+    counts = list(zip(everything, missing, strict=True))
+    whole, counts = _with_labels(whole, counts, groups)
     if not whole.all():
-        counts = zip(everything, missing, strict=True)
         notes = [*notes, _dropped(counts, ~whole, source, drop_missing)]
         sides = {
             side: concatenate_rows(
@@ -411,7 +454,27 @@ def pair_arrays(
         }
     _expect_finite(zip(everything, infinite, strict=True), source)
     held = {side: (_held(np.asarray(rows)), names[side]) for side, rows in sides.items()}
-    return _pair_of(held, notes)
+    return _pair_of(held, *_grouped(groups, whole, notes))
+
+
+def _with_labels(
+    whole: np.ndarray, counts: list[tuple[str, Any]], groups: np.ndarray | None
+) -> tuple[np.ndarray, list[tuple[str, Any]]]:
+    """Count rows without a group among those with missing values."""
+    if groups is None or len(groups) != len(whole):
+        return whole, counts
+    return whole & (groups >= 0), [*counts, ("of the groups", int((groups < 0).sum()))]
+
+
+def _grouped(
+    groups: np.ndarray | None, whole: np.ndarray, notes: Sequence[str]
+) -> tuple[Sequence[str], np.ndarray | None]:
+    """Return the notes and the groups of the rows that are kept."""
+    if groups is None:
+        return notes, None
+    kept = groups[whole] if len(groups) == len(whole) else groups
+    ids, more = useful_groups(np.unique(kept, return_inverse=True)[1], int(whole.sum()))
+    return [*notes, *more], ids
 
 
 def _held(rows: np.ndarray) -> np.ndarray:
@@ -463,6 +526,7 @@ def pair_frames(
     numeric: Sequence[str] = (),
     untyped: bool = False,
     categories: bool = True,
+    groups: np.ndarray | None = None,
 ) -> Pair:
     """Validate and encode frames of equal length as a `Pair`.
 
@@ -476,6 +540,7 @@ def pair_frames(
         numeric: names of columns that are quantities.
         untyped: whether text that looks like numbers is parsed, as in a CSV file.
         categories: whether categories are allowed besides numbers.
+        groups: (n,), the group of each row, -1 if it is missing; see `groups.group_ids`.
 
     Raises:
         InputError: If values are missing (unless dropped) or infinite, or text is not a category.
@@ -484,9 +549,12 @@ def pair_frames(
 
     _expect_paired({side: frame.shape for side, frame in frames.items()}, part=True)
     missing = pd.concat([frame.isna() for frame in frames.values()], axis=1)
-    rows = missing.any(axis=1).to_numpy()
+    whole, counts = _with_labels(
+        ~missing.any(axis=1).to_numpy(), list(missing.sum().items()), groups
+    )
+    rows = ~whole
     if rows.any():
-        notes = [*notes, _dropped(missing.sum().items(), rows, source, drop_missing, hint)]
+        notes = [*notes, _dropped(counts, rows, source, drop_missing, hint)]
         frames = {side: frame[~rows] for side, frame in frames.items()}
     sides = {}
     codes, quantities = _named(categorical, frames), _named(numeric, frames)
@@ -502,4 +570,4 @@ def pair_frames(
         notes = [*notes, *said]
         _expect_finite(zip(names, np.isinf(values).sum(0), strict=True), source)
         sides[side] = (np.ascontiguousarray(values), names)
-    return _pair_of(sides, notes)
+    return _pair_of(sides, *_grouped(groups, whole, notes))

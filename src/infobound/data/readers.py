@@ -23,6 +23,7 @@ from infobound.data.arrow_files import arrow_file, json_lines
 from infobound.data.compression import member, open_binary
 from infobound.data.containers import expect_unicode
 from infobound.data.excel import excel
+from infobound.data.groups import group_ids
 from infobound.data.locations import Place, place, reading
 from infobound.data.npy import Archive, Header, read_header
 from infobound.data.pair import GIVEN
@@ -46,6 +47,7 @@ def read(
     x: Sequence[str],
     y: Sequence[str],
     given: Sequence[str] = (),
+    group: Sequence[str] = (),
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
     drop_missing: bool = False,
@@ -62,6 +64,8 @@ def read(
             its paths (year=2024) are columns too.
         y: selectors of the columns of y.
         given: selectors of the columns of Z in I(X;Y|Z), if there are any.
+        group: selectors of the columns whose values say which rows belong together, such as a
+            subject, if rows of a group are not independent.
         categorical: selectors of columns that are categories, not quantities. Columns that are
             not selected are ignored.
         numeric: selectors of columns that are quantities, although they are stored as text or
@@ -88,9 +92,10 @@ def read(
     sides = _sides(found, x=x, y=y, **({GIVEN: given} if given else {}))
     chosen = [name for columns in sides.values() for name in columns]
     codes, quantities = found.kinds(chosen, categorical, numeric)
+    labels = group_ids(found.frame(found.select(group, "group"))) if group else None
     rows = found.numbers(chosen)
     if rows is not None:
-        pair = _numbers(rows, sides, where, found.notes, drop_missing)
+        pair = _numbers(rows, sides, where, found.notes, drop_missing, labels)
         return with_kinds(pair, categorical=codes, numeric=quantities)
     frame = found.frame(chosen)
     return pair_frames(
@@ -102,6 +107,7 @@ def read(
         categorical=codes,
         numeric=quantities,
         untyped=found.untyped,
+        groups=labels,
     )
 
 
@@ -252,6 +258,7 @@ def _numbers(
     where: Place,
     notes: Sequence[str],
     drop_missing: bool,
+    groups: np.ndarray | None,
 ) -> Pair:
     """Build a pair from numbers of all sides, side by side."""
     ends = np.cumsum([len(columns) for columns in names.values()])
@@ -261,6 +268,7 @@ def _numbers(
         source=str(where),
         notes=notes,
         drop_missing=drop_missing,
+        groups=groups,
     )
 
 

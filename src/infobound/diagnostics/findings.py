@@ -18,6 +18,7 @@ import numpy as np
 from infobound._system.memory import row_ids
 from infobound.data import Pair
 from infobound.diagnostics import data_checks
+from infobound.inference.dependent_rows import needed_rows
 
 __all__ = ["CHECKS", "OK", "Check", "Evidence", "Finding", "findings", "worst"]
 
@@ -28,6 +29,7 @@ PULL = 0.02  # largest change of the held-out value by one row, in nats
 RELATIVE_PULL = 0.1  # largest change of the held-out value by one row, as a fraction of it
 STRONG = 0.01  # largest p-value for which evidence is not called weak
 EXCESS = 0.02  # excess over an entropy that is ignored, in nats
+FEW_GROUPS = 10  # groups from which on the variance among them is known to some degree
 DETERMINED = 1e-3  # part of a variance that is left, below which nothing can depend on it
 STRATA = 20  # a column of at most this many values is one of strata
 PER_STRATUM = 20  # rows per value from which dependence within it can be seen
@@ -80,6 +82,9 @@ class Evidence:
         projection_p: the p-value of the projection test, if something is given.
         exchanged: `held_out` with x and y exchanged, if something is given.
         left: the parts of the variances of x and y that what is given does not explain.
+        groups: (n,), the group of each row of the whole sample, if rows are in groups.
+        test: how the p-value was computed, for rows that are not independent.
+        smallest_p: the smallest p-value that this test can give.
         as_categories: estimates the MI with some columns, by name, taken as categories; it returns
             None where that would take long. It is called only for a finding.
     """
@@ -107,6 +112,9 @@ class Evidence:
     projection_p: float | None = None
     exchanged: float | None = None
     left: tuple[float, float] | None = None
+    groups: np.ndarray | None = None
+    test: str | None = None
+    smallest_p: float | None = None
     as_categories: Callable[[Sequence[str]], float | None] = lambda names: None
 
     @cached_property
@@ -320,7 +328,7 @@ def _leakage(e: Evidence) -> str | None:
 
 
 def _series(e: Evidence) -> str | None:
-    found = None if e.blocks else data_checks.serial(e.pair)
+    found = None if e.blocks or e.groups is not None else data_checks.serial(e.pair)
     if found is None or data_checks.sorted_by(e.pair, e.columns) is not None:
         return None
     return (
@@ -335,7 +343,7 @@ def _series(e: Evidence) -> str | None:
 
 def _sorted_rows(e: Evidence) -> str | None:
     name = data_checks.sorted_by(e.pair, e.columns)
-    if name is None or e.blocks or data_checks.serial(e.pair) is None:
+    if name is None or e.blocks or e.groups is not None or data_checks.serial(e.pair) is None:
         return None
     return (
         f"The rows are sorted by {name}, so a series cannot be told from a sorted file. If the "
@@ -362,16 +370,53 @@ def _repeated(e: Evidence) -> str | None:
 
 
 def _grouped(e: Evidence) -> str | None:
-    found = data_checks.grouped_rows(e.pair, e.columns)
+    found = None if e.groups is not None else data_checks.grouped_rows(e.pair, e.columns)
     if found is None:
         return None
     other = "y" if found.side == "x" else "x"
     return (
         f"Rows come in groups: {found.rows:,} of {len(e.pair.x):,} rows share their {found.side} "
         f"with others ({found.count:,} groups) and differ in {other}. The folds part groups, so "
-        f"held-out rows are not new, and the interval is too narrow. Take one row of each group "
-        f"or its mean; if these values of {found.side} are all there are, code them as categories."
+        f"held-out rows are not new, and the interval is too narrow. Name what the rows of a group "
+        f"share, such as the subject, in groups= (--group COLUMN); without such a column, "
+        f"{found.side} itself can be named. If these values of {found.side} are all there are, "
+        "code them as categories."
     )
+
+
+def _few_groups(e: Evidence) -> str | None:
+    if e.groups is None:
+        return None
+    sizes = np.bincount(e.groups)
+    count = len(sizes)
+    if count >= FEW_GROUPS:
+        return None
+    within = ""
+    if e.test == "rows_in_groups":
+        within = (
+            " The test permutes rows within groups: it sees no dependence between groups, and it "
+            "takes rows of a group for exchangeable (for rows in time add --series)."
+        )
+    return (
+        f"The rows come from {count} groups, so how groups differ is hardly known: the interval is "
+        f"only roughly right, and likely too narrow. Collect {FEW_GROUPS} groups or more.{within}"
+    )
+
+
+def _few_moves(e: Evidence) -> str | None:
+    if e.smallest_p is None or e.smallest_p <= e.alpha:
+        return None
+    said = f"The test cannot give a p-value below {e.smallest_p:.2g} here, so it cannot find "
+    said += f"dependence at {e.alpha:.2g}: "
+    if e.test == "surrogates":
+        return f"{said}give {math.ceil(1 / e.alpha - 1 - 1e-9):,} surrogates or more."
+    if e.test in ("moves", "moves_in_groups"):
+        rows = needed_rows(e.alpha)
+        which = "rows" if e.test == "moves" else "rows in most of the groups, or five groups"
+        return (
+            f"{said}y can be moved in time by a sixth of the series only. Collect {rows:,} {which}."
+        )
+    return f"{said}there are too few orders of the groups. Collect five groups or more."
 
 
 def _tied(e: Evidence) -> str | None:
@@ -589,6 +634,7 @@ CHECKS: dict[str, Check] = {
     "series": Check("warning", "the order of the rows is informative", _series),
     "repeated_rows": Check("warning", "rows are copies of each other", _repeated),
     "grouped_rows": Check("warning", "rows come in groups", _grouped),
+    "few_groups": Check("warning", "rows come from few groups", _few_groups),
     "overfit": Check("warning", "the critic has memorised its training rows", _overfit),
     "dominant_row": Check("warning", "one row dominates the held-out value", _dominant),
     "not_a_bound": Check("warning", "held_out is no lower bound", _no_bound),
@@ -600,6 +646,7 @@ CHECKS: dict[str, Check] = {
     "capped": Check("warning", "the estimate is probably too low", _capped),
     "not_converged": Check("warning", "more iterations would find more", _not_converged),
     "unmeasured": Check("note", "dependent, but too few rows to measure how much", _unmeasured),
+    "few_moves": Check("note", "the test cannot give a small p-value", _few_moves),
     "tests": Check("note", "the two tests of conditional independence disagree", _tests),
     "zero": Check("note", "the held-out value is not clearly above zero", _zero),
     "saturated": Check("note", "the held-out bound is near its upper limit", _saturated),

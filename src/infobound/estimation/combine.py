@@ -18,8 +18,9 @@ from infobound.config import Config
 from infobound.estimation.counts import counted
 from infobound.estimation.crossfit import Fold, Part, PointWeights
 from infobound.estimation.ksg import neighbour_terms
-from infobound.estimation.point import NO_LIMIT, PointEstimate, interval, standard_error, z_quantile
+from infobound.estimation.point import NO_LIMIT, PointEstimate, interval, z_quantile
 from infobound.estimation.selection import ramp
+from infobound.inference.standard_errors import effective_size, standard_error
 
 __all__ = [
     "FEW_COLUMNS",
@@ -38,7 +39,9 @@ DOUBTFUL = 0.1  # nats by which test rows may fall short of rows simulated from 
 CLEAR = 0.05  # nats by which neighbours must find more; their bias can be a few hundredths
 
 
-def downgrade_implausible_copulas(folds: Sequence[Fold]) -> list[Fold]:
+def downgrade_implausible_copulas(
+    folds: Sequence[Fold], config: Config, groups: np.ndarray | None = None
+) -> list[Fold]:
     """Use the bound alone for folds whose test rows contradict the fitted copula.
 
     If rows simulated from the fitted copulas score clearly higher on the bound than the test rows,
@@ -46,16 +49,23 @@ def downgrade_implausible_copulas(folds: Sequence[Fold]) -> list[Fold]:
 
     Args:
         folds: the folds.
+        config: the settings.
+        groups: the group of each row, if rows are in groups.
 
     Returns:
         The folds, with the weight of the copulas' own MI reduced or removed.
     """
-    unsure = [part for fold in folds for part in fold.parts if part.simulated is not None]
+    pairs = [
+        (part, fold.rows) for fold in folds for part in fold.parts if part.simulated is not None
+    ]
+    unsure = [part for part, _ in pairs]
     if not unsure:
         return list(folds)
     shown = np.concatenate([part.test.terms for part in unsure])
     said = np.concatenate([part.simulated for part in unsure if part.simulated is not None])
-    error = math.hypot(*(v.std() / math.sqrt(len(v)) for v in (shown, said)))
+    rows = np.concatenate([rows for _, rows in pairs])
+    error = standard_error(shown, rows, config, groups=groups)
+    error = math.hypot(error, said.std() / math.sqrt(len(said)))
     limit = DOUBTFUL + SURE * error
     share = ramp(float(said.mean() - shown.mean()) / limit, *AROUND)
     return [
@@ -154,7 +164,8 @@ def combine_folds(
         The point estimate, in nats; its `unlimited` has the estimate and half of the interval's
         width without the limit.
     """
-    return finish(Combined.of(pair, folds), folds, config, limit, _second_opinion(pair, config))
+    others = _second_opinion(pair, config)
+    return finish(Combined.of(pair, folds), folds, config, limit, others, groups=pair.groups)
 
 
 def finish(
@@ -163,6 +174,8 @@ def finish(
     config: Config,
     limit: data.Entropy,
     others: np.ndarray | None,
+    *,
+    groups: np.ndarray | None = None,
 ) -> PointEstimate:
     """Compare what the folds say with a second opinion, and add the interval.
 
@@ -172,6 +185,7 @@ def finish(
         config: the settings.
         limit: the entropy that the estimate does not exceed; see `combine_folds`.
         others: the per-row contributions (n,) of the second opinion, if there is one.
+        groups: (n,), the group of each row, if rows are in groups.
 
     Returns:
         The point estimate, in nats.
@@ -183,7 +197,7 @@ def finish(
     extra_error = found.extra_error
     if others is not None:
         others = others[rows]
-        error = standard_error(others - spread, rows, config)
+        error = standard_error(others - spread, rows, config, groups=groups)
         differs = float(others.mean()) - mi
         # Neighbours err low on sharp dependence, so a value below the held-out bound is no doubt.
         doubt = max(differs, min(0.0, held_out - mi))
@@ -192,7 +206,8 @@ def finish(
         if weight:
             mi, spread = mi + weight * differs, (1 - weight) * spread + weight * others
             method = "ksg" if weight >= 0.5 else method
-    low, high = interval(mi, standard_error(spread, rows, config), extra_error, config)
+    error = standard_error(spread, rows, config, groups=groups)
+    low, high = interval(mi, error, extra_error, config)
     # An estimate above an entropy is too high by at least its excess, so that widens the interval,
     # but by no more than the held-out value is below the entropy.
     excess = max(0.0, min(mi - limit.value, limit.value - held_out))
@@ -204,9 +219,10 @@ def finish(
         method=method,
         pointwise=spread[np.argsort(rows)],
         held_out=held_out,
-        held_out_error=standard_error(found.terms, rows, config),
+        held_out_error=standard_error(found.terms, rows, config, groups=groups),
         training=found.training + 0.0,
         ksg=None if others is None else float(others.mean()),
+        effective_n=effective_size(spread, rows, config, groups=groups),
         folds=tuple(folds),
     )
 
@@ -240,4 +256,4 @@ def _second_opinion(pair: data.Pair, config: Config) -> np.ndarray | None:
     few = pair.x.shape[1] + pair.y.shape[1] <= FEW_COLUMNS and len(pair.x) <= MANY_ROWS
     if config.estimator != "default" or not few or data.has_ties(pair):
         return None
-    return neighbour_terms(pair)
+    return neighbour_terms(pair, config)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import nn
@@ -41,6 +41,7 @@ from infobound.inference.conditional_independence import (
     strata,
     within,
 )
+from infobound.inference.standard_errors import standard_error
 from infobound.training import loop
 
 __all__ = ["Sides", "conditional", "p_values"]
@@ -65,6 +66,7 @@ class Sides:
         errors: the parts of the variances of x and y that errors of the regressions are.
         left: the parts of the variances of x and y that z does not explain.
         levels: (n,), which value of z each row has, as an id, if z takes few values.
+        layout: how rows depend on each other.
     """
 
     x: np.ndarray
@@ -73,6 +75,7 @@ class Sides:
     errors: tuple[float, float]
     left: tuple[float, float]
     levels: np.ndarray | None
+    layout: data.Layout = field(default_factory=data.Layout)
 
     @classmethod
     def of(cls, pair: data.Pair, config: Config) -> Sides:
@@ -81,7 +84,7 @@ class Sides:
         A side of classes takes the place of y, so that classifiers read x and z.
         """
         assert pair.given is not None
-        everything = np.arange(len(pair.x))
+        everything, layout = np.arange(len(pair.x)), data.Layout.of(pair, config)
         given = take_rows(pair.given, everything)
         z = _standardised(given)
         sides = [take_rows(side, everything) for side in (pair.x, pair.y)]
@@ -89,7 +92,8 @@ class Sides:
         wanted = np.hstack([side[:, own] for side, own in zip(sides, many, strict=True)])
         errors, left = [0.0, 0.0], [1.0, 1.0]
         if wanted.shape[1]:
-            rest = residuals(z, data.Transform.fit(wanted).robust(wanted), seed=config.seed)
+            scaled = data.Transform.fit(wanted).robust(wanted)
+            rest = residuals(z, scaled, seed=config.seed, layout=layout)
             at = 0
             for side, own in enumerate(many):
                 if len(own):
@@ -100,7 +104,7 @@ class Sides:
                     left[side] = float(rest.unexplained[here].min())
                     at += len(own)
         both = (errors[0], errors[1]), (left[0], left[1])
-        found = cls(sides[0], sides[1], z, *both, strata(given))
+        found = cls(sides[0], sides[1], z, *both, strata(given), layout)
         return found.exchanged if _is_class(found.x) and not _is_class(found.y) else found
 
     @property
@@ -111,12 +115,12 @@ class Sides:
     @property
     def both(self) -> data.Pair:
         """The pair of (x, z) and y."""
-        return _pair(np.hstack([self.x, self.z]), self.y)
+        return _pair(np.hstack([self.x, self.z]), self.y, self.layout)
 
     @property
     def alone(self) -> data.Pair:
         """The pair of z and y."""
-        return _pair(self.z, self.y)
+        return _pair(self.z, self.y, self.layout)
 
 
 def conditional(
@@ -163,18 +167,19 @@ def conditional(
             "default compares itself with nearest neighbours in up to 4 columns."
         )
     sides = Sides.of(pair, config)
-    parts = data.split(len(pair.x), config.folds, seed=config.seed, series=config.series)
+    parts = sides.layout.folds(len(pair.x), config.folds, seed=config.seed)
     found, folds, critics = _difference(sides, config, parts, hooks)
     limit = pair.sample[1].limit
     found = _less_attenuated(found, sides)
     neighbours = _second_opinion(sides, config)
-    point = combine.finish(found, folds, config, limit[1] if limit else NO_LIMIT, neighbours)
+    most = limit[1] if limit else NO_LIMIT
+    point = combine.finish(found, folds, config, most, neighbours, groups=pair.groups)
     point = replace(point, left=sides.left)
     if not config.certify:
         return point
     point = replace(point, exchanged=_other_order(sides, config, parts, folds, found.terms))
-    if config.series:
-        return point
+    if not sides.layout.independent:
+        return replace(point, projection_p=_projection_p(sides, config))
     local, projection = p_values(pair, sides, config, _scores(sides, config, parts, critics))
     tested, bound = [test for _, test in parts], None
     if sampler is not None:
@@ -211,7 +216,8 @@ def _folds(jobs: Sequence[Job], parts: Parts, name: str) -> tuple[list[Fold], li
         fold, critic = fit_fold(job, k, training, test, again, name=name)
         folds.append(fold)
         critics.append(critic)
-    return combine.downgrade_implausible_copulas(folds), critics
+    layout = jobs[0].layout
+    return combine.downgrade_implausible_copulas(folds, jobs[0].config, layout.groups), critics
 
 
 def _other_order(
@@ -268,6 +274,24 @@ def p_values(
     return local, projection_p(x, y, learned, doubt=doubt)
 
 
+def _projection_p(sides: Sides, config: Config) -> float:
+    """Return the p-value of the projection test for rows that depend on each other.
+
+    Its standard errors allow for that; rows cannot be exchanged, and critics' scores are left out.
+    """
+    every = np.arange(len(sides.x))
+    both = (_without_classes(sides.z, side, config.seed) for side in (sides.x, sides.y))
+    if sides.levels is not None:
+        both = (within(side, sides.levels) for side in (sides.x, sides.y))
+    x, y = both
+
+    def error(values: np.ndarray) -> float:
+        return standard_error(values, every, config, groups=sides.layout.groups)
+
+    doubt = BIASED * math.sqrt(sides.errors[0] * sides.errors[1])
+    return projection_p(x, y, [], doubt=doubt, error=error)
+
+
 def _without_classes(z: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
     """Return rows (n, d) whose columns of few values are residuals given z, as the others are."""
     few = are_classes(rows)
@@ -296,12 +320,14 @@ def _second_opinion(sides: Sides, config: Config) -> np.ndarray | None:
     """
     columns = sides.x.shape[1] + sides.y.shape[1]
     few = columns <= combine.FEW_COLUMNS and len(sides.x) <= combine.MANY_ROWS
-    if config.estimator != "default" or not few or data.has_ties(_pair(sides.x, sides.y)):
+    pair = _pair(sides.x, sides.y, sides.layout)
+    if config.estimator != "default" or not few or data.has_ties(pair):
         return None
     x, y, z = (data.Transform.fit(side).normal_scores(side) for side in (sides.x, sides.y, sides.z))
-    found = ksg_terms(x, y)
+    apart = sides.layout.apart(len(x))
+    found = ksg_terms(x, y, apart=apart)
     if columns + z.shape[1] <= combine.FEW_COLUMNS:
-        others = conditional_terms(x, y, z)
+        others = conditional_terms(x, y, z, apart=apart)
         found = others if others.mean() > found.mean() else found
     return found
 
@@ -333,7 +359,8 @@ def _is_class(rows: np.ndarray) -> bool:
     return bool(are_classes(rows).all())
 
 
-def _pair(x: np.ndarray, y: np.ndarray) -> data.Pair:
+def _pair(x: np.ndarray, y: np.ndarray, layout: data.Layout) -> data.Pair:
     """Return a pair of arrays, with names of columns."""
     names = [tuple(f"{s}[{k}]" for k in range(v.shape[1])) for s, v in (("x", x), ("y", y))]
-    return data.Pair(np.ascontiguousarray(x), np.ascontiguousarray(y), names[0], names[1])
+    sides = np.ascontiguousarray(x), np.ascontiguousarray(y)
+    return data.Pair(*sides, names[0], names[1], groups=layout.groups)

@@ -17,7 +17,6 @@ from infobound.critics.closed_forms import WIDE_ROWS, WITH
 from infobound.critics.copulas import GaussianCopula
 from infobound.critics.posteriors import ClassPosterior
 from infobound.errors import InputError
-from infobound.estimation.point import standard_error
 from infobound.estimation.selection import (
     Ensemble,
     Fitted,
@@ -28,6 +27,7 @@ from infobound.estimation.selection import (
     ramp,
     score,
 )
+from infobound.inference.standard_errors import standard_error
 from infobound.training import loop
 
 __all__ = ["Fold", "Part", "PointWeights", "fit_fold"]
@@ -254,7 +254,8 @@ def _part(
     own, closed = None, None
     if mix.positives and isinstance(base, GaussianCopula):
         own = _simulated_terms(base, job, len(fitted.rows), min(len(test), TRAINED), seed)
-        closed = None if many else base.mi
+        # Its bias is known for independent rows only.
+        closed = base.mi if not many and job.layout.independent else None
     name = None if fitted.kept else fitted.base
     return Part(fitted.weight, scored, on_known, mix, name, closed, own, known if many else None)
 
@@ -303,7 +304,8 @@ def _mix(normalised: bool, test: Scored, training: Scored) -> PointWeights:
 
 def _weighted_by_test(job: Job, part: Part, rows: np.ndarray) -> list[Part]:
     """Weight a base alone by how far it is below zero on the test rows; drop it if clearly so."""
-    below, error = -float(part.test.terms.mean()), standard_error(part.test.terms, rows, job.config)
+    below = -float(part.test.terms.mean())
+    error = standard_error(part.test.terms, rows, job.config, groups=job.layout.groups)
     low = max(WORSE[0] * error, HARM)
     weight = 1 - ramp(below, low, low * WORSE[1] / WORSE[0])
     return [replace(part, weight=weight * part.weight)] if weight else []

@@ -10,18 +10,19 @@ import contextlib
 import dataclasses
 import inspect
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from infobound._system import arguments, locks, torch_state, units
 from infobound.config import Config, configured
 from infobound.critics import networks
 from infobound.data.pair import GIVEN, Pair, as_pair, pair_arrays
-from infobound.data.splits import split
+from infobound.data.splits import Layout
 from infobound.errors import InputError
 from infobound.estimation import outcome
 from infobound.estimation.conditional import conditional
@@ -29,10 +30,12 @@ from infobound.estimation.conditional_guarantees import GivenSampler, checked_sa
 from infobound.estimation.estimators import ESTIMATORS
 from infobound.estimation.result import Estimate
 from infobound.estimation.selection import candidates, configure_bound
+from infobound.estimation.surrogates import Surrogates, checked_surrogates, with_surrogates
 from infobound.training import loop, run_directory
 
 __all__ = ["estimate", "resume"]
 
+GROUPS = "groups"  # the name of the groups among the rows of a run
 ONE_THREAD_ROWS = 20_000  # rows up to which built-in critics are computed on one thread
 
 
@@ -42,11 +45,13 @@ def estimate(
     y: Any = None,
     *,
     given: Any = None,
+    groups: Any = None,
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
     config: Config | None = None,
     module: nn.Module | None = None,
     given_sampler: GivenSampler | None = None,
+    surrogates: Surrogates | None = None,
     run: str | Path | None = None,
     overwrite: bool = False,
     watch: Callable[[loop.Progress], None] | None = None,
@@ -61,6 +66,9 @@ def estimate(
             as returned by `readers.read`, without y.
         y: (n, q) or (n,).
         given: (n, r) or (n,), the variable Z of the conditional mutual information I(X;Y|Z).
+        groups: (n,), a label for each row, such as its subject or trial, if rows of a group are not
+            independent. Folds keep groups whole, the interval is that of so many groups, and the
+            test exchanges groups (docs/series.md).
         categorical: names of columns that are categories, for example numbers that are codes; "x",
             "y" or "given" for all columns of a side. Columns of arrays are called x[0], x[1], ...
             Text and pandas categories need not be named.
@@ -71,6 +79,9 @@ def estimate(
         given_sampler: with `given`, a function that draws x (m, p) for z (m, r) with a
             `numpy.random.Generator`, if the distribution of x given z is known, as in a randomised
             experiment. Then there is a certificate for every z.
+        surrogates: your own null for the p-value: rows (k, n, q) or (k, n) in the place of y, or a
+            function of a `numpy.random.Generator` that returns one of them, which is called
+            `permutations` times.
         run: a directory to which the configuration, checkpoints, metrics and the result are
             written.
         overwrite: whether to replace an existing run in that directory.
@@ -101,7 +112,7 @@ def estimate(
         >>> estimate(x, y, critic="none").mi > 0.4
         True
     """
-    pair = as_pair(x, y, given=given, categorical=categorical, numeric=numeric)
+    pair = as_pair(x, y, given=given, groups=groups, categorical=categorical, numeric=numeric)
     config = configured(config, settings)
     # All arguments are checked before a directory is created.
     hooks = _hooks(module, watch, stop)
@@ -114,14 +125,16 @@ def estimate(
         networks.expect_room(pair.x.shape[1], pair.y.shape[1], config)
     if given_sampler is not None:
         given_sampler = _sampler(given_sampler, pair)
+    null = None if surrogates is None else checked_surrogates(surrogates, pair, config)
     units.expect_files("run", run, unit, overwrite)
     if run is not None:
         run = arguments.directory("run", run)
         configure_bound(config), candidates(config, module), loop.device(config, module)
-        split(len(pair.x), config.folds, seed=config.seed)
+        Layout.of(pair, config).folds(len(pair.x), config.folds, seed=config.seed)
     own = {"own_module": module is not None, "own_sampler": given_sampler is not None}
+    own |= {"own_surrogates": null is not None}
     with _opened(run, pair, config, own, unit, overwrite) as here:
-        return _estimate(pair, config, module, replace(hooks, run=here), given_sampler)
+        return _estimate(pair, config, module, replace(hooks, run=here), given_sampler, null)
 
 
 estimate.__signature__ = inspect.signature(estimate).replace(  # type: ignore[attr-defined]
@@ -153,6 +166,8 @@ def _opened(
     record |= {f"{side}_names": names for side, (_, names) in pair.sides.items()}
     with locks.held(run):
         rows = {side: values for side, (values, _) in pair.sides.items()}
+        if pair.groups is not None:
+            rows[GROUPS] = pair.groups[:, None].astype(np.float64)
         yield run_directory.Run.create(run, record=record, rows=rows, overwrite=overwrite)
 
 
@@ -162,6 +177,7 @@ def resume(
     *,
     module: nn.Module | None = None,
     given_sampler: GivenSampler | None = None,
+    surrogates: Surrogates | None = None,
     watch: Callable[[loop.Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Estimate:
@@ -173,6 +189,7 @@ def resume(
         run: the run.
         module: the critic that the run was started with, if it was the user's own.
         given_sampler: the sampler that the run was started with, if there was one.
+        surrogates: the surrogates that the run was started with, if there were any.
         watch: called with a `loop.Progress` after each evaluation.
         stop: called between iterations; if it returns True, the run is saved and `Interrupted` is
             raised.
@@ -193,6 +210,7 @@ def resume(
             "Python: infobound.resume(run, module=...)."
         )
     rows, names = run.load_rows("rows"), {"x": record.x_names, "y": record.y_names}
+    groups = rows.pop(GROUPS, None)
     if record.given_names:
         names[GIVEN] = record.given_names
     rows = {side: rows[side] for side in (*names, *rows) if side in rows}
@@ -210,6 +228,7 @@ def resume(
         names=names,
         notes=record.notes,
         source=str(run.path),
+        groups=None if groups is None else groups[:, 0].astype(np.int64),
     )
     if record.own_sampler and given_sampler is None:
         raise InputError(
@@ -217,7 +236,14 @@ def resume(
             "from Python: infobound.resume(run, given_sampler=...)."
         )
     sampler = None if given_sampler is None else _sampler(given_sampler, pair)
-    return _estimate(pair, run.config(record.config), module, replace(hooks, run=run), sampler)
+    if record.own_surrogates and surrogates is None:
+        raise InputError(
+            f"Expected the surrogates that {run.path} was started with; got none. Resume it from "
+            "Python: infobound.resume(run, surrogates=...)."
+        )
+    config = run.config(record.config)
+    null = None if surrogates is None else checked_surrogates(surrogates, pair, config)
+    return _estimate(pair, config, module, replace(hooks, run=run), sampler, null)
 
 
 @dataclass(frozen=True)
@@ -231,6 +257,7 @@ class _Record:
     notes: tuple[str, ...]
     given_names: tuple[str, ...] = ()
     own_sampler: bool = False
+    own_surrogates: bool = False
 
 
 def _sampler(sampler: GivenSampler, pair: Pair) -> GivenSampler:
@@ -249,6 +276,7 @@ def _estimate(
     module: nn.Module | None,
     hooks: loop.Hooks,
     sampler: GivenSampler | None = None,
+    null: Iterable[np.ndarray] | None = None,
 ) -> Estimate:
     """Run the estimator and the checks, and write the result to the run."""
     start = time.perf_counter()
@@ -258,6 +286,8 @@ def _estimate(
             found = ESTIMATORS[config.estimator](pair, config, hooks, module)
         else:
             found = conditional(pair, config, hooks, module, sampler)
+        if null is not None:
+            found = with_surrogates(found, pair, null)
     result = outcome.result_of(pair, config, module, found, start)
     if hooks.run is not None:
         outcome.write(hooks.run, result, found.folds)

@@ -7,11 +7,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from infobound.bounds.variational import BOUNDS
 from infobound.config import Config
-from infobound.estimation.point import standard_error
 from infobound.pages.numbers import columns, number, percent
 from infobound.pages.page import Answer
 from infobound.pages.references import SOFTWARE
@@ -249,15 +246,10 @@ def checklist(result: Estimate, units: str) -> Iterator[Answer]:
 def _effective(result: Estimate) -> tuple[str, bool]:
     """Return the effective number of rows in words, and whether it is known."""
     n = f"N = {result.n:,}"
-    if not result.config["series"]:
-        return f"{n}, taken as independent (N_eff = N); see the findings about their order.", True
-    if result.pointwise is None:
-        return f"{n} of a series; set pointwise=True for N_eff.", False
-    values = np.array(result.pointwise)
-    config = Config.from_dict(result.config)
-    error = standard_error(values, np.arange(len(values)), config)
-    effective = float(values.var()) / error**2 if error > 0 else result.n
-    return f"{n} of a series, N_eff = {min(effective, result.n):,.0f} by block means.", True
+    if result.effective_n is not None:
+        groups = "" if result.group_count is None else f" in {result.group_count:,} groups"
+        return f"{n}{groups}, N_eff = {result.effective_n:,.0f}.", True
+    return f"{n}, taken as independent (N_eff = N); see the findings about their order.", True
 
 
 def _sensitivity(result: Estimate, units: str) -> tuple[str, bool]:

@@ -10,6 +10,7 @@ from infobound.data.pair import Pair
 from infobound.diagnostics.findings import CHECKS, Finding, worst
 from infobound.estimation import estimate_methods as methods
 from infobound.estimation.data_pictures import data_pictures
+from infobound.inference.dependent_rows import CERTIFIED_GROUPS, TESTS
 from infobound.pages.numbers import maybe, number, p_value, percent, span
 from infobound.pages.page import Measure, Number, Page, Picture, Remark, Verdict
 from infobound.plotting.figures import estimate_figure, listed
@@ -17,7 +18,17 @@ from infobound.plotting.figures import estimate_figure, listed
 if TYPE_CHECKING:
     from infobound.estimation.result import Estimate
 
-__all__ = ["made_of", "numbers", "page_of", "remarks", "tested", "title", "verdict"]
+__all__ = [
+    "made_of",
+    "not_certified",
+    "numbers",
+    "page_of",
+    "remarks",
+    "rows_of",
+    "tested",
+    "title",
+    "verdict",
+]
 
 SETTINGS = ("seed", "estimator", "base", "critic", "bound", "folds", "level", "series", "certify")
 
@@ -30,7 +41,7 @@ def page_of(result: Estimate, units: str, pair: Pair | None = None) -> Page:
         kind="Estimate of conditional mutual information"
         if result.dim_given
         else "Estimate of mutual information",
-        title=f"{title(result)}, {result.n:,} rows",
+        title=f"{title(result)}, {rows_of(result)}",
         headline=f"{number(result.mi, units)} {units}, {percent(result.config['level'])} interval "
         f"{span(result.interval, units)}",
         units=units,
@@ -186,8 +197,36 @@ def tested(result: Estimate) -> str:
     """Describe how the p-value was computed."""
     if result.dim_given:
         return "test by permuting y within neighbourhoods of z"
-    way = "shifting y in time" if result.config["series"] else "permuting y"
-    return f"test of independence by {way}"
+    if result.test is None:
+        return "test of independence by permuting y"
+    least = "" if result.smallest_p is None else f"; p is at least {result.smallest_p:.2g}"
+    return f"test of independence by {TESTS[result.test]}{least}"
+
+
+def rows_of(result: Estimate) -> str:
+    """Describe how many rows there are, and how many independent ones they are worth."""
+    found = f"{result.n:,} rows"
+    if result.group_count is not None:
+        found += f" in {result.group_count:,} groups"
+    if result.effective_n is not None:
+        size = result.effective_n
+        found += f", about {round(size, 1 - len(str(int(size)))):,.0f} independent"
+    return found
+
+
+def not_certified(result: Estimate) -> str | None:
+    """Describe why nothing is certified, where that was asked for."""
+    if not result.config["certify"] or result.held_out is None:
+        return None
+    if result.config["series"] and result.group_count is None:
+        return "needs independent rows, or groups of them"
+    if result.group_count is not None:
+        return (
+            f"needs {CERTIFIED_GROUPS} groups or more"
+            if not result.dim_given
+            else "needs i.i.d. rows"
+        )
+    return "needs z of few values, or a known p(x|z)" if result.dim_given else None
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, str]:
@@ -205,7 +244,7 @@ def _pictures(result: Estimate, units: str) -> Iterator[Picture]:
         "estimate",
         "The estimate with its interval, beside the values on held-out and on training rows.",
         lambda: estimate_figure(
-            title=f"{title(result)}, {result.n:,} rows",
+            title=f"{title(result)}, {rows_of(result)}",
             mi=result.mi,
             interval=result.interval,
             held_out=held_out,

@@ -50,7 +50,7 @@ def cross_fitted(
 ) -> PointEstimate:
     """Estimate by cross-fitting: fit critics to training rows and evaluate them on test rows."""
     job = Job(pair, config, configure_bound(config), module, hooks)
-    parts = data.split(len(pair.x), config.folds, seed=config.seed, series=config.series)
+    parts = job.layout.folds(len(pair.x), config.folds, seed=config.seed)
     folds: list[Fold] = []
     for k, (training, test) in enumerate(parts):
         fold, last = fit_fold(job, k, training, test, parts[(k + 1) % len(parts)][1])
@@ -60,10 +60,17 @@ def cross_fitted(
     sure = Guarantees()
     if config.certify:
         sure = guarantees(job, [test for _, test in parts], last)
-    plausible = combine.downgrade_implausible_copulas(folds)
+    plausible = combine.downgrade_implausible_copulas(folds, config, pair.groups)
     limit = pair.sample[1].limit
     found = combine.combine_folds(pair, plausible, config, limit[1] if limit else NO_LIMIT)
-    return replace(found, certified=sure.certified, upper=sure.upper, p_value=sure.p_value)
+    return replace(
+        found,
+        certified=sure.certified,
+        upper=sure.upper,
+        p_value=sure.p_value,
+        test=sure.test,
+        smallest_p=sure.smallest_p,
+    )
 
 
 def nearest_neighbours(

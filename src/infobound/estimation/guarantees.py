@@ -14,14 +14,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from infobound._system.memory import row_ids, subsample, take_rows
+from infobound.config import Config
 from infobound.critics.cosine import Witness
 from infobound.data.pair import Pair
 from infobound.estimation.selection import Ensemble, Job, candidates, fit_critic
 from infobound.inference.certificates import Block, certified, played
 from infobound.inference.class_certificates import ClassBlock, class_played, entropy_bound
+from infobound.inference.dependent_rows import (
+    CERTIFIED_GROUPS,
+    WHOLE,
+    Tested,
+    group_p,
+    series_p,
+    smallest_by_moves,
+)
 from infobound.inference.permutation import double_center, permutation_p
 
-__all__ = ["Guarantees", "guarantees"]
+__all__ = ["Guarantees", "guarantees", "tested_p"]
 
 KNOWN = 50_000  # largest number of rows that a cosine critic is fitted to
 # Blocks scored per fold: it bounds memory, and the certificate grows only with log n
@@ -38,14 +47,18 @@ class Guarantees:
         upper: an upper bound on H(Y) or H(X), and so on I(X;Y), in nats, if that side takes few
             values.
         p_value: the p-value of independence.
+        test: how it was computed, for rows that are not independent.
+        smallest_p: the smallest p-value that this test can give.
     """
 
     certified: float | None = None
     upper: float | None = None
     p_value: float | None = None
+    test: str | None = None
+    smallest_p: float | None = None
 
 
-def guarantees(job: Job, parts: Sequence[np.ndarray], last: Ensemble) -> Guarantees:
+def guarantees(job: Job, whole: Sequence[np.ndarray], last: Ensemble) -> Guarantees:
     """Compute the certified lower bound, an upper one, and the p-value of independence.
 
     The p-value uses the critic and a cosine critic together, because small samples have too few
@@ -53,25 +66,32 @@ def guarantees(job: Job, parts: Sequence[np.ndarray], last: Ensemble) -> Guarant
 
     Args:
         job: the rows and settings of the estimate.
-        parts: the indices of the test rows of each fold, in sequence.
+        whole: the indices of the test rows of each fold, in sequence.
         last: the critic fitted to all folds but the last.
 
     Returns:
-        The guarantees; a series, whose rows are not independent, has a p-value alone.
+        The guarantees. A series, whose rows are not independent, has a p-value alone, and so have
+        few groups; of many, one row each is scored for the bounds.
     """
-    config, pair = job.config, job.pair
-    classes = None if config.series else _Classes.of(pair, parts[0])
+    config, pair, layout = job.config, job.pair, job.layout
+    parts = whole
+    tested = None if layout.independent else tested_p(pair, config)
+    if tested is not None:
+        if layout.groups is None or int(layout.groups.max()) + 1 < CERTIFIED_GROUPS:
+            return Guarantees(None, None, tested.p_value, tested.test, tested.smallest)
+        parts = [layout.one_of_each(part, seed=config.seed) for part in whole]
+    classes = _Classes.of(pair, parts[0])
     tests: list[np.ndarray] = []
     blocks: list[Block] = []
     class_blocks: list[ClassBlock] = []
     earlier: _Scores | None = None
     for k in range(1, len(parts)):
         seeds = [int(s) for s in np.random.SeedSequence([config.seed, k, 1]).generate_state(4)]
-        past = np.sort(np.concatenate(parts[:k]))
+        past = np.sort(np.concatenate(whole[:k]))
         fitted = last if k == len(parts) - 1 else _fit_on_past(job, past, k, seeds)
         known = subsample(past, KNOWN, seed=seeds[2])
         witness = Witness.fit(take_rows(pair.x, known), take_rows(pair.y, known))
-        test = parts[k] if config.series else np.random.default_rng(seeds[3]).permutation(parts[k])
+        test = np.random.default_rng(seeds[3]).permutation(parts[k])
         for rows in np.array_split(test, -(-len(test) // config.eval_rows))[:MOST_BLOCKS]:
             together = double_center(witness(take_rows(pair.x, rows), take_rows(pair.y, rows)))
             if fitted is not None and fitted.parts:
@@ -86,18 +106,37 @@ def guarantees(job: Job, parts: Sequence[np.ndarray], last: Ensemble) -> Guarant
                 earlier = scores
                 together += double_center(scores.pairs)
             tests.append(together)
-    p_value = permutation_p(
-        tests, permutations=config.permutations, seed=config.seed, shifts=config.series
-    )
-    if config.series:
-        return Guarantees(p_value=p_value)
+    if tested is None:
+        p_value = permutation_p(tests, permutations=config.permutations, seed=config.seed)
+        tested = Tested(p_value)
     wealths = [played(blocks, level=config.level, seed=config.seed)] if blocks else []
     wealths += [class_played(class_blocks, level=config.level)] if class_blocks else []
     return Guarantees(
         certified=certified(wealths, level=config.level) if wealths else 0.0,
         upper=None if classes is None else classes.upper(parts, config.level),
-        p_value=p_value,
+        p_value=tested.p_value,
+        test=tested.test,
+        smallest_p=tested.smallest,
     )
+
+
+def tested_p(pair: Pair, config: Config) -> Tested:
+    """Test independence of rows that are a series, or in groups.
+
+    Series in groups are moved within groups; whole groups are exchanged if moves are too few.
+
+    Args:
+        pair: the rows.
+        config: the settings.
+    """
+    x, y = (take_rows(side, np.arange(len(pair.x))) for side in (pair.x, pair.y))
+    if config.series:
+        sizes = [len(x)] if pair.groups is None else np.bincount(pair.groups).tolist()
+        many = pair.groups is not None and len(sizes) >= WHOLE
+        if not many or smallest_by_moves(sizes) <= 1 - config.level:
+            return series_p(x, y, pair.groups)
+    assert pair.groups is not None
+    return group_p(x, y, pair.groups, permutations=config.permutations, seed=config.seed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,6 +62,10 @@ def result_of(
         versions=run_directory.versions(),
         seconds=time.perf_counter() - start,
         pointwise=tuple(found.pointwise.tolist()) if config.pointwise else None,
+        effective_n=found.effective_n,
+        group_count=None if pair.groups is None else int(pair.groups.max()) + 1,
+        test=found.test,
+        smallest_p=found.smallest_p,
     )
 
 
@@ -165,7 +169,10 @@ def _evidence(pair: Pair, config: Config, found: PointEstimate) -> Evidence:
         fold=None if fold_of is None else fold_of[rows],
         terms=_in_order(folds, [f.terms() for f in folds]),
         blocks=config.series,
-        p_value=found.p_value,
+        groups=pair.groups,
+        smallest_p=found.smallest_p,
+        test=found.test,
+        p_value=found.projection_p if found.p_value is None else found.p_value,
         alpha=1 - config.level,
         bases=tuple(fold.base or "none" for fold in folds),
         projection_p=found.projection_p,

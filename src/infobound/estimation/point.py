@@ -19,7 +19,6 @@ __all__ = [
     "NO_LIMIT",
     "PointEstimate",
     "interval",
-    "standard_error",
     "z_quantile",
 ]
 
@@ -46,6 +45,9 @@ class PointEstimate:
         projection_p: that of the test which assumes good regressions, if something is given.
         exchanged: the held-out value with x and y exchanged, if something is given.
         left: the parts of the variances of x and y that what is given does not explain.
+        effective_n: how many independent rows would be worth as much, if rows are not independent.
+        test: how `p_value` was computed, a key of `dependent_rows.TESTS`; None by permuting rows.
+        smallest_p: the smallest p-value that this test can give on so many rows.
         folds: the folds of cross-fitting.
     """
 
@@ -64,6 +66,9 @@ class PointEstimate:
     projection_p: float | None = None
     exchanged: float | None = None
     left: tuple[float, float] | None = None
+    effective_n: float | None = None
+    test: str | None = None
+    smallest_p: float | None = None
     folds: tuple[Fold, ...] = ()
 
 
@@ -88,20 +93,3 @@ def z_quantile(level: float) -> float:
         1.96
     """
     return NormalDist().inv_cdf((1 + level) / 2)
-
-
-def standard_error(values: np.ndarray, rows: np.ndarray, config: Config) -> float:
-    """Return the standard error of the mean of per-row values.
-
-    For a series it is computed from the means of sqrt(n) contiguous blocks, which are nearly
-    independent.
-
-    Args:
-        values: (n,).
-        rows: (n,), the indices of the rows, in the order of time for a series.
-        config: the settings.
-    """
-    if config.series:
-        parts = np.array_split(values[np.argsort(rows)], round(math.sqrt(len(values))))
-        values = np.array([part.mean() for part in parts])
-    return float(values.std()) / math.sqrt(len(values))

@@ -76,6 +76,13 @@ class Estimate(Result, Presentable):
         x_names: the names of the columns of x.
         y_names: those of y.
         given_names: those of the third sample.
+        effective_n: the number of independent rows that would know `mi` as well, if rows follow
+            each other in time or are in groups; n / (1 + 2 sum of autocorrelations) for a series.
+        group_count: the number of groups of rows, if there are any.
+        test: how `p_value` was computed, if rows are not independent or surrogates were given:
+            "moves", "moves_in_groups", "whole_groups", "rows_in_groups" or "surrogates"
+            (docs/series.md).
+        smallest_p: the smallest p-value that this test can give on so many rows.
 
     Example:
         >>> import numpy as np
@@ -117,6 +124,10 @@ class Estimate(Result, Presentable):
     x_names: tuple[str, ...] = ()
     y_names: tuple[str, ...] = ()
     given_names: tuple[str, ...] = ()
+    effective_n: float | None = None
+    group_count: int | None = None
+    test: str | None = None
+    smallest_p: float | None = None
 
     @property
     def verdict(self) -> str:

@@ -26,6 +26,7 @@ from infobound.critics import networks
 from infobound.critics.closed_forms import BASES, BROAD, TABLE_ROWS, WITH, Base, Shape, bank
 from infobound.critics.copulas import GaussianCopula, canonical_directions
 from infobound.errors import InputError
+from infobound.inference.standard_errors import standard_error
 from infobound.training import loop
 
 __all__ = [
@@ -81,6 +82,11 @@ class Job:
     hooks: loop.Hooks = field(default_factory=loop.Hooks)
     given: int = 0
     sceptical: bool = False
+
+    @cached_property
+    def layout(self) -> data.Layout:
+        """How rows depend on each other."""
+        return data.Layout.of(self.pair, self.config)
 
     @cached_property
     def bank(self) -> Mapping[str, Base]:
@@ -197,9 +203,7 @@ class Fitted:
         """
         if self.kept:
             return self, self.validation[: self.job.config.eval_rows]
-        seen, held = data.train_validation_split(
-            self.rows, 1 / 3, seed=seed, series=self.job.config.series
-        )
+        seen, held = self.job.layout.hold_out(self.rows, 1 / 3, seed=seed)
         again = self.inputs.critic(self.base, seen, None, self.job.config)
         return replace(self, critic=again), subsample(held, self.job.config.eval_rows, seed=seed)
 
@@ -276,9 +280,7 @@ def fit_critic(
     config, module = job.config, job.module
     training = subsample(training, most_rows(config), seed=seeds[0])
     share = min(config.validation, VALIDATED / len(training))
-    fit_rows, validation_rows = data.train_validation_split(
-        training, share, seed=seeds[0], series=config.series
-    )
+    fit_rows, validation_rows = job.layout.hold_out(training, share, seed=seeds[0])
     if len(validation_rows) > config.eval_rows:  # training evaluates the first ones only
         shuffle = np.random.default_rng(seeds[0]).permutation
         fit_rows, validation_rows = shuffle(fit_rows), shuffle(validation_rows)
@@ -313,7 +315,7 @@ def fit_critic(
         tried = tried or fit
         weight = 1.0
         if rival is not None or best.rejected:
-            weight = _weight(trained, rival, job.bound, validation, config)
+            weight = _weight(trained, rival, job, validation, validation_rows)
         if weight > 0:
             part = Fitted(trained, inputs, fit_rows, validation_rows, fit, start, True, job)
             parts.append(replace(part, weight=rest * weight))
@@ -537,9 +539,7 @@ def _best_bases(
     wide = inputs.shape(len(fit_rows)).is_wide or job.sceptical
     splits = [(fit_rows, validation_rows)]
     if len(training) < FEW_TRAINING_ROWS and not config.series:
-        splits = [
-            data.train_validation_split(training, 0.2, seed=seed + extra) for extra in range(3)
-        ]
+        splits = [job.layout.hold_out(training, 0.2, seed=seed + extra) for extra in range(3)]
     compared = math.sqrt(sum(len(held) for _, held in splits))
     totals = {name: -len(splits) * bases[name].margin / compared for name in possible}
     # Models of classes are shrunk by what held-out rows show: they need no comparison with none.
@@ -667,17 +667,18 @@ def _standard(rival: nn.Module | None, best: _Best, job: Job, rows: loop.Rows) -
 
 
 def _weight(
-    critic: nn.Module, rival: nn.Module | None, bound: Bound, rows: loop.Rows, config: Config
+    critic: nn.Module, rival: nn.Module | None, job: Job, rows: loop.Rows, index: np.ndarray
 ) -> float:
-    """Return the weight of a critic by its gain over its rival on validation rows.
+    """Return the weight of a critic by its gain over its rival on validation rows, with indices.
 
     Without a rival, it is compared with a constant critic. The weight is 1/2 where the gain is
     `CONVINCED` standard errors.
     """
+    bound, config = job.bound, job.config
     gain = score(critic, bound, rows, config.eval_rows).terms
     if rival is not None:
         gain = gain - score(rival, bound, rows, config.eval_rows).terms
-    error = float(gain.std()) / math.sqrt(len(gain))
+    error = standard_error(gain, index, config, groups=job.layout.groups)
     if error == 0:
         return float(gain.mean() > 0)
     return ramp(float(gain.mean()) / error, HESITANT, 2 * CONVINCED - HESITANT)

@@ -15,7 +15,7 @@ Nothing is fitted here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -226,6 +226,7 @@ def projection_p(
     *,
     means: int = 0,
     doubt: float = 0.0,
+    error: Callable[[np.ndarray], float] | None = None,
 ) -> float:
     """Return a p-value of X independent of Y given Z from residuals alone, by normal limits.
 
@@ -241,6 +242,8 @@ def projection_p(
             products has then a larger variance than that of n independent ones.
         doubt: the correlation that errors of the regressions may have left, as in
             `local_permutation_p`.
+        error: returns the standard error of the mean of values (n,), of rows that depend on each
+            other; by default rows are independent.
 
     Returns:
         The p-value, in (0, 1].
@@ -256,8 +259,12 @@ def projection_p(
     """
     products = (x[:, :, None] * y[:, None, :]).reshape(len(x), -1)
     share = np.sqrt(1 - means / len(x))
-    doubts = doubt * np.sqrt(len(x))
-    sizes = [max(abs(_studentised(column)) - doubts, 0.0) for column in products.T]
+    sizes = []
+    for column in products.T:
+        size, inflation = abs(_studentised(column)), 1.0
+        if error is not None and column.std() > 0:
+            inflation = error(column) * np.sqrt(len(x)) / column.std()
+        sizes.append(max(size - doubt * np.sqrt(len(x)), 0.0) / inflation)
     plain = np.array([2 * ndtr(-share * size) for size in sizes])
     values = [float(min(1.0, plain.min() * len(plain)))]
     if learned:

@@ -22,7 +22,7 @@ from infobound.analyses.invariance import Check
 from infobound.analyses.probes import Probe, Probes
 from infobound.benchmark.notebook import Demo, Reproduction
 from infobound.diagnostics.findings import CHECKS, Finding, worst
-from infobound.estimation.estimate_page import made_of, tested
+from infobound.estimation.estimate_page import made_of, not_certified, rows_of, tested
 from infobound.estimation.result import Estimate
 from infobound.pages.numbers import columns, maybe, number, p_value, signed
 
@@ -33,7 +33,7 @@ __all__ += ["show_next", "show_probes", "show_reproduction"]
 def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
     """Print an estimate, its held-out bound, and the findings with their remedies."""
     console = Console(highlight=False)
-    n = f"{result.n:,} rows, x has {columns(result.dim_x)}, y has {columns(result.dim_y)}"
+    n = f"{rows_of(result)}, x has {columns(result.dim_x)}, y has {columns(result.dim_y)}"
     given = result.dim_given > 0
     n += f", z has {columns(result.dim_given)}" if given else ""
     low, high = (number(end, units) for end in result.interval)
@@ -61,13 +61,14 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
             "", f"{number(result.exchanged, units)} {units}", "I(Y,Z;X) - I(Z;X) on held-out rows"
         )
     if result.certified is not None:
+        of = "rows" if result.group_count is None else "groups, from one row of each"
         table.add_row(
             "Certified",
             f"{number(result.certified, units)} {units}",
-            f"lower confidence bound at {level}, valid for any distribution of i.i.d. rows",
+            f"lower confidence bound at {level}, valid for any distribution of i.i.d. {of}",
         )
-    elif given and result.config["certify"]:
-        table.add_row("Certified", "-", "[dim]needs z of few values, or a known p(x|z)[/]")
+    elif reason := not_certified(result):
+        table.add_row("Certified", "-", f"[dim]{reason}[/]")
     if result.upper is not None:
         table.add_row(
             "At most",
@@ -78,7 +79,8 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
         what = "Independence given Z" if given else "Independence"
         table.add_row(what, p_value(result.p_value), tested(result))
     if result.projection_p is not None:
-        table.add_row("", p_value(result.projection_p), "test by projections of the residuals")
+        what = "Independence given Z" if result.p_value is None else ""
+        table.add_row(what, p_value(result.projection_p), "test by projections of the residuals")
     if result.training is not None:
         table.add_row(
             "Training rows",
