@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from infobound.analyses.compare import compare
     from infobound.analyses.interaction import interaction
     from infobound.analyses.invariance import check
+    from infobound.analyses.lags import lags
     from infobound.analyses.pairwise import pairwise
     from infobound.analyses.probes import probe
     from infobound.analyses.subsampling import subsample
@@ -46,6 +47,7 @@ __all__ = [
     "compare",
     "estimate",
     "interaction",
+    "lags",
     "pairwise",
     "probe",
     "rehearse",
@@ -68,6 +70,7 @@ _HOMES = {
     "compare": "analyses.compare",
     "estimate": "estimation.estimate",
     "interaction": "analyses.interaction",
+    "lags": "analyses.lags",
     "pairwise": "analyses.pairwise",
     "probe": "analyses.probes",
     "rehearse": "analyses.calibration",

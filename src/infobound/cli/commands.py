@@ -411,6 +411,76 @@ class ColumnsCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LagsCommand:
+    """Estimate the mutual information of two time series at each lag, with a band and tests that
+    allow for autocorrelation.
+
+    Example: infobound lags data.csv --x temperature --y sales --max-lag 30
+    """
+
+    file: File
+    x: Columns = ()
+    """Column of x."""
+    y: Columns = ()
+    """Column of y. x leads at positive lags."""
+    max_lag: int = 50
+    """Largest lag in rows, in both directions."""
+    group: Columns = ()
+    """Column that says to which trial or subject a row belongs: lags never cross a border."""
+    categorical: Columns = ()
+    """Columns that are categories, for example numbers that are codes. Text always is one."""
+    numeric: Columns = ()
+    """Columns that are quantities although they are stored as text or categories."""
+    permutations: Annotated[int | None, arg(metavar="INT")] = None
+    """Number of shifts of y: 199 within groups, or all of one series that do not overlap."""
+    refine: bool = True
+    """Also estimate the peak as by `infobound estimate --series`."""
+    table: Directory = None
+    """File for the curve: .csv, .parquet or .json."""
+    figure: Directory = None
+    """File for a figure of the curve, .png, .svg or .pdf."""
+    seed: int = 0
+    """Seed of the estimates and shifts."""
+    output: OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def __call__(self, session: Session) -> None:
+        """Run the command."""
+        from infobound.analyses import column_pairs, column_pictures, lags
+        from infobound.report import listings
+
+        for path, endings in (
+            (self.table, column_pairs.TABLES),
+            (self.figure, [*column_pictures.PICTURES]),
+        ):
+            if path is not None:
+                column_pairs.expect_ending(path, endings)
+        series = lags.read_series(
+            self.file,
+            x=self.x,
+            y=self.y,
+            group=self.group,
+            categorical=self.categorical,
+            numeric=self.numeric,
+        )
+        with session.stages() as bar:
+            result = lags.lags(
+                *series[:2],
+                self.max_lag,
+                groups=series[2],
+                permutations=self.permutations,
+                refine=self.refine,
+                seed=self.seed,
+                progress=bar,
+            )
+        unit, title = session.units, f"{locations.name(self.file)}: {result.x} and {result.y}"
+        if self.table is not None:
+            result.save(self.table, unit=unit)
+        if self.figure is not None:
+            result.save_figure(self.figure, title=title, unit=unit)
+        session.show(result, listings.show_lags, title=title)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RehearseCommand(_Samples):
     """Test the estimator on your own rows, with known MI.
 
@@ -732,6 +802,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "interaction": InteractionCommand,
     "probe": ProbeCommand,
     "columns": ColumnsCommand,
+    "lags": LagsCommand,
     "rehearse": RehearseCommand,
     "reproduce": ReproduceCommand,
     "resume": ResumeCommand,

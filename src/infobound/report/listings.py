@@ -16,14 +16,17 @@ from infobound.analyses.accuracy import skipped
 from infobound.analyses.calibration import Rehearsal
 from infobound.analyses.column_pairs import ColumnPair, Pairwise
 from infobound.analyses.grid import Study
+from infobound.analyses.lags import Lag, Lags
 from infobound.pages.numbers import maybe, number, signed, small, span
 
-__all__ = ["show_pairwise", "show_rehearsal", "show_study", "show_suites", "show_table"]
+__all__ = ["show_lags", "show_pairwise", "show_rehearsal", "show_study", "show_suites"]
+__all__ += ["show_table"]
 
 WIDE = 76  # letters of a line from which there are bars
 NAMED = 8  # letters of a column's name on one line at least
 BAR = 16  # cells of the longest bar
 FOUND = 0.05  # q-values up to this are called found
+LINES = 21  # lines of a curve
 
 
 def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
@@ -186,3 +189,74 @@ def _screened(result: Pairwise, shown: int) -> list[str]:
         named = ", ".join([*result.left_out][:8]) + (", ..." if len(result.left_out) > 8 else "")
         said.append(f"Left out: {escape(named)}. {escape(next(iter(result.left_out.values())))}")
     return said
+
+
+def show_lags(result: Lags, *, units: str, title: str) -> None:
+    """Print the curve as bars, the peak, the band, and how small a p-value can be."""
+    console = Console(highlight=False)
+    heading = f"{title}, {len(result.curve):,} lags, {result.n:,} rows, {units}"
+    console.print(Text(heading, "italic"))
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("lag", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for name in ("mi", "95 %", "adj. p"):
+        table.add_column(name, justify="right", no_wrap=True)
+    room = BAR * (2 if console.width >= WIDE else 1)
+    largest = max(*(each.mi for each in result.curve), result.band, 1e-9)
+    each_line = -(-len(result.curve) // LINES)
+    for line in _lines(result.curve, each_line):
+        filled = round(room * max(line.mi, 0) / largest)
+        bar = f"[blue]{'━' * filled}[/]"
+        ends, p = span((line.low, line.high), units), small(line.adjusted_p)
+        style = "" if line.adjusted_p <= FOUND else "dim"
+        table.add_row(f"{line.lag}", bar, number(line.mi, units), ends, p, style=style)
+    console.print(table)
+    sentences = Table.grid(padding=(0, 1))
+    for sentence in _curve_sentences(result, units, each_line):
+        sentences.add_row("-", sentence)
+    console.print(sentences)
+
+
+def _lines(curve: tuple[Lag, ...], each_line: int) -> list[Lag]:
+    """Return the lag with the strongest evidence of every `each_line` lags, lag 0 in the middle."""
+    groups: dict[int, list[Lag]] = {}
+    for each in curve:
+        groups.setdefault(round(each.lag / each_line), []).append(each)
+    return [min(group, key=lambda e: (e.adjusted_p, -e.mi)) for group in groups.values()]
+
+
+def _curve_sentences(result: Lags, units: str, each_line: int) -> list[str]:
+    """Describe the peak, the band, the p-values and what was shown."""
+    peak, x, y = result.peak, escape(result.x), escape(result.y)
+    who = (
+        f"{x} leads by {peak.lag}"
+        if peak.lag > 0
+        else f"{y} leads by {-peak.lag}"
+        if peak.lag
+        else "neither leads"
+    )
+    value = f"[bold]{number(peak.mi, units)}[/] {units}, {span((peak.low, peak.high), units)}"
+    if result.found:
+        said = [f"Peak at lag {peak.lag} ({who}): {value}; adjusted p = {small(peak.adjusted_p)}."]
+    else:
+        least = small(min(each.adjusted_p for each in result.curve))
+        said = [
+            f"No lag is found dependent: the smallest adjusted p is {least}. The largest estimate "
+            f"is at lag {peak.lag}: {value}."
+        ]
+    if result.refined is not None:
+        full = f"{number(result.refined.mi, units)}, {span(result.refined.interval, units)}"
+        said.append(f"Full estimate at lag {peak.lag}: {full}, an interval for all lags at once.")
+    said.append(
+        f"Independent series stay below {number(result.band, units)} at all lags with 95 %. At lag "
+        f"{peak.lag}, {peak.n:,} rows say as much as {peak.effective_n:,.0f} independent ones."
+    )
+    what = f"{result.surrogates:,} surrogates" if result.surrogates else "shifts of y"
+    counting = f"Counting {what} alone: p = {small(result.counted_p)}"
+    counting += f", which cannot be below {small(result.smallest_p)}"
+    rows = result.rows_for_counting
+    counting += f" here ({FOUND:g} takes {rows:,} rows)." if rows else "."
+    said.append(counting)
+    if each_line > 1:
+        said.append(f"Of every {each_line} lags one is shown: --table FILE for all.")
+    return [*said, *map(escape, result.notes)]
