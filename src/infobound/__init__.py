@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from infobound.analyses.invariance import check
     from infobound.analyses.pairwise import pairwise
     from infobound.analyses.probes import probe
+    from infobound.analyses.transfer import storage, transfer_entropy
     from infobound.benchmark.notebook import reproduce, resume
     from infobound.benchmark.tasks import TASKS
     from infobound.bounds.variational import BOUNDS
@@ -50,6 +51,8 @@ __all__ = [
     "rehearse",
     "reproduce",
     "resume",
+    "storage",
+    "transfer_entropy",
 ]
 
 _HOMES = {
@@ -71,6 +74,8 @@ _HOMES = {
     "rehearse": "analyses.calibration",
     "reproduce": "benchmark.notebook",
     "resume": "benchmark.notebook",
+    "storage": "analyses.transfer",
+    "transfer_entropy": "analyses.transfer",
 }
 
 
