@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from infobound.analyses.pairwise import pairwise
     from infobound.analyses.probes import probe
     from infobound.analyses.subsampling import subsample
+    from infobound.analyses.transfer import storage, transfer_entropy
     from infobound.benchmark.notebook import reproduce, resume
     from infobound.benchmark.tasks import TASKS
     from infobound.bounds.variational import BOUNDS
@@ -53,7 +54,9 @@ __all__ = [
     "rehearse",
     "reproduce",
     "resume",
+    "storage",
     "subsample",
+    "transfer_entropy",
 ]
 
 _HOMES = {
@@ -76,6 +79,8 @@ _HOMES = {
     "rehearse": "analyses.calibration",
     "reproduce": "benchmark.notebook",
     "resume": "benchmark.notebook",
+    "storage": "analyses.transfer",
+    "transfer_entropy": "analyses.transfer",
     "subsample": "analyses.subsampling",
 }
 

@@ -2,12 +2,12 @@
 
 `TASKS` maps a name to a function that builds the task, `make` calls it, and `SUITES` lists tasks
 that are run together. The distributions are in `distributions` (`gaussian`, `elliptical`,
-`mixtures`, `transforms`, `channels`, `images`, `classes`, `conditional`); those of the BMI
-benchmark in `bmi`. Every task draws pairs, has its `mi` in nats with the standard error `mi_error`
-(0.0 for a closed form or quadrature), and an exact `log_ratio`, the optimal critic. Tasks of the
-suite `conditional` draw triples (x, y, z); their `mi` is I(X;Y|Z), and they have the conditional
-log ratio of given rows, `log_ratio_of`. `CONSISTENCY` has pairs of which only ratios of MI are
-known, without `mi` and `log_ratio`.
+`mixtures`, `transforms`, `channels`, `images`, `classes`, `conditional`, `series`); those of the
+BMI benchmark in `bmi`. Every task draws pairs, has its `mi` in nats with the standard error
+`mi_error` (0.0 for a closed form or quadrature), and an exact `log_ratio`, the optimal critic.
+Tasks of the suites `conditional` and `series` draw triples (x, y, z); their `mi` is I(X;Y|Z), and
+they have the conditional log ratio of given rows, `log_ratio_of`. `CONSISTENCY` has pairs of which
+only ratios of MI are known, without `mi` and `log_ratio`.
 
 The first line of a task's docstring is shown in listings beside its name, so it must be short.
 """
@@ -31,6 +31,7 @@ from infobound.benchmark.distributions import (
     gaussian,
     images,
     joint,
+    series,
     transforms,
 )
 from infobound.benchmark.distributions.joint import AnyTask, ConditionalTask, Task
@@ -312,6 +313,9 @@ TASKS: dict[str, Builder] = {
     "normal_given": normal_given,
     "ccmi_linear": conditional.CcmiLinear,
     "classes_given": conditional.ClassesGiven,
+    "coupled_autoregression": series.CoupledAutoregression,
+    "nonlinear_coupling": series.NonlinearCoupling,
+    "coupled_markov_chains": series.CoupledMarkovChains,
 }
 
 
@@ -404,6 +408,17 @@ SUITES: dict[str, tuple[Entry, ...]] = {
         _entry("ccmi_linear", model=2, dz=50),
         _entry("classes_given", k=3, dz=1),
         _entry("classes_given", k=5, dz=3),
+    ),
+    "series": (
+        *(_entry("coupled_autoregression", phi=phi) for phi in (0.0, 0.5, 0.9, 0.95)),
+        _entry("coupled_autoregression", phi=0.9, history=3),
+        _entry("coupled_autoregression", phi=0.5, lag=3, history=3),
+        _entry("coupled_autoregression", phi=0.9, coupling=0.0, feedback=0.5),
+        _entry("coupled_autoregression", phi=0.9, warp="cubic"),
+        _entry("coupled_autoregression", phi=0.5, warp="exponential"),
+        *(_entry("nonlinear_coupling", function=each) for each in series.COUPLINGS),
+        _entry("coupled_markov_chains"),
+        _entry("coupled_markov_chains", k=2, stay=0.0, noise=0.4, mixed=True),
     ),
 }
 

@@ -32,6 +32,7 @@ __all__ = [
     "neighbourhoods",
     "projection_p",
     "strata",
+    "waves",
     "within",
 ]
 
@@ -123,11 +124,11 @@ class Neighbours:
         """
         inside = groups if exact else None
         left, right = (
-            _waves(side, OMNIBUS_WAVES, inside, are_classes(side) if plain is None else plain[k])
+            waves(side, OMNIBUS_WAVES, inside, are_classes(side) if plain is None else plain[k])
             for k, side in enumerate((x, y))
         )
         wide = np.argsort(-z.std(axis=0), kind="stable")[:MODIFIERS]
-        modifiers = PRODUCT_WEIGHT * _waves(z[:, wide], 1, None, are_classes(z[:, wide]))
+        modifiers = PRODUCT_WEIGHT * waves(z[:, wide], 1, None, are_classes(z[:, wide]))
         if exact:  # values of z: which one it is
             levels = np.unique(groups)[: 4 * MODIFIERS]
             modifiers = PRODUCT_WEIGHT * np.stack([groups == level for level in levels], axis=1)
@@ -306,12 +307,21 @@ def _orders(groups: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray
         yield order
 
 
-def _waves(
-    side: np.ndarray, count: int, groups: np.ndarray | None, plain: np.ndarray
-) -> np.ndarray:
+def waves(side: np.ndarray, count: int, groups: np.ndarray | None, plain: np.ndarray) -> np.ndarray:
     """Return sqrt(2) cos(pi k F), k = 1 .. count, divided by k, of the ranks F of each column.
 
-    Plain columns are used as they are. With `groups`, values are ranked, or centred, within groups.
+    Args:
+        side: (n, d).
+        count: the number of functions of a column.
+        groups: (n,); if given, values are ranked, or centred, within groups.
+        plain: (d,), which columns are used as they are, standardised.
+
+    Returns:
+        (n, functions).
+
+    Example:
+        >>> waves(np.arange(4.0)[:, None], 2, None, np.array([False])).shape
+        (4, 2)
     """
     found = []
     for column, as_it_is in zip(side.T, plain, strict=True):
