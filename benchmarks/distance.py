@@ -47,7 +47,7 @@ def watch():
         most[0] = max(most[0], held())
 
 if sys.argv[3] == "scratch":
-    storage.SHARE = 0.0
+    storage.MEMORY_SHARE = 0.0
 with distributed.world():
     most, done = [held()], threading.Event()
     before = most[0]

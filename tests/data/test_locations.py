@@ -478,7 +478,7 @@ def test_missing_keys_large_integers_and_categories_are_judged_as_in_one_file(tm
 
 
 def test_no_more_than_a_piece_of_a_directory_is_in_memory(tmp_path, monkeypatch, memory):
-    monkeypatch.setattr(storage, "SHARE", 0.0)  # nothing fits
+    monkeypatch.setattr(storage, "MEMORY_SHARE", 0.0)  # nothing fits
     monkeypatch.setattr(storage, "PIECE", 50_000)
     monkeypatch.setattr(parquet, "BATCH", 1_000)
     values = np.random.default_rng(0).normal(size=(20_000, 50))

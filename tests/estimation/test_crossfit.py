@@ -262,7 +262,7 @@ def test_where_rows_are_more_than_are_fitted_known_ones_are_remembered(monkeypat
 @pytest.mark.parametrize(("times", "is_wide"), [(30.0, False), (30.2, True)])
 def test_a_fold_is_wide_by_the_columns_of_both_sides(monkeypatch, times, is_wide):
     """150 training rows of two and three columns."""
-    monkeypatch.setattr(crossfit, "WIDE", times)
+    monkeypatch.setattr(crossfit, "WIDE_ROWS", times)
     assert fitted(monkeypatch)[0].is_wide is is_wide
 
 

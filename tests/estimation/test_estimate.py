@@ -564,7 +564,7 @@ def test_small_estimates_take_one_thread(monkeypatch, n, critic, expected):
         return original(*arguments)
 
     monkeypatch.setitem(module.ESTIMATORS, "gaussian", spy)
-    monkeypatch.setattr(module, "THREADED", 80)
+    monkeypatch.setattr(module, "ONE_THREAD_ROWS", 80)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
