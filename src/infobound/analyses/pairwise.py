@@ -21,6 +21,7 @@ from infobound.estimation.counts import observed_entropy
 from infobound.estimation.estimate import estimate
 from infobound.inference.added_information import middle_ranks
 from infobound.inference.column_tests import column_tests
+from infobound.pages.progress import shown
 
 __all__ = ["pairwise"]
 
@@ -41,7 +42,7 @@ def pairwise(
     seed: int = 0,
     jobs: int = 1,
     config: Config | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Pairwise:
     """Estimate the mutual information of all pairs of columns, or of each column and a target.
 
@@ -65,7 +66,8 @@ def pairwise(
         jobs: the number of threads that estimate pairs.
         config: settings of the refined estimates; `Config()` by default. Their level is raised so
             that the intervals of all pairs of the table would hold together.
-        progress: called with what is done, the number of steps done and that of all steps.
+        progress: whether to show a bar; by default in terminals and notebooks. Or a function, which
+            is called with what is done, the number of steps done and that of all steps.
 
     Returns:
         The pairs, the strongest first, with tests; in nats.
@@ -91,7 +93,23 @@ def pairwise(
     asked = (target,) if isinstance(target, str) else given.targets if target is None else target
     targets = tuple(dict.fromkeys(arguments.names("target", asked)))
     table = _usable(given, targets, missing)
-    report: Progress = progress or (lambda what, done, total: None)
+    own, wanted = (progress, None) if callable(progress) else (None, progress)
+    with shown(wanted, own, stages=True) as bar:
+        report = bar or (lambda what, done, total: None)
+        return _pairwise(table, targets, permutations, refine, seed, jobs, config, report)
+
+
+def _pairwise(
+    table: ColumnTable,
+    targets: tuple[str, ...],
+    permutations: int | None,
+    refine: int,
+    seed: int,
+    jobs: int,
+    config: Config,
+    report: Progress,
+) -> Pairwise:
+    """Test and estimate all pairs of a table of usable columns."""
     right = [table.column(name) for name in targets]
     left = [column for column in table.columns if column.name not in targets]
     n = len(table.columns[0].codes) if table.columns else 0
@@ -250,6 +268,6 @@ def _refined(x: Column, y: Column, config: Config, count: int) -> Refined:
     rows = [one.codes if one.categorical else ndtri(middle_ranks(one.codes)) for one in sides]
     kinds = [side for side, one in zip(("x", "y"), sides, strict=True) if one.categorical]
     level = 1 - (1 - config.level) / count
-    return Refined(
-        x.name, y.name, estimate(*rows, categorical=kinds, config=config.with_(level=level))
-    )
+    config = config.with_(level=level)
+    found = estimate(*rows, categorical=kinds, config=config, progress=False)
+    return Refined(x.name, y.name, found)

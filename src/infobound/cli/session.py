@@ -89,7 +89,7 @@ class Session:
         After the first Ctrl-C or SIGTERM, a training saves its state and stops; after `GRACE`
         seconds, or a second signal, it is interrupted. Files on disk are complete at any moment.
         """
-        from infobound.cli.progress import Bar
+        from infobound.pages.progress import Bar
 
         self.run = run
         shown = Bar(quiet=self.output.quiet or not self.is_first_rank, units=self.units)
@@ -104,7 +104,7 @@ class Session:
             InputError: If there are several ranks.
         """
         from infobound._system import distributed
-        from infobound.cli.progress import StudyBar
+        from infobound.pages.progress import StudyBar
 
         if distributed.ranks()[1] > 1:
             raise InputError(
@@ -120,7 +120,7 @@ class Session:
     @contextlib.contextmanager
     def stages(self) -> Iterator[Callable[[str, int, int], None]]:
         """The bar of a computation of several stages, which any signal interrupts."""
-        from infobound.cli.progress import StageBar
+        from infobound.pages.progress import StageBar
 
         shown = StageBar(quiet=self.output.quiet or not self.is_first_rank)
         with self._signals(patient=False), self._fault_messages(), shown as bar:
