@@ -54,6 +54,10 @@ def test_figures_are_written(result, tmp_path):
         result.plot(path=tmp_path / "figure.txt")
 
 
+def test_a_notebook_shows_figures_as_pictures(result):
+    assert result.plot()._repr_png_()[1:4] == b"PNG"
+
+
 def test_a_report_is_one_file(result, tmp_path):
     path = result.report(tmp_path / "report.html", units="bits")
     text = path.read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -48,7 +49,7 @@ def _main(arguments: list[str]) -> None:
         return
     with printing():
         command = _parse(arguments)
-    session = Session(command.output)
+    session = Session(command.output, shlex.join(["infobound", *arguments]))
     try:
         with session.ranks():
             command(session)

@@ -55,6 +55,7 @@ class Session:
 
     Attributes:
         output: the format of the results.
+        command: the command as it was typed, which JSON of results repeats.
         units: the unit of the results, "nats" or "bits".
         run: the directory to which the command saves, if there is one.
         save_flag: the flag that names this directory.
@@ -62,8 +63,8 @@ class Session:
         is_first_rank: whether this process prints; of several ranks, only the first one does.
     """
 
-    def __init__(self, output: Output) -> None:
-        self.output = output
+    def __init__(self, output: Output, command: str = "") -> None:
+        self.output, self.command = output, command
         self.units: str = output.units or "nats"
         self.run: Path | None = None
         self.save_flag = "--run"
@@ -237,7 +238,9 @@ class Session:
         self.present(show_next, {command: what for command, what in commands.items() if what})
 
     def json(self, values: Any) -> None:
-        """Print plain values as JSON on standard output."""
+        """Print plain values as JSON on standard output; a result ends with the command."""
+        if isinstance(values, dict) and "unit" in values and self.command:
+            values = {**values, "command": self.command}
         self.present(print, json.dumps(values, indent=2))
 
     def print_message(self, message: str) -> None:
