@@ -12,3 +12,11 @@ def no_pictures(monkeypatch):
     import pictures
 
     pictures.leave_out(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def results():
+    """A result of each kind, by name."""
+    from results_of_each_kind import MADE
+
+    return {name: make() for name, make in MADE.items()}

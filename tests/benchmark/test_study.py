@@ -683,7 +683,7 @@ def test_the_help_names_every_estimator_and_peer():
 
 
 def test_the_bar_counts_cells_and_failures(monkeypatch, capsys):
-    from infobound.cli.progress import StudyBar
+    from infobound.pages.progress import StudyBar
 
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")

@@ -121,7 +121,7 @@ def test_csv_parquet_and_npz_give_the_same_estimate_and_json_stands_alone(files)
         code, out, err = how("estimate", files / name, "--x", x, "--y", y, "--json", *CLOSED)
         assert (code, err) == (0, "")
         result = json.loads(out)
-        result.pop("seconds")
+        result.pop("seconds"), result.pop("command")
         names.append((result.pop("x_names"), result.pop("y_names")))
         results.append(result)
     assert names[0] == names[2] == (["a1", "a2"], ["b1", "b2"])
@@ -306,9 +306,9 @@ def whole(tmp_path_factory):
 
 
 def same(left, right):
-    return {k: v for k, v in left.items() if k != "seconds"} == {
-        k: v for k, v in right.items() if k != "seconds"
-    }
+    own = ("seconds", "command")
+    one, other = ({k: v for k, v in each.items() if k not in own} for each in (left, right))
+    return one == other
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -425,7 +425,7 @@ def test_units_are_those_of_the_files_too(files, tmp_path, capsys):
     main([*map(str, words)])
     printed = json.loads(capsys.readouterr().out)
     stored = json.loads((run / "result.json").read_text())
-    assert stored == {k: v for k, v in printed.items() if k != "checks"}
+    assert stored == {k: v for k, v in printed.items() if k not in ("checks", "command")}
     assert stored["unit"] == "bits"
     assert json.loads((run / "checks.json").read_text()) == printed["checks"]
     picture = (run / "estimate.svg").read_text()

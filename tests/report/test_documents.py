@@ -1,6 +1,9 @@
 """Reports of what is stored: runs, studies, rehearsals and JSON of the commands."""
 
 import json
+import re
+import shlex
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -82,6 +85,22 @@ def test_json_of_each_kind_is_read_back(units):
         pd.testing.assert_frame_equal(found, expected, rtol=1e-9, check_dtype=False)
 
 
+def test_the_command_that_printed_a_result_is_part_of_its_report(tmp_path, capsys):
+    x, y = frames()
+    x.assign(b=y["b"]).to_csv(tmp_path / "rows.csv", index=False)
+    command = ["estimate", str(tmp_path / "rows.csv"), "--x", EVIL, "--y", "b", "--critic", "none"]
+    main([*command, "--no-certify", "--json"])
+    (tmp_path / "result.json").write_text(capsys.readouterr().out)
+    (page,) = pages(tmp_path / "result.json", units="nats")
+    typed = page.repeat["On the command line:"]
+    main(shlex.split(typed)[1:])
+    assert (
+        capsys.readouterr().out.splitlines()[-2:]
+        == ((tmp_path / "result.json").read_text().splitlines()[-2:])
+    )
+    assert page.numbers[0].value in page.headline
+
+
 def test_a_study_is_read_back(tmp_path):
     x, noise = np.random.default_rng(0).normal(size=(2, 100))
     np.savez(tmp_path / "pair.npz", x=x, y=x + noise, mi=0.35)
@@ -106,6 +125,16 @@ def test_other_files_are_refused_with_a_sentence(name, text, message, tmp_path):
         (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=message):
         pages(tmp_path / name, units="nats")
+
+
+def test_the_code_of_the_page_about_reports_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[2] / "docs" / "reports.md").read_text()
+    scope = {}
+    for block in re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        exec(block, scope)
+    assert (tmp_path / "figure.svg").exists()
+    assert (tmp_path / "report.html").read_text().count("<article") == 2
 
 
 def test_only_runs_have_rows_to_divide(tmp_path):

@@ -302,7 +302,7 @@ def rehearse(
     own_way = {"own": grid.ConfiguredEstimator(config)}
     grid.ready(own_way, jobs=jobs, dask=dask)
     with locks.held(out):
-        own = estimate.estimate(pair, config=config)
+        own = estimate.estimate(pair, config=config, progress=False)
         rungs = sorted({*map(float, ladder or LADDER)})
         if ladder is None and own.mi > rungs[-1]:
             rungs.append(float(f"{own.mi:.2g}"))

@@ -77,6 +77,8 @@ def page_of(
         for one in each.findings
     }
     settings = {"seed": first.seed, **changed(first.config)}
+    if first.pointwise is None:
+        settings.pop("pointwise", None)  # asked by the difference itself
     said = "".join(f", {key}={value!r}" for key, value in settings.items())
     return Page(
         kind=kind,

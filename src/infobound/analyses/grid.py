@@ -130,7 +130,7 @@ class ConfiguredEstimator:
     ) -> Mapping[str, Any]:
         """Estimate from x (n, p), y (n, q) and z, with interval and findings, in nats."""
         pair = as_pair(x, y, given=given, categorical=categorical)
-        result = estimate.estimate(pair, config=self.config.with_(seed=seed))
+        result = estimate.estimate(pair, config=self.config.with_(seed=seed), progress=False)
         names = ("mi", "held_out", "held_out_error", "training", "kept", "seconds")
         low, high = result.interval
         codes = " ".join(finding.code for finding in result.findings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from infobound.errors import InputError
 from infobound.estimation.columns import FEWEST_ROWS, estimates, takes_few_values
 from infobound.estimation.counts import observed_entropy
 from infobound.inference.column_tests import column_tests
+from infobound.pages.progress import shown
 
 __all__ = ["pairwise"]
 
@@ -41,7 +43,7 @@ def pairwise(
     dask: str | None = None,
     overwrite: bool = False,
     config: Config | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Pairwise:
     """Estimate the mutual information of all pairs of columns, or of each column and a target.
 
@@ -76,7 +78,8 @@ def pairwise(
         config: settings of the refined estimates, and of those with `given`; `Config()` by default.
             The level of refined ones is raised so that the intervals of all pairs of the table
             would hold together.
-        progress: called with what is done, the number of steps done and that of all steps.
+        progress: whether to show a bar; by default in terminals and notebooks. Or a function, which
+            is called with what is done, the number of steps done and that of all steps.
 
     Returns:
         The pairs, the strongest first, with tests; in nats.
@@ -106,7 +109,42 @@ def pairwise(
     conditions = _names("given", given, whole.given)
     _expect_apart(targets, conditions, refine, permutations)
     table = _usable(whole, (*targets, *conditions), missing)
-    report: Progress = progress or (lambda what, done, total: None)
+    asked = _Asked(
+        targets=targets,
+        given=conditions,
+        permutations=permutations,
+        refine=refine,
+        seed=seed,
+        jobs=None if dask else jobs,
+        out=out,
+        dask=dask,
+        overwrite=overwrite,
+        config=config,
+    )
+    own, wanted = (progress, None) if callable(progress) else (None, progress)
+    with shown(wanted, own, stages=True) as bar:
+        return _pairwise(table, asked, bar or (lambda what, done, total: None))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked for of a table of usable columns; see `pairwise`."""
+
+    targets: tuple[str, ...]
+    given: tuple[str, ...]
+    permutations: int | None
+    refine: int
+    seed: int
+    jobs: int | None
+    out: str | Path | None
+    dask: str | None
+    overwrite: bool
+    config: Config
+
+
+def _pairwise(table: ColumnTable, asked: _Asked, report: Progress) -> Pairwise:
+    """Test and estimate all pairs of a table of usable columns."""
+    targets, conditions, config, seed = asked.targets, asked.given, asked.config, asked.seed
     right = [table.column(name) for name in targets]
     fixed = [table.column(name) for name in conditions]
     left = [column for column in table.columns if column.name not in (*targets, *conditions)]
@@ -124,28 +162,29 @@ def pairwise(
         given=fixed,
         seed=seed,
         config=config.with_(certify=True),  # for the tests
-        out=out,
-        jobs=None if dask else jobs,
-        dask=dask,
-        overwrite=overwrite,
+        out=asked.out,
+        jobs=asked.jobs,
+        dask=asked.dask,
+        overwrite=asked.overwrite,
         watch=lambda done: report("estimating", done.done, done.total),
     )
     if fixed:
         found = parts()
-        asked = [math.nan if one is None else one.p_value for one in found]
-        p = np.array(asked, dtype=np.float64)
+        known_p = [math.nan if one is None else one.p_value for one in found]
+        p = np.array(known_p, dtype=np.float64)
         adjusted, count = _holm(p), config.permutations
     else:
         tests = column_tests(
             left,
             right or None,
-            permutations=permutations,
+            permutations=asked.permutations,
             seed=seed,
             watch=lambda done, total: report("testing", done, total),
         )
         p, adjusted = (each[tuple(places.T)] for each in (tests.p_value, tests.adjusted))
         count = tests.permutations
-        found = parts() if out or dask else _at_once(columns, seed, jobs, report)
+        distant = asked.out is not None or asked.dask is not None
+        found = parts() if distant else _at_once(columns, asked, report)
     known = [k for k in range(len(found)) if found[k] is not None and np.isfinite(p[k])]
     columns, values = [columns[k] for k in known], [one for k in known if (one := found[k])]
     if not known:
@@ -156,12 +195,12 @@ def pairwise(
     pairs = _pairs(columns, values, p[known], adjusted[known])
     order = sorted(range(len(pairs)), key=lambda k: -pairs[k].mi)
     refined = []
-    for done, k in enumerate(order[:refine], 1):
+    for done, k in enumerate(order[: asked.refine], 1):
         x, y = columns[k]
         level = 1 - (1 - config.level) / len(pairs)  # Bonferroni
         full = estimate_columns(x, y, config=config.with_(level=level))
         refined.append(Refined(x.name, y.name, full))
-        report("refining", done, min(refine, len(pairs)))
+        report("refining", done, min(asked.refine, len(pairs)))
     return Pairwise(
         pairs=tuple(pairs[k] for k in order),
         columns=tuple(column.name for column in left),
@@ -210,13 +249,13 @@ def _places(left: int, right: int) -> np.ndarray:
 
 
 def _at_once(
-    columns: Sequence[tuple[Column, Column]], seed: int, jobs: int, report: Progress
+    columns: Sequence[tuple[Column, Column]], asked: _Asked, report: Progress
 ) -> list[PairValues | None]:
     """Estimate pairs in threads of this process."""
     found = estimates(
         columns,
-        seed,
-        jobs=jobs,
+        asked.seed,
+        jobs=asked.jobs or 1,
         progress=lambda done: report("estimating", done, len(columns)),
     )
     return [PairValues.of(one) for one in found]

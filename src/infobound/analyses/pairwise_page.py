@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from infobound.errors import InputError
+from infobound.estimation.estimate_methods import references
 from infobound.pages.numbers import number, percent, small, span
-from infobound.pages.page import Measure, Number, Page, Picture, Table
+from infobound.pages.page import Answer, Measure, Number, Page, Picture, Table
+from infobound.pages.references import SOFTWARE
 from infobound.plotting import column_figures
 
 if TYPE_CHECKING:
@@ -19,6 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = ["FOUND", "expect_drawable", "figure", "page_of"]
 
+AMORTISED, NEIGHBOURS = "https://arxiv.org/abs/2402.10158", "https://arxiv.org/abs/cond-mat/0305641"
+PERMUTATION = "https://arxiv.org/abs/1603.05766"
+FALSE_DISCOVERIES = "https://doi.org/10.1111/j.2517-6161.1995.tb02031.x"
+WAYS = {
+    "counts": "of columns that take few values from the counts of their values",
+    "ranks": "of other columns from their ranks, by a network that was trained once and by nearest "
+    "neighbours",
+}
 FOUND = 0.05  # q-values up to this are called found
 BARS = 60  # columns of a bar chart
 SHOWN = 200  # pairs of a table
@@ -61,8 +71,56 @@ def page_of(result: Pairwise, units: str) -> Page:
         tables=(_table(result, units),),
         pictures=tuple(_pictures(result, units)),
         notes=(*result.notes, *result.left_out.values()),
+        methods=tuple(_methods(result)),
+        checklist=(
+            Answer("Which estimator?", "In the methods paragraph; the table has it for each pair."),
+            Answer("How many rows?", f"{result.n:,}; the table has those of each pair."),
+            Answer("Which unit?", f"{units.capitalize()}."),
+            Answer(
+                "Which null hypothesis, and how many tests?",
+                f"'Both columns are independent', {count:,} tests; q controls the share of false "
+                "findings, the adjusted p-value that of any.",
+            ),
+            Answer(
+                "Are the strongest values selected?",
+                "Yes: estimate them on new rows, or use refine=10, whose intervals hold for all "
+                "pairs at once.",
+                bool(result.refined),
+            ),
+            Answer("Are negative values kept?", "Yes, nothing is set to zero."),
+        ),
         settings={"permutations": f"{result.permutations:,}", "rows": f"{result.n:,}"},
+        repeat={
+            "In Python, with the same table:": "import infobound\n"
+            f"result = infobound.pairwise(table, {[*result.targets] or None!r}, "
+            f"permutations={result.permutations})"
+        },
+        references=tuple(_references(result)),
     )
+
+
+def _methods(result: Pairwise) -> Iterator[str]:
+    """Return the methods paragraph."""
+    ways = {pair.method for pair in result.pairs}
+    said = " and ".join(text for name, text in WAYS.items() if name in ways)
+    yield (
+        f"The mutual information of {len(result.pairs):,} pairs of columns was estimated from "
+        f"{result.n:,} rows: {said}. Independence was tested by {result.permutations:,} "
+        "permutations, the same for all pairs; q-values are those of Benjamini and Hochberg, and "
+        "adjusted p-values those of the maximum over all pairs."
+    )
+    if result.refined:
+        yield f"The {len(result.refined):,} strongest pairs were estimated again by cross-fitting."
+
+
+def _references(result: Pairwise) -> Iterator[str]:
+    """Return the addresses of the papers of exactly the methods that were used."""
+    yield SOFTWARE
+    if any(pair.method == "ranks" for pair in result.pairs):
+        yield from (AMORTISED, NEIGHBOURS)
+    yield from (PERMUTATION, FALSE_DISCOVERIES)
+    for one in result.refined:
+        yield from references(one.estimate)
 
 
 def _table(result: Pairwise, units: str) -> Table:

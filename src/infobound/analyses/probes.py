@@ -161,7 +161,8 @@ def probe(
     simple = config.with_(critic="none", certify=False, pointwise=False, estimator="default")
     probes = []
     for kind, base in PROBE_BASES.items():
-        own, null = (estimate(p, config=simple.with_(base=base)) for p in (pair, permuted))
+        fitted = simple.with_(base=base)
+        own, null = (estimate(p, config=fitted, progress=False) for p in (pair, permuted))
         values = [own.held_out, own.held_out_error, own.training, null.held_out]
         probes.append(Probe(kind, *(math.nan if v is None else v for v in values)))
     return Probes(found, observed_entropy(np.bincount(pair.y_ids)), classes, tuple(probes))

@@ -135,6 +135,8 @@ class Subsampling(Result, Presentable):
                     number(own.mi, units),
                     units,
                     f"{level}: {span(own.interval, units)}",
+                    "",
+                    "Quote it if it does not depend on N.",
                 ),
                 Number(
                     "All rows less halves",

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+import shlex
 import shutil
 import sys
 import textwrap
@@ -51,7 +52,7 @@ def _main(arguments: list[str]) -> None:
         return
     with printing():
         command = _parse(arguments)
-    session = Session(command.output)
+    session = Session(command.output, shlex.join(["infobound", *arguments]))
     try:
         with session.ranks():
             command(session)

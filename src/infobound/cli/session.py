@@ -59,6 +59,7 @@ class Session:
 
     Attributes:
         output: the format of the results.
+        command: the command as it was typed, which JSON of results repeats.
         units: the unit of the results, "nats" or "bits".
         run: the directory to which the command saves, if there is one.
         save_flag: the flag that names this directory.
@@ -66,8 +67,8 @@ class Session:
         is_first_rank: whether this process prints; of several ranks, only the first one does.
     """
 
-    def __init__(self, output: Output) -> None:
-        self.output = output
+    def __init__(self, output: Output, command: str = "") -> None:
+        self.output, self.command = output, command
         self.units: str = output.units or "nats"
         self.run: Path | None = None
         self.save_flag = "--run"
@@ -93,7 +94,7 @@ class Session:
         After the first Ctrl-C or SIGTERM, a training saves its state and stops; after `GRACE`
         seconds, or a second signal, it is interrupted. Files on disk are complete at any moment.
         """
-        from infobound.cli.progress import Bar
+        from infobound.pages.progress import Bar
 
         self.run = run
         shown = Bar(quiet=self.output.quiet or not self.is_first_rank, units=self.units)
@@ -108,7 +109,7 @@ class Session:
             InputError: If there are several ranks.
         """
         from infobound._system import distributed
-        from infobound.cli.progress import StudyBar
+        from infobound.pages.progress import StudyBar
 
         if distributed.ranks()[1] > 1:
             raise InputError(
@@ -124,7 +125,7 @@ class Session:
     @contextlib.contextmanager
     def stages(self) -> Iterator[Callable[[str, int, int], None]]:
         """The bar of a computation of several stages, which any signal interrupts."""
-        from infobound.cli.progress import StageBar
+        from infobound.pages.progress import StageBar
 
         shown = StageBar(quiet=self.output.quiet or not self.is_first_rank)
         with self._signals(patient=False), self._fault_messages(), shown as bar:
@@ -241,7 +242,9 @@ class Session:
         self.present(show_next, {command: what for command, what in commands.items() if what})
 
     def json(self, values: Any) -> None:
-        """Print plain values as JSON on standard output."""
+        """Print plain values as JSON on standard output; a result ends with the command."""
+        if isinstance(values, dict) and "unit" in values and self.command:
+            values = {**values, "command": self.command}
         self.present(print, json.dumps(values, indent=2))
 
     def print_message(self, message: str) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from infobound._system import arguments, locks, torch_state, units
+from infobound._system import arguments, distributed, locks, torch_state, units
 from infobound.config import Config, configured
 from infobound.critics import networks
 from infobound.data.pair import GIVEN, Pair, as_pair, pair_arrays
@@ -31,6 +31,7 @@ from infobound.estimation.estimators import ESTIMATORS
 from infobound.estimation.result import Estimate
 from infobound.estimation.selection import candidates, configure_bound
 from infobound.estimation.surrogates import Surrogates, checked_surrogates, with_surrogates
+from infobound.pages.progress import shown
 from infobound.training import loop, run_directory
 
 __all__ = ["estimate", "resume"]
@@ -56,6 +57,7 @@ def estimate(
     overwrite: bool = False,
     watch: Callable[[loop.Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    progress: bool | None = None,
     unit: str = "nats",
     **settings: Any,
 ) -> Estimate:
@@ -88,6 +90,8 @@ def estimate(
         watch: called with a `loop.Progress` after each evaluation.
         stop: called between iterations; if it returns True, the run is saved and `Interrupted` is
             raised.
+        progress: whether to show a bar; by default in terminals and notebooks, if there is no
+            `watch`.
         unit: "nats" or "bits", the unit of `result.json` and of the figures in `run`. The returned
             values are always in nats.
         **settings: any field of `Config`, by name.
@@ -133,8 +137,12 @@ def estimate(
         Layout.of(pair, config).folds(len(pair.x), config.folds, seed=config.seed)
     own = {"own_module": module is not None, "own_sampler": given_sampler is not None}
     own |= {"own_surrogates": null is not None}
-    with _opened(run, pair, config, own, unit, overwrite) as here:
-        return _estimate(pair, config, module, replace(hooks, run=here), given_sampler, null)
+    with (
+        _opened(run, pair, config, own, unit, overwrite) as here,
+        shown(progress if distributed.is_first() else False, watch) as bar,
+    ):
+        hooks = replace(hooks, run=here, on_progress=bar)
+        return _estimate(pair, config, module, hooks, given_sampler, null)
 
 
 estimate.__signature__ = inspect.signature(estimate).replace(  # type: ignore[attr-defined]

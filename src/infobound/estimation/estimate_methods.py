@@ -17,7 +17,7 @@ from infobound.plotting.figures import listed
 if TYPE_CHECKING:
     from infobound.estimation.result import Estimate
 
-__all__ = ["changed", "checklist", "code", "paragraphs", "references"]
+__all__ = ["changed", "checklist", "code", "paragraphs", "references", "tried_network"]
 
 CROSSFIT = "https://arxiv.org/abs/1608.00060"
 AKAIKE = "https://doi.org/10.1109/TAC.1974.1100705"
@@ -138,7 +138,7 @@ def _fitted(result: Estimate) -> str:
         f"scored each row once (cross-fitting); closed-form models ({models}) were selected on "
         "validation rows"
     )
-    if config["critic"] != "none":
+    if tried_network(result):
         kept = f"kept in {result.kept} of {len(result.bases)} folds, where it gained clearly"
         text += f", and a network ({config['critic']}) trained on top of them was {kept}"
     text += f". The bound was {BOUNDS[result.bound].title}"
@@ -154,6 +154,12 @@ def _fitted(result: Estimate) -> str:
     if result.dim_given:
         text += " The estimate is I(X,Z;Y) - I(Z;Y), from residuals given z, on the same folds."
     return text
+
+
+def tried_network(result: Estimate) -> bool:
+    """Return whether networks were trained; on posteriors and tables none is tried."""
+    possible = result.config["estimator"] == "default" and result.config["critic"] != "none"
+    return possible and not set(result.bases) <= {"posterior", "table"}
 
 
 def _settings(config: Mapping[str, Any]) -> str:

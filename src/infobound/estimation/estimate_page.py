@@ -186,9 +186,7 @@ def made_of(result: Estimate) -> str:
         return "from the counts of the values, corrected for dependence by chance"
     folds, bases = len(result.bases), ", ".join(dict.fromkeys(result.bases))
     if result.method == "base":
-        network = result.config["estimator"] == "default" and result.config["critic"] != "none"
-        network &= not set(result.bases) <= {"posterior", "table"}  # on these none is tried
-        rest = "; a network did not improve on it" if network else ""
+        rest = "; a network did not improve on it" if methods.tried_network(result) else ""
         return f"from a closed-form model ({bases}){rest}"
     return f"from a critic whose network was kept in {result.kept} of {folds} folds"
 

@@ -136,7 +136,7 @@ class Answer:
     other: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Page:
     """Everything about a result that can be shown.
 
@@ -189,6 +189,10 @@ class Page:
         """A sentence on the unit of findings, whose texts are in nats; empty if that is shown."""
         mixed = self.units != "nats" and any(" nat" in remark.text for remark in self.remarks)
         return "Values within findings are in nats." if mixed else ""
+
+    def __repr__(self) -> str:
+        """Name the page in one line."""
+        return f"Page of {self.title}: {self.headline}"
 
     def __str__(self) -> str:
         """Return a summary as plain text."""

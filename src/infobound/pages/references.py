@@ -338,7 +338,8 @@ def bibtex(addresses: Iterable[str], version: str = "") -> str:
             entries.append(
                 "@software{infobound,\n  author = {{The infobound authors}},\n"
                 "  title = {{infobound: mutual information between two samples}},\n"
-                f"  version = {{{version}}},\n  year = {{2026}},\n}}"
+                + f"  version = {{{version}}},\n" * bool(version)
+                + "  year = {2026},\n}"
             )
         else:
             entries.append(REFERENCES[address].entry(address))

@@ -291,7 +291,7 @@ def rehearsal_figure(
     own, interval = own / divisor, (interval[0] / divisor, interval[1] / divisor)
     kinds = [k for k in dict.fromkeys(r["group"] for r in records) if k != "independent"]
     kinds = kinds or ["independent"]
-    figure, first = figures.canvas(4.2 * len(kinds) + 1.4, 5.4, title)
+    figure, first = figures.canvas(max(4.2 * len(kinds) + 1.4, 7.6), 5.4, title)
     ends = [x for r in records for x in (r["truth"], r["low"], r["high"])] + [*interval, 0.1]
     high, low = 1.3 * max(ends), min(1.1 * min(ends), -0.01)
     for axes, kind in zip(_panels(figure, first, len(kinds)), kinds, strict=True):

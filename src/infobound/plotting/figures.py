@@ -16,6 +16,7 @@ import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -403,6 +404,7 @@ def canvas(width: float, height: float, title: str) -> tuple[Figure, Axes]:
         figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white"
     )
     _matplotlib("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
+    figure._repr_png_ = partial(render, figure, "png")  # type: ignore[attr-defined] # for notebooks
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)  # type: ignore[union-attr, call-arg]
     axes = figure.add_subplot()
     lines = textwrap.fill(title, 72)

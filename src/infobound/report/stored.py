@@ -104,7 +104,7 @@ def pages(
             "one with infobound estimate ... --run DIR."
         )
     if (path / "rehearse.json").exists():
-        return [_parsed(path / "rehearse.json").page(units)]
+        return [_page(path / "rehearse.json", units)]
     if (path / "study.json").exists():
         return [read_study(path).page(units)]
     if path.suffix != ".json":
@@ -112,20 +112,23 @@ def pages(
             f"Expected a run directory, or a file ending in .json that a command printed with "
             f"--json; got {place}. Make one with infobound estimate ... --run DIR."
         )
-    return [_parsed(path).page(units)]
+    return [_page(path, units)]
 
 
-def _parsed(path: Path) -> Presentable:
-    """Read one result from a JSON file."""
+def _page(path: Path, units: str) -> Page:
+    """Return the page of a result in a JSON file, with the command that printed it."""
     try:
         values = files.read_json(path)
     except OSError as error:
         raise InputError(f"Expected the file {path}; {error.strerror}. Check the name.") from error
     try:
-        found = parse(values)
+        page = parse(values).page(units)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    return found
+    command = values.get("command")
+    if not isinstance(command, str):
+        return page
+    return replace(page, repeat={"On the command line:": command, **page.repeat})
 
 
 def _run(run: Run, units: str, parts: Sequence[int], hooks: Mapping[str, Any]) -> list[Page]:

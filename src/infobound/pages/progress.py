@@ -1,20 +1,89 @@
-"""Progress bars on standard error; hidden if it is not a terminal."""
+"""Progress bars: on standard error in a terminal, and below the cell in a notebook."""
 
 from __future__ import annotations
 
+import contextlib
+import html
 import math
+import sys
+import time
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
+from rich.errors import LiveError
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from infobound.runner.compute import Progress as Cells
-from infobound.training.loop import Progress as Step
+from infobound._system import arguments
 
-__all__ = ["Bar", "StageBar", "StudyBar"]
+if TYPE_CHECKING:
+    from infobound.runner.compute import Progress as Cells
+    from infobound.training.loop import Progress as Step
+
+__all__ = ["Bar", "StageBar", "StudyBar", "shown"]
+
+PAUSE = 0.2  # seconds between two states of a bar in a notebook
+
+
+@contextlib.contextmanager
+def shown(
+    progress: bool | None, own: Callable[..., None] | None, *, stages: bool = False
+) -> Iterator[Callable[..., Any] | None]:
+    """Yield what is called with the progress of a computation: the caller's function or a bar.
+
+    Args:
+        progress: whether there is a bar in terminals and notebooks; None shows one if the caller
+            has no function of its own.
+        own: the caller's function.
+        stages: whether it is called as a `StageBar`; otherwise, as a `Bar`.
+    """
+    if progress is not None:
+        arguments.boolean("progress", progress)
+    if progress is False or (progress is None and own is not None):
+        yield own
+        return
+    bar = StageBar(quiet=False) if stages else Bar(quiet=False, units="nats")
+
+    def both(*values: Any) -> None:
+        bar(*values)
+        if own is not None:
+            own(*values)
+
+    with bar:
+        yield both
+
+
+def _in_notebook() -> bool:
+    """Return whether this is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+class _NotebookBar:
+    """A bar that is replaced in the output of a notebook's cell."""
+
+    def __init__(self) -> None:
+        from IPython.display import HTML, display
+
+        self._html, self._last = HTML, 0.0
+        self._handle = display(HTML(""), display_id=True)
+
+    def show(self, what: str, done: float, total: float, values: str = "") -> None:
+        """Show a state, at most a few times a second."""
+        if time.monotonic() - self._last < PAUSE:
+            return
+        self._last = time.monotonic()
+        what, values = html.escape(what), html.escape(values)
+        bar = f'<progress value="{done:g}" max="{total:g}"></progress>'
+        self._handle.update(self._html(f"{what} {bar} {done:,.0f}/{total:,.0f} {values}"))
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self._handle.update(self._html(""))
 
 
 class _Rate(ProgressColumn):
@@ -30,10 +99,15 @@ class _ProgressBar:
     """A progress bar that is shown within its context."""
 
     progress: Progress
+    notebook: _NotebookBar | None = None
 
     def __enter__(self) -> Self:
-        """Show the bar."""
-        self.progress.start()
+        """Show the bar, unless another one is shown."""
+        if _in_notebook() and not self.progress.disable:
+            self.notebook = _NotebookBar()
+            self.progress.disable = True
+        with contextlib.suppress(LiveError):
+            self.progress.start()
         return self
 
     def __exit__(
@@ -44,6 +118,8 @@ class _ProgressBar:
     ) -> None:
         """Remove the bar."""
         self.progress.stop()
+        if self.notebook is not None:
+            self.notebook.close()
 
 
 class Bar(_ProgressBar):
@@ -64,7 +140,7 @@ class Bar(_ProgressBar):
             TextColumn("{task.fields[values]}"),
             console=console,
             transient=True,
-            disable=quiet or not console.is_terminal,
+            disable=quiet or not (console.is_terminal or _in_notebook()),
         )
         self.bars: dict[str, int] = {}
 
@@ -75,6 +151,8 @@ class Bar(_ProgressBar):
             values += f", validation {self._number(step.validation)}"
         if step.ceiling is not None:
             values += f", ceiling {self._number(step.ceiling)}"
+        if self.notebook is not None:
+            self.notebook.show(step.name, step.iteration, step.n_iters, f"{values} {self.units}")
         if step.name not in self.bars:
             for bar in self.bars.values():
                 self.progress.remove_task(bar)  # type: ignore[arg-type]
@@ -107,7 +185,7 @@ class StudyBar(_ProgressBar):
             TextColumn("{task.description}"),
             console=console,
             transient=True,
-            disable=quiet or not console.is_terminal,
+            disable=quiet or not (console.is_terminal or _in_notebook()),
         )
 
     def __call__(self, cells: Cells) -> None:
@@ -135,11 +213,13 @@ class StageBar(_ProgressBar):
             TimeRemainingColumn(),
             console=console,
             transient=True,
-            disable=quiet or not console.is_terminal,
+            disable=quiet or not (console.is_terminal or _in_notebook()),
         )
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Move the bar of a stage; the bars of earlier stages are taken away."""
+        if self.notebook is not None:
+            self.notebook.show(stage, done, total)
         for task in self.progress.tasks:
             if task.description != stage:
                 self.progress.remove_task(task.id)
