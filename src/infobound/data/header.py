@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["NUMBER", "expect_names", "expect_no_units"]
 
 NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?")
+DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([ T].*)?")
 
 
 def expect_no_units(file: str, lines: Sequence[int], frame: pd.DataFrame) -> None:
@@ -96,8 +97,8 @@ def expect_names(file: str, header: list[str], frame: pd.DataFrame) -> list[str]
 def _is_like_a_row(header: list[str], frame: pd.DataFrame) -> bool:
     """Return whether the header resembles the columns' values.
 
-    That is so if numbers head columns of numbers, mostly within their range, and text occurs again
-    in its column. Names that count from 0 or 1 are a header.
+    That is so if numbers head columns of numbers, mostly within their range, dates head dates, and
+    text occurs again in its column. Names that count from 0 or 1 are a header.
     """
     import pandas as pd
 
@@ -114,6 +115,8 @@ def _is_like_a_row(header: list[str], frame: pd.DataFrame) -> bool:
                 return False
             number = float(name.replace(",", "."))
             inside.append(bool(known.min() <= number <= known.max()))
+        elif DATE.fullmatch(name) and DATE.fullmatch(str(known.iloc[0])):
+            inside.append(True)
         elif name not in set(map(str, known.unique())):
             return False
         else:
