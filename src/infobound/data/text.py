@@ -42,10 +42,10 @@ BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-CODE = re.compile(r"(?:^|[^\d.:/+-])0\d", re.MULTILINE)  # a cell may begin with a zero
+WITHIN = np.frombuffer(b"0123456789.:/+-", dtype=np.uint8)  # no cell begins after one of these
 ERRORS = re.compile(r"#(N/?A|REF!|DIV/0!|VALUE!|NAME\?|NUM!|NULL!)")  # of spreadsheets
 ZEROS = re.compile(r"0\d+")
-PIECE = 2**20  # characters searched at once
+PIECE = 2**18  # characters searched at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,9 +189,23 @@ class _File:
     def _has_comments(self) -> bool:
         last = "\n"
         for piece in self.pieces():
-            if re.search(rf"[\r\n]{re.escape(self.comment)}", last + piece):
+            text = last + piece
+            if any(f"{end}{self.comment}" in text for end in "\n\r"):
                 return True
             last = piece[-len(self.comment) :]
+        return False
+
+    def may_have_codes(self) -> bool:
+        """Return whether some cell may consist of digits and begin with a zero."""
+        last = "\n"
+        for piece in self.pieces():
+            text = np.frombuffer((last + piece).encode("latin-1", "replace"), dtype=np.uint8)
+            at = np.flatnonzero(text[1:-1] == ord("0"))
+            before, after = text[at], text[at + 2]
+            digits = (after >= ord("0")) & (after <= ord("9"))
+            if np.any(digits & ~np.isin(before, WITHIN)):
+                return True
+            last = piece[-2:]
         return False
 
 
@@ -444,8 +458,7 @@ def _as_written(frame: pd.DataFrame, parser: _Parser) -> tuple[pd.DataFrame, dic
     far = [k for k in real if (columns[k].abs() >= EXACT).any()]
     whole = [k for k in real if (columns[k].dropna() % 1 == 0).all()]
     whole += [k for k, c in enumerate(columns) if types.is_integer_dtype(c.dtype)]
-    if whole and not any(map(CODE.search, parser.file.pieces())):
-        whole = []
+    whole = whole if whole and parser.file.may_have_codes() else []
     text = [k for k, c in enumerate(columns) if not types.is_numeric_dtype(c.dtype)]
     absent = [k for k in text if columns[k].isna().any()]
     spelled: dict[str, list[str]] = {}
