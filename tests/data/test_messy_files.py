@@ -1,9 +1,12 @@
 """Thirty and more files as people have them: read rightly, or refused with the remedy."""
 
 import bz2
+import dataclasses
 import gzip
 import lzma
+import re
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -253,3 +256,17 @@ def test_invalid_options_are_refused(tmp_path, option, message):
     (tmp_path / "t.csv").write_text(PLAIN)
     with pytest.raises(InputError, match=message):
         readers.opened(tmp_path / "t.csv", options=ReadOptions(**option))
+
+
+def test_the_example_of_the_page_of_files_runs(capsys):
+    page = Path(__file__).parents[2] / "docs" / "files.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    exec(code, {})
+    assert capsys.readouterr().out.strip() == code.rpartition("#")[2].strip()
+
+
+def test_the_page_of_files_has_every_option_and_every_ending():
+    text = (Path(__file__).parents[2] / "docs" / "files.md").read_text()
+    for field in dataclasses.fields(ReadOptions):
+        assert f"`--{field.name.replace('_', '-')}`" in text
+    assert all(f"`{ending}`" in text for ending in readers.READERS)
