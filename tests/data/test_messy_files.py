@@ -63,6 +63,7 @@ READ = {  # text, or bytes, or what writes the file; options; what a and b are
     "trailing commas below": (PLAIN.replace("0\n", "0,\n"), {}),
     "no end of the last line": (PLAIN.strip(), {}),
     "decimal commas": (PLAIN.replace(",", ";").replace(".", ","), {}),
+    "decimal commas everywhere": ("a;b\n1,5;20,0\n2,5;10,0\n3,5;40,0\n0,5;30,0\n", {}),
     "decimal commas in quotes": (
         'a,b\n"1,5","20"\n"2,5","10"\n"3,5","40"\n"0,5","30"\n',
         {"decimal": ","},

@@ -223,7 +223,9 @@ class _Start:
                 break
         self.length = length
         above = [line.lstrip(f"{file.comment} ") for line in file.above[-1:]]
-        self.separator, self.rows = _separated(lines, above, options.separator, usual)
+        self.separator, self.rows = _separated(
+            lines, above, asked=options.separator, point=options.decimal, usual=usual
+        )
         self.notes: list[str] = []
         self.names: list[str] | None = None
         if options.header is False and self.rows:
@@ -326,7 +328,12 @@ def _cells(lines: Sequence[str], separator: str) -> list[list[str]]:
 
 
 def _separated(
-    lines: Sequence[str], above: Sequence[str], asked: str | None, usual: str
+    lines: Sequence[str],
+    above: Sequence[str],
+    *,
+    asked: str | None,
+    point: str | None,
+    usual: str,
 ) -> tuple[str, list[list[str]]]:
     """Find the separator that gives header and first row equal lengths, or nearly so.
 
@@ -334,6 +341,7 @@ def _separated(
         lines: the first lines.
         above: the comment above them, which may be the header.
         asked: the separator, if it is known.
+        point: the decimal separator, if it is known.
         usual: the separator that is tried first.
 
     Returns:
@@ -341,20 +349,32 @@ def _separated(
     """
     if asked is not None:
         return asked, _cells(lines, asked)
-    found = {sign: _cells(lines, sign) for sign in (usual, *";\t,| ")}
+    signs = [sign for sign in (usual, *";\t,| ") if sign != point]
+    found = {sign: _cells(lines, sign) for sign in signs}
     for sign, rows in found.items():
         names = _cells(above, sign)
         if names and rows and 1 < len(names[0]) == len(rows[0]) == len(rows[-1]):
             return sign, rows
     for more in (0, 1):  # one more cell: row names, or a separator at the end
-        for sign, rows in found.items():
-            if rows and 1 < len(rows[0]) == len(rows[min(1, len(rows) - 1)]) - more:
-                return sign, rows
+        alike = [
+            sign
+            for sign, rows in found.items()
+            if rows and 1 < len(rows[0]) == len(rows[min(1, len(rows) - 1)]) - more
+        ]
+        if alike:  # 1,5;2 has two cells with either, but numbers only with one
+            sign = max(alike, key=lambda sign: _numbers(found[sign]))
+            return sign, found[sign]
     # A title, or names of a comment, above the table: what most lines have
     for sign, rows in found.items():
         if rows and len(rows) > 2 and 1 < len(rows[-1]) == len(rows[-2]):
             return sign, rows
-    return usual, found[usual]
+    return signs[0], found[signs[0]]
+
+
+def _numbers(rows: Sequence[Sequence[str]]) -> float:
+    """Return the share of cells that are numbers."""
+    cells = [cell.strip() for row in rows for cell in row]
+    return sum(NUMBER.fullmatch(cell) is not None for cell in cells) / max(1, len(cells))
 
 
 def _decimal(cells: Sequence[str], separator: str) -> str:
