@@ -223,9 +223,7 @@ class _Start:
                 break
         self.length = length
         above = [line.lstrip(f"{file.comment} ") for line in file.above[-1:]]
-        self.separator, self.rows = _separated(
-            lines, above, asked=options.separator, point=options.decimal, usual=usual
-        )
+        self.separator, self.rows = _separated(lines, above, asked=options.separator, usual=usual)
         self.notes: list[str] = []
         self.names: list[str] | None = None
         if options.header is False and self.rows:
@@ -332,7 +330,6 @@ def _separated(
     above: Sequence[str],
     *,
     asked: str | None,
-    point: str | None,
     usual: str,
 ) -> tuple[str, list[list[str]]]:
     """Find the separator that gives header and first row equal lengths, or nearly so.
@@ -341,7 +338,6 @@ def _separated(
         lines: the first lines.
         above: the comment above them, which may be the header.
         asked: the separator, if it is known.
-        point: the decimal separator, if it is known.
         usual: the separator that is tried first.
 
     Returns:
@@ -349,8 +345,7 @@ def _separated(
     """
     if asked is not None:
         return asked, _cells(lines, asked)
-    signs = [sign for sign in (usual, *";\t,| ") if sign != point]
-    found = {sign: _cells(lines, sign) for sign in signs}
+    found = {sign: _cells(lines, sign) for sign in (usual, *";\t,| ")}
     for sign, rows in found.items():
         names = _cells(above, sign)
         if names and rows and 1 < len(names[0]) == len(rows[0]) == len(rows[-1]):
@@ -368,7 +363,7 @@ def _separated(
     for sign, rows in found.items():
         if rows and len(rows) > 2 and 1 < len(rows[-1]) == len(rows[-2]):
             return sign, rows
-    return signs[0], found[signs[0]]
+    return usual, found[usual]
 
 
 def _numbers(rows: Sequence[Sequence[str]]) -> float:
