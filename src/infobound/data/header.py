@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -98,13 +99,19 @@ def _is_like_a_row(header: list[str], frame: pd.DataFrame) -> bool:
     """Return whether the header resembles the columns' values.
 
     That is so if numbers head columns of numbers, mostly within their range, dates head dates, and
-    text occurs again in its column. Names that count from 0 or 1 are a header.
+    text occurs again in its column; or if all names are numbers that neither go up nor down. Names
+    that count from 0 or 1 are a header.
     """
     import pandas as pd
 
     counted = [[str(k + first) for k in range(len(header))] for first in (0, 1)]
     if len(header) != len(frame.columns) or header in counted:
         return False
+    if len(header) > 1 and all(map(NUMBER.fullmatch, header)):
+        numbers = [float(name.replace(",", ".")) for name in header]
+        steps = {b > a for a, b in itertools.pairwise(numbers)}
+        if len(steps) > 1 or len({*numbers}) < len(numbers):
+            return True  # years, wavelengths or levels as names go up or down
     inside: list[bool] = []
     for name, (_, column) in zip(header, frame.items(), strict=True):
         known = column.dropna()

@@ -94,12 +94,14 @@ def read_text(path: Path, options: ReadOptions, *, usual: str = ",") -> TextTabl
         )
     if options.header is not False:
         _expect_header(path, start)
+    if options.decimal is None and start.separator == ";" and start.decimal == ".":
+        _expect_decimals(path, start)
     parser = _Parser(file, start, options)
     frame = parser.frame()
     if options.comment is None:
         _expect_comments(path, file, start)
     frame, spelled = _as_written(frame, parser)
-    notes = [*file.notes, *start.notes]
+    notes = [*file.notes, *start.notes, *parser.notes]
     if options.decimal is not None:
         frame, more = _declared(frame, options.decimal)
         notes += more
@@ -251,6 +253,7 @@ class _Parser:
 
     def __init__(self, file: _File, start: _Start, options: ReadOptions) -> None:
         self.file, self.start, self.options = file, start, options
+        self.notes: list[str] = []
 
     def frame(self, **more: Any) -> pd.DataFrame:
         """Read the table.
@@ -285,6 +288,8 @@ class _Parser:
             # Rows end with a separator and the header does not: the index is not row names.
             names, found = found.columns, found.reset_index()
             found = found.iloc[:, : len(names)].set_axis(names, axis=1)
+        elif not isinstance(found.index, pd.RangeIndex):
+            self.notes = ["The first cell of each row has no name and was left out (row names)."]
         found = found.reset_index(drop=True)
         names = start.names or [cell.strip() for cell in start.rows[0]]
         if len(names) == len(found.columns):  # undo pandas' renaming, to report duplicates
@@ -376,7 +381,7 @@ def _decimal(cells: Sequence[str], separator: str) -> str:
     """Return a comma if cells have decimal commas that cannot group thousands."""
     if separator == "," or any(re.fullmatch(r"[-+]?\d*\.\d+", cell) for cell in cells):
         return "."
-    commas = r"[-+]?(\d*,(\d{1,2}|\d{4,})|(0|\d{4,}),\d+)"
+    commas = r"[-+]?(\d*,(\d{1,2}|\d{4,})|(0|\d{4,}),\d+)([eE][-+]?\d+)?|[-+]?\d+,\d+[eE][-+]?\d+"
     return "," if any(re.fullmatch(commas, cell) for cell in cells) else "."
 
 
@@ -439,6 +444,22 @@ def _expect_comments(path: Path, file: _File, start: _Start) -> None:
                 f"Expected no line that may be a comment or a row in {path.name}; got "
                 f"{line.strip()[:40]!r} in line {number}. Say --comment '{file.comment}' to leave "
                 "such lines out, or --comment '' to read them."
+            )
+
+
+def _expect_decimals(path: Path, start: _Start) -> None:
+    """Check that points do not group thousands: 1.234 beside 999, in a file with semicolons."""
+    body = start.rows[1:] if start.names is None else start.rows
+    for column in itertools.zip_longest(*body, fillvalue=""):
+        cells = [cell.strip() for cell in column if cell.strip()]
+        pointed = [cell for cell in cells if "." in cell]
+        whole = [cell for cell in cells if re.fullmatch(r"-?\d+", cell)]
+        thousands = all(re.fullmatch(r"-?[1-9]\d{0,2}(\.\d{3})+", cell) for cell in pointed)
+        if pointed and whole and thousands and len(pointed) + len(whole) == len(cells):
+            raise InputError(
+                f"Expected numbers of one reading in {path.name}; got {pointed[0]} beside "
+                f"{whole[0]}. Say what marks the decimals: --decimal . ({pointed[0]} is about "
+                f"{pointed[0].partition('.')[0]}), or --decimal , (it groups thousands)."
             )
 
 
