@@ -81,7 +81,7 @@ def test_declared_kinds_are_kept():
 
 UNUSABLE = {
     "times": pd.date_range("2024-01-01", periods=50),
-    "lists": [[1, 2]] * 50,
+    "lists": [[1, 2], [3]] * 25,
     "names": [f"Person {k}" for k in range(50)],
     "absent": [np.nan] * 50,
     "infinite": [np.inf] * 50,

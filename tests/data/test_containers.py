@@ -296,7 +296,10 @@ ENDLESS.append(ENDLESS)
         (pd.to_timedelta(range(N), unit="s"), "column x; got times"),
         ([pd.Timestamp(0)] * N, "column x[0]; got times"),
         (np.arange(N).astype("M8[D]"), "in x; got times"),
-        (pd.Series([[1, 2]] * N), "cells of type list. Give each element a column of its own"),
+        (
+            pd.Series([[1, 2], [3]] * (N // 2)),
+            "cells of type list. Give each element a column of its",
+        ),
         ([{"a": 1}] * N, "cells of type dict"),
         ([1, 1j] * (N // 2), "real numbers in x; got complex"),
         (np.array([1, 1j] * (N // 2), dtype=object), "real numbers in column x[0]; got complex"),

@@ -1,9 +1,12 @@
 """Thirty and more files as people have them: read rightly, or refused with the remedy."""
 
 import bz2
+import dataclasses
 import gzip
 import lzma
+import re
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -60,6 +63,7 @@ READ = {  # text, or bytes, or what writes the file; options; what a and b are
     "trailing commas below": (PLAIN.replace("0\n", "0,\n"), {}),
     "no end of the last line": (PLAIN.strip(), {}),
     "decimal commas": (PLAIN.replace(",", ";").replace(".", ","), {}),
+    "decimal commas everywhere": ("a;b\n1,5;20,0\n2,5;10,0\n3,5;40,0\n0,5;30,0\n", {}),
     "decimal commas in quotes": (
         'a,b\n"1,5","20"\n"2,5","10"\n"3,5","40"\n"0,5","30"\n',
         {"decimal": ","},
@@ -130,6 +134,10 @@ REFUSED = {  # text; x; what the message says
     "UTF-16 without a mark": (PLAIN.encode("utf-16-be"), "a", "--encoding utf-16-be"),
     "another word for missing": (PLAIN + "?,5\n", "a", r"--na '\?'"),
     "thousands or decimals": ("a;b\n999;1\n1,234;2\n12;3\n", "a", r"--decimal \. or --decimal ,"),
+    "points as thousands": ("a;b\n999;1\n1.234;2\n12;3\n", "a", r"--decimal \. .*--decimal ,"),
+    "numbers that are no names": ("7,3,5\n1,2,3\n2,3,4\n", "7", r"--no-header .*--header"),
+    "total below": (PLAIN + "Total,100\n", "a", "'Total' in row 5.*--skip-lines"),
+    "line about the separator": ("sep=;\n" + PLAIN.replace(",", ";"), "a", "--skip-lines 1"),
     "huge integers": ("a,b\n9007199254740993,1\n9007199254740992,2\n", "a", "categorical="),
     "two in a zip": (two_in_a_zip, "a", r"zip://train\.csv::.*t\.zip"),
     "comment or row": ("a,b\n#ff0000,1\n#00ff00,2\nred,3\n", "a", r"--comment '#' .*--comment ''"),
@@ -167,6 +175,12 @@ def read(folder, text, column, **options):
         (["1,234,567", "12", "1,000"], {}, [1234567, 12, 1000]),
         (["$1,234.50", "$7.25", "$3"], {}, [1234.5, 7.25, 3]),
         (["12 %", "3 %", "0 %"], {}, [12, 3, 0]),
+        (["1 234", "567", "12 345"], {}, [1234, 567, 12345]),
+        (["1'234.5", "567", "12'345"], {}, [1234.5, 567, 12345]),
+        (["−1.5", "2", "-3"], {}, [-1.5, 2, -3]),
+        (["1,5e-1", "2,5E3", "7"], {}, [0.15, 2500, 7]),
+        (["1.234", "2.5", "999"], {}, [1.234, 2.5, 999]),
+        (["1.234", "999", "12"], {"decimal": "."}, [1.234, 999, 12]),
         (["1e3", "-2E-1", "+7"], {}, [1000, -0.2, 7]),
         (["True", "False", "True"], {}, [1, 0, 1]),
         (["2024-01-03", "2024-01-01", "2024-02-01"], {"numeric": ["c"]}, [2, 0, 31]),
@@ -253,3 +267,17 @@ def test_invalid_options_are_refused(tmp_path, option, message):
     (tmp_path / "t.csv").write_text(PLAIN)
     with pytest.raises(InputError, match=message):
         readers.opened(tmp_path / "t.csv", options=ReadOptions(**option))
+
+
+def test_the_example_of_the_page_of_files_runs(capsys):
+    page = Path(__file__).parents[2] / "docs" / "files.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    exec(code, {})
+    assert capsys.readouterr().out.strip() == code.rpartition("#")[2].strip()
+
+
+def test_the_page_of_files_has_every_option_and_every_ending():
+    text = (Path(__file__).parents[2] / "docs" / "files.md").read_text()
+    for field in dataclasses.fields(ReadOptions):
+        assert f"`--{field.name.replace('_', '-')}`" in text
+    assert all(f"`{ending}`" in text for ending in readers.READERS)

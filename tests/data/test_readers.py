@@ -166,12 +166,15 @@ def test_categories_are_one_hot_encoded_and_said(tmp_path):
     assert pair.notes == ("y: c has 3 categories, one-hot encoded into 3 columns.",)
 
 
+NAMELESS = "The first cell of each row has no name and was left out (row names)."
+
+
 @pytest.mark.parametrize(
     ("text", "notes"),
     [
         ("a;b;c\n1,5;2;3\n2,5;4;6\n", ("Commas read as decimal points (1,5 is 1.5).",)),
         ("a,b,c\n1.5,2,3,\n2.5,4,6,\n", ()),  # a separator at the end of each row
-        ("a,b,c\nr1,1.5,2,3\nr2,2.5,4,6\n", ()),  # row names, as R writes them
+        ("a,b,c\nr1,1.5,2,3\nr2,2.5,4,6\n", (NAMELESS,)),  # row names, as R writes them
         ('"a";"b";"c, d"\n1.5;2;3\n2.5;4;6\n', ()),
         ("a b  c\n1.5  2 3\n2.5 4  6\n", ()),
     ],

@@ -141,7 +141,9 @@ def sentence(message: str) -> str:
     ):
         got, name, choices = found.groups()
         known = [each.strip("' ") for each in choices.split(",") if each.strip("' ,")]
-        listed = ", ".join(each for each in known if each != "None")
+        if "None" in known:  # tyro's order is then that of a set
+            known = sorted({*known} - {"None"})
+        listed = ", ".join(known)
         return f"Expected {name} to be one of {listed}; got {got!r}."
     if found := re.search(r"Error parsing (\S+): .*?('[^']*'|\[.*\])$", text):
         name, got = found.groups()

@@ -411,6 +411,42 @@ class ColumnsCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DescribeCommand:
+    """List the columns of a file: types, missing and distinct values, and what an estimate reads.
+
+    Example: infobound describe data.csv
+    """
+
+    file: File
+    columns: Columns = ()
+    """Columns to list, in the notation of `infobound estimate`. Default: all."""
+    categorical: Columns = ()
+    """Columns that are categories, for example numbers that are codes. Text always is one."""
+    numeric: Columns = ()
+    """Columns that are quantities although they are stored as text or categories; dates become days
+    since the first."""
+    reading: Reading = field(default_factory=ReadOptions)
+    output: OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def __call__(self, session: Session) -> None:
+        """Run the command."""
+        from infobound.data import description
+
+        result = description.describe(
+            self.file,
+            columns=self.columns,
+            categorical=self.categorical,
+            numeric=self.numeric,
+            options=self.reading,
+        )
+        if self.output.json:
+            return session.json(result.as_dict())
+        from infobound.report import listings
+
+        session.present(listings.show_description, result, title=locations.name(self.file))
+
+
+@dataclass(frozen=True, kw_only=True)
 class LagsCommand:
     """Estimate the mutual information of two time series at each lag, with a band and tests that
     allow for autocorrelation.
@@ -797,6 +833,7 @@ class BoundsCommand:
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": DemoCommand,
+    "describe": DescribeCommand,
     "estimate": EstimateCommand,
     "compare": CompareCommand,
     "interaction": InteractionCommand,

@@ -178,10 +178,14 @@ def _unpacked(values: Any) -> Any:
                 f"{values.shape}. Select or project its columns, then use .toarray()."
             )
         return values.toarray()
-    if isinstance(values, Mapping):
-        import pandas as pd
-
-        return pd.DataFrame({name: _array(column) for name, column in values.items()})
+    if isinstance(values, Mapping) and not _is_of("xarray", "Dataset", values):
+        return _beside({name: _array(column) for name, column in values.items()})
+    if _is_of("xarray", "Dataset", values):
+        return _beside({name: _labelled(values[name]) for name in values.data_vars})
+    if _is_of("xarray", "DataArray", values) and values.ndim < 3:
+        return _labelled(values)
+    if _is_of("polars", "LazyFrame", values):
+        values = values.collect()
     if isinstance(values, _Table):
         try:
             return _unpacked(values.to_pandas())
@@ -193,6 +197,38 @@ def _unpacked(values: Any) -> Any:
 
         return pd.DataFrame({name: _array(values[name]) for name in array.dtype.names})
     return array
+
+
+def _is_of(package: str, kind: str, values: Any) -> bool:
+    """Return whether values are of a class of a package, which is not imported for that."""
+    module = sys.modules.get(package)
+    return module is not None and isinstance(values, vars(module)[kind])
+
+
+def _labelled(values: Any) -> Any:
+    """Convert an array of xarray to pandas; columns have their labels, or the array's name."""
+    found: Any = values.to_pandas() if values.ndim in (1, 2) else np.asarray(values)
+    if values.ndim == 2 and not all(isinstance(label, str) for label in found.columns):
+        name = values.dims[1] if values.name is None else values.name
+        found = found.set_axis([f"{name}[{label}]" for label in found.columns], axis=1)
+    return found
+
+
+def _beside(columns: Mapping[Any, Any]) -> pd.DataFrame:
+    """Put columns (n,), and several at once (n, d), side by side: `z` becomes `z[0]`, ..."""
+    import pandas as pd
+
+    found: dict[Any, Any] = {}
+    for name, values in columns.items():
+        if np.ndim(values) != 2:
+            found[name] = np.asarray(values) if np.ndim(values) == 1 else values
+            continue
+        labels = values.columns if isinstance(values, pd.DataFrame) else range(values.shape[1])
+        own = [
+            label if str(label).startswith(f"{name}[") else f"{name}[{label}]" for label in labels
+        ]
+        found |= dict(zip(own, np.asarray(values).T, strict=True))
+    return pd.DataFrame(found)
 
 
 def _array(values: Any) -> np.ndarray:
@@ -295,7 +331,7 @@ def _named(side: str, values: Any) -> pd.DataFrame:
     else:
         frame = pd.DataFrame({_name(values.name, side): pd.Series(values)})
     frame = frame.reset_index(drop=True)
-    frame = frame.set_axis([str(c) for c in frame.columns], axis=1)
+    frame = _lists_apart(frame.set_axis([str(c) for c in frame.columns], axis=1))
     if not frame.columns.is_unique:
         doubles = ", ".join(sorted(set(frame.columns[frame.columns.duplicated()])))
         raise InputError(
@@ -303,3 +339,39 @@ def _named(side: str, values: Any) -> pd.DataFrame:
             "Rename the columns."
         )
     return frame
+
+
+def _lists_apart(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give each element of columns of lists of numbers, such as embeddings, its own column."""
+    import pandas as pd
+
+    parts, found = [], False
+    for k in range(frame.shape[1]):
+        column = frame.iloc[:, k]
+        rows = _stacked(column) if column.dtype == np.dtype(object) else None
+        found |= rows is not None
+        if rows is None:
+            parts.append(column)
+        else:
+            names = [f"{column.name}[{k}]" for k in range(rows.shape[1])]
+            parts.append(pd.DataFrame(rows, columns=names))
+    return pd.concat(parts, axis=1) if found else frame
+
+
+def _stacked(column: pd.Series) -> np.ndarray | None:
+    """Stack lists of equally many numbers as (n, d); None if cells are anything else."""
+    whole = column.notna().to_numpy()
+    cells = column[whole].tolist()
+    if not {type(cell) for cell in cells} <= {list, np.ndarray}:
+        return None
+    try:
+        rows = np.array(cells)
+    except ValueError:
+        return None
+    if rows.ndim != 2 or rows.shape[1] == 0 or rows.dtype.kind not in "iuf":
+        return None
+    if whole.all():
+        return rows
+    spread = np.full((len(column), rows.shape[1]), np.nan)
+    spread[whole] = rows
+    return spread

@@ -38,8 +38,12 @@ EXACT = 2**53  # float64 represents integers up to this exactly
 
 CODE = re.compile(r"0\d+")  # digits that begin with a zero are no quantity: a code, a postcode
 AMOUNT = re.compile(
-    r"(?P<minus>[-+]?)(?P<before>[$€£¥]?) ?(?P<sign>[-+]?)(?P<body>\d[\d.,]*) ?(?P<after>[%$€£¥]?)"
+    r"(?P<minus>[-+−]?)(?P<before>[$€£¥]?) ?(?P<sign>[-+−]?)"
+    r"(?P<body>[1-9]\d{0,2}([ '’\u00a0\u202f]\d{3})+([.,]\d+)?|\d[\d.,]*)[ \u00a0]?"
+    r"(?P<after>[%$€£¥]?)"
 )
+MINUS = ("-", "−")
+SPACES = re.compile(r"[ '’\u00a0\u202f]")  # they group thousands
 MONTH = (
     r"(?i:jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?"
     r"|oct(ober)?|nov(ember)?|dec(ember)?)"
@@ -361,9 +365,9 @@ def _remedy(wrong: Sequence[str]) -> str:
         )
     word = shlex.quote(wrong[0][:40])
     return (
-        f"Correct those cells; or, if they mean that a value is missing, name the word (--na "
-        f"{word}) and use --drop-missing; or name a column of codes in categorical= "
-        "(--categorical)."
+        f"Correct those cells, or leave out their lines (--skip-lines); if they mean that a value "
+        f"is missing, name the word (--na {word}) and use --drop-missing; or name a column of "
+        "codes in categorical= (--categorical)."
     )
 
 
@@ -399,8 +403,8 @@ def amounts(text: Sequence[str], *, point: str | None = None) -> list[str] | Non
     if len(found) < len(text) or len(signs) > 1:
         return None
     money = signs != {("", "")} and signs != {("", "%")}
-    bodies = [match["body"] for match in found]
-    minus = ["-" if (m["minus"] == "-") != (m["sign"] == "-") else "" for m in found]
+    bodies = [SPACES.sub("", match["body"]) for match in found]
+    minus = ["-" if (m["minus"] in MINUS) != (m["sign"] in MINUS) else "" for m in found]
     for group, decimal in ((",", "."), (".", ",")):
         marks = (re.escape(group), re.escape(decimal))
         declared = point == decimal and all(map(_amount(*marks).fullmatch, bodies))

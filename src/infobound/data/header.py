@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["NUMBER", "expect_names", "expect_no_units"]
 
 NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?")
+DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([ T].*)?")
 
 
 def expect_no_units(file: str, lines: Sequence[int], frame: pd.DataFrame) -> None:
@@ -96,14 +98,20 @@ def expect_names(file: str, header: list[str], frame: pd.DataFrame) -> list[str]
 def _is_like_a_row(header: list[str], frame: pd.DataFrame) -> bool:
     """Return whether the header resembles the columns' values.
 
-    That is so if numbers head columns of numbers, mostly within their range, and text occurs again
-    in its column. Names that count from 0 or 1 are a header.
+    That is so if numbers head columns of numbers, mostly within their range, dates head dates, and
+    text occurs again in its column; or if all names are numbers that neither go up nor down. Names
+    that count from 0 or 1 are a header.
     """
     import pandas as pd
 
     counted = [[str(k + first) for k in range(len(header))] for first in (0, 1)]
     if len(header) != len(frame.columns) or header in counted:
         return False
+    if len(header) > 1 and all(map(NUMBER.fullmatch, header)):
+        numbers = [float(name.replace(",", ".")) for name in header]
+        steps = {b > a for a, b in itertools.pairwise(numbers)}
+        if len(steps) > 1 or len({*numbers}) < len(numbers):
+            return True  # years, wavelengths or levels as names go up or down
     inside: list[bool] = []
     for name, (_, column) in zip(header, frame.items(), strict=True):
         known = column.dropna()
@@ -114,6 +122,8 @@ def _is_like_a_row(header: list[str], frame: pd.DataFrame) -> bool:
                 return False
             number = float(name.replace(",", "."))
             inside.append(bool(known.min() <= number <= known.max()))
+        elif DATE.fullmatch(name) and DATE.fullmatch(str(known.iloc[0])):
+            inside.append(True)
         elif name not in set(map(str, known.unique())):
             return False
         else:

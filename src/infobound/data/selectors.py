@@ -38,7 +38,8 @@ def select(names: list[str], selectors: Sequence[str], side: str) -> list[str]:
     if not chosen:
         columns = _listed(names)
         raise InputError(
-            f"Expected columns for {side}, with --{side} NAMES; got none. Columns: {columns}."
+            f"Expected columns for {side}, with --{side} NAMES; got none. Columns: {columns}. "
+            "With their types: infobound describe FILE."
         )
     return chosen
 

@@ -42,10 +42,10 @@ BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-CODE = re.compile(r"(?:^|[^\d.:/+-])0\d", re.MULTILINE)  # a cell may begin with a zero
+WITHIN = np.frombuffer(b"0123456789.:/+-", dtype=np.uint8)  # no cell begins after one of these
 ERRORS = re.compile(r"#(N/?A|REF!|DIV/0!|VALUE!|NAME\?|NUM!|NULL!)")  # of spreadsheets
 ZEROS = re.compile(r"0\d+")
-PIECE = 2**20  # characters searched at once
+PIECE = 2**18  # characters searched at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +94,14 @@ def read_text(path: Path, options: ReadOptions, *, usual: str = ",") -> TextTabl
         )
     if options.header is not False:
         _expect_header(path, start)
+    if options.decimal is None and start.separator == ";" and start.decimal == ".":
+        _expect_decimals(path, start)
     parser = _Parser(file, start, options)
     frame = parser.frame()
     if options.comment is None:
         _expect_comments(path, file, start)
     frame, spelled = _as_written(frame, parser)
-    notes = [*file.notes, *start.notes]
+    notes = [*file.notes, *start.notes, *parser.notes]
     if options.decimal is not None:
         frame, more = _declared(frame, options.decimal)
         notes += more
@@ -189,9 +191,23 @@ class _File:
     def _has_comments(self) -> bool:
         last = "\n"
         for piece in self.pieces():
-            if re.search(rf"[\r\n]{re.escape(self.comment)}", last + piece):
+            text = last + piece
+            if any(f"{end}{self.comment}" in text for end in "\n\r"):
                 return True
             last = piece[-len(self.comment) :]
+        return False
+
+    def may_have_codes(self) -> bool:
+        """Return whether some cell may consist of digits and begin with a zero."""
+        last = "\n"
+        for piece in self.pieces():
+            text = np.frombuffer((last + piece).encode("latin-1", "replace"), dtype=np.uint8)
+            at = np.flatnonzero(text[1:-1] == ord("0"))
+            before, after = text[at], text[at + 2]
+            digits = (after >= ord("0")) & (after <= ord("9"))
+            if np.any(digits & ~np.isin(before, WITHIN)):
+                return True
+            last = piece[-2:]
         return False
 
 
@@ -209,7 +225,7 @@ class _Start:
                 break
         self.length = length
         above = [line.lstrip(f"{file.comment} ") for line in file.above[-1:]]
-        self.separator, self.rows = _separated(lines, above, options.separator, usual)
+        self.separator, self.rows = _separated(lines, above, asked=options.separator, usual=usual)
         self.notes: list[str] = []
         self.names: list[str] | None = None
         if options.header is False and self.rows:
@@ -237,6 +253,7 @@ class _Parser:
 
     def __init__(self, file: _File, start: _Start, options: ReadOptions) -> None:
         self.file, self.start, self.options = file, start, options
+        self.notes: list[str] = []
 
     def frame(self, **more: Any) -> pd.DataFrame:
         """Read the table.
@@ -271,6 +288,8 @@ class _Parser:
             # Rows end with a separator and the header does not: the index is not row names.
             names, found = found.columns, found.reset_index()
             found = found.iloc[:, : len(names)].set_axis(names, axis=1)
+        elif not isinstance(found.index, pd.RangeIndex):
+            self.notes = ["The first cell of each row has no name and was left out (row names)."]
         found = found.reset_index(drop=True)
         names = start.names or [cell.strip() for cell in start.rows[0]]
         if len(names) == len(found.columns):  # undo pandas' renaming, to report duplicates
@@ -312,7 +331,11 @@ def _cells(lines: Sequence[str], separator: str) -> list[list[str]]:
 
 
 def _separated(
-    lines: Sequence[str], above: Sequence[str], asked: str | None, usual: str
+    lines: Sequence[str],
+    above: Sequence[str],
+    *,
+    asked: str | None,
+    usual: str,
 ) -> tuple[str, list[list[str]]]:
     """Find the separator that gives header and first row equal lengths, or nearly so.
 
@@ -333,9 +356,14 @@ def _separated(
         if names and rows and 1 < len(names[0]) == len(rows[0]) == len(rows[-1]):
             return sign, rows
     for more in (0, 1):  # one more cell: row names, or a separator at the end
-        for sign, rows in found.items():
-            if rows and 1 < len(rows[0]) == len(rows[min(1, len(rows) - 1)]) - more:
-                return sign, rows
+        alike = [
+            sign
+            for sign, rows in found.items()
+            if rows and 1 < len(rows[0]) == len(rows[min(1, len(rows) - 1)]) - more
+        ]
+        if alike:  # 1,5;2 has two cells with either, but numbers only with one
+            sign = max(alike, key=lambda sign: _numbers(found[sign]))
+            return sign, found[sign]
     # A title, or names of a comment, above the table: what most lines have
     for sign, rows in found.items():
         if rows and len(rows) > 2 and 1 < len(rows[-1]) == len(rows[-2]):
@@ -343,11 +371,17 @@ def _separated(
     return usual, found[usual]
 
 
+def _numbers(rows: Sequence[Sequence[str]]) -> float:
+    """Return the share of cells that are numbers."""
+    cells = [cell.strip() for row in rows for cell in row]
+    return sum(NUMBER.fullmatch(cell) is not None for cell in cells) / max(1, len(cells))
+
+
 def _decimal(cells: Sequence[str], separator: str) -> str:
     """Return a comma if cells have decimal commas that cannot group thousands."""
     if separator == "," or any(re.fullmatch(r"[-+]?\d*\.\d+", cell) for cell in cells):
         return "."
-    commas = r"[-+]?(\d*,(\d{1,2}|\d{4,})|(0|\d{4,}),\d+)"
+    commas = r"[-+]?(\d*,(\d{1,2}|\d{4,})|(0|\d{4,}),\d+)([eE][-+]?\d+)?|[-+]?\d+,\d+[eE][-+]?\d+"
     return "," if any(re.fullmatch(commas, cell) for cell in cells) else "."
 
 
@@ -413,6 +447,22 @@ def _expect_comments(path: Path, file: _File, start: _Start) -> None:
             )
 
 
+def _expect_decimals(path: Path, start: _Start) -> None:
+    """Check that points do not group thousands: 1.234 beside 999, in a file with semicolons."""
+    body = start.rows[1:] if start.names is None else start.rows
+    for column in itertools.zip_longest(*body, fillvalue=""):
+        cells = [cell.strip() for cell in column if cell.strip()]
+        pointed = [cell for cell in cells if "." in cell]
+        whole = [cell for cell in cells if re.fullmatch(r"-?\d+", cell)]
+        thousands = all(re.fullmatch(r"-?[1-9]\d{0,2}(\.\d{3})+", cell) for cell in pointed)
+        if pointed and whole and thousands and len(pointed) + len(whole) == len(cells):
+            raise InputError(
+                f"Expected numbers of one reading in {path.name}; got {pointed[0]} beside "
+                f"{whole[0]}. Say what marks the decimals: --decimal . ({pointed[0]} is about "
+                f"{pointed[0].partition('.')[0]}), or --decimal , (it groups thousands)."
+            )
+
+
 def _ragged(path: Path, error: Exception) -> InputError:
     """Return the error about a line with too many cells."""
     found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
@@ -444,8 +494,7 @@ def _as_written(frame: pd.DataFrame, parser: _Parser) -> tuple[pd.DataFrame, dic
     far = [k for k in real if (columns[k].abs() >= EXACT).any()]
     whole = [k for k in real if (columns[k].dropna() % 1 == 0).all()]
     whole += [k for k, c in enumerate(columns) if types.is_integer_dtype(c.dtype)]
-    if whole and not any(map(CODE.search, parser.file.pieces())):
-        whole = []
+    whole = whole if whole and parser.file.may_have_codes() else []
     text = [k for k, c in enumerate(columns) if not types.is_numeric_dtype(c.dtype)]
     absent = [k for k in text if columns[k].isna().any()]
     spelled: dict[str, list[str]] = {}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -17,13 +19,22 @@ from infobound.analyses.calibration import Rehearsal
 from infobound.analyses.column_pairs import ColumnPair, Pairwise
 from infobound.analyses.grid import Study
 from infobound.analyses.lags import Lag, Lags
+from infobound.data.description import ColumnDescription, FileDescription
 from infobound.pages.numbers import maybe, number, signed, small, span
 
-__all__ = ["show_lags", "show_pairwise", "show_rehearsal", "show_study", "show_suites"]
-__all__ += ["show_table"]
+__all__ = [
+    "show_description",
+    "show_lags",
+    "show_pairwise",
+    "show_rehearsal",
+    "show_study",
+    "show_suites",
+    "show_table",
+]
 
 WIDE = 76  # letters of a line from which there are bars
 NAMED = 8  # letters of a column's name on one line at least
+VALUES = 24  # letters of a line for the values of a described column, at least
 BAR = 16  # cells of the longest bar
 FOUND = 0.05  # q-values up to this are called found
 LINES = 21  # lines of a curve
@@ -55,6 +66,50 @@ def show_suites(title: str, columns: list[str], rows: list[list[str]]) -> None:
             [columns[i] for i in used],
             [[line[i] for i in used] for line in lines],
         )
+
+
+def show_description(result: FileDescription, *, title: str) -> None:
+    """Print the columns of a file: a table, or two lines each where their names need the room."""
+    console = Console(highlight=False)
+    console.print(Text(f"{title}: {result.rows:,} rows, {len(result.columns):,} columns", "italic"))
+    names = ("column", "type", "missing", "distinct", "read as")
+    rows = [
+        (each.name, each.kind, f"{each.missing:,}", f"{each.distinct:,}", each.use)
+        for each in result.columns
+    ]
+    widths = [max(map(len, cells)) for cells in zip(names, *rows, strict=True)]
+    if sum(widths) + VALUES <= console.width:
+        table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+        for name, width in zip(names, widths, strict=True):
+            justify: Literal["left", "right"] = (
+                "right" if name in ("missing", "distinct") else "left"
+            )
+            table.add_column(name, justify=justify, no_wrap=True, min_width=width)
+        table.add_column("values")
+        for row, each in zip(rows, result.columns, strict=True):
+            table.add_row(*map(escape, row), escape(_values(each)))
+        console.print(table)
+    else:
+        for each in result.columns:
+            console.print(Text(each.name, "bold"), soft_wrap=True)
+            use = "refused, see below" if each.reason else f"read as {each.use}"
+            said = f"{each.kind}, {each.missing:,} missing, {each.distinct:,} distinct, {use}"
+            said += f": {_values(each)}" if _values(each) else ""
+            console.print(Padding(escape(said), (0, 0, 0, 2)))
+    console.print()
+    for note in result.notes:
+        console.print(Text.assemble(("note  ", "dim"), note))
+    for each in result.columns:
+        if each.reason is not None:
+            console.print(Text.assemble((f"{each.name}  ", "yellow"), each.reason))
+
+
+def _values(column: ColumnDescription) -> str:
+    """Return the range of a column, or examples."""
+    if column.low is None or column.high is None:
+        return ", ".join(column.examples)
+    low, high = (f"{v:.4g}" if v % 1 else f"{v:.15g}" for v in (column.low, column.high))
+    return low if low == high else f"{low} to {high}"
 
 
 def show_study(result: Study, *, units: str) -> None:
