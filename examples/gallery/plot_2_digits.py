@@ -9,6 +9,8 @@ one kind of classifier, and shows what this kind can use.
 The data are scikit-learn's digits: 1,797 images of 8 x 8 pixels.
 """
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
@@ -29,22 +31,33 @@ images, labels = load_digits(return_X_y=True)
 
 train, test = np.arange(len(images)) % 2 == 0, np.arange(len(images)) % 2 == 1
 network = MLPClassifier(
-    (64, 2, 64), activation="tanh", learning_rate_init=3e-3, tol=1e-3, max_iter=300, random_state=0
+    (64, 2, 64),
+    activation="tanh",
+    learning_rate_init=3e-3,
+    tol=1e-3,
+    max_iter=300,
+    random_state=0,
 )
 network.fit(images[train] / 16, labels[train])
 
 
 def learnt(rows):
     """Return the two columns in the middle of the network."""
-    for weights, bias in list(zip(network.coefs_, network.intercepts_, strict=True))[:2]:
+    for weights, bias in list(
+        zip(network.coefs_, network.intercepts_, strict=True)
+    )[:2]:
         rows = np.tanh(rows @ weights + bias)
     return rows
 
 
 representations = {
-    "2 principal components": PCA(2, random_state=0).fit(images[train]).transform(images[test]),
+    "2 principal components": PCA(2, random_state=0)
+    .fit(images[train])
+    .transform(images[test]),
     "2 learnt columns": learnt(images[test] / 16),
-    "8 principal components": PCA(8, random_state=0).fit(images[train]).transform(images[test]),
+    "8 principal components": PCA(8, random_state=0)
+    .fit(images[train])
+    .transform(images[test]),
     "all 64 pixels": images[test],
 }
 
@@ -70,10 +83,19 @@ value = {
 }
 pca, own = value["2 principal components"], value["2 learnt columns"]
 assert pca["linear"] < pca["network"] - 0.1
-assert results["2 learnt columns"].estimate.mi > results["2 principal components"].estimate.mi + 0.2
+assert (
+    results["2 learnt columns"].estimate.mi
+    > results["2 principal components"].estimate.mi + 0.2
+)
 assert own["network"] - own["linear"] < 0.1
-assert abs(value["all 64 pixels"]["linear"] - value["all 64 pixels"]["network"]) < 0.1
-assert all(abs(probe.permuted) < 0.15 for result in results.values() for probe in result.probes)
+assert (
+    abs(value["all 64 pixels"]["linear"] - value["all 64 pixels"]["network"]) < 0.1
+)
+assert all(
+    abs(probe.permuted) < 0.15
+    for result in results.values()
+    for probe in result.probes
+)
 assert {result.estimate.verdict for result in results.values()} & {"series"}
 # sphinx_gallery_end_ignore
 
@@ -89,8 +111,14 @@ series = {
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(10, 4.2), layout="constrained", width_ratios=[1, 1.3]
 )
-left.scatter(*representations["2 learnt columns"].T, c=labels[test], cmap="tab10", s=9)
-left.set(title="2 learnt columns, coloured by digit", xlabel="first column", ylabel="second column")
+left.scatter(
+    *representations["2 learnt columns"].T, c=labels[test], cmap="tab10", s=9
+)
+left.set(
+    title="2 learnt columns, coloured by digit",
+    xlabel="first column",
+    ylabel="second column",
+)
 for k, (label, values) in enumerate(series.items()):
     right.bar(
         places + 0.27 * (k - 1),
@@ -100,7 +128,7 @@ for k, (label, values) in enumerate(series.items()):
         color=["#9CCBE8", "#0072B2", "#D17A00"][k],
     )
 right.axhline(result.entropy, color="#262626", linewidth=1, linestyle="--")
-right.set_xticks(places, [name.replace(" ", "\n", 1) for name in names])
+right.set_xticks(places, [name.replace(" ", "\n") for name in names])
 right.set(ylabel="information about the digit (nats)", ylim=(0, 2.9))
 right.legend(loc="upper left", frameon=False, ncols=3, fontsize=8)
 for axes in (left, right):
@@ -123,7 +151,7 @@ plt.show()
 #   every writer trained the network. All of this is about *these* writers:
 
 finding = results["all 64 pixels"].estimate.findings[0]
-print(f"{finding.code}: {finding.message}")
+print(textwrap.fill(f"{finding.code}: {finding.message}", 84))
 
 # %%
 # For new writers, split by writer. Shuffling the rows would silence the finding, and the intervals would be as wrong as

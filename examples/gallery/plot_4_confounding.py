@@ -63,7 +63,9 @@ plt.show()
 data = load_diabetes(as_frame=True, scaled=False).frame
 bmi, progression = data["bmi"], data["target"]
 found = {
-    name: infobound.interaction(bmi, progression, data[columns], critic="none", certify=False)
+    name: infobound.interaction(
+        bmi, progression, data[columns], critic="none", certify=False
+    )
     for name, columns in {
         "age": ["age"],
         "glucose": ["s6"],
@@ -97,7 +99,9 @@ for row, (name, one) in enumerate(lines.items()):
 axes.axvline(0, color="#262626", linewidth=0.8)
 axes.set_yticks(range(len(lines)), [f"given {name}" for name in lines])
 axes.invert_yaxis()
-axes.set(xlabel="information of the body mass index about the progression (nats), 95 % interval")
+axes.set(
+    xlabel="information of the body mass index about the progression (nats), 95 % interval"
+)
 axes.spines[["top", "right"]].set_visible(False)
 plt.show()
 

@@ -17,13 +17,19 @@ from sklearn.datasets import load_diabetes
 import infobound
 
 data = load_diabetes(as_frame=True, scaled=False).frame
-names = {"bp": "blood pressure", "s4": "cholesterol ratio", "s5": "log triglycerides"}
+names = {
+    "bp": "blood pressure",
+    "s4": "cholesterol ratio",
+    "s5": "log triglycerides",
+}
 
 # %%
 # `compare` estimates I(X1;Y) - I(X2;Y), with both estimates on the same rows and folds.
 
 found = {
-    name: infobound.compare(data["bmi"], data[column], data["target"], critic="none", certify=False)
+    name: infobound.compare(
+        data["bmi"], data[column], data["target"], critic="none", certify=False
+    )
     for column, name in names.items()
 }
 for name, result in found.items():
@@ -40,7 +46,9 @@ assert fat.interval[0] < 0 < fat.interval[1]
 # On the left each measurement by itself, on the right the differences. The intervals of the body mass index and the
 # cholesterol ratio overlap a little, and yet their difference is clearly above zero.
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 2.9), layout="constrained", sharey=False)
+figure, (left, right) = plt.subplots(
+    1, 2, figsize=(10, 2.9), layout="constrained", sharey=False
+)
 single = {
     "body mass index": next(iter(found.values())).first,
     **{name: one.second for name, one in found.items()},
@@ -83,7 +91,9 @@ print(
 #
 # A sensor that says less by itself may still be worth having. What do both say together?
 
-both = infobound.estimate(data[["bmi", "s5"]], data["target"], critic="none", certify=False)
+both = infobound.estimate(
+    data[["bmi", "s5"]], data["target"], critic="none", certify=False
+)
 print("body mass index  ", result.first)
 print("log triglycerides", result.second)
 print("both             ", both)

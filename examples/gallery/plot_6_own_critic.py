@@ -10,6 +10,7 @@ Any `torch.nn.Module` that takes x (n, p) and y (m, q) and returns scores (n, m)
 """
 
 import math
+import textwrap
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,7 +37,9 @@ phase_y = phase_x + rng.vonmises(0, concentration, rows)
 def recorded(phase, cycles):
     """Return waves (n, 32) with these phases, random amplitudes and a little noise."""
     angles = 2 * np.pi * cycles * np.arange(32) / 32 + phase[:, None]
-    return rng.gamma(4, 0.25, rows)[:, None] * np.cos(angles) + 0.05 * rng.normal(size=(rows, 32))
+    return rng.gamma(4, 0.25, rows)[:, None] * np.cos(angles) + 0.05 * rng.normal(
+        size=(rows, 32)
+    )
 
 
 x, y = recorded(phase_x, 3), recorded(phase_y, 5)
@@ -53,7 +56,7 @@ print(f"I(phase of x; phase of y) = {truth:.3f} nats")
 
 default = infobound.estimate(x, y, certify=False)
 print(default)
-print(f"{default.verdict}: {default.findings[0].message}")
+print(textwrap.fill(f"{default.verdict}: {default.findings[0].message}", 84))
 
 # sphinx_gallery_start_ignore
 assert default.verdict != "ok"
@@ -112,7 +115,11 @@ for row, one in enumerate((default, own)):
     )
     axes.plot(one.mi, row, "o", color="#0072B2")
     axes.plot(
-        one.held_out, row, "D", color="#D17A00", label="held-out lower bound" if row else None
+        one.held_out,
+        row,
+        "D",
+        color="#D17A00",
+        label="held-out lower bound" if row else None,
     )
 axes.axvline(truth, color="#262626", linestyle="--", linewidth=1, label="exact")
 axes.set_yticks([0, 1], ["default", "own critic"])
@@ -132,7 +139,9 @@ plt.show()
 # This page was made on a processor; with a GPU, the same call would use it:
 
 device = "cuda" if torch.cuda.is_available() else "cpu"
-again = infobound.estimate(x, y, module=Phases(), certify=False, device=device, n_iters=20)
+again = infobound.estimate(
+    x, y, module=Phases(), certify=False, device=device, n_iters=20
+)
 print(again.config["device"])
 
 # %%

@@ -26,7 +26,9 @@ from infobound.benchmark.study import study
 
 if __name__ == "__main__":
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
         tempfile.TemporaryDirectory() as folder,
     ):
         result = study(
@@ -40,7 +42,9 @@ if __name__ == "__main__":
         )
     cells = pd.DataFrame([vars(row) for row in result.rows])
     cells["miss"] = (cells["mi"] - cells["truth"]).abs()
-    table = cells.pivot_table("miss", ["task", "truth"], ["estimator", "n"]).round(3)
+    table = cells.pivot_table("miss", ["task", "truth"], ["estimator", "n"]).round(
+        3
+    )
     print(len(cells), "estimates; mean absolute error in nats:")
     print(table)
 
@@ -52,11 +56,19 @@ if __name__ == "__main__":
     assert worst["gaussian", 1600].max() > 2 * worst["ksg", 1600].max()
     # sphinx_gallery_end_ignore
 
-    figure, panels = plt.subplots(1, 2, figsize=(8, 3.4), layout="constrained", sharey=True)
+    figure, panels = plt.subplots(
+        1, 2, figsize=(8, 3.4), layout="constrained", sharey=True
+    )
     for axes, name in zip(panels, ["gaussian", "ksg"], strict=True):
         for (task, _), errors in table[name].iterrows():
             axes.plot(errors.index, errors, "o-", label=task)
-        axes.set(title=name, xscale="log", yscale="log", xlabel="rows", xticks=[100, 400, 1600])
+        axes.set(
+            title=name,
+            xscale="log",
+            yscale="log",
+            xlabel="rows",
+            xticks=[100, 400, 1600],
+        )
         axes.set_xticklabels(["100", "400", "1,600"])
         axes.minorticks_off()
         axes.spines[["top", "right"]].set_visible(False)

@@ -8,6 +8,7 @@ be above the truth?
 """
 
 import tempfile
+import textwrap
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -30,7 +31,9 @@ with tempfile.TemporaryDirectory() as folder:
     result = infobound.reproduce(short, sample_size=200, run=Path(folder) / "run")
     curve = pd.read_csv(Path(folder) / "run" / "metrics.csv")
 print(result)
-print(f"best value on fresh rows: {result.peak:.3f} nats, after {result.peak_iteration} iterations")
+print(
+    f"best value on fresh rows: {result.peak:.3f} nats, after {result.peak_iteration} iterations"
+)
 
 # sphinx_gallery_start_ignore
 assert result.training > result.truth
@@ -42,10 +45,22 @@ assert result.held_out < result.peak < result.truth
 # nothing: it would pass any truth. The curve on fresh rows turns where memorising begins.
 
 figure, axes = plt.subplots(figsize=(7.5, 4), layout="constrained")
-axes.plot(curve["iteration"], curve["train"], color="#0072B2", label="training rows")
-axes.plot(curve["iteration"], curve["validation"], color="#D17A00", label="fresh rows")
-axes.axhline(result.truth, color="#262626", linestyle="--", linewidth=1, label="exact")
-axes.axhline(result.ceiling, color="#6E6E6E", linestyle=":", linewidth=1.5, label="ceiling log 200")
+axes.plot(
+    curve["iteration"], curve["train"], color="#0072B2", label="training rows"
+)
+axes.plot(
+    curve["iteration"], curve["validation"], color="#D17A00", label="fresh rows"
+)
+axes.axhline(
+    result.truth, color="#262626", linestyle="--", linewidth=1, label="exact"
+)
+axes.axhline(
+    result.ceiling,
+    color="#6E6E6E",
+    linestyle=":",
+    linewidth=1.5,
+    label="ceiling log 200",
+)
 axes.set(xlabel="iteration", ylabel="InfoNCE (nats)", ylim=(0, 6.5))
 axes.legend(frameon=False, loc="lower right")
 axes.spines[["top", "right"]].set_visible(False)
@@ -68,7 +83,7 @@ x, y = task.sample(400, torch.Generator().manual_seed(0))
 answer = infobound.estimate(x, y, critic="none", certify=False)
 print(f"exact {task.mi:.3f}")
 print(answer)
-print(f"{answer.verdict}: {answer.findings[0].message}")
+print(textwrap.fill(f"{answer.verdict}: {answer.findings[0].message}", 84))
 
 # sphinx_gallery_start_ignore
 assert answer.interval[0] < task.mi < answer.interval[1]
