@@ -55,7 +55,9 @@ axes.barh(
     color=["#0072B2" if yes else "#9A9A9A" for yes in found],
     height=0.65,
 )
-axes.errorbar(table["mi"], table["x"], xerr=error, fmt="none", ecolor="#262626", elinewidth=1)
+axes.errorbar(
+    table["mi"], table["x"], xerr=error, fmt="none", ecolor="#262626", elinewidth=1
+)
 axes.invert_yaxis()
 axes.set(
     xlabel="mutual information with the class (nats), 95 % interval",
@@ -75,7 +77,9 @@ plt.show()
 X, y = frame.drop(columns="target"), frame["target"]
 selector = MutualInfoSelector().fit(X, y)
 chosen = [X.columns[k] for k in selector.order_]
-for name, score, p in zip(chosen, selector.step_scores_, selector.step_pvalues_, strict=True):
+for name, score, p in zip(
+    chosen, selector.step_scores_, selector.step_pvalues_, strict=True
+):
     print(f"{name:20} adds {score:.3f} nats, p = {p:.1e}")
 
 # %%
@@ -85,7 +89,9 @@ classifier = make_pipeline(StandardScaler(), LogisticRegression())
 few = cross_val_score(
     make_pipeline(MutualInfoSelector(), classifier), X, y, scoring="roc_auc"
 ).mean()
-first = cross_val_score(classifier, X[table["x"][: len(chosen)]], y, scoring="roc_auc").mean()
+first = cross_val_score(
+    classifier, X[table["x"][: len(chosen)]], y, scoring="roc_auc"
+).mean()
 every = cross_val_score(classifier, X, y, scoring="roc_auc").mean()
 print(
     f"area under the ROC curve: {few:.3f} selected, {first:.3f} first {len(chosen)}, {every:.3f} all 30 columns"
