@@ -146,6 +146,8 @@ def test_many_columns_are_reduced_and_parts_of_one_side_alone_do_not_count():
     waves = Waves.of(x, y)
     assert waves.x.shape == (200, dependent_rows.WIDE * dependent_rows.WAVES)
     rows = np.arange(200)
+    order = rng.permutation(200)
+    assert waves.exchanged(rows, [order])[0] == pytest.approx(waves.values(rows, [order])[0])
     one, more = Waves.of(x[:, :1], y[:, :1]), Waves.of(x[:, :1], np.zeros((200, 1)))
     assert one.values(rows, [rows])[0] > 0
     assert more.values(rows, [rows])[0] == 0

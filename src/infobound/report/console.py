@@ -45,7 +45,7 @@ def number(nats: float, units: str, digits: int = 3) -> str:
 def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
     """Print an estimate, its held-out bound, and the findings with their remedies."""
     console = Console(highlight=False)
-    n = f"{_rows(result)}, x has {_columns(result.dim_x)}, y has {_columns(result.dim_y)}"
+    n = f"{result.n:,} rows, x has {_columns(result.dim_x)}, y has {_columns(result.dim_y)}"
     given = result.dim_given > 0
     n += f", z has {_columns(result.dim_given)}" if given else ""
     low, high = (number(end, units) for end in result.interval)
@@ -57,6 +57,8 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
         f"{level}: {low} to {high}",
     )
     table.add_row("", "", f"[dim]{_made_of(result)}[/]")
+    if result.effective_n is not None or result.group_count is not None:
+        table.add_row("", "", f"[dim]{_worth(result)}[/]")
     what = "held-out lower bound" if not _warned(result, "not_a_bound") else "held-out value"
     scored = "each row scored by a critic not fitted to it"
     if given:
@@ -136,14 +138,14 @@ def _tested(result: Estimate) -> str:
     return f"test of independence by {TESTS[result.test]}{least}"
 
 
-def _rows(result: Estimate) -> str:
+def _worth(result: Estimate) -> str:
     """How many rows there are, and how many independent ones they are worth."""
     found = f"{result.n:,} rows"
     if result.group_count is not None:
         found += f" in {result.group_count:,} groups"
     if result.effective_n is not None:
         size = result.effective_n
-        found += f", about {round(size, 1 - len(str(int(size)))):,.0f} independent"
+        found += f", about {round(size, 2 - len(str(int(size)))):,.0f} independent"
     return found
 
 
