@@ -96,8 +96,8 @@ class Config:
     permutations: int = 999
     """Number of permutations of y for the p-value."""
     series: bool = False
-    """Rows are a time series. Folds are then contiguous, the p-value comes from shifting y against
-    x in time, the interval allows for autocorrelation, and nothing is certified."""
+    """Rows are a time series. Folds are then contiguous with gaps, the p-value comes from moving y
+    against x in time, the interval allows for autocorrelation, and nothing is certified."""
     pointwise: bool = False
     """Store the contribution of each row to the estimate in the result."""
     bound: str = "infonce"

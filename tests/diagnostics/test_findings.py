@@ -59,6 +59,14 @@ PLANTED = {
         "40 of 440 rows are exact copies of an earlier row; 60 rows were tested",
     ),
     "grouped_rows": ({"pair": as_pair(SUBJECTS, Y)}, "share their x with others (100 groups)"),
+    "few_groups": (
+        {"groups": np.arange(N) % 4, "test": "rows_in_groups"},
+        "come from 4 groups, so how groups differ is hardly known",
+    ),
+    "few_moves": (
+        {"blocks": True, "smallest_p": 1 / 14, "test": "moves"},
+        "cannot give a p-value below 0.071 here",
+    ),
     "overfit": ({"train": 3.0, "method": "critic"}, "memorised its training rows"),
     "dominant_row": ({"terms": ROW}, "Row 7 alone moves the held-out value by -0.50"),
     "not_a_bound": ({"is_lower_bound": False, "bound": "smile"}, "'smile'"),
@@ -131,6 +139,29 @@ def test_what_is_not_wrong_is_not_said():
     assert "repeated_rows" not in said(dataclasses.replace(CLEAN, pair=labels))
     alone = dict.fromkeys(("train", "held_out", "error", "block", "ceiling", "fold", "terms"))
     assert said(dataclasses.replace(CLEAN, **alone, method="ksg")) == {}
+
+
+@pytest.mark.parametrize(
+    ("test", "remedy"),
+    [
+        ("moves", "Collect 114 rows."),
+        ("moves_in_groups", "Collect 114 rows in most of the groups, or five groups."),
+        ("whole_groups", "Collect five groups or more."),
+        ("surrogates", "give 19 surrogates or more."),
+    ],
+)
+def test_a_test_that_cannot_reject_says_what_it_takes(test, remedy):
+    few = dataclasses.replace(CLEAN, smallest_p=0.06, test=test)
+    assert said(few)["few_moves"].endswith(remedy)
+    assert said(dataclasses.replace(few, smallest_p=0.05)) == {}
+    assert said(dataclasses.replace(few, alpha=0.1)) == {}
+
+
+def test_groups_that_are_named_are_no_problem():
+    groups = np.repeat(np.arange(100), 4)
+    for code in ("grouped_rows", "series"):
+        named = dataclasses.replace(CLEAN, **PLANTED[code][0], groups=groups)
+        assert said(named) == {}
 
 
 def test_what_is_given_is_judged_by_what_is_left_and_by_its_values():

@@ -15,6 +15,7 @@ from infobound.estimation.crossfit import Fold, Part, PointWeights
 from infobound.estimation.ksg import estimate_ksg
 from infobound.estimation.point import z_quantile
 from infobound.estimation.selection import Scored
+from infobound.inference.standard_errors import standard_error
 
 POSITIVES, TERMS = PointWeights(1.0, 0.0, 0.0), PointWeights(0.0, 0.0, 1.0)
 
@@ -145,7 +146,7 @@ def test_neighbours_count_where_they_find_clearly_more(monkeypatch, differs, spr
     for each in rows:
         one = Scored(mine[each] - 0.1, mine[each], mine[each])
         folds.append(fold(rng, each, test=one, training=one, closed=0.5))
-    monkeypatch.setattr(combine, "neighbour_terms", lambda pair: theirs)
+    monkeypatch.setattr(combine, "neighbour_terms", lambda pair, config: theirs)
     numbers = combine_folds(pair, folds, Config())
     assert numbers.ksg == pytest.approx(theirs.mean())
     assert numbers.mi == pytest.approx(0.5 + weight * differs, abs=1e-6)
@@ -191,11 +192,11 @@ def test_copulas_that_fall_short_of_themselves_are_doubted(short, spread, doubt)
         fold(rng, np.arange(100), test=shown, mix=PointWeights(0.6, 0.3, 0.1), simulated=said),
         fold(rng, np.arange(100), mix=PointWeights(0.0, 1.0, 0.0)),
     ]
-    first, second = downgrade_implausible_copulas(folds)
+    first, second = downgrade_implausible_copulas(folds, Config())
     expected = (0.6 * (1 - doubt), 0.3, 0.1 + 0.6 * doubt)
     assert first.parts[0].mix == pytest.approx(expected)
     assert second.parts[0].mix == (0.0, 1.0, 0.0)
-    assert downgrade_implausible_copulas(folds[1:]) == folds[1:]
+    assert downgrade_implausible_copulas(folds[1:], Config()) == folds[1:]
 
 
 def test_neighbours_alone_are_a_mean_with_its_error(monkeypatch):
@@ -203,7 +204,8 @@ def test_neighbours_alone_are_a_mean_with_its_error(monkeypatch):
     x, y = rng.normal(size=(50, 1)), rng.normal(size=(50, 2))
     terms = rng.normal(size=50) + 0.4
 
-    def ksg_terms(left, right):
+    def ksg_terms(left, right, *, apart):
+        assert apart is None
         assert np.array_equal(left.argsort(0), x.argsort(0))  # normal scores: the same order
         assert np.array_equal(right.argsort(0), y.argsort(0))
         return terms
@@ -252,11 +254,12 @@ def test_critics_of_a_fold_are_held_against_the_held_out_values_by_weight():
 def test_neighbours_alone_have_the_error_of_a_series_and_need_forty_rows(monkeypatch):
     rng = np.random.default_rng(8)
     terms = np.repeat(rng.normal(size=10), 4)
-    monkeypatch.setattr(ksg, "neighbour_terms", lambda pair: terms)
+    monkeypatch.setattr(ksg, "neighbour_terms", lambda pair, config: terms)
     pair = as_pair(*rng.normal(size=(2, 40)))
     numbers = estimate_ksg(pair, Config(level=0.9, series=True))
-    means = [each.mean() for each in np.split(terms, [7, 14, 21, 28, 34])]  # sqrt(40) = 6.3
-    half = 1.644854 * np.std(means) / math.sqrt(6)
+    config = Config(level=0.9, series=True)
+    half = 1.644854 * standard_error(terms, np.arange(40), config)
+    assert numbers.effective_n < 30  # blocks of four equal terms
     assert numbers.interval == pytest.approx((terms.mean() - half, terms.mean() + half))
     assert numbers.unlimited == pytest.approx((terms.mean(), half))
 

@@ -18,7 +18,6 @@ from infobound.estimation.crossfit import (
     _mix,
     _weighted_by_test,
     fit_fold,
-    standard_error,
 )
 from infobound.estimation.selection import Ensemble, Job, Scored, configure_bound
 
@@ -116,15 +115,6 @@ def test_a_base_that_does_worse_than_nothing_loses_its_say():
         ) == pytest.approx(weight)
 
 
-def test_standard_errors_of_series_are_those_of_stretches():
-    rng = np.random.default_rng(0)
-    values, rows = np.repeat(rng.normal(size=20), 20) + rng.normal(size=400), rng.permutation(400)
-    assert standard_error(values[rows], rows, Config()) == pytest.approx(values.std() / 20)
-    of_stretches = values.reshape(20, 20).mean(1).std() / math.sqrt(20)
-    found = standard_error(values[rows], rows, Config(series=True))
-    assert found == pytest.approx(of_stretches)
-
-
 def fitted(monkeypatch, n=200, most=None, again=50, **settings):
     """A fold of a Gaussian copula, its training and test rows, and so many of another's."""
     rng = np.random.default_rng(1)
@@ -197,13 +187,6 @@ def test_a_lone_part_counts_by_its_weight_and_no_part_finds_nothing():
     assert half.points() == pytest.approx(np.full(4, 0.5 * 2.0))
     assert made(part(PointWeights(0.0, 1.0, 0.0))).terms() == pytest.approx(np.full(4, 1.0))
     assert made().points() == pytest.approx(np.zeros(4))
-
-
-def test_stretches_of_a_series_are_as_many_as_the_nearest_whole_root():
-    values = np.random.default_rng(2).normal(size=60)  # sqrt(60) = 7.7: eight stretches
-    means = [each.mean() for each in np.split(values, [8, 16, 24, 32, 39, 46, 53])]
-    found = standard_error(values, np.arange(60), Config(series=True))
-    assert found == pytest.approx(np.std(means) / math.sqrt(8))
 
 
 def spied(monkeypatch, name):

@@ -219,10 +219,14 @@ def test_findings_of_its_own(given, code):
     assert (codes & {"determined", "few_per_stratum", "orders"}) == ({code} - {None})
 
 
-def test_a_series_has_no_p_value_of_permutations():
+def test_dependent_rows_have_the_p_value_of_projections_alone():
     x, y, z = confounded(300, 0, 0.5)
-    found = estimate(x, y, given=z, series=True, **PLAIN)
-    assert (found.p_value, found.projection_p, found.certified) == (None, None, None)
+    for more in ({"series": True}, {"groups": np.arange(300) // 6}):
+        found = estimate(x, y, given=z, **more, **PLAIN)
+        assert (found.p_value, found.certified) == (None, None)
+        assert 0 < found.projection_p <= 1
+        assert found.effective_n <= 300
+        assert "Independence was not tested" not in " ".join(f.message for f in found.findings)
 
 
 def test_it_is_public():

@@ -16,6 +16,7 @@ from infobound.estimation.result import Estimate
 from infobound.estimation.selection import Job, configure_bound, fit_critic
 from infobound.inference.certificates import Wealth
 from infobound.inference.certify import _count_overlap, _sinkhorn_normalized, certify
+from infobound.inference.dependent_rows import series_p
 from infobound.inference.permutation import double_center
 
 FAST = {"n_iters": 50, "hidden_dim": 16, "embedding_dim": 4, "batch_size": 64}
@@ -110,14 +111,22 @@ def test_each_block_is_a_later_folds_rows_and_its_tuning_is_older(monkeypatch):
         np.testing.assert_allclose([test.mean(0), test.mean(1)], 0, atol=1e-5)
         assert 1.1 < test.std() < 2
     assert given["certificate"] == {"level": 0.9, "seed": 5}
-    assert given["p"] == {"permutations": 77, "seed": 5, "shifts": False}
+    assert given["p"] == {"permutations": 77, "seed": 5}
 
 
 def test_a_series_keeps_its_order_and_is_not_certified(monkeypatch):
-    given, parts, job = handed_over(monkeypatch, series=True)
-    assert given["found"] == Guarantees(None, None, 0.5)
-    assert given["p"]["shifts"]
-    past, test = np.sort(np.concatenate(parts[:3])), parts[3]
+    given, _, job = handed_over(monkeypatch, series=True)
+    tested = series_p(job.pair.x, job.pair.y)
+    assert given["found"] == Guarantees(None, None, tested.p_value, "moves", tested.smallest)
+    assert "tests" not in given  # no permutations
+
+
+def test_the_critics_of_permutations_are_those_of_the_past_and_the_witness(monkeypatch):
+    given, parts, job = handed_over(monkeypatch)
+    past = np.sort(np.concatenate(parts[:3]))
+    test = np.random.default_rng(
+        int(np.random.SeedSequence([0, 3, 1]).generate_state(4)[3])
+    ).permutation(parts[3])
     critic = fit_critic(job, past, name="past", seeds=[1, 2, 3])
     x, y = job.pair.x, job.pair.y
     witness = Witness.fit(x[past], y[past])(x[test], y[test])

@@ -91,7 +91,8 @@ def _swapped(pair: data.Pair, rng: np.random.Generator) -> data.Pair:
 def _reordered(pair: data.Pair, rng: np.random.Generator) -> data.Pair:
     """Permute the rows, which changes the folds."""
     order = rng.permutation(len(pair.x))
-    return dataclasses.replace(pair, x=pair.x[order], y=pair.y[order])
+    groups = None if pair.groups is None else pair.groups[order]
+    return dataclasses.replace(pair, x=pair.x[order], y=pair.y[order], groups=groups)
 
 
 def _bent(pair: data.Pair, rng: np.random.Generator) -> data.Pair:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from infobound.estimation import estimate as estimates
 from infobound.estimation import selection
 from infobound.estimation.conditional_guarantees import GivenSampler
 from infobound.estimation.result import Estimate
+from infobound.estimation.surrogates import Surrogates
 from infobound.pages.numbers import number
 from infobound.pages.page import Measure, Number, Page, Picture
 from infobound.pages.presentable import Presentable
@@ -478,6 +479,7 @@ def resume(
     *,
     module: torch.nn.Module | None = None,
     given_sampler: GivenSampler | None = None,
+    surrogates: Surrogates | None = None,
     watch: Callable[[loop.Progress], None] | None = None,
     stop: Callable[[], bool] | None = None,
     unit: str | None = None,
@@ -488,6 +490,7 @@ def resume(
         path: the directory that was given as `run`.
         module: your own critic, if the run was started with one.
         given_sampler: your sampler of x given z, if the run was started with one.
+        surrogates: your surrogates of y, if the run was started with any.
         watch: called with a `loop.Progress` after each evaluation.
         stop: called between iterations; if it returns True, the run is saved and `Interrupted` is
             raised.
@@ -516,7 +519,8 @@ def resume(
         here = run_directory.Run.open(path)
         here.sweep()
         here = dataclasses.replace(here, record={**here.record, "unit": unit})
-        return _resume(here, module, given_sampler, watch, stop)
+        own = _Own(module, given_sampler, surrogates)
+        return _resume(here, own, watch, stop)
 
 
 def unit_of(path: str | Path) -> str:
@@ -535,19 +539,24 @@ def unit_of(path: str | Path) -> str:
     return arguments.choice("unit in run.json", run.record.get("unit", "nats"), units.UNITS)
 
 
+class _Own(NamedTuple):
+    """What of a run is the user's own and is not saved with it."""
+
+    module: torch.nn.Module | None
+    given_sampler: GivenSampler | None
+    surrogates: Surrogates | None
+
+
 def _resume(
     run: run_directory.Run,
-    module: torch.nn.Module | None,
-    given_sampler: GivenSampler | None,
+    own: _Own,
     watch: Callable[[loop.Progress], None] | None,
     stop: Callable[[], bool] | None,
 ) -> Estimate | Reproduction:
     """Continue a run according to its kind."""
     kind = run.record.get("kind")
     if kind == "estimate":
-        return estimates.resume(
-            run, module=module, given_sampler=given_sampler, watch=watch, stop=stop
-        )
+        return estimates.resume(run, **own._asdict(), watch=watch, stop=stop)
     if kind == "reproduce":
         record = run.settings(_Record)
         config = run.config(record.config)

@@ -179,7 +179,7 @@ class EstimateCommand(_Samples):
         session.show(result, console.show_estimate, title=title)
         if self.check:
             session.present(console.show_checks, checks, units=session.units)
-        plain = not self.given
+        plain = not self.given and not self.group and not self.config.series
         session.suggest(
             {
                 f"infobound rehearse {shlex.join(_columns(self))}": "test it on your rows" * plain,

@@ -525,6 +525,8 @@ def _second_opinion(e: Evidence) -> str | None:
         )
     if abs(e.ksg - e.mi) < max(0.05, 0.2 * abs(e.mi), 2 * e.half_width):
         return None
+    if e.ksg < e.mi and (e.blocks or e.groups is not None):
+        return None  # neighbours from other groups, or other times, are few: they err low
     return (
         f"Nearest neighbours (KSG) disagree: they find {e.ksg:.3f} nats, the estimate "
         f"is {e.mi:.3f}. Strong tails or clusters do this; look at a scatter plot, and report "

@@ -208,7 +208,7 @@ def rows_of(result: Estimate) -> str:
         found += f" in {result.group_count:,} groups"
     if result.effective_n is not None:
         size = result.effective_n
-        found += f", about {round(size, 1 - len(str(int(size)))):,.0f} independent"
+        found += f", about {round(size, 2 - len(str(int(size)))):,.0f} independent"
     return found
 
 

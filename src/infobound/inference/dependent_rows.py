@@ -7,6 +7,7 @@ they are better than the others. docs/series.md has the nulls and proofs.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -93,6 +94,11 @@ class Waves:
         return np.array(
             [float(((x.T @ _weighted(_standardised(self.y[r]))) ** 2).sum()) for r in rights]
         )
+
+    def exchanged(self, rows: np.ndarray, orders: Iterable[np.ndarray]) -> np.ndarray:
+        """Return the same values of some rows (m,) whose y are in other orders (m,) of them."""
+        x, y = (_weighted(_standardised(side[rows])) for side in (self.x, self.y))
+        return np.array([float(((x.T @ y[order]) ** 2).sum()) for order in orders]) / len(rows) ** 2
 
 
 def _waves(rows: np.ndarray) -> np.ndarray:
@@ -283,19 +289,19 @@ def group_p(
     few = len(blocks) < WHOLE
     if few and not (_is_constant(x, groups) or _is_constant(y, groups)):
         inner = Waves(_less_means(waves.x, groups), _less_means(waves.y, groups))
-        order = np.argsort(groups, kind="stable")
-        rights = (
-            order[np.argsort(groups[order] + rng.random(len(order)))] for _ in range(permutations)
-        )
-        values = inner.values(order, (order, *rights))
-        orders = math.exp(min(50.0, sum(map(math.lgamma, np.bincount(groups) + 1))))
+        rows = np.argsort(groups, kind="stable")
+        own, places = groups[rows], np.arange(len(rows))
+        orders = (np.argsort(own + rng.random(len(own))) for _ in range(permutations))
+        values = inner.exchanged(rows, itertools.chain([places], orders))
+        count = math.exp(min(50.0, sum(map(math.lgamma, np.bincount(groups) + 1))))
         test = "rows_in_groups"
     else:
-        rights = (blocks[rng.permutation(len(blocks))].ravel() for _ in range(permutations))
-        values = waves.values(blocks.ravel(), (blocks.ravel(), *rights))
-        orders = math.exp(min(50.0, math.lgamma(len(blocks) + 1)))
+        whole = np.arange(blocks.size).reshape(blocks.shape)
+        orders = (whole[rng.permutation(len(blocks))].ravel() for _ in range(permutations))
+        values = waves.exchanged(blocks.ravel(), itertools.chain([whole.ravel()], orders))
+        count = math.exp(min(50.0, math.lgamma(len(blocks) + 1)))
         test = "whole_groups"
-    smallest = max(1 / (1 + permutations), 1 / orders)
+    smallest = max(1 / (1 + permutations), 1 / count)
     return Tested(_as_high(values) / (1 + permutations), test, smallest)
 
 

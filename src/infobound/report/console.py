@@ -33,7 +33,7 @@ __all__ += ["show_next", "show_probes", "show_reproduction"]
 def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
     """Print an estimate, its held-out bound, and the findings with their remedies."""
     console = Console(highlight=False)
-    n = f"{rows_of(result)}, x has {columns(result.dim_x)}, y has {columns(result.dim_y)}"
+    n = f"{result.n:,} rows, x has {columns(result.dim_x)}, y has {columns(result.dim_y)}"
     given = result.dim_given > 0
     n += f", z has {columns(result.dim_given)}" if given else ""
     low, high = (number(end, units) for end in result.interval)
@@ -45,6 +45,8 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
         f"{level}: {low} to {high}",
     )
     table.add_row("", "", f"[dim]{made_of(result)}[/]")
+    if result.effective_n is not None or result.group_count is not None:
+        table.add_row("", "", f"[dim]{rows_of(result)}[/]")
     what = "held-out lower bound" if not _warned(result, "not_a_bound") else "held-out value"
     scored = "each row scored by a critic not fitted to it"
     if given:
