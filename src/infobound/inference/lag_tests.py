@@ -33,7 +33,7 @@ FEW = 7  # values up to which a quantity's past enters value by value, as a cate
 ORDER = 20  # largest order of an autoregression
 ROWS_EACH = 20  # rows for each order of it
 CATEGORY_ORDER = 3  # the same for categories, of which each step has up to 16 coefficients
-TESTS = 6  # four weightings, and half as much again for tails that are heavier than normal
+TESTS = 8  # four weightings, and twice as many for tails that are heavier than normal
 TAIL = 10  # so many shifts must be as high, or the p-value is extrapolated
 ROUNDING = 1e-9  # variances below are zero
 RIDGE = 1e-9  # relative addition to variances in regressions
@@ -201,7 +201,7 @@ def lag_tests(
 
     Example:
         >>> from infobound.data.columns import columns
-        >>> walks = np.cumsum(np.random.default_rng(3).normal(size=(500, 2)), axis=0)
+        >>> walks = np.cumsum(np.random.default_rng(6).normal(size=(500, 2)), axis=0)
         >>> bool(abs(np.corrcoef(walks.T)[0, 1]) > 0.5)  # independent, but both are slow
         True
         >>> bool(lag_tests(*columns(walks), max_lag=5).adjusted.min() > 0.05)
