@@ -236,11 +236,11 @@ def _curve_sentences(result: Lags, units: str, each_line: int) -> list[str]:
     )
     value = f"[bold]{number(peak.mi, units)}[/] {units}, {_span(peak.low, peak.high, units)}"
     if result.found:
-        said = [f"Peak at lag {peak.lag} ({who}): {value}; adjusted p = {_small(peak.adjusted_p)}."]
+        said = [f"Peak at lag {peak.lag} ({who}): {value}; adjusted p {_equal(peak.adjusted_p)}."]
     else:
-        least = _small(min(each.adjusted_p for each in result.curve))
+        least = _equal(min(each.adjusted_p for each in result.curve))
         said = [
-            f"No lag is found dependent: the smallest adjusted p is {least}. The largest estimate "
+            f"No lag is found dependent: the smallest adjusted p {least}. The largest estimate "
             f"is at lag {peak.lag}: {value}."
         ]
     if result.refined is not None:
@@ -251,7 +251,7 @@ def _curve_sentences(result: Lags, units: str, each_line: int) -> list[str]:
         f"{peak.lag}, {peak.n:,} rows say as much as {peak.effective_n:,.0f} independent ones."
     )
     what = f"{result.surrogates:,} surrogates" if result.surrogates else "shifts of y"
-    counting = f"Counting {what} alone: p = {_small(result.counted_p)}"
+    counting = f"Counting {what} alone: p {_equal(result.counted_p)}"
     counting += f", which cannot be below {_small(result.smallest_p)}"
     rows = result.rows_for_counting
     counting += f" here ({FOUND:g} takes {rows:,} rows)." if rows else "."
@@ -268,6 +268,12 @@ def _span(low: float, high: float, units: str) -> str:
 def _small(p: float) -> str:
     """Format a p-value or q-value."""
     return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}" if p >= 1e-15 else "<1e-15"
+
+
+def _equal(p: float) -> str:
+    """Format a p-value with the sign before it."""
+    text = _small(p)
+    return f"< {text[1:]}" if text.startswith("<") else f"= {text}"
 
 
 def _calibration_sentences(result: Rehearsal, units: str) -> list[str]:
