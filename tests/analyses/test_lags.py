@@ -141,6 +141,11 @@ def test_files_and_figure(tmp_path):
         ({"max_lag": 30}, "max_lag of at most 20 for 100 rows; got 30"),
         ({"max_lag": 0}, "max_lag to be a positive number"),
         ({"x": np.full(100, np.nan)}, "all are missing"),
+        (
+            {"x": np.where(np.arange(100) < 50, 0.5 + np.arange(100) % 7, np.nan)}
+            | {"y": np.where(np.arange(100) >= 50, np.arange(100) % 5, np.nan)},
+            "at least 10 pairs of rows .* got 0 at lag -5",
+        ),
         ({"groups": np.zeros(99)}, "a group for each of 100 rows"),
         ({"groups": [None] + ["a"] * 99}, "1 are missing"),
         ({"surrogates": np.zeros((5, 100))}, "at least 19 surrogates"),

@@ -162,3 +162,22 @@ def test_what_cannot_be_tested_is_said():
     constant = Column("k", np.zeros(100, dtype=int), 1, False)
     with pytest.raises(InputError, match="differ in series k"):
         whiten(constant, Windows.of(100))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(200.0),
+        np.sin(np.arange(200) / 5),
+        np.repeat([0.0, 1.0], 100),
+        np.where(np.arange(200) == 60, 1.0, 0.0),
+        np.where(np.arange(200) < 190, np.nan, np.arange(200) % 3),
+    ],
+)
+def test_series_without_innovations_are_no_evidence(values):
+    noise = np.random.default_rng(9).normal(size=200)
+    for pair in (coded(values, noise), coded(noise, values), coded(values, values)):
+        found = lag_tests(*pair, 10)
+        assert np.isfinite(found.statistic).all()
+        assert ((found.p_value > 0) & (found.p_value <= found.adjusted)).all()
+    assert lag_tests(*coded(values, noise), 10).adjusted.min() > 0.01

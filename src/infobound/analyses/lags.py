@@ -23,7 +23,7 @@ from infobound.data import readers
 from infobound.data.columns import Column, as_table, read_table
 from infobound.data.containers import as_rows
 from infobound.errors import InputError
-from infobound.estimation.columns import LEVEL, ColumnEstimate, estimates
+from infobound.estimation.columns import FEWEST, LEVEL, ColumnEstimate, estimates
 from infobound.estimation.estimate import estimate
 from infobound.estimation.point import z_quantile
 from infobound.estimation.result import Estimate
@@ -281,6 +281,13 @@ def lags(
     )
     steps = range(-max_lag, max_lag + 1)
     rows = [windows.pairs(lag) for lag in steps]
+    for lag, (i, j) in zip(steps, rows, strict=True):
+        count = int(((one.codes[i] >= 0) & (other.codes[j] >= 0)).sum())
+        if count < FEWEST:
+            raise InputError(
+                f"Expected at least {FEWEST} pairs of rows with values of both at each lag; got "
+                f"{count} at lag {lag}. Use a smaller max_lag, or series with fewer gaps."
+            )
     pairs = [(take(one, i), take(other, j)) for i, j in rows]
     if drawn is None:
         shifts = _shifts(windows, max_lag, seed)

@@ -322,6 +322,8 @@ def _log_p(sums: Floats, weights: Floats) -> Floats:
 
     The law is the gamma with the same three cumulants.
     """
+    if not weights.any():
+        return np.zeros_like(sums)
     mean, variance, third = (f * (weights**p).sum() for p, f in ((1, 1), (2, 2), (3, 8)))
     shape, scale = 4 * variance**3 / third**2, third / (2 * variance)
     p = gammaincc(shape, np.maximum(sums - (mean - shape * scale), 0) / scale)
