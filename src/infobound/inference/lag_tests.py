@@ -40,7 +40,7 @@ RIDGE = 1e-9  # relative addition to variances in regressions
 SMALLEST = 1e-16  # no p-value is smaller
 MOST = 1_999  # shifts of a single series
 DRAWN = 199  # shifts of several groups
-SPARE = 20  # rows beyond four times the largest lag
+SPARE = 20  # rows beyond four times the largest lag; pairs of rows in groups
 
 
 class Windows(NamedTuple):
@@ -237,7 +237,10 @@ def expect_lags(max_lag: int, windows: Windows) -> int:
     """
     max_lag = arguments.integer("max_lag", max_lag, least=1)
     single, n = len(windows.lengths) == 1, sum(windows.lengths)
-    most = (n - SPARE) // 4 if single else max(windows.lengths) - SPARE
+    most = (n - SPARE) // 4
+    if not single:  # so many pairs of rows are left
+        left = [np.maximum(np.array(windows.lengths) - k, 0).sum() for k in range(1, max_lag + 1)]
+        most = int((np.array(left) >= SPARE).sum())
     if max_lag > most:
         rows = f"{n:,} rows" if single else f"groups of up to {max(windows.lengths):,} rows"
         remedy = f"Write max_lag={most}." if most > 0 else "Use longer series."
