@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from infobound.analyses.compare import compare
     from infobound.analyses.interaction import interaction
     from infobound.analyses.invariance import check
+    from infobound.analyses.lagged_pairs import lagged_pairs
     from infobound.analyses.lags import lags
     from infobound.analyses.pairwise import pairwise
     from infobound.analyses.probes import probe
@@ -48,6 +49,7 @@ __all__ = [
     "compare",
     "estimate",
     "interaction",
+    "lagged_pairs",
     "lags",
     "pairwise",
     "probe",
@@ -73,6 +75,7 @@ _HOMES = {
     "compare": "analyses.compare",
     "estimate": "estimation.estimate",
     "interaction": "analyses.interaction",
+    "lagged_pairs": "analyses.lagged_pairs",
     "lags": "analyses.lags",
     "pairwise": "analyses.pairwise",
     "probe": "analyses.probes",

@@ -9,7 +9,7 @@ import pytest
 from scipy.signal import lfilter
 
 import infobound
-from infobound import lags
+from infobound import lagged_pairs, lags
 from infobound.errors import InputError
 
 FIRST = ["lag", "mi", "low", "high", "p_value", "adjusted_p", "n", "effective_n"]
@@ -47,30 +47,30 @@ def test_the_refined_peak_holds_for_all_lags():
     assert found.refined.interval[0] < -math.log(0.6) < found.refined.interval[1]
 
 
-def test_intervals_of_slow_series_are_wider_and_cover():
+def test_intervals_of_slow_series_are_wider_and_cover(monkeypatch):
+    monkeypatch.setattr("infobound.analyses.lags.SHIFTS", 10)
     truth, inside, widths = -0.5 * math.log(1 - 0.36), [], []
-    for seed in range(30):
-        peak = lags(*pair(800, 0.9, share=0.6, seed=seed), max_lag=5, refine=False).curve[8]
+    for seed in range(20):
+        peak = lags(*pair(800, 0.9, share=0.6, seed=seed), max_lag=3, refine=False).curve[6]
         inside.append(peak.low <= truth <= peak.high)
         widths.append(peak.high - peak.low)
         assert peak.lag == 3
         assert peak.effective_n < 400
-    assert np.mean(inside) > 0.95 - 3 * math.sqrt(0.05 * 0.95 / 30)
-    fast = lags(*pair(800, 0.0, share=0.6), max_lag=5, refine=False).curve[8]
+    assert np.mean(inside) > 0.95 - 3 * math.sqrt(0.05 * 0.95 / 20)
+    fast = lags(*pair(800, 0.0, share=0.6), max_lag=3, refine=False).curve[6]
     assert fast.high - fast.low < 0.6 * np.median(widths)
     assert fast.effective_n > 600
 
 
-@pytest.mark.parametrize("phi", [0.0, 0.9])
-def test_independent_curves_stay_in_the_band(phi):
-    runs = 30
-    above = [
-        max(each.mi for each in found.curve) > found.band
-        for found in (
-            lags(*pair(300, phi, share=0.0, seed=k), max_lag=5, refine=False) for k in range(runs)
-        )
-    ]
-    assert np.mean(above) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
+def test_independent_curves_stay_in_the_band_and_dependent_ones_do_not(monkeypatch):
+    monkeypatch.setattr("infobound.analyses.lags.SHIFTS", 30)
+    runs, above = 12, {0.0: [], 0.8: []}
+    for seed in range(runs):
+        for share, leaves in above.items():
+            found = lags(*pair(300, 0.9, share=share, seed=seed), max_lag=3, refine=False)
+            leaves.append(max(each.mi for each in found.curve) > found.band)
+    assert np.mean(above[0.0]) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
+    assert np.mean(above[0.8]) > 0.7
 
 
 def test_gaps_are_left_out_pair_by_pair():
@@ -141,6 +141,11 @@ def test_files_and_figure(tmp_path):
         ({"max_lag": 30}, "max_lag of at most 20 for 100 rows; got 30"),
         ({"max_lag": 0}, "max_lag to be a positive number"),
         ({"x": np.full(100, np.nan)}, "all are missing"),
+        (
+            {"x": np.where(np.arange(100) < 50, 0.5 + np.arange(100) % 7, np.nan)}
+            | {"y": np.where(np.arange(100) >= 50, np.arange(100) % 5, np.nan)},
+            "at least 10 pairs of rows .* got 0 at lag -5",
+        ),
         ({"groups": np.zeros(99)}, "a group for each of 100 rows"),
         ({"groups": [None] + ["a"] * 99}, "1 are missing"),
         ({"surrogates": np.zeros((5, 100))}, "at least 19 surrogates"),
@@ -154,3 +159,44 @@ def test_what_is_wrong_is_said(change, words):
     given = {"x": rng.normal(size=100), "y": rng.normal(size=100), "max_lag": 5} | change
     with pytest.raises(InputError, match=words):
         lags(refine=False, **given)
+
+
+def channels(seed=0, phi=0.8):
+    """Return five channels, of which b follows a, and d follows the square of c."""
+    noise = np.random.default_rng(seed).normal(size=(700, 5))
+    table = lfilter([1], [1, -phi], noise, axis=0)[200:] * math.sqrt(1 - phi**2)
+    table[4:, 1] += table[:-4, 0]
+    table[:-6, 3] += table[6:, 2] ** 2
+    return pd.DataFrame(table, columns=[*"abcde"])
+
+
+def test_pairs_of_channels_are_found_at_their_lags():
+    table = channels().assign(one=1.0, day=pd.Timestamp("2024-01-01"))
+    found = lagged_pairs(table, max_lag=8)
+    frame = found.to_frame()
+    assert len(frame) == math.comb(5, 2)
+    assert {(row.x, row.y, row.lag) for row in frame[:2].itertuples()} == {
+        ("a", "b", 4),
+        ("c", "d", -6),
+    }
+    assert (frame["q_value"] <= 0.05).sum() == 2
+    assert (frame["q_value"] >= frame["adjusted_p"]).all()
+    assert sorted(found.left_out) == ["day", "one"]
+    assert "2 with q <= 0.05" in repr(found)
+    table = found.matrix("lag")
+    assert (table.loc["a", "b"], table.loc["b", "a"]) == (4, -4)
+    assert found.matrix().loc["d", "c"] == frame["mi"][frame["x"] == "c"].max()
+
+
+def test_a_pair_of_channels_has_the_tests_of_lags(tmp_path):
+    table = channels(1)[["a", "b"]]
+    found, alone = lagged_pairs(table, max_lag=6), lags(table["a"], table["b"], 6, refine=False)
+    assert found.pairs[0].adjusted_p == alone.peak.adjusted_p
+    assert found.pairs[0].mi == pytest.approx(alone.peak.mi + alone.chance)
+    found.save(tmp_path / "pairs.csv")
+    assert len(pd.read_csv(tmp_path / "pairs.csv")) == 1
+
+
+def test_too_few_channels_are_refused():
+    with pytest.raises(InputError, match="two usable columns; got 1"):
+        lagged_pairs({"a": np.arange(100.0), "b": np.ones(100)}, max_lag=5)

@@ -260,6 +260,59 @@ def test_what_is_wrong_with_columns_is_said(columns, tmp_path, monkeypatch, word
     assert fragment in err
 
 
+@pytest.fixture(scope="module")
+def series(tmp_path_factory):
+    """Three groups of 100 rows, in which y follows x after two rows."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=300), "who": np.repeat(["ann", "bob", "cy"], 100)})
+    frame["y"] = frame["x"].shift(2, fill_value=0) + 0.5 * rng.normal(size=300)
+    path = tmp_path_factory.mktemp("series") / "rows.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_lags_are_listed_with_bars_and_saved(series, tmp_path, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    words = [series, "--x", "x", "--y", "y", "--max-lag", 12, "--no-refine"]
+    files = ["--table", tmp_path / "curve.csv", "--figure", tmp_path / "curve.png"]
+    code, out, _ = call("lags", *words, *files)
+    said = " ".join(out.split())
+    assert code == 0
+    assert all(len(line) <= width for line in out.splitlines())
+    assert re.search(r"\n +2 +━{16,32} +0\.", out)
+    assert "Peak at lag 2 (x leads by 2)" in said
+    assert "which cannot be below 0.083 here (0.05 takes 500 rows)" in said
+    assert "Of every 2 lags one is shown" in said
+    assert len(pd.read_csv(tmp_path / "curve.csv")) == 25
+    assert (tmp_path / "curve.png").stat().st_size > 1_000
+
+
+def test_lags_within_groups_as_json_in_bits(series):
+    words = ["--x", "y", "--y", "x", "--group", "who", "--max-lag", 3, "--permutations", 39]
+    config = ["--no-refine", "--json", "--units", "bits"]
+    code, out, err = call("lags", series, *words, *config)
+    found = json.loads(out)
+    assert (code, err, found["unit"], found["groups"]) == (0, "", "bits", 3)
+    assert (found["peak"]["lag"], found["peak"]["n"]) == (-2, 294)
+    assert (found["smallest_p"], len(found["curve"])) == (1 / 40, 7)
+
+
+@pytest.mark.parametrize(
+    ("words", "fragment"),
+    [
+        (["--x", "x"], "one column for y; got 0"),
+        (["--x", "x", "y", "--y", "who"], "one column for x; got 2"),
+        (["--x", "x", "--y", "y"], "max_lag of at most 70 for 300 rows; got 100"),
+        (["--x", "x", "--y", "y", "--table", "all.xlsx"], "ending in .json, .csv, .parquet"),
+    ],
+)
+def test_what_is_wrong_with_lags_is_said(series, words, fragment):
+    code, _, err = call("lags", series, "--max-lag", 100, *words)
+    assert code == 2
+    assert fragment in " ".join(err.split())
+
+
 @pytest.mark.parametrize("name", ["tasks", "bounds"])
 def test_listings_name_every_entry(name):
     from infobound.bounds import variational

@@ -157,8 +157,32 @@ def test_surrogates_take_the_place_of_the_model():
 
 
 def test_what_cannot_be_tested_is_said():
+    pair = coded(*np.random.default_rng(0).normal(size=(2, 100)))
     with pytest.raises(InputError, match="max_lag of at most 20 for 100 rows; got 21"):
-        lag_tests(*coded(*np.random.default_rng(0).normal(size=(2, 100))), 21)
+        lag_tests(*pair, 21)
+    short = Windows.of(100, np.arange(100) // 10)
+    assert len(lag_tests(*pair, 8, windows=short).lags) == 17
+    with pytest.raises(InputError, match="at most 8 for groups of up to 10 rows; got 9"):
+        lag_tests(*pair, 9, windows=short)
     constant = Column("k", np.zeros(100, dtype=int), 1, False)
     with pytest.raises(InputError, match="differ in series k"):
         whiten(constant, Windows.of(100))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(200.0),
+        np.sin(np.arange(200) / 5),
+        np.repeat([0.0, 1.0], 100),
+        np.where(np.arange(200) == 60, 1.0, 0.0),
+        np.where(np.arange(200) < 190, np.nan, np.arange(200) % 3),
+    ],
+)
+def test_series_without_innovations_are_no_evidence(values):
+    noise = np.random.default_rng(9).normal(size=200)
+    for pair in (coded(values, noise), coded(noise, values), coded(values, values)):
+        found = lag_tests(*pair, 10)
+        assert np.isfinite(found.statistic).all()
+        assert ((found.p_value > 0) & (found.p_value <= found.adjusted)).all()
+    assert lag_tests(*coded(values, noise), 10).adjusted.min() > 0.01

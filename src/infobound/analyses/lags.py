@@ -23,7 +23,7 @@ from infobound.data import readers
 from infobound.data.columns import Column, as_table, read_table
 from infobound.data.containers import as_rows
 from infobound.errors import InputError
-from infobound.estimation.columns import LEVEL, ColumnEstimate, estimates
+from infobound.estimation.columns import FEWEST, LEVEL, ColumnEstimate, estimates
 from infobound.estimation.estimate import estimate
 from infobound.estimation.point import z_quantile
 from infobound.estimation.result import Estimate
@@ -36,11 +36,21 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["Lag", "Lags", "lags", "read_series"]
+__all__ = [
+    "Lag",
+    "Lags",
+    "group_numbers",
+    "inflation_of",
+    "lags",
+    "read_series",
+    "save_table",
+    "take",
+]
 
 SHIFTS = 60  # of y by more than the largest lag, whose estimates give the band
 CHUNK = 16  # pairs estimated between two calls of `progress`
 DRAWS = 199  # of a function that draws surrogates
+INDEPENDENT = (4.5, 4.7)  # rows x MI of independent rows by ranks: the .9 quantile, and its tail
 FOUND = 0.05  # adjusted p-values up to this are called found
 
 Progress = Callable[[str, int, int], None]
@@ -167,17 +177,7 @@ class Lags(Result):
         Raises:
             InputError: If the ending or the unit is another, or the file cannot be written.
         """
-        path = Path(path)
-        ending = expect_ending(path, TABLES)
-        if ending == ".json":
-            data = json.dumps(self.as_dict(unit), indent=2).encode() + b"\n"
-        elif ending == ".csv":
-            data = self.to_frame(unit).to_csv(index=False, lineterminator="\n").encode()
-        else:
-            buffer = io.BytesIO()
-            self.to_frame(unit).to_parquet(buffer, index=False)
-            data = buffer.getvalue()
-        files.write_atomic(path, data)
+        save_table(self, self.to_frame, path, unit)
 
     def figure(self, *, title: str = "", unit: str = "nats") -> Figure:
         """Draw the curve with intervals, the band and the lags that are found.
@@ -281,13 +281,20 @@ def lags(
     )
     steps = range(-max_lag, max_lag + 1)
     rows = [windows.pairs(lag) for lag in steps]
-    pairs = [(_rows(one, i), _rows(other, j)) for i, j in rows]
+    for lag, (i, j) in zip(steps, rows, strict=True):
+        count = int(((one.codes[i] >= 0) & (other.codes[j] >= 0)).sum())
+        if count < FEWEST:
+            raise InputError(
+                f"Expected at least {FEWEST} pairs of rows with values of both at each lag; got "
+                f"{count} at lag {lag}. Use a smaller max_lag, or series with fewer gaps."
+            )
+    pairs = [(take(one, i), take(other, j)) for i, j in rows]
     if drawn is None:
         shifts = _shifts(windows, max_lag, seed)
-        pairs += [(_rows(one, windows.order), _rows(other, windows.shifted(k))) for k in shifts]
+        pairs += [(take(one, windows.order), take(other, windows.shifted(k))) for k in shifts]
     else:
         still = windows.order
-        pairs += [(_rows(one, still), _rows(each, still)) for each in drawn[:SHIFTS]]
+        pairs += [(take(one, still), take(each, still)) for each in drawn[:SHIFTS]]
     found: list[ColumnEstimate] = []
     for start in range(0, len(pairs), CHUNK):
         found += estimates(pairs[start : start + CHUNK], seed=seed)
@@ -312,7 +319,7 @@ def lags(
         y=other.name,
         curve=curve,
         peak=curve[best],
-        band=_band(null - chance, len(steps)),
+        band=_band(found[len(steps) :], len(steps)) - chance,
         chance=chance,
         counted_p=tests.counted_p,
         smallest_p=tests.smallest_p,
@@ -383,7 +390,7 @@ class _Series(NamedTuple):
                 f"Expected equal lengths for x and y; got {n:,} and {len(other.codes):,}. Row i of "
                 "x and row i of y are of the same time."
             )
-        return cls(one, other, Windows.of(n, _groups(groups, n)), (*said, *more))
+        return cls(one, other, Windows.of(n, group_numbers(groups, n)), (*said, *more))
 
 
 def _column(side: str, values: Any, categorical: bool) -> tuple[Column, tuple[str, ...]]:
@@ -407,7 +414,7 @@ def _column(side: str, values: Any, categorical: bool) -> tuple[Column, tuple[st
     return replace(table.column(side), name=label), (*notes, *table.notes)
 
 
-def _groups(groups: Any, n: int) -> np.ndarray | None:
+def group_numbers(groups: Any, n: int) -> np.ndarray | None:
     """Return numbers of groups (n,)."""
     if groups is None:
         return None
@@ -449,7 +456,28 @@ def _surrogates(given: Any, y: Column, count: int | None, seed: int) -> list[Col
     return drawn
 
 
-def _rows(column: Column, rows: np.ndarray) -> Column:
+def save_table(
+    result: Result, to_frame: Callable[[str], pd.DataFrame], path: str | Path, unit: str
+) -> None:
+    """Write all values of a result as .json, or its frame as .csv or .parquet.
+
+    Raises:
+        InputError: If the ending or the unit is another, or the file cannot be written.
+    """
+    path = Path(path)
+    ending = expect_ending(path, TABLES)
+    if ending == ".json":
+        data = json.dumps(result.as_dict(unit), indent=2).encode() + b"\n"
+    elif ending == ".csv":
+        data = to_frame(unit).to_csv(index=False, lineterminator="\n").encode()
+    else:
+        buffer = io.BytesIO()
+        to_frame(unit).to_parquet(buffer, index=False)
+        data = buffer.getvalue()
+    files.write_atomic(path, data)
+
+
+def take(column: Column, rows: np.ndarray) -> Column:
     """Return some rows of a column."""
     return replace(column, codes=column.codes[rows])
 
@@ -473,7 +501,7 @@ def _lag(
     adjusted: float,
 ) -> Lag:
     """Put together a lag; its interval is as wide as autocorrelation makes it."""
-    inflation = max(_inflation(*sides, windows, lag), 1.0)
+    inflation = max(inflation_of(*sides, windows, lag), 1.0)
     mi = found.mi - chance
     half = z_quantile(LEVEL) * max(math.sqrt(inflation) * found.standard_error, spread)
     return Lag(
@@ -488,7 +516,7 @@ def _lag(
     )
 
 
-def _inflation(x: Whitened, y: Whitened, windows: Windows, lag: int) -> float:
+def inflation_of(x: Whitened, y: Whitened, windows: Windows, lag: int) -> float:
     """Return how much autocorrelation multiplies the variance of a mean of per-row terms.
 
     The terms are those of a series of orthonormal functions for the density ratio; the variance is
@@ -513,19 +541,23 @@ def _inflation(x: Whitened, y: Whitened, windows: Windows, lag: int) -> float:
     return float(1 + 2 * weights @ correlations[1 : reach + 1])
 
 
-def _band(null: np.ndarray, count: int) -> float:
+def _band(found: Sequence[ColumnEstimate], count: int) -> float:
     """Return the height that the highest of `count` estimates of shifted series has with 5 %.
 
-    The quantile is that of a gamma distribution with the estimates' mean, variance and skewness.
+    The quantile is that of a gamma distribution with the estimates' mean, variance and skewness; by
+    ranks not less than that of independent rows, which has a longer tail.
     """
+    null = np.array([each.mi for each in found])
     mean, spread = float(null.mean()), float(null.std(ddof=1))
-    if spread == 0:
-        return mean
-    skew = float(np.mean(((null - mean) / spread) ** 3))
-    skew = min(max(skew, 0.5), 2.8)
-    shape = 4 / skew**2
+    skew = float(np.mean(((null - mean) / max(spread, 1e-12)) ** 3))
+    shape = 4 / min(max(skew, 0.5), 2.8) ** 2
     quantile = chdtri(2 * shape, FOUND / count) / 2
-    return mean + spread * (quantile - shape) / math.sqrt(shape)
+    highest = mean + spread * (quantile - shape) / math.sqrt(shape)
+    if any(each.method == "ranks" for each in found):
+        tenth, scale = INDEPENDENT
+        least = (tenth + scale * math.log(0.1 * count / FOUND)) / max(each.n for each in found)
+        highest = max(highest, least)
+    return highest
 
 
 def _refined(x: Column, y: Column, config: Config, count: int) -> Estimate:

@@ -33,14 +33,14 @@ FEW = 7  # values up to which a quantity's past enters value by value, as a cate
 ORDER = 20  # largest order of an autoregression
 ROWS_EACH = 20  # rows for each order of it
 CATEGORY_ORDER = 3  # the same for categories, of which each step has up to 16 coefficients
-TESTS = 6  # four weightings, and half as much again for tails that are heavier than normal
+TESTS = 8  # four weightings, and twice as many for tails that are heavier than normal
 TAIL = 10  # so many shifts must be as high, or the p-value is extrapolated
 ROUNDING = 1e-9  # variances below are zero
 RIDGE = 1e-9  # relative addition to variances in regressions
 SMALLEST = 1e-16  # no p-value is smaller
 MOST = 1_999  # shifts of a single series
 DRAWN = 199  # shifts of several groups
-SPARE = 20  # rows beyond four times the largest lag
+SPARE = 20  # rows beyond four times the largest lag; pairs of rows in groups
 
 
 class Windows(NamedTuple):
@@ -201,7 +201,7 @@ def lag_tests(
 
     Example:
         >>> from infobound.data.columns import columns
-        >>> walks = np.cumsum(np.random.default_rng(3).normal(size=(500, 2)), axis=0)
+        >>> walks = np.cumsum(np.random.default_rng(6).normal(size=(500, 2)), axis=0)
         >>> bool(abs(np.corrcoef(walks.T)[0, 1]) > 0.5)  # independent, but both are slow
         True
         >>> bool(lag_tests(*columns(walks), max_lag=5).adjusted.min() > 0.05)
@@ -237,7 +237,10 @@ def expect_lags(max_lag: int, windows: Windows) -> int:
     """
     max_lag = arguments.integer("max_lag", max_lag, least=1)
     single, n = len(windows.lengths) == 1, sum(windows.lengths)
-    most = (n - SPARE) // 4 if single else max(windows.lengths) - SPARE
+    most = (n - SPARE) // 4
+    if not single:  # so many pairs of rows are left
+        left = [np.maximum(np.array(windows.lengths) - k, 0).sum() for k in range(1, max_lag + 1)]
+        most = int((np.array(left) >= SPARE).sum())
     if max_lag > most:
         rows = f"{n:,} rows" if single else f"groups of up to {max(windows.lengths):,} rows"
         remedy = f"Write max_lag={most}." if most > 0 else "Use longer series."
@@ -322,6 +325,8 @@ def _log_p(sums: Floats, weights: Floats) -> Floats:
 
     The law is the gamma with the same three cumulants.
     """
+    if not weights.any():
+        return np.zeros_like(sums)
     mean, variance, third = (f * (weights**p).sum() for p, f in ((1, 1), (2, 2), (3, 8)))
     shape, scale = 4 * variance**3 / third**2, third / (2 * variance)
     p = gammaincc(shape, np.maximum(sums - (mean - shape * scale), 0) / scale)

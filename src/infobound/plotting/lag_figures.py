@@ -58,7 +58,10 @@ def lag_curve(
     values, ends, top = (np.asarray(each) / scale(unit) for each in (values, intervals, band))
     found = np.asarray(found, dtype=bool)
     figure, axes = canvas(8.0, 4.2, title)
-    axes.axhspan(0, float(top), color=MIST, alpha=0.6, linewidth=0, label="95 % if independent")
+    bottom = min(0.0, float(values.min()))
+    axes.axhspan(
+        bottom, float(top), color=MIST, alpha=0.6, linewidth=0, label="95 % if independent"
+    )
     axes.fill_between(
         lags, ends[:, 0], ends[:, 1], color=PALE, alpha=0.45, linewidth=0, label="95 % interval"
     )
@@ -71,7 +74,8 @@ def lag_curve(
     axes.axhline(0, color=INK, linewidth=0.9)
     axes.axvline(0, color=INK, linewidth=0.7, linestyle=":")
     axes.set_xlim(lags[0], lags[-1])
-    axes.set_ylim(bottom=min(0.0, float(values.min())))
+    axes.set_ylim(bottom=bottom)
+    axes.locator_params(axis="x", integer=True)
     x, y = (name if len(name) <= 24 else f"{name[:21]}..." for name in names)
     axes.set_xlabel(f"lag in rows   ({y} leads  <  0  <  {x} leads)", color=INK)
     axes.set_ylabel(f"mutual information ({unit})", color=INK)

@@ -292,11 +292,11 @@ def _curve_sentences(result: Lags, units: str, each_line: int) -> list[str]:
     )
     value = f"[bold]{number(peak.mi, units)}[/] {units}, {span((peak.low, peak.high), units)}"
     if result.found:
-        said = [f"Peak at lag {peak.lag} ({who}): {value}; adjusted p = {small(peak.adjusted_p)}."]
+        said = [f"Peak at lag {peak.lag} ({who}): {value}; adjusted p {_equal(peak.adjusted_p)}."]
     else:
-        least = small(min(each.adjusted_p for each in result.curve))
+        least = _equal(min(each.adjusted_p for each in result.curve))
         said = [
-            f"No lag is found dependent: the smallest adjusted p is {least}. The largest estimate "
+            f"No lag is found dependent: the smallest adjusted p {least}. The largest estimate "
             f"is at lag {peak.lag}: {value}."
         ]
     if result.refined is not None:
@@ -307,7 +307,7 @@ def _curve_sentences(result: Lags, units: str, each_line: int) -> list[str]:
         f"{peak.lag}, {peak.n:,} rows say as much as {peak.effective_n:,.0f} independent ones."
     )
     what = f"{result.surrogates:,} surrogates" if result.surrogates else "shifts of y"
-    counting = f"Counting {what} alone: p = {small(result.counted_p)}"
+    counting = f"Counting {what} alone: p {_equal(result.counted_p)}"
     counting += f", which cannot be below {small(result.smallest_p)}"
     rows = result.rows_for_counting
     counting += f" here ({FOUND:g} takes {rows:,} rows)." if rows else "."
@@ -315,3 +315,9 @@ def _curve_sentences(result: Lags, units: str, each_line: int) -> list[str]:
     if each_line > 1:
         said.append(f"Of every {each_line} lags one is shown: --table FILE for all.")
     return [*said, *map(escape, result.notes)]
+
+
+def _equal(p: float) -> str:
+    """Format a p-value with the sign before it."""
+    text = small(p)
+    return f"< {text[1:]}" if text.startswith("<") else f"= {text}"
