@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from infobound.analyses.pairwise import pairwise
     from infobound.analyses.probes import probe
     from infobound.analyses.transfer import storage, transfer_entropy
+    from infobound.analyses.transfer_network import transfer_network
     from infobound.benchmark.notebook import reproduce, resume
     from infobound.benchmark.tasks import TASKS
     from infobound.bounds.variational import BOUNDS
@@ -53,6 +54,7 @@ __all__ = [
     "resume",
     "storage",
     "transfer_entropy",
+    "transfer_network",
 ]
 
 _HOMES = {
@@ -76,6 +78,7 @@ _HOMES = {
     "resume": "benchmark.notebook",
     "storage": "analyses.transfer",
     "transfer_entropy": "analyses.transfer",
+    "transfer_network": "analyses.transfer_network",
 }
 
 
