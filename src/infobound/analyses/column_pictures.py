@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,12 +15,24 @@ from infobound.errors import InputError
 from infobound.plotting import column_figures
 from infobound.plotting.figures import render
 
-__all__ = ["PICTURES", "expect_drawable", "save_figure", "save_gallery"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["PICTURES", "expect_drawable", "save_figure", "save_gallery", "write"]
 
 PICTURES: dict[str, Literal["png", "svg", "pdf"]] = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
 BARS = 60  # columns of a bar chart
 PANELS = 12  # pairs of a gallery
 FOUND = 0.05  # largest q-value of a coloured bar
+
+
+def write(figure: Figure, path: Path) -> None:
+    """Write a figure to a file, .png, .svg or .pdf.
+
+    Raises:
+        InputError: If the ending is another, or the file cannot be written.
+    """
+    files.write_atomic(path, render(figure, PICTURES[expect_ending(path, [*PICTURES])]))
 
 
 def expect_drawable(targets: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ from infobound._system import arguments, files, locks, torch_state
 from infobound._system.units import Nats, Result, convert, scale
 from infobound.analyses.column_pairs import expect_ending
 from infobound.analyses.transfer import FEWEST, Past, in_one_direction
-from infobound.config import Config
+from infobound.config import Config, configured
 from infobound.data.containers import as_rows
 from infobound.data.lagged import Trials, as_trials
 from infobound.errors import InputError
@@ -214,7 +214,7 @@ def transfer_network(
     source_history: int | Literal["auto"] | None = None,
     given: Sequence[str] = (),
     groups: Any = None,
-    permutations: int = 999,
+    permutations: int | None = None,
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
     seed: int = 0,
@@ -240,10 +240,11 @@ def transfer_network(
         given: names of columns whose past is given in all pairs, such as a common cause. They are
             neither sources nor targets.
         groups: (n,), labels of trials or subjects, or the name of a column of the table.
-        permutations: the number of draws of each test, at least 19.
+        permutations: the number of draws of each test, at least 19; by default that of `config`,
+            999.
         categorical: names of columns that are categories.
         numeric: names of columns that are quantities although they are text or categories.
-        seed: seed of tests and estimates.
+        seed: seed of tests and estimates, unless there is a `config`, which has its own.
         out: a directory for the finished pairs; the same call resumes there, and one with more
             columns extends it.
         jobs: the number of parallel pairs, each on one thread; one per core by default.
@@ -272,8 +273,9 @@ def transfer_network(
         True
     """
     past = Past.of(lag, history, source_history)
+    config = configured(config, {"pointwise": False}, QUICK.with_(seed=seed))
+    permutations = config.permutations if permutations is None else permutations
     permutations = arguments.integer("permutations", permutations, least=FEWEST)
-    config = (config or QUICK).with_(seed=arguments.seed("seed", seed), pointwise=False)
     jobs = None if jobs is None else arguments.integer("jobs", jobs, least=1)
     out = None if out is None else arguments.directory("out", out)
     arguments.expect(
