@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from infobound.analyses.probes import probe
     from infobound.analyses.subsampling import subsample
     from infobound.analyses.transfer import storage, transfer_entropy
+    from infobound.analyses.transfer_network import transfer_network
     from infobound.benchmark.notebook import reproduce, resume
     from infobound.benchmark.tasks import TASKS
     from infobound.bounds.variational import BOUNDS
@@ -59,6 +60,7 @@ __all__ = [
     "storage",
     "subsample",
     "transfer_entropy",
+    "transfer_network",
 ]
 
 _HOMES = {
@@ -85,6 +87,7 @@ _HOMES = {
     "storage": "analyses.transfer",
     "transfer_entropy": "analyses.transfer",
     "subsample": "analyses.subsampling",
+    "transfer_network": "analyses.transfer_network",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from infobound._system import files
 from infobound.analyses.column_pairs import Pairwise, expect_ending
@@ -12,10 +12,22 @@ from infobound.data.columns import ColumnTable
 from infobound.plotting import column_figures
 from infobound.plotting.figures import render
 
-__all__ = ["PICTURES", "save_figure", "save_gallery"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["PICTURES", "save_figure", "save_gallery", "write"]
 
 PICTURES: dict[str, Literal["png", "svg", "pdf"]] = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
 GALLERY_PAIRS = 12  # pairs of a gallery
+
+
+def write(figure: Figure, path: Path) -> None:
+    """Write a figure to a file, .png, .svg or .pdf.
+
+    Raises:
+        InputError: If the ending is another, or the file cannot be written.
+    """
+    files.write_atomic(path, render(figure, PICTURES[expect_ending(path, [*PICTURES])]))
 
 
 def save_figure(result: Pairwise, path: Path, *, title: str, unit: str = "nats") -> None:

@@ -23,7 +23,7 @@ from infobound.data import readers
 from infobound.data.columns import Column, as_table, read_table
 from infobound.data.containers import as_rows
 from infobound.errors import InputError
-from infobound.estimation.columns import FEWEST, LEVEL, ColumnEstimate, estimates
+from infobound.estimation.columns import FEWEST_ROWS, LEVEL, ColumnEstimate, estimates
 from infobound.estimation.estimate import estimate
 from infobound.estimation.point import z_quantile
 from infobound.estimation.result import Estimate
@@ -283,10 +283,10 @@ def lags(
     rows = [windows.pairs(lag) for lag in steps]
     for lag, (i, j) in zip(steps, rows, strict=True):
         count = int(((one.codes[i] >= 0) & (other.codes[j] >= 0)).sum())
-        if count < FEWEST:
+        if count < FEWEST_ROWS:
             raise InputError(
-                f"Expected at least {FEWEST} pairs of rows with values of both at each lag; got "
-                f"{count} at lag {lag}. Use a smaller max_lag, or series with fewer gaps."
+                f"Expected at least {FEWEST_ROWS} pairs of rows with values of both at each lag; "
+                f"got {count} at lag {lag}. Use a smaller max_lag, or series with fewer gaps."
             )
     pairs = [(take(one, i), take(other, j)) for i, j in rows]
     if drawn is None:

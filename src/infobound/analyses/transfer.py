@@ -59,6 +59,7 @@ MOST = 10  # candidate lags of an automatic history
 FEWEST = 19  # draws, below which no p-value is 0.05
 GAINED = 3.0  # standard errors by which one more lag must improve the prediction of y
 CHOSEN_ON = 4_000  # most rows on which a history is chosen
+STRAIGHTER = 0.05  # nats by which normal scores must be more linear than the values
 ADDED = 0.01  # largest p-value of a lag that is added to earlier ones
 
 Lags = tuple[int, ...]
@@ -290,7 +291,7 @@ def transfer_entropy(
     given: Any = None,
     groups: Any = None,
     surrogates: Any = None,
-    permutations: int = 999,
+    permutations: int | None = None,
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
     seed: int = 0,
@@ -319,10 +320,11 @@ def transfer_entropy(
         surrogates: in place of rotations, a function that returns a surrogate of a series (n, d)
             with a `numpy.random.Generator`, called `permutations` times; or surrogates of x alone,
             (k, n) or (k, n, p), k >= 19.
-        permutations: the number of draws of each test, at least 19.
+        permutations: the number of draws of each test, at least 19; by default that of `config`,
+            999.
         categorical: names of columns that are categories, as in `estimate`.
         numeric: names of columns that are quantities, in the same way.
-        seed: seed of tests and estimates.
+        seed: seed of tests and estimates, unless there is a `config`, which has its own.
         config: the settings of the estimates; by default closed forms without a network. Rows are
             always a series, and nothing is certified.
         **settings: any field of `Config`, by name.
@@ -347,16 +349,16 @@ def transfer_entropy(
         (2,)
     """
     past = Past.of(lag, history, source_history)
+    config = configured(config, settings, DEFAULT.with_(seed=seed))
+    permutations = config.permutations if permutations is None else permutations
     permutations = arguments.integer("permutations", permutations, least=FEWEST)
-    seed = arguments.seed("seed", seed)
-    config = configured(config, {"seed": seed, **settings}, DEFAULT)
     pair = data.as_pair(x, y, given=given, categorical=categorical, numeric=numeric)
     rows = np.arange(len(pair.x))
     sides = [take_rows(side, rows) for side in (pair.x, pair.y)]
     known = np.empty((len(rows), 0)) if pair.given is None else take_rows(pair.given, rows)
     trials = as_trials(groups, len(rows)).after(past.longest)
     names = _name(pair.x_names, "x"), _name(pair.y_names, "y")
-    draws = [_drawn(surrogates, side, permutations, seed) for side in sides]
+    draws = [_drawn(surrogates, side, permutations, config.seed) for side in sides]
     if surrogates is not None and not callable(surrogates):
         draws[1] = None
     both = [
@@ -414,6 +416,7 @@ def in_one_direction(
         InputError: If there are too few rows.
     """
     config = _series(config)
+    source, target, given = _represented(source, target, given, trials, past)
     present = trials.past(target, [0])
     history = (
         _own_lags(target, trials, config.seed)
@@ -471,7 +474,7 @@ def storage(
         groups: (n,), labels of trials, as in `transfer_entropy`.
         categorical: names of columns that are categories, as in `estimate`; "y" for all.
         numeric: names of columns that are quantities, in the same way.
-        seed: seed of the estimate.
+        seed: seed of the estimate, unless there is a `config`.
         config: the settings; by default closed forms without a network. Rows are always a series.
         **settings: any field of `Config`, by name.
 
@@ -492,7 +495,7 @@ def storage(
         True
     """
     past = Past.of(1, history, 1)
-    config = configured(config, {"seed": seed, **settings}, DEFAULT).with_(series=True)
+    config = configured(config, settings, DEFAULT.with_(seed=seed)).with_(series=True)
     pair = data.as_pair(y, y, categorical=_as_x(categorical), numeric=_as_x(numeric))
     values = take_rows(pair.x, np.arange(len(pair.x)))
     trials = as_trials(groups, len(values)).after(past.longest)
@@ -509,6 +512,40 @@ def _as_x(names: Sequence[str]) -> list[str]:
     """Return names of columns of y as those of x, since both are the same series."""
     asked = arguments.names("categorical or numeric", names)
     return [f"x{name[1:]}" if name == "y" or name.startswith("y[") else name for name in asked]
+
+
+def _represented(
+    source: np.ndarray, target: np.ndarray, given: np.ndarray, trials: Trials, past: Past
+) -> tuple[np.ndarray, ...]:
+    """Return the series as they are, or their normal scores if these are clearly more linear.
+
+    Increasing maps of columns change no transfer entropy. The longest past is compared, by linear
+    regressions that are fitted to the first half of the rows and evaluated on the other.
+    """
+    plain = source, target, given
+    scores = tuple(_scores(side) for side in plain)
+    lags = range(1, past.longest + 1)
+    worth = []
+    for x, y, z in (plain, scores):
+        known = np.hstack([trials.past(side, lags) for side in (x, y, z)])
+        present = trials.past(y, [0])
+        design = np.column_stack([np.ones(len(known)), known])
+        half = len(design) // 2
+        slopes = np.linalg.lstsq(design[:half], present[:half])[0]
+        missed = ((present - design @ slopes)[half:] ** 2).sum(axis=0)
+        spread = ((present - present[:half].mean(axis=0))[half:] ** 2).sum(axis=0)
+        worth.append(np.log((spread + 1e-300) / (missed + 1e-300)).sum() / 2)
+    return scores if worth[1] > worth[0] + STRAIGHTER else plain
+
+
+def _scores(values: np.ndarray) -> np.ndarray:
+    """Return normal scores of all columns but those of few values."""
+    many = ~are_classes(values)
+    if not many.any():
+        return values
+    found = values.astype(np.float64)
+    found[:, many] = data.Transform.fit(values[:, many]).normal_scores(values[:, many])
+    return found
 
 
 def _series(config: Config) -> Config:

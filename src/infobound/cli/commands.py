@@ -517,6 +517,188 @@ class LagsCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TransferCommand:
+    """Estimate the transfer entropy of two series in both directions, or of all ordered pairs of
+    columns: what does the past of x say about y beyond the past of y?
+
+    Example: infobound transfer data.csv --x a --y b --lag 1:20 --figure lags.png
+    """
+
+    file: File
+    x: Columns = ()
+    """Columns of x, in the notation of `infobound estimate`. Rows are in the order of time."""
+    y: Columns = ()
+    """Columns of y. Without --x and --y: all ordered pairs of columns."""
+    given: Columns = ()
+    """Columns whose past is given, such as a common cause."""
+    columns: Columns = ()
+    """Columns of which all ordered pairs are compared. Default: all that can be used."""
+    group: Annotated[str | None, arg(metavar="COLUMN")] = None
+    """Column of the trial or subject. No past crosses its borders."""
+    lag: Annotated[tuple[str, ...], arg(metavar="LAG ...")] = ("1",)
+    """How many rows before y the past of x begins. Of several, such as 1:20, the strongest is used,
+    and the tests are adjusted for all."""
+    history: Annotated[str, arg(metavar="INT|auto")] = "1"
+    """How many values of the past of y are used, and of x. auto: chosen up to lag 10."""
+    source_history: Annotated[str | None, arg(metavar="INT|auto")] = None
+    """How many values of the past of x are used. Default: as --history."""
+    categorical: Columns = ()
+    """Columns that are categories, for example numbers that are codes. Text always is one."""
+    numeric: Columns = ()
+    """Columns that are quantities although they are stored as text or categories."""
+    top: int = 20
+    """Number of pairs to print."""
+    full: Annotated[bool, FlagCreatePairsOff] = False
+    """All ordered pairs: estimate with all closed forms, in three times the time."""
+    table: Directory = None
+    """All ordered pairs: file for all, .csv, .parquet or .json."""
+    figure: Directory = None
+    """File for a figure, .png, .svg or .pdf: both directions; of all pairs, a network."""
+    matrix: Directory = None
+    """All ordered pairs: file for a figure of sources by targets."""
+    out: Directory = None
+    """All ordered pairs: directory for the finished pairs. The same command continues there."""
+    jobs: Annotated[int | None, arg(metavar="INT")] = None
+    """All ordered pairs: number of parallel pairs, each on one thread. Default: the number of
+    cores."""
+    dask: Annotated[str | None, arg(metavar="ADDRESS")] = None
+    """All ordered pairs: address of a Dask scheduler, whose workers compute instead."""
+    overwrite: Annotated[bool, FlagCreatePairsOff] = False
+    """Delete earlier pairs in --out."""
+    config: Settings = field(default_factory=lambda: Config(critic="none"))
+    output: OmitArgPrefixes[Output] = field(default_factory=Output)
+
+    def __call__(self, session: Session) -> None:
+        """Run the command."""
+        from infobound.analyses import column_pairs, column_pictures, transfer_network
+
+        for path, endings in (
+            (self.table, [*transfer_network.TABLES]),
+            (self.figure, [*column_pictures.PICTURES]),
+            (self.matrix, [*column_pictures.PICTURES]),
+        ):
+            if path is not None:
+                column_pairs.expect_ending(path, endings)
+        if bool(self.x) != bool(self.y):
+            raise InputError(
+                "Expected --x and --y, or neither for all ordered pairs of columns; got one of "
+                "them. Add the other."
+            )
+        past = {
+            "lag": _lags(self.lag),
+            "history": _history("--history", self.history),
+            "source_history": _history("--source-history", self.source_history),
+        }
+        if self.x:
+            self._pair(session, past)
+        else:
+            self._network(session, past)
+
+    def _pair(self, session: Session, past: dict[str, Any]) -> None:
+        """Estimate both directions of x and y."""
+        unused = ("columns", "table", "matrix", "out", "jobs", "dask", "overwrite", "full")
+        asked = [name for name in unused if getattr(self, name)]
+        if asked:
+            raise InputError(
+                f"Expected --{asked[0]} for all ordered pairs; got it with --x and --y, which "
+                "name one pair. Leave one out."
+            )
+        from infobound.analyses import column_pictures, transfer
+        from infobound.data import readers
+        from infobound.report import console
+
+        pair = readers.read(
+            self.file,
+            x=self.x,
+            y=self.y,
+            given=self.given,
+            categorical=self.categorical,
+            numeric=self.numeric,
+        )
+        with session.training(None):
+            result = transfer.transfer_entropy(
+                pair, groups=self._groups(), config=self.config, **past
+            )
+        if self.figure is not None:
+            column_pictures.write(result.figure(session.units), self.figure)
+        session.show(result, console.show_transfer, given=" ".join(self.given))
+
+    def _network(self, session: Session, past: dict[str, Any]) -> None:
+        """Estimate all ordered pairs of columns."""
+        from infobound.analyses import column_pictures, transfer_network
+        from infobound.data import readers
+        from infobound.report import listings
+
+        found = readers.opened(self.file)
+        names = found.select(self.columns, "columns") if self.columns else found.names
+        given = found.select(self.given, "given") if self.given else []
+        names = [name for name in dict.fromkeys([*names, *given]) if name != self.group]
+        codes, quantities = found.kinds(names, self.categorical, self.numeric)
+        quick = transfer_network.QUICK.base
+        fast = self.config.with_(base=quick) if self.config.base == "auto" else self.config
+        with session.stages() as bar:
+            result = transfer_network.transfer_network(
+                found.frame(names),
+                given=given,
+                groups=self._groups(),
+                categorical=codes,
+                numeric=quantities,
+                out=self.out,
+                jobs=self.jobs,
+                dask=self.dask,
+                overwrite=self.overwrite,
+                config=self.config if self.full else fast,
+                watch=lambda progress: bar("pairs", progress.done, progress.total),
+                **past,
+            )
+        name, unit = locations.name(self.file), session.units
+        if self.table is not None:
+            result.save(self.table, unit=unit)
+        for path, kind in ((self.figure, "network"), (self.matrix, "matrix")):
+            if path is not None:
+                column_pictures.write(result.figure(kind, title=name, unit=unit), path)
+        if self.output.json:
+            return session.json(result.as_dict(unit))
+        title = f"{name}: {result.heading}"
+        session.present(listings.show_network, result, units=unit, title=title, top=self.top)
+        first = result.links[0]
+        pair = shlex.join([self.file, "--x", first.source, "--y", first.target])
+        session.suggest({f"infobound transfer {pair} --lag 1:20": "one pair, with its lags"})
+
+    def _groups(self) -> Any:
+        """Read the column of the trials."""
+        if self.group is None:
+            return None
+        from infobound.data import readers
+
+        found = readers.opened(self.file)
+        (name,) = found.select([self.group], "group")[:1]
+        return found.frame([name])[name].to_numpy()
+
+
+def _lags(words: tuple[str, ...]) -> list[int]:
+    """Return lags from whole numbers and ranges such as 1:20."""
+    found: list[int] = []
+    for word in words:
+        first, colon, last = word.partition(":")
+        if not (first.isdecimal() and (last.isdecimal() if colon else not last)):
+            raise InputError(
+                f"Expected --lag to be whole numbers or ranges such as 1:20; got {word!r}."
+            )
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def _history(flag: str, word: str | None) -> Any:
+    """Return the number of past values, "auto", or None."""
+    if word is None or word == "auto":
+        return word
+    if not word.isdecimal():
+        raise InputError(f"Expected {flag} to be a whole number or auto; got {word!r}.")
+    return int(word)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RehearseCommand(_Samples):
     """Test the estimator on your own rows, with known MI.
 
@@ -840,6 +1022,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "probe": ProbeCommand,
     "columns": ColumnsCommand,
     "lags": LagsCommand,
+    "transfer": TransferCommand,
     "rehearse": RehearseCommand,
     "reproduce": ReproduceCommand,
     "resume": ResumeCommand,

@@ -20,6 +20,7 @@ from infobound.analyses.compare import Comparison
 from infobound.analyses.interaction import Interaction
 from infobound.analyses.invariance import Check
 from infobound.analyses.probes import Probe, Probes
+from infobound.analyses.transfer import Direction, Transfer
 from infobound.benchmark.notebook import Demo, Reproduction
 from infobound.diagnostics.findings import CHECKS, Finding, worst
 from infobound.estimation.estimate_page import made_of, not_certified, rows_of, tested
@@ -27,7 +28,7 @@ from infobound.estimation.result import Estimate
 from infobound.pages.numbers import columns, maybe, number, p_value, signed
 
 __all__ = ["show_checks", "show_comparison", "show_demo", "show_estimate", "show_interaction"]
-__all__ += ["show_next", "show_probes", "show_reproduction"]
+__all__ += ["show_next", "show_probes", "show_reproduction", "show_transfer"]
 
 
 def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
@@ -207,6 +208,50 @@ def show_reproduction(result: Reproduction, *, units: str) -> None:
     reached = "never" if result.reached is None else f"iteration {result.reached:,}"
     table.add_row("80 % of the truth", reached, "first reached by the smoothed training curve")
     console.print(Panel(table, title="The notebook's experiment, reproduced", title_align="left"))
+
+
+def show_transfer(result: Transfer, *, units: str, given: str = "") -> None:
+    """Print both directions, their difference, and what was tested."""
+    console = Console(highlight=False)
+    both = result.forward, result.backward
+    table = Table.grid(padding=(0, 2))
+    for one in both:
+        low, high = (number(end, units) for end in one.interval)
+        name = f"{one.source} -> {one.target}"
+        value = f"{number(one.mi, units)} {units}"
+        table.add_row(escape(name), value, f"{low} to {high}", p_value(one.p_value))
+    last = result.difference
+    low, high = (number(end, units) for end in last.interval)
+    difference = f"[bold]{signed(last.mi, units)}[/] {units}"
+    table.add_row("difference", difference, f"{low} to {high}", p_value(last.p_value))
+    level = f"{100 * result.forward.estimate.config['level']:.4g} %"
+    title = "Transfer entropy per row" + (f", given {given}" if given else "")
+    below = f"[dim]intervals at {level}, {result.forward.n:,} rows with a past[/]"
+    panel = Panel(table, title=escape(title), subtitle=below, title_align="left")
+    console.print(panel)
+    sentences = Table.grid(padding=(0, 1))
+    for one in both:
+        sentences.add_row("-", escape(_transferred(one)))
+    least = 1 / (1 + result.forward.estimate.config["permutations"])
+    sentences.add_row("-", f"Smallest possible p: about {max(least, 1 / result.forward.n):.1g}.")
+    sentences.add_row("-", "A common cause that is not given looks like a transfer.")
+    console.print(sentences)
+    found = (each for one in both for each in one.estimate.findings)
+    for code, message in dict.fromkeys(
+        (f.code, f.message) for f in found if f.severity == "warning"
+    ):
+        console.print(Text.assemble((code.replace("_", " "), "bold yellow"), "  ", message))
+
+
+def _transferred(one: Direction) -> str:
+    """Describe the lags and both tests of a direction."""
+    lags, own = (", ".join(map(str, each)) for each in (one.lags, one.history))
+    said = f"{one.source} -> {one.target}: lag {lags} of {one.source}, given lag {own} of "
+    said += f"{one.target}"
+    if one.scan:
+        said += f"; of {len(one.scan)} lags, with p adjusted for all"
+    rotated, left = (p_value(p) for p in (one.rotation_p, one.residual_p))
+    return f"{said}. Rotated in time: {rotated}; residuals: {left}."
 
 
 def show_next(commands: Mapping[str, str]) -> None:

@@ -19,12 +19,14 @@ from infobound.analyses.calibration import Rehearsal
 from infobound.analyses.column_pairs import ColumnPair, Pairwise
 from infobound.analyses.grid import Study
 from infobound.analyses.lags import Lag, Lags
+from infobound.analyses.transfer_network import TransferNetwork
 from infobound.data.description import ColumnDescription, FileDescription
 from infobound.pages.numbers import maybe, number, signed, small, span
 
 __all__ = [
     "show_description",
     "show_lags",
+    "show_network",
     "show_pairwise",
     "show_rehearsal",
     "show_study",
@@ -143,6 +145,49 @@ def show_study(result: Study, *, units: str) -> None:
     console.print(
         "  summary.md (by group and task), study.csv, study.parquet, truth.png, error.png"
     )
+
+
+def show_network(result: TransferNetwork, *, units: str, title: str, top: int) -> None:
+    """Print the largest transfers of all ordered pairs, and what was left out."""
+    console = Console(highlight=False)
+    console.print(Text(f"{title}, {units} per row", "italic"))
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("source", "target"):
+        table.add_column(name, overflow="fold", min_width=NAMED)
+    shown = result.links[: max(top, 1)]
+    scanned = len({link.lags for link in result.links}) > 1
+    bars = console.width >= WIDE
+    if bars:
+        table.add_column("", no_wrap=True)
+    for name in ("mi", "95 %", "q", *(["lag"] * scanned)):
+        table.add_column(name, justify="right", no_wrap=True)
+    largest = max(*(link.mi for link in shown), 1e-9)
+    for link in shown:
+        cells = [escape(link.source), escape(link.target)]
+        if bars:
+            cells.append(f"[blue]{'━' * round(BAR * max(link.mi, 0) / largest)}[/]")
+        cells += [number(link.mi, units), span((link.low, link.high), units), small(link.q_value)]
+        cells += [" ".join(map(str, link.lags))] * scanned
+        table.add_row(*cells, style="" if link.q_value <= FOUND else "dim")
+    console.print(table)
+    count = sum(link.q_value <= FOUND for link in result.links)
+    said = [
+        f"{count:,} of {len(result.links):,} ordered pairs have q <= {FOUND:g}: on average at most "
+        f"{100 * FOUND:g} % of these have no transfer.",
+        "A common cause that is not given, or a series between, looks like a transfer.",
+    ]
+    if len(shown) < len(result.links):
+        said.append(f"{len(shown):,} pairs are shown: --top for more, --table FILE for all.")
+    if result.left_out:
+        named = ", ".join([*result.left_out][:8]) + (", ..." if len(result.left_out) > 8 else "")
+        said.append(f"Left out: {escape(named)}. {escape(next(iter(result.left_out.values())))}")
+    said += [
+        f"[red]{escape(pair)}:[/] {escape(why)}" for pair, why in [*result.failures.items()][:3]
+    ]
+    sentences = Table.grid(padding=(0, 1))
+    for sentence in said:
+        sentences.add_row("-", sentence)
+    console.print(sentences)
 
 
 def show_rehearsal(result: Rehearsal, *, units: str, title: str) -> None:
