@@ -36,7 +36,7 @@ from pathlib import Path
 import aiohttp, fsspec, numpy, pandas, pyarrow.parquet
 from infobound._system import distributed
 from infobound._system import memory as storage
-from infobound.data import readers as tables
+from infobound.files import readers as tables
 
 def held():
     lines = Path("/proc/self/status").read_text().splitlines()

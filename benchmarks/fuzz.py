@@ -91,7 +91,7 @@ class Limits:
 
 IMPORTED = [
     *("infobound.cli.main", "infobound.runner.dask_cluster", "infobound.benchmark.study"),
-    *("infobound.data.readers", "infobound.report.console"),
+    *("infobound.files.readers", "infobound.report.console"),
 ]
 IMPORTED += ["matplotlib.figure", "pyarrow.parquet", "sklearn.mixture", "torch.utils.tensorboard"]
 

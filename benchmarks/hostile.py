@@ -1315,7 +1315,7 @@ def _blocks(dice: Random, odd: Any) -> Input:
 
 
 def _read(dice: Random, odd: Any) -> Input:
-    from infobound.data import readers
+    from infobound.files import readers
 
     surroundings()
     path = dice.choice(("data.csv", "data.npz", odd, b"data.csv", Path("data.csv")))

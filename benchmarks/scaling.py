@@ -26,7 +26,7 @@ from infobound.benchmark.notebook import sample
 from infobound.benchmark.tasks import make
 
 COLUMNS, TRUTH, FROM = 10, 2.0, 10_000
-IMPORTS = "import infobound.estimation.estimate, infobound.data.readers, pandas, pyarrow.parquet"
+IMPORTS = "import infobound.estimation.estimate, infobound.files.readers, pandas, pyarrow.parquet"
 
 
 def write(n: int, file: Path, seed: int) -> int:

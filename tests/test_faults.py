@@ -28,8 +28,8 @@ from infobound.cli.main import main
 from infobound.cli.session import Output, Session
 from infobound.errors import FaultWarning, InputError, LostRank
 from infobound.estimation import estimate as estimates
-from infobound.estimation.result import Estimate
 from infobound.plotting import figures
+from infobound.results.estimate import Estimate
 from infobound.runner.store import Store
 from infobound.training.run_directory import Run
 

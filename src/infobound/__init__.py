@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from infobound.critics.networks import CRITICS
     from infobound.errors import InputError
     from infobound.estimation.estimate import estimate
-    from infobound.estimation.result import Estimate
     from infobound.inference.certify import certify
     from infobound.inference.streams import IndependenceStream
+    from infobound.results.estimate import Estimate
     from infobound.training.loop import Interrupted
 
 __version__ = "0.1.0"
@@ -68,7 +68,7 @@ _HOMES = {
     "CRITICS": "critics.networks",
     "TASKS": "benchmark.tasks",
     "Config": "config",
-    "Estimate": "estimation.result",
+    "Estimate": "results.estimate",
     "IndependenceStream": "inference.streams",
     "InputError": "errors",
     "Interrupted": "training.loop",

@@ -22,9 +22,9 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 
 from infobound._system import arguments
 from infobound.analyses.features import select
+from infobound.columnwise.estimates import estimates
 from infobound.data.columns import Column, columns
 from infobound.errors import InputError
-from infobound.estimation.columns import estimates
 from infobound.inference.column_tests import column_tests
 
 __all__ = ["MutualInfoSelector", "Scores", "mutual_info"]

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from infobound._system.row_groups import span, whole_groups
-from infobound.data import readers
 from infobound.errors import InputError
+from infobound.files import readers
 
 COUNTS = [
     [],

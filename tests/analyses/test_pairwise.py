@@ -9,8 +9,8 @@ import pytest
 
 import infobound
 from infobound import Config, pairwise
-from infobound.data.columns import read_table
 from infobound.errors import InputError
+from infobound.files.tables import read_table
 from infobound.report.listings import show_pairwise
 
 FIRST = ["x", "y", "mi", "low", "high", "p_value", "q_value", "n", "method"]

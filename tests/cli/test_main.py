@@ -30,7 +30,7 @@ from infobound.cli.commands import COMMANDS
 from infobound.cli.main import main
 from infobound.config import Config
 from infobound.errors import InputError
-from infobound.estimation.result import Estimate
+from infobound.results.estimate import Estimate
 
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
 CLOSED = ["--critic", "none", "--base", "gaussian"]

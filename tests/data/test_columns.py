@@ -5,8 +5,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from infobound.data.columns import as_table, columns, read_table
+from infobound.data.columns import as_table, columns
 from infobound.errors import InputError
+from infobound.files.tables import read_table
 
 FRAME = pd.DataFrame(
     {

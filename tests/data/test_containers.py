@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from infobound import data
-from infobound.data import containers, readers
+from infobound.data import containers
 from infobound.errors import InputError
+from infobound.files import readers
 
 RNG = np.random.default_rng(0)
 N = 12

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from infobound.cli.main import main
-from infobound.data import readers
-from infobound.data.description import describe
 from infobound.errors import InputError
+from infobound.files import readers
+from infobound.files.description import describe
 
 N = 60
 LONG = "a_rather_long_name_of_a_column_in_words"

@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import scipy.sparse
 
-from infobound.data import as_pair, readers
+from infobound.data import as_pair
 from infobound.data.containers import as_rows
-from infobound.data.read_options import ReadOptions
 from infobound.errors import InputError
+from infobound.files import readers
+from infobound.files.read_options import ReadOptions
 
 N = 60
 Z = np.random.default_rng(0).normal(size=(N, 3)).astype(np.float32)

@@ -12,10 +12,11 @@ import infobound
 from infobound import compare, estimate, interaction
 from infobound.cli.main import main
 from infobound.config import Config
-from infobound.data import Layout, as_pair, readers
+from infobound.data import Layout, as_pair
 from infobound.errors import InputError
 from infobound.estimation import crossfit, selection
 from infobound.estimation.ksg import ksg_terms
+from infobound.files import readers
 
 FAST = {"estimator": "gaussian", "certify": False}
 

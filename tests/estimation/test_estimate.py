@@ -23,7 +23,7 @@ from infobound.diagnostics.findings import Evidence, findings
 from infobound.errors import InputError
 from infobound.estimation import combine, crossfit, selection
 from infobound.estimation.estimate import estimate
-from infobound.estimation.result import Estimate
+from infobound.results.estimate import Estimate
 
 FAST = {"n_iters": 100, "hidden_dim": 32, "embedding_dim": 8, "batch_size": 128}
 BARE = {"critic": "none", "base": "gaussian", "certify": False}  # what is read, said and kept

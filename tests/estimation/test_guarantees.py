@@ -12,12 +12,12 @@ from infobound.errors import InputError
 from infobound.estimation import guarantees
 from infobound.estimation.estimate import estimate
 from infobound.estimation.guarantees import Guarantees, _fit_on_past
-from infobound.estimation.result import Estimate
 from infobound.estimation.selection import Job, configure_bound, fit_critic
 from infobound.inference.certificates import Wealth
 from infobound.inference.certify import _count_overlap, _sinkhorn_normalized, certify
 from infobound.inference.dependent_rows import series_p
 from infobound.inference.permutation import double_center
+from infobound.results.estimate import Estimate
 
 FAST = {"n_iters": 50, "hidden_dim": 16, "embedding_dim": 4, "batch_size": 64}
 

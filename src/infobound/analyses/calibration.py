@@ -29,10 +29,10 @@ from infobound.analyses.planted import KINDS, capacity, plant
 from infobound.config import Config, configured
 from infobound.errors import InputError
 from infobound.estimation import estimate
-from infobound.estimation.result import Estimate
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
 from infobound.plotting import accuracy_figures, figures
+from infobound.results.estimate import Estimate
 
 __all__ = [
     "LADDER",

@@ -16,9 +16,9 @@ from infobound._system import arguments, files
 from infobound._system.units import Nats, Result, convert, scale
 from infobound.analyses import pairwise_page
 from infobound.errors import InputError
-from infobound.estimation.result import Estimate
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
+from infobound.results.estimate import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,10 +22,10 @@ from infobound.config import Config, configured
 from infobound.errors import InputError
 from infobound.estimation.estimate import estimate
 from infobound.estimation.point import z_quantile
-from infobound.estimation.result import Estimate
 from infobound.inference.standard_errors import standard_error
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
+from infobound.results.estimate import Estimate
 from infobound.training import loop
 
 __all__ = ["Comparison", "compare", "paired"]

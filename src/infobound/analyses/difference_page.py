@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from infobound._system.units import scale
-from infobound.estimation.estimate_methods import changed, paragraphs, references
-from infobound.estimation.estimate_page import title
-from infobound.estimation.result import Estimate
 from infobound.pages.numbers import number, p_value, percent, signed, span
 from infobound.pages.page import Measure, Number, Page, Picture, Remark
 from infobound.plotting.dependence_figures import comparison_figure
+from infobound.results.estimate import Estimate
+from infobound.results.methods import changed, paragraphs, references
+from infobound.results.page import title
 
 __all__ = ["difference_rows", "page_of"]
 

@@ -20,9 +20,9 @@ from infobound.config import Config, configured
 from infobound.errors import InputError
 from infobound.estimation.conditional_guarantees import GivenSampler
 from infobound.estimation.estimate import estimate
-from infobound.estimation.result import Estimate
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
+from infobound.results.estimate import Estimate
 from infobound.training import loop
 
 __all__ = ["Interaction", "interaction"]

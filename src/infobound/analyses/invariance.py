@@ -22,7 +22,7 @@ from infobound._system.units import Nats, Result
 from infobound.config import Config, configured
 from infobound.estimation.estimate import estimate
 from infobound.estimation.point import z_quantile
-from infobound.estimation.result import Estimate
+from infobound.results.estimate import Estimate
 from infobound.training import run_directory
 from infobound.training.loop import Interrupted, Progress
 

@@ -14,9 +14,9 @@ import numpy as np
 from infobound._system import arguments
 from infobound._system.units import Nats, Result
 from infobound.analyses.lags import group_numbers, inflation_of, save_table, take
+from infobound.columnwise.estimates import LEVEL, estimates
 from infobound.data.columns import as_table
 from infobound.errors import InputError
-from infobound.estimation.columns import LEVEL, estimates
 from infobound.estimation.point import z_quantile
 from infobound.inference.lag_tests import Windows, expect_lags, lag_tests, whiten
 

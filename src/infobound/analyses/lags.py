@@ -18,19 +18,20 @@ from infobound._system import arguments, files
 from infobound._system.units import Nats, Result
 from infobound.analyses.column_pairs import TABLES, expect_ending
 from infobound.analyses.column_pictures import PICTURES
+from infobound.columnwise.estimates import FEWEST_ROWS, LEVEL, ColumnEstimate, estimates
 from infobound.config import Config
-from infobound.data import readers
-from infobound.data.columns import Column, as_table, read_table
+from infobound.data.columns import Column, as_table
 from infobound.data.containers import as_rows
 from infobound.errors import InputError
-from infobound.estimation.columns import FEWEST_ROWS, LEVEL, ColumnEstimate, estimates
 from infobound.estimation.estimate import estimate
 from infobound.estimation.point import z_quantile
-from infobound.estimation.result import Estimate
+from infobound.files import readers
+from infobound.files.tables import read_table
 from infobound.inference.added_information import middle_ranks
 from infobound.inference.lag_tests import Whitened, Windows, expect_lags, lag_tests, whiten
 from infobound.plotting import lag_figures
 from infobound.plotting.figures import render
+from infobound.results.estimate import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -343,7 +344,7 @@ def read_series(
     """Read two series of a file, and the group of each row.
 
     Args:
-        path: a file, as for `infobound.data.readers.read`.
+        path: a file, as for `infobound.files.readers.read`.
         x: the name of the column of x.
         y: that of y.
         group: that of the groups, if there are any.

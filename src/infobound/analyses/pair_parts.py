@@ -15,14 +15,14 @@ from scipy.special import ndtri
 
 from infobound import __version__
 from infobound._system import torch_state
+from infobound.columnwise.estimates import FEWEST_ROWS, ColumnEstimate, estimates
 from infobound.config import Config
 from infobound.data.columns import Column
 from infobound.errors import InputError
-from infobound.estimation.columns import FEWEST_ROWS, ColumnEstimate, estimates
 from infobound.estimation.estimate import estimate
 from infobound.estimation.point import z_quantile
-from infobound.estimation.result import Estimate
 from infobound.inference.added_information import middle_ranks
+from infobound.results.estimate import Estimate
 from infobound.runner.compute import Progress, Work
 from infobound.runner.table import computed
 

@@ -14,10 +14,10 @@ import numpy as np
 from infobound._system import arguments, units
 from infobound.analyses.column_pairs import ColumnPair, Pairwise, Refined
 from infobound.analyses.pair_parts import PairValues, estimate_columns, in_parts, with_rows
+from infobound.columnwise.estimates import FEWEST_ROWS, estimates, takes_few_values
 from infobound.config import Config
 from infobound.data.columns import Column, ColumnTable, as_table
 from infobound.errors import InputError
-from infobound.estimation.columns import FEWEST_ROWS, estimates, takes_few_values
 from infobound.estimation.counts import observed_entropy
 from infobound.inference.column_tests import column_tests
 from infobound.pages.progress import shown
@@ -56,7 +56,7 @@ def pairwise(
 
     Args:
         frame: a table in any container: pandas, polars, pyarrow, a dict of columns, NumPy (n, p);
-            or a `ColumnTable`, as returned by `infobound.data.columns.read_table`.
+            or a `ColumnTable`, as returned by `infobound.files.tables.read_table`.
         target: the name of a column, or several; None for the targets of a `ColumnTable`, or all
             pairs of columns.
         given: the name of a column that is given, or of several; None for those of a

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from infobound.errors import InputError
-from infobound.estimation.estimate_methods import references
 from infobound.pages.numbers import number, percent, small, span
 from infobound.pages.page import Answer, Measure, Number, Page, Picture, Table
 from infobound.pages.references import SOFTWARE
 from infobound.plotting import column_figures
+from infobound.results.methods import references
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -22,9 +22,9 @@ from infobound.critics.closed_forms import MOST_CLASSES
 from infobound.errors import InputError
 from infobound.estimation.counts import observed_entropy
 from infobound.estimation.estimate import estimate
-from infobound.estimation.result import Estimate
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
+from infobound.results.estimate import Estimate
 from infobound.training import loop
 
 __all__ = ["PROBE_BASES", "Probe", "Probes", "probe"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infobound.estimation import estimate_page
-from infobound.estimation.estimate_methods import changed
 from infobound.pages.numbers import maybe, number, percent, signed, span
 from infobound.pages.page import Page, Table
+from infobound.results import page as estimate_page
+from infobound.results.methods import changed
 
 if TYPE_CHECKING:
     from infobound.analyses.probes import Probes

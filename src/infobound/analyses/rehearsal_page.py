@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from infobound.estimation import estimate_page
-from infobound.estimation.estimate_methods import changed, references
 from infobound.pages.numbers import maybe, number, signed, span
 from infobound.pages.page import Measure, Number, Page, Picture, Table
 from infobound.plotting import accuracy_figures
+from infobound.results import page as estimate_page
+from infobound.results.methods import changed, references
 
 if TYPE_CHECKING:
     from infobound.analyses.calibration import DetectionLimit, Rehearsal, SampleSizeEstimate

@@ -24,13 +24,13 @@ from infobound.config import Config, configured
 from infobound.data.pair import Pair
 from infobound.errors import InputError
 from infobound.estimation.estimate import estimate
-from infobound.estimation.estimate_methods import changed, references
-from infobound.estimation.estimate_page import title
-from infobound.estimation.result import Estimate
 from infobound.pages.numbers import number, percent, signed, span
 from infobound.pages.page import Measure, Number, Page, Picture, Table, Verdict
 from infobound.pages.presentable import Presentable
 from infobound.plotting.accuracy_figures import subsampling_figure
+from infobound.results.estimate import Estimate
+from infobound.results.methods import changed, references
+from infobound.results.page import title
 from infobound.training import loop
 
 __all__ = ["SubsampleLine", "Subsampling", "subsample"]

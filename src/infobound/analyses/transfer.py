@@ -25,7 +25,6 @@ from infobound.critics.regression import centred, residuals
 from infobound.data.lagged import Trials, as_trials
 from infobound.errors import InputError
 from infobound.estimation.estimate import estimate
-from infobound.estimation.result import Estimate
 from infobound.inference.conditional_independence import are_classes
 from infobound.inference.transfer_tests import (
     Sources,
@@ -35,6 +34,7 @@ from infobound.inference.transfer_tests import (
     surrogate_p,
 )
 from infobound.plotting import transfer_figures
+from infobound.results.estimate import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -27,7 +27,6 @@ from infobound.errors import InputError
 from infobound.estimation import estimate as estimates
 from infobound.estimation import selection
 from infobound.estimation.conditional_guarantees import GivenSampler
-from infobound.estimation.result import Estimate
 from infobound.estimation.surrogates import Surrogates
 from infobound.pages.numbers import number
 from infobound.pages.page import Measure, Number, Page, Picture
@@ -35,6 +34,7 @@ from infobound.pages.presentable import Presentable
 from infobound.pages.references import SOFTWARE
 from infobound.plotting import figures
 from infobound.plotting.dependence_figures import comparison_figure
+from infobound.results.estimate import Estimate
 from infobound.training import loop, run_directory
 
 __all__ = ["Demo", "Reproduction", "demo", "reproduce", "resume", "sample", "unit_of"]

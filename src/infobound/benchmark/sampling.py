@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from infobound.benchmark import tasks
-from infobound.data.locations import place
-from infobound.data.npy import Archive
 from infobound.data.pair import GIVEN
 from infobound.errors import InputError
+from infobound.files.locations import place
+from infobound.files.npy import Archive
 
 __all__ = ["FileTask", "choose_tasks"]
 

@@ -17,8 +17,8 @@ from typing import Annotated, Any
 
 from tyro.conf import FlagCreatePairsOff, Positional
 
-from infobound.data.locations import ADDRESS, STREAM
 from infobound.errors import InputError
+from infobound.files.locations import ADDRESS, STREAM
 
 __all__ = ["arranged", "expect_known", "sentence"]
 

@@ -16,9 +16,9 @@ from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
 from infobound.cli.session import Output, Session
 from infobound.config import Config
-from infobound.data import locations
-from infobound.data.read_options import ReadOptions
 from infobound.errors import InputError
+from infobound.files import locations
+from infobound.files.read_options import ReadOptions
 
 __all__ = ["COMMANDS"]
 
@@ -107,7 +107,7 @@ class _Samples:
 
     def read(self, **more: Any) -> Any:
         """Read the rows of x and y."""
-        from infobound.data import readers
+        from infobound.files import readers
 
         return readers.read(
             self.file,
@@ -223,7 +223,7 @@ class CompareCommand:
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        from infobound.data import readers
+        from infobound.files import readers
 
         first, second = (
             readers.read(
@@ -353,7 +353,7 @@ class ColumnsCommand:
     def __call__(self, session: Session) -> None:
         """Run the command."""
         from infobound.analyses import column_pairs, column_pictures, pairwise, pairwise_page
-        from infobound.data import columns
+        from infobound.files import tables
         from infobound.report import listings
 
         pictures = [*column_pictures.PICTURES]
@@ -364,7 +364,7 @@ class ColumnsCommand:
         ):
             if path is not None:
                 column_pairs.expect_ending(path, endings)
-        table = columns.read_table(
+        table = tables.read_table(
             self.file,
             columns=self.columns,
             target=self.target,
@@ -430,7 +430,7 @@ class DescribeCommand:
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        from infobound.data import description
+        from infobound.files import description
 
         result = description.describe(
             self.file,
@@ -604,7 +604,7 @@ class TransferCommand:
                 "name one pair. Leave one out."
             )
         from infobound.analyses import column_pictures, transfer
-        from infobound.data import readers
+        from infobound.files import readers
         from infobound.report import console
 
         pair = readers.read(
@@ -626,7 +626,7 @@ class TransferCommand:
     def _network(self, session: Session, past: dict[str, Any]) -> None:
         """Estimate all ordered pairs of columns."""
         from infobound.analyses import column_pictures, transfer_network
-        from infobound.data import readers
+        from infobound.files import readers
         from infobound.report import listings
 
         found = readers.opened(self.file)
@@ -669,7 +669,7 @@ class TransferCommand:
         """Read the column of the trials."""
         if self.group is None:
             return None
-        from infobound.data import readers
+        from infobound.files import readers
 
         found = readers.opened(self.file)
         (name,) = found.select([self.group], "group")[:1]

@@ -20,8 +20,8 @@ from tyro.constructors import (
 
 from infobound.cli.session import Output
 from infobound.config import GROUPS, Config
-from infobound.data.read_options import ReadOptions
 from infobound.errors import InputError
+from infobound.files.read_options import ReadOptions
 
 __all__ = ["parse"]
 

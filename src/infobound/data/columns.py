@@ -7,25 +7,20 @@ What is a quantity and what a category is decided in `encoding`, as for `estimat
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from infobound._system import arguments
-from infobound.data import readers
 from infobound.data.containers import as_rows
 from infobound.data.encoding import classify, levels
-from infobound.data.read_options import ReadOptions
 from infobound.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Column", "ColumnTable", "as_table", "columns", "read_table"]
-
-BLOCK = 32  # columns that are read from a file at once
+__all__ = ["Column", "ColumnTable", "as_table", "coded_table", "columns"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,55 +146,10 @@ def as_table(
         )
     for name in (*kinds[0], *kinds[1]):
         arguments.lookup("column", name, dict.fromkeys(rows.columns))
-    return _table([rows], notes, *kinds)
+    return coded_table([rows], notes, *kinds)
 
 
-def read_table(
-    path: str | Path,
-    *,
-    columns: Sequence[str] = (),
-    target: Sequence[str] = (),
-    given: Sequence[str] = (),
-    categorical: Sequence[str] = (),
-    numeric: Sequence[str] = (),
-    options: ReadOptions | None = None,
-) -> ColumnTable:
-    """Read columns of a file as codes; of Parquet, npz and npy a few columns at a time.
-
-    Args:
-        path: a file or directory, as for `readers.read`.
-        columns: selectors, as for `readers.read`; all columns by default.
-        target: selectors of the columns that the others are to be compared with, if any.
-        given: selectors of the columns that are given, if any.
-        categorical: selectors of columns that are categories.
-        numeric: selectors of columns that are quantities although they are stored as text.
-        options: how the file is written, as for `readers.read`.
-
-    Raises:
-        InputError: If there is a problem with the address, the file or the selectors, or a column
-            in target, categorical or numeric cannot be used.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     np.save(f"{folder}/rows.npy", np.arange(12.0).reshape(4, 3))
-        ...     [each.name for each in read_table(f"{folder}/rows.npy", columns=["1:2"]).columns]
-        ['1', '2']
-    """
-    found = readers.opened(path, options=options)
-    targets = found.select(target, "target") if target else []
-    names = found.select(columns, "columns") if columns else found.names
-    conditions = found.select(given, "given") if given else []
-    names = [*dict.fromkeys([*names, *targets, *conditions])]
-    codes, quantities = found.kinds(names, categorical, numeric)
-    blocks = (found.frame(names[k : k + BLOCK]) for k in range(0, len(names), BLOCK))
-    table = _table(blocks, found.notes, codes, quantities, untyped=found.untyped)
-    for name in (*targets, *conditions):
-        table.column(name)
-    return replace(table, targets=tuple(targets), given=tuple(conditions))
-
-
-def _table(
+def coded_table(
     frames: Iterable[pd.DataFrame],
     notes: Sequence[str],
     categorical: Sequence[str],
@@ -207,7 +157,15 @@ def _table(
     *,
     untyped: bool = False,
 ) -> ColumnTable:
-    """Code the columns of frames that lie side by side."""
+    """Return the columns of frames that lie side by side as codes.
+
+    Args:
+        frames: the frames.
+        notes: how they were read.
+        categorical: names of columns that are categories.
+        numeric: names of columns that are quantities although they are text or categories.
+        untyped: whether all values were text, as in CSV.
+    """
     kept: list[Column] = []
     left_out: dict[str, str] = {}
     said = [*notes]

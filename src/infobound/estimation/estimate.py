@@ -28,10 +28,10 @@ from infobound.estimation import outcome
 from infobound.estimation.conditional import conditional
 from infobound.estimation.conditional_guarantees import GivenSampler, checked_sampler
 from infobound.estimation.estimators import ESTIMATORS
-from infobound.estimation.result import Estimate
 from infobound.estimation.selection import candidates, configure_bound
 from infobound.estimation.surrogates import Surrogates, checked_surrogates, with_surrogates
 from infobound.pages.progress import shown
+from infobound.results.estimate import Estimate
 from infobound.training import loop, run_directory
 
 __all__ = ["estimate", "resume"]

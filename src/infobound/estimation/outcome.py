@@ -17,9 +17,9 @@ from infobound.diagnostics.findings import Evidence, findings
 from infobound.estimation.crossfit import Fold
 from infobound.estimation.point import PointEstimate
 from infobound.estimation.recoded import mi_as_categories
-from infobound.estimation.result import Estimate
 from infobound.estimation.selection import configure_bound
 from infobound.plotting import figures
+from infobound.results.estimate import Estimate
 from infobound.training import loop, run_directory
 
 __all__ = ["result_of", "write"]

@@ -20,7 +20,7 @@ from infobound.analyses.column_pairs import ColumnPair, Pairwise
 from infobound.analyses.grid import Study
 from infobound.analyses.lags import Lag, Lags
 from infobound.analyses.transfer_network import TransferNetwork
-from infobound.data.description import ColumnDescription, FileDescription
+from infobound.files.description import ColumnDescription, FileDescription
 from infobound.pages.numbers import maybe, number, signed, small, span
 
 __all__ = [

@@ -24,11 +24,11 @@ from infobound.benchmark.notebook import Demo, Reproduction
 from infobound.bounds.variational import lookup
 from infobound.data.pair import GIVEN, Pair, pair_arrays
 from infobound.errors import InputError
-from infobound.estimation.result import Estimate
 from infobound.inference.certify import Guarantee
 from infobound.pages.page import Page, Picture
 from infobound.pages.presentable import Presentable
 from infobound.plotting import figures
+from infobound.results.estimate import Estimate
 from infobound.training.run_directory import Run
 
 __all__ = ["RESULTS", "pages", "parse", "rows_of"]

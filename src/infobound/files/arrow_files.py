@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from infobound._system.memory import free_memory
-from infobound.data.compression import open_binary
-from infobound.data.lists import elements, is_list_of_numbers, pick, width
-from infobound.data.locations import Place
-from infobound.data.parquet import Stored
 from infobound.errors import InputError
+from infobound.files.compression import open_binary
+from infobound.files.lists import elements, is_list_of_numbers, pick, width
+from infobound.files.locations import Place
+from infobound.files.parquet import Stored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ def arrow_file(where: Place) -> Stored:
 
     Example:
         >>> import pandas as pd, tempfile
-        >>> from infobound.data.locations import place
+        >>> from infobound.files.locations import place
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     pd.DataFrame({"a": [1, 2]}).to_feather(f"{folder}/rows.feather")
         ...     arrow_file(place(f"{folder}/rows.feather")).columns
@@ -59,7 +59,7 @@ def json_lines(where: Place) -> Stored:
     Example:
         >>> import tempfile
         >>> from pathlib import Path
-        >>> from infobound.data.locations import place
+        >>> from infobound.files.locations import place
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     _ = Path(folder, "rows.jsonl").write_text('{"z": [1, 2], "y": "a"}')
         ...     json_lines(place(f"{folder}/rows.jsonl")).columns

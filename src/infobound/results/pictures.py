@@ -17,7 +17,7 @@ from infobound.plotting import dependence_figures as draw
 from infobound.plotting.dependence_figures import Axis
 
 if TYPE_CHECKING:
-    from infobound.estimation.result import Estimate
+    from infobound.results.estimate import Estimate
 
 __all__ = ["data_pictures"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from infobound.data.header import expect_names, expect_no_units
-from infobound.data.locations import Place
-from infobound.data.parquet import Stored
-from infobound.data.read_options import ReadOptions
 from infobound.errors import InputError
+from infobound.files.header import expect_names, expect_no_units
+from infobound.files.locations import Place
+from infobound.files.parquet import Stored
+from infobound.files.read_options import ReadOptions
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from infobound.data import readers
 from infobound.data.dates import TIMES, text_as_days
 from infobound.data.encoding import classify, levels
-from infobound.data.read_options import ReadOptions
 from infobound.errors import InputError
+from infobound.files import readers
+from infobound.files.read_options import ReadOptions
 
 if TYPE_CHECKING:
     import pandas as pd

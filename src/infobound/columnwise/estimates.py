@@ -2,7 +2,7 @@
 
 Two columns of few values are estimated from their counts. For others, a network that was trained
 once reads the histogram of ranks (`critics.ranks`), nearest neighbours are found for some of the
-rows, and both are combined (`estimation.rank_combination`). This takes milliseconds.
+rows, and both are combined (`columnwise.rank_combination`). This takes milliseconds.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from scipy.special import ndtri, psi
 
 from infobound import data
 from infobound._system.units import Nats, Result
+from infobound.columnwise.rank_combination import Parts, combination
 from infobound.critics.ranks import RankCopula, Ranks, grid_of, log_ratios
 from infobound.data.columns import Column
 from infobound.estimation.counts import counted, observed_entropy
 from infobound.estimation.point import z_quantile
-from infobound.estimation.rank_combination import Parts, combination
 
 __all__ = [
     "FEWEST_ROWS",

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from infobound.data.pair import Pair
 from infobound.diagnostics.findings import CHECKS, Finding, worst
-from infobound.estimation import estimate_methods as methods
-from infobound.estimation.data_pictures import data_pictures
 from infobound.inference.dependent_rows import CERTIFIED_GROUPS, TESTS
 from infobound.pages.numbers import maybe, number, p_value, percent, span
 from infobound.pages.page import Measure, Number, Page, Picture, Remark, Verdict
 from infobound.plotting.figures import estimate_figure, listed
+from infobound.results import methods as methods
+from infobound.results.pictures import data_pictures
 
 if TYPE_CHECKING:
-    from infobound.estimation.result import Estimate
+    from infobound.results.estimate import Estimate
 
 __all__ = [
     "made_of",

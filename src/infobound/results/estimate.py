@@ -11,9 +11,9 @@ from infobound._system.units import Nats, Result, restore
 from infobound.data.pair import Pair, as_pair
 from infobound.diagnostics.findings import OK, Finding, worst
 from infobound.errors import InputError
-from infobound.estimation import estimate_page
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable, drawn, save_report
+from infobound.results import page as estimate_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

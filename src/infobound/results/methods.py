@@ -15,7 +15,7 @@ from infobound.pages.references import SOFTWARE
 from infobound.plotting.figures import listed
 
 if TYPE_CHECKING:
-    from infobound.estimation.result import Estimate
+    from infobound.results.estimate import Estimate
 
 __all__ = ["changed", "checklist", "code", "paragraphs", "references", "tried_network"]
 

@@ -23,8 +23,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
-from infobound.data.compression import OPENERS
 from infobound.errors import InputError
+from infobound.files.compression import OPENERS
 
 __all__ = ["ADDRESS", "STREAM", "Place", "name", "place", "reading", "shown"]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from infobound.columnwise.estimates import estimates, prepare_pair
+from infobound.columnwise.rank_combination import Parts, RankCombination, combination
 from infobound.data.columns import columns
-from infobound.estimation.columns import estimates, prepare_pair
-from infobound.estimation.rank_combination import Parts, RankCombination, combination
 
 
 def found(x, y, **options):

@@ -25,10 +25,10 @@ import pytest
 from infobound._system import memory as storage
 from infobound.cli import main
 from infobound.config import Config
-from infobound.data import locations, parquet, readers
-from infobound.data.locations import place
 from infobound.errors import InputError
 from infobound.estimation.estimate import estimate
+from infobound.files import locations, parquet, readers
+from infobound.files.locations import place
 
 FAST = Config(n_iters=10, hidden_dim=8, embedding_dim=2, folds=2, eval_rows=90)
 
@@ -504,7 +504,7 @@ def test_no_more_than_a_piece_of_a_directory_is_in_memory(tmp_path, monkeypatch,
 RANK = """
 import sys, numpy as np
 from infobound._system import distributed
-from infobound.data import readers as tables
+from infobound.files import readers as tables
 from infobound.errors import InputError
 with distributed.world():
     for where in sys.argv[2:]:

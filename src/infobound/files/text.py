@@ -20,11 +20,11 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from infobound._system.memory import free_memory
-from infobound.data.compression import OPENERS, open_binary
 from infobound.data.encoding import EXACT, amounts, are_merged
-from infobound.data.header import NUMBER, expect_names, expect_no_units
-from infobound.data.read_options import ReadOptions
 from infobound.errors import InputError
+from infobound.files.compression import OPENERS, open_binary
+from infobound.files.header import NUMBER, expect_names, expect_no_units
+from infobound.files.read_options import ReadOptions
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from infobound.data import readers
-from infobound.data.read_options import ReadOptions
 from infobound.errors import InputError
+from infobound.files import readers
+from infobound.files.read_options import ReadOptions
 
 A = [1.5, 2.5, 3.5, 0.5]
 B = [20.0, 10.0, 40.0, 30.0]

@@ -19,19 +19,19 @@ import numpy as np
 
 from infobound._system.memory import concatenate_rows, row_slices
 from infobound.data import Pair, is_plain, pair_arrays, pair_frames, with_kinds
-from infobound.data.arrow_files import arrow_file, json_lines
-from infobound.data.compression import member, open_binary
 from infobound.data.containers import expect_unicode
-from infobound.data.excel import excel
 from infobound.data.groups import group_ids
-from infobound.data.locations import Place, place, reading
-from infobound.data.npy import Archive, Header, read_header
 from infobound.data.pair import GIVEN
-from infobound.data.parquet import ENDINGS, Stored, parquet
-from infobound.data.read_options import ReadOptions
-from infobound.data.selectors import NEAR, select
-from infobound.data.text import TextTable, read_text
 from infobound.errors import InputError
+from infobound.files.arrow_files import arrow_file, json_lines
+from infobound.files.compression import member, open_binary
+from infobound.files.excel import excel
+from infobound.files.locations import Place, place, reading
+from infobound.files.npy import Archive, Header, read_header
+from infobound.files.parquet import ENDINGS, Stored, parquet
+from infobound.files.read_options import ReadOptions
+from infobound.files.selectors import NEAR, select
+from infobound.files.text import TextTable, read_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,9 +20,9 @@ import numpy as np
 from infobound._system.memory import assemble_rows, free_memory
 from infobound._system.row_groups import RowRange, whole_groups
 from infobound.data.encoding import EXACT
-from infobound.data.lists import Element, elements, is_list_of_numbers, pick, width
-from infobound.data.locations import Place, reading
 from infobound.errors import InputError
+from infobound.files.lists import Element, elements, is_list_of_numbers, pick, width
+from infobound.files.locations import Place, reading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +79,7 @@ def parquet(where: Place) -> Stored:
 
     Example:
         >>> import pandas as pd, tempfile
-        >>> from infobound.data.locations import place
+        >>> from infobound.files.locations import place
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     frame = pd.DataFrame({"a": [1.5, 2.5], "year": [2023, 2024]})
         ...     frame.to_parquet(folder, partition_cols=["year"])
