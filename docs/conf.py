@@ -32,7 +32,6 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 napoleon_numpy_docstring = False
-napoleon_use_ivar = True  # fields of a dataclass are described once, by its docstring
 napoleon_use_rtype = False
 
 sphinx_gallery_conf = {

@@ -89,6 +89,19 @@ def test_broken_links_are_found():
     assert broken("README.md", text) == ["docs/missing.md", "docs/method.md#missing"]
 
 
+def test_links_out_of_the_folder_stay_on_the_site(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_extensions"))
+    redirected, page = importlib.import_module("made_pages").redirected, ROOT / "docs" / "a.md"
+    for link, moved in {
+        "../CONTRIBUTING.md#a-bound": "generated/contributing.md#a-bound",
+        "../examples/gallery/plot_1_medical_table.py": "gallery/plot_1_medical_table.rst",
+        "../examples/infonce.ipynb": "../examples/infonce.ipynb",
+        "method.md#a": "method.md#a",
+        "https://example.org/a.md": "https://example.org/a.md",
+    }.items():
+        assert redirected(f"[see]({link})", page, page) == f"[see]({moved})"
+
+
 def unlike(expected, printed):
     """What differs: words of a page that are not printed, or numbers beyond their last digits."""
     expected, printed = (" ".join(SPACE.sub(" ", each).split()) for each in (expected, printed))
@@ -217,4 +230,4 @@ def test_a_page_of_the_gallery_asks_and_answers(name):
     assert text.splitlines()[1].endswith("?")
     assert "What the numbers say, and what they do not" in text
     assert "plt.show()" in text
-    assert re.search(r"^assert ", text, re.MULTILINE), "Expected a check of what the text says."
+    assert re.search(r"^ *assert ", text, re.MULTILINE), "Expected a check of what the text says."

@@ -6,6 +6,7 @@ that work on GitHub; here they are pointed to where the site has the same conten
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
@@ -91,8 +92,24 @@ def redirect_links(app: Any, name: str, content: list[str]) -> None:
         content[0] = redirected(content[0], page, page)
 
 
+def signature_of(
+    app: Any, what: str, name: str, value: Any, options: Any, signature: str, returns: str
+) -> tuple[str, str | None] | None:
+    """Leave out the signature of a result: nobody calls it, and its attributes are listed."""
+    hidden = dataclasses.is_dataclass(value) and name != "infobound.Config"
+    return ("", None) if hidden else None
+
+
+def skip(app: Any, what: str, name: str, value: Any, skipped: bool, options: Any) -> bool | None:
+    """Skip the fields of a named tuple: its docstring describes them."""
+    return True if type(value).__name__ == "_tuplegetter" else None
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Connect to Sphinx."""
+    app.setup_extension("sphinx.ext.autodoc")
+    app.connect("autodoc-skip-member", skip)
+    app.connect("autodoc-process-signature", signature_of)
     app.connect("builder-inited", make_pages)
     app.connect("source-read", redirect_links)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

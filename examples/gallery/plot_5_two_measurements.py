@@ -33,7 +33,11 @@ found = {
     for column, name in names.items()
 }
 for name, result in found.items():
-    print(f"body mass index less {name}: {result}")
+    low, high = result.interval
+    print(
+        f"body mass index less {name:18} {result.difference:6.3f} nats "
+        f"[{low:6.3f}, {high:.3f}], p = {result.p_value:.2g}"
+    )
 
 # sphinx_gallery_start_ignore
 ratio, fat = found["cholesterol ratio"], found["log triglycerides"]
@@ -81,9 +85,7 @@ plt.show()
 result = found["log triglycerides"]
 half = (result.interval[1] - result.interval[0]) / 2
 rows = result.first.n * (half / 0.02) ** 2
-print(
-    f"now +- {half:.3f} nats; for +- 0.020 nats about {rows:,.0f} rows, to two digits {float(f'{rows:.1e}'):,.0f}"
-)
+print(f"now +- {half:.3f} nats; +- 0.020 nats would take about {rows:,.0f} rows")
 
 # %%
 # Both together
@@ -97,8 +99,9 @@ both = infobound.estimate(
 print("body mass index  ", result.first)
 print("log triglycerides", result.second)
 print("both             ", both)
+correlation = np.sqrt(1 - np.exp(-2 * both.mi))
 print(
-    f"normal variables with this information have a correlation of {np.sqrt(1 - np.exp(-2 * both.mi)):.2f}"
+    f"normal variables with this information have a correlation of {correlation:.2f}"
 )
 
 # sphinx_gallery_start_ignore

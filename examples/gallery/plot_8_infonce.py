@@ -32,7 +32,7 @@ with tempfile.TemporaryDirectory() as folder:
     curve = pd.read_csv(Path(folder) / "run" / "metrics.csv")
 print(result)
 print(
-    f"best value on fresh rows: {result.peak:.3f} nats, after {result.peak_iteration} iterations"
+    f"best on fresh rows: {result.peak:.3f} nats, iteration {result.peak_iteration}"
 )
 
 # sphinx_gallery_start_ignore
