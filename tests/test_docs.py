@@ -29,11 +29,16 @@ LINK = re.compile(r"\]\((?![a-z]+:)([^)\s]+)\)")
 SPACE = re.compile(r"[\s─│╭╮╰╯]+|\.\.\.$")
 NUMBER = re.compile(r"-?\b\d+(?:\.\d+)?(?:e-?\d+)?\b")
 COMMAND = re.compile(r"^(?:\w+=\S+ )*(infobound|python benchmarks/\w+\.py)\b(.*)")
-SLOW = re.compile("infobound rehearse|--check")  # minutes
+SLOW = re.compile("infobound rehearse|--check|columns .*--given")  # minutes
 
 PREPARED = {  # what a page takes for granted
     "docs/commands.md": "x, y = numpy.random.default_rng(0).normal(size=(2, 60))",
     "docs/conditional.md": "x, y, z = numpy.random.default_rng(0).normal(size=(3, 99))",
+    "docs/series.md": """import functools, infobound
+estimate = functools.partial(infobound.estimate, critic="none", base="gaussian", permutations=19)
+x, y = numpy.random.default_rng(0).normal(size=(2, 240))
+patient = trial = numpy.arange(240) // 20
+rows = numpy.random.default_rng(1).permuted(numpy.tile(y, (9, 1)), axis=1)""",
 }
 RUN = ["docs/columns.md"]  # commands without an output that are run as well
 DOCTESTED = ["docs/sklearn.md"]  # by tests/test_sklearn.py
@@ -160,26 +165,32 @@ def test_commands_of_a_page_exist(page, commands, _):
     for found in filter(None, map(COMMAND.match, commands.splitlines())):
         program, rest = found.groups()
         words = shlex.split(rest, comments=True)
-        if program == "infobound":
+        if program == "infobound" and "--tyro-print-completion" not in words:
             assert parse(COMMANDS, args=words)
-        else:
+        elif program != "infobound":
             paths = program.split()[1], "benchmarks/common.py"
             known = set(re.findall(r'"(?:--)?([\w-]+)"', "".join(map(text_of, paths))))
             assert {word[2:] for word in words if word.startswith("--")} <= known
 
 
+def files_of(page):
+    """The Python of a page that writes the file which its commands read."""
+    return "".join(c for language, c in blocks(page) if language == "python" and ".to_csv(" in c)
+
+
 SHOWN = [
-    pytest.param(commands, output, id=page)
+    pytest.param(page, commands, output, id=page)
     for page, commands, output in SCRIPTS
     if output or page in RUN
 ]
 
 
-@pytest.mark.parametrize(("commands", "output"), SHOWN)
-def test_a_terminal_shows_what_the_page_shows(commands, output, tmp_path):
+@pytest.mark.parametrize(("page", "commands", "output"), SHOWN)
+def test_a_terminal_shows_what_the_page_shows(page, commands, output, tmp_path):
     if SLOW.search(commands):
         pytest.skip("It takes minutes; that its options exist is tested above.")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    subprocess.run([sys.executable, "-c", files_of(page)], cwd=tmp_path, check=True)
     programs = f'infobound() {{ "{sys.executable}" -m infobound "$@"; }}\n'
     programs += f'python() {{ "{sys.executable}" "$@"; }}\nset -e\n'
     done = subprocess.run(
@@ -197,6 +208,8 @@ def test_a_terminal_shows_what_the_page_shows(commands, output, tmp_path):
 def test_commands_in_sentences_exist(page):
     for line in re.findall(r"`infobound ([a-z][^`]*)`", FENCE.sub("", visible(page))):
         command, *words = line.split()
+        if line == "help COMMAND":
+            continue
         assert command in COMMANDS, line
         flags = [word.strip("[],") for word in words if word.strip("[").startswith("--")]
         shown = io.StringIO()
