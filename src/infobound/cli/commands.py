@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -83,8 +83,7 @@ class _Samples:
     y: Annotated[
         Columns,
         arg(
-            help="Columns of y, in the same notation. Without --x and --y, the columns of the file "
-            "are listed."
+            help="Columns of y, in the same notation. `infobound describe FILE` lists the columns."
         ),
     ] = ()
     categorical: Annotated[
@@ -191,6 +190,18 @@ def _columns(command: EstimateCommand) -> list[str]:
     words = [command.file, "--x", *command.x, "--y", *command.y]
     for flag, columns in (("categorical", command.categorical), ("numeric", command.numeric)):
         words += [f"--{flag}", *columns] if columns else []
+    return [*words, *["--drop-missing"] * command.drop_missing, *_reading(command.reading)]
+
+
+def _reading(options: ReadOptions) -> list[str]:
+    """Return the arguments that give the options of reading."""
+    words = []
+    for each in fields(options):
+        value, flag = getattr(options, each.name), each.name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value != each.default:
+            words += [f"--{flag}", *map(str, value if isinstance(value, tuple) else [value])]
     return words
 
 
@@ -378,7 +389,8 @@ class ColumnsCommand:
             return session.json(result.as_dict(unit))
         title = f"{name}: {result.heading}"
         session.present(listings.show_pairwise, result, units=unit, title=title, top=self.top)
-        pair = shlex.join([self.file, "--x", result.pairs[0].x, "--y", result.pairs[0].y])
+        sides = ["--x", result.pairs[0].x, "--y", result.pairs[0].y]
+        pair = shlex.join([self.file, *sides, *_reading(self.reading)])
         session.suggest(
             {
                 f"infobound estimate {pair}": "estimate one pair in full",
