@@ -4,6 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -118,6 +119,52 @@ def test_a_file_is_estimated_after_its_columns_and_from_standard_input(tmp_path,
     ):
         done = subprocess.run([*command, *more], input=rows, capture_output=True, check=True)
         assert json.loads(done.stdout)["mi"] == found
+
+
+@pytest.mark.parametrize("columns", [60, 200])
+def test_the_command_to_type_next_reads_the_file_in_the_same_way(
+    tmp_path, monkeypatch, capsys, columns
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    rows = "".join(f"{k};{k * 7 % 60}\n" for k in range(60))
+    Path("rows.csv").write_text(f"cm;kg\n{rows}?;?\n")
+    reading = ["--no-header", "--sep", ";", "--skip-lines", "1", "--na", "?"]
+    words = ["--drop-missing", "--estimator", "gaussian", "--no-certify"]
+    main(["estimate", "rows.csv", "--x", "0", "--y", "1", *reading, *words])
+    lines = capsys.readouterr().out.partition("Next: ")[2].splitlines()
+    assert max(map(len, lines)) <= columns
+    command = " ".join(lines).replace("\\", " ").partition("infobound rehearse")[2]
+    expected = "rows.csv --x 0 --y 1 --drop-missing --no-header --sep ';' --skip-lines 1 --na '?'"
+    assert " ".join(command.split()).startswith(expected)
+
+
+def test_a_run_is_resumed_without_the_file_and_its_options(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{k},5;{k * 7 % 60}\n" for k in range(60))
+    Path("rows.csv").write_text(f"# by hand\n{rows}")
+    words = ["--x", "0", "--y", "1", "--no-header", "--no-certify", "--n-iters", "4"]
+    main(["estimate", "rows.csv", *words, "--run", "run", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["mi"] > 0
+    Path("rows.csv").unlink()
+    main(["resume", "run", "--json"])
+    again = json.loads(capsys.readouterr().out)
+    assert {**again, "seconds": 0} == {**found, "seconds": 0}
+    assert any("comments" in note for note in again["notes"])
+
+
+@pytest.mark.parametrize("command", ["tasks", "bounds"])
+@pytest.mark.parametrize("columns", [60, 80])
+def test_listings_break_no_words(monkeypatch, capsys, command, columns):
+    def words(width):
+        monkeypatch.setenv("COLUMNS", str(width))
+        main([command])
+        out = capsys.readouterr().out
+        assert max(map(len, out.splitlines())) <= width
+        return {word for word in out.split() if word.isalpha()}
+
+    assert words(columns) <= words(400)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -83,8 +83,7 @@ class _Samples:
     y: Annotated[
         Columns,
         arg(
-            help="Columns of y, in the same notation. Without --x and --y, the columns of the file "
-            "are listed."
+            help="Columns of y, in the same notation. `infobound describe FILE` lists the columns."
         ),
     ] = ()
     categorical: Annotated[
@@ -194,6 +193,18 @@ def _columns(command: EstimateCommand) -> list[str]:
     words = [command.file, "--x", *command.x, "--y", *command.y]
     for flag, columns in (("categorical", command.categorical), ("numeric", command.numeric)):
         words += [f"--{flag}", *columns] if columns else []
+    return [*words, *["--drop-missing"] * command.drop_missing, *_reading(command.reading)]
+
+
+def _reading(options: ReadOptions) -> list[str]:
+    """Return the arguments that give the options of reading."""
+    words = []
+    for each in fields(options):
+        value, flag = getattr(options, each.name), each.name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value != each.default:
+            words += [f"--{flag}", *map(str, value if isinstance(value, tuple) else [value])]
     return words
 
 
@@ -401,7 +412,8 @@ class ColumnsCommand:
         session.present(listings.show_pairwise, result, units=unit, title=title, top=self.top)
         first = result.pairs[0]
         given = [word for name in result.given for word in ("--given", name)]
-        pair = shlex.join([self.file, "--x", first.x, "--y", first.y, *given])
+        sides = ["--x", first.x, "--y", first.y, *given]
+        pair = shlex.join([self.file, *sides, *_reading(self.reading)])
         session.suggest(
             {
                 f"infobound estimate {pair}": "estimate one pair in full",

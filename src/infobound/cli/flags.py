@@ -77,13 +77,19 @@ def _described(
         fields=tuple(
             StructFieldSpec(
                 name=each.name,
-                type=types[each.name],
+                type=_without_hint(types[each.name], _default(each)),
                 default=_default(each),
                 helptext=texts.get(each.name),
             )
             for each in settings_last
         ),
     )
+
+
+def _without_hint(kind: Any, default: Any) -> Any:
+    """Return the type of an option whose help has no remark such as "(default: False)"."""
+    plain = default is None or default is False
+    return _marked(kind, tyro.conf.arg(help_behavior_hint="")) if plain else kind
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

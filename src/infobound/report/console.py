@@ -7,6 +7,8 @@ progress and messages go to standard error.
 from __future__ import annotations
 
 import math
+import re
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -255,11 +257,23 @@ def _transferred(one: Direction) -> str:
 
 
 def show_next(commands: Mapping[str, str]) -> None:
-    """Suggested next commands."""
+    """Suggested next commands; those longer than a line are continued with a backslash."""
     console = Console(highlight=False)
     for k, (command, what) in enumerate(commands.items()):
-        head = ("Next: " if k == 0 else "      ", "dim")
-        console.print(Text.assemble(head, command, (f"   {what}", "dim")), soft_wrap=True)
+        head = "Next: " if k == 0 else "      "
+        if len(f"{head}{command}   {what}") <= console.width:
+            console.print(Text.assemble((head, "dim"), command, (f"   {what}", "dim")))
+            continue
+        console.print(Text(f"{head}{what}:", "dim"), soft_wrap=True)
+        options = re.split(r" (?=--\w)", command)  # a shell reads lines that end in \ as one
+        lines = textwrap.wrap(
+            " ".join(option.replace(" ", "\0") for option in options),
+            max(20, console.width - 10),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        text = " \\\n          ".join(lines).replace("\0", " ")
+        console.print(Text(f"      {text}"), soft_wrap=True)
 
 
 def show_comparison(result: Comparison, *, units: str, x1: str, x2: str, y: str) -> None:

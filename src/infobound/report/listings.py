@@ -44,12 +44,36 @@ LINES = 21  # lines of a curve
 
 def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """Print a plain table, for example of `infobound bounds`."""
+    console = Console(highlight=False)
+    lines = [
+        [line for cell in cells for line in cell.splitlines()]
+        for cells in zip(columns, *rows, strict=True)
+    ]
+    widths = [max(map(len, column), default=0) for column in lines]
+    widest = max(range(len(widths)), key=lambda k: widths[k])
+    room = console.width - 3 * len(widths) - 1 - sum(widths) + widths[widest]
+    if room < max(len(word) for line in lines[widest] for word in line.split()):
+        _show_records(console, title, columns, rows)
+        return
+    widths[widest] = min(room, widths[widest])
     table = Table(title=escape(title), title_justify="left")
-    for index, column in enumerate(columns):
-        table.add_column(column, no_wrap=index == 0, overflow="fold")
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(column, width=width, overflow="fold")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    Console(highlight=False).print(table)
+    console.print(table)
+
+
+def _show_records(console: Console, title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print each row on lines of its own, since a narrow table would break words."""
+    console.print(Text(title, "italic"))
+    for first, *others in rows:
+        console.print(Text(first, "bold"))
+        for column, cell in zip(columns[1:], others, strict=True):
+            name = " ".join(column.split())
+            text = Text.assemble((f"{name}: ", "dim"), cell) if cell else None
+            if text is not None:
+                console.print(Padding(text, (0, 0, 0, 2)))
 
 
 def show_suites(title: str, columns: list[str], rows: list[list[str]]) -> None:
