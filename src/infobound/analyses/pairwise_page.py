@@ -25,8 +25,8 @@ AMORTISED, NEIGHBOURS = "https://arxiv.org/abs/2402.10158", "https://arxiv.org/a
 PERMUTATION = "https://arxiv.org/abs/1603.05766"
 FALSE_DISCOVERIES = "https://doi.org/10.1111/j.2517-6161.1995.tb02031.x"
 WAYS = {
-    "counts": "of columns that take few values from the counts of their values",
-    "ranks": "of other columns from their ranks, by a network that was trained once and by nearest "
+    "counts": "by the counts of the values, where both columns take few",
+    "ranks": "by the ranks of the values, with a network that was trained once and with nearest "
     "neighbours",
 }
 FOUND = 0.05  # q-values up to this are called found
@@ -105,7 +105,7 @@ def _methods(result: Pairwise) -> Iterator[str]:
     said = " and ".join(text for name, text in WAYS.items() if name in ways)
     yield (
         f"The mutual information of {len(result.pairs):,} pairs of columns was estimated from "
-        f"{result.n:,} rows: {said}. Independence was tested by {result.permutations:,} "
+        f"{result.n:,} rows {said}. Independence was tested by {result.permutations:,} "
         "permutations, the same for all pairs; q-values are those of Benjamini and Hochberg, and "
         "adjusted p-values those of the maximum over all pairs."
     )
