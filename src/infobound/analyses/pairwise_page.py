@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["FOUND", "expect_drawable", "figure", "page_of"]
 
 AMORTISED, NEIGHBOURS = "https://arxiv.org/abs/2402.10158", "https://arxiv.org/abs/cond-mat/0305641"
+COUNTS = "https://arxiv.org/abs/physics/0307138"
 PERMUTATION = "https://arxiv.org/abs/1603.05766"
 FALSE_DISCOVERIES = "https://doi.org/10.1111/j.2517-6161.1995.tb02031.x"
 WAYS = {
@@ -118,6 +119,8 @@ def _references(result: Pairwise) -> Iterator[str]:
     yield SOFTWARE
     if any(pair.method == "ranks" for pair in result.pairs):
         yield from (AMORTISED, NEIGHBOURS)
+    if any(pair.method == "counts" for pair in result.pairs):
+        yield COUNTS
     yield from (PERMUTATION, FALSE_DISCOVERIES)
     for one in result.refined:
         yield from references(one.estimate)
