@@ -60,7 +60,7 @@ WITHIN = {  # of other numbers, the interval
     **dict.fromkeys(("alpha", "ma_rate", "smoothing"), "(0, 1]"),
     "validation": "(0, 1)",
 }
-BITS = 'Results are in nats; result.as_dict("bits") has them in bits.'
+BITS = 'Results are in nats; result.summary("bits") and result.as_dict("bits") show bits.'
 NO_SETTINGS = {"unit": BITS, "units": BITS}  # what is looked for among the settings
 
 

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from results_of_each_kind import MADE
 
+import infobound
+from infobound.analyses.features import select
+from infobound.data.columns import columns
 from infobound.errors import InputError
 from infobound.pages.presentable import Presentable
 
@@ -72,6 +75,19 @@ def test_a_report_is_one_file(result, tmp_path):
 @pytest.mark.parametrize("name", ["estimate", "compare", "pairwise", "probes", "study"])
 def test_names_of_columns_are_shown_as_they_are(results, name, tmp_path):
     assert "&lt;script&gt;" in results[name].report(tmp_path / "report.html").read_text()
+
+
+def test_results_without_a_held_out_value_or_columns_are_shown(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(2, 60))
+    neighbours = infobound.estimate(x, y, estimator="ksg")
+    assert neighbours.plot().axes
+    assert "nearest neighbours" in neighbours.page().methods[0]
+    nothing = select(columns({"a": x}), columns({"y": y})[0])
+    assert nothing.order == ()
+    assert "none" in nothing.summary() or "0 of 1" in nothing.summary()
+    nothing.report(tmp_path / "report.html")
+    with pytest.raises(InputError, match="Expected a result that can be drawn"):
+        nothing.plot()
 
 
 def test_unknown_units_are_refused(result):

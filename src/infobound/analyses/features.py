@@ -9,7 +9,7 @@ pairs, columns of few values are used as they are, so that there the target's ha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -110,21 +110,7 @@ class Selection(Result, Presentable):
                     "estimate it on new ones.",
                 ),
             ),
-            pictures=(
-                Picture(
-                    "added",
-                    "What each selected column adds to those before, in the order of selection.",
-                    partial(
-                        comparison_figure,
-                        [f"column {place}" for place in self.order],
-                        np.array(self.information),
-                        np.array([self.information, self.information]).T,
-                        title="Information added by each column",
-                        label="information added",
-                        unit=units,
-                    ),
-                ),
-            ),
+            pictures=tuple(self._pictures(units)),
             methods=(
                 "Columns were selected one after the other by what each adds to those selected "
                 "before, alone or together with another column; each step was tested with the "
@@ -132,6 +118,23 @@ class Selection(Result, Presentable):
             ),
             references=(SOFTWARE, SURVEY),
         )
+
+    def _pictures(self, units: str) -> Iterator[Picture]:
+        """Return the figure of what the selected columns add, if some are selected."""
+        if self.order:
+            yield Picture(
+                "added",
+                "What each selected column adds to those before, in the order of selection.",
+                partial(
+                    comparison_figure,
+                    [f"column {place}" for place in self.order],
+                    np.array(self.information),
+                    np.array([self.information, self.information]).T,
+                    title="Information added by each column",
+                    label="information added",
+                    unit=units,
+                ),
+            )
 
     def records(self, units: str = "nats") -> list[dict[str, Any]]:
         """Return a row for each selected column."""

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["FOUND", "expect_drawable", "figure", "page_of"]
 
 AMORTISED, NEIGHBOURS = "https://arxiv.org/abs/2402.10158", "https://arxiv.org/abs/cond-mat/0305641"
+COUNTS = "https://arxiv.org/abs/physics/0307138"
 PERMUTATION = "https://arxiv.org/abs/1603.05766"
 FALSE_DISCOVERIES = "https://doi.org/10.1111/j.2517-6161.1995.tb02031.x"
 WAYS = {
-    "counts": "of columns that take few values from the counts of their values",
-    "ranks": "of other columns from their ranks, by a network that was trained once and by nearest "
+    "counts": "by the counts of the values, where both columns take few",
+    "ranks": "by the ranks of the values, with a network that was trained once and with nearest "
     "neighbours",
 }
 FOUND = 0.05  # q-values up to this are called found
@@ -105,7 +106,7 @@ def _methods(result: Pairwise) -> Iterator[str]:
     said = " and ".join(text for name, text in WAYS.items() if name in ways)
     yield (
         f"The mutual information of {len(result.pairs):,} pairs of columns was estimated from "
-        f"{result.n:,} rows: {said}. Independence was tested by {result.permutations:,} "
+        f"{result.n:,} rows {said}. Independence was tested by {result.permutations:,} "
         "permutations, the same for all pairs; q-values are those of Benjamini and Hochberg, and "
         "adjusted p-values those of the maximum over all pairs."
     )
@@ -118,6 +119,8 @@ def _references(result: Pairwise) -> Iterator[str]:
     yield SOFTWARE
     if any(pair.method == "ranks" for pair in result.pairs):
         yield from (AMORTISED, NEIGHBOURS)
+    if any(pair.method == "counts" for pair in result.pairs):
+        yield COUNTS
     yield from (PERMUTATION, FALSE_DISCOVERIES)
     for one in result.refined:
         yield from references(one.estimate)

@@ -70,7 +70,9 @@ def page_of(result: Study, units: str) -> Page:
 
 
 def _pictures(result: Study, units: str) -> Iterator[Picture]:
-    """Return the figures of the study's directory."""
+    """Return the figures of the study's directory, if there are estimates."""
+    if all(row.mi is None for row in result.rows):
+        return
     yield Picture(
         "error",
         "Mean absolute error against the number of rows.",

@@ -6,7 +6,6 @@ not depend on the size of the parts.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,8 @@ import numpy as np
 
 from infobound import data
 from infobound._system import arguments
-from infobound._system.memory import take_rows
 from infobound._system.units import Nats, Result
 from infobound.config import Config, configured
-from infobound.data.pair import Pair
 from infobound.errors import InputError
 from infobound.estimation.estimate import estimate
 from infobound.pages.numbers import number, percent, signed, span
@@ -31,6 +28,7 @@ from infobound.plotting.accuracy_figures import subsampling_figure
 from infobound.results.estimate import Estimate
 from infobound.results.methods import changed, references
 from infobound.results.page import title
+from infobound.results.pictures import take
 from infobound.training import loop
 
 __all__ = ["SubsampleLine", "Subsampling", "subsample"]
@@ -259,7 +257,7 @@ def subsample(
     lines = [SubsampleLine(1, n, own.mi, None, own.held_out)]
     for k in counts[1:]:
         found = [
-            estimate(_part(pair, rows), config=simple, **hooks)  # type: ignore[arg-type]
+            estimate(take(pair, np.sort(rows)), config=simple, **hooks)  # type: ignore[arg-type]
             for rows in np.array_split(order[: n // k * k], k)
         ]
         values = [each.mi for each in found]
@@ -269,15 +267,6 @@ def subsample(
         )
     half = next((line for line in lines if line.parts == 2), lines[1])
     return Subsampling(own, tuple(lines), own.mi - half.mean, _extrapolated(lines))
-
-
-def _part(pair: Pair, rows: np.ndarray) -> Pair:
-    """Return some rows of a pair."""
-    given = None if pair.given is None else take_rows(pair.given, np.sort(rows))
-    rows = np.sort(rows)
-    return dataclasses.replace(
-        pair, x=take_rows(pair.x, rows), y=take_rows(pair.y, rows), given=given
-    )
 
 
 def _extrapolated(lines: Sequence[SubsampleLine]) -> float:

@@ -59,6 +59,7 @@ _NEURIPS = "Advances in Neural Information Processing Systems"
 _ICML = "International Conference on Machine Learning"
 _ICLR = "International Conference on Learning Representations"
 _STATISTICS = "The Annals of Statistics"
+_JASA = "Journal of the American Statistical Association"
 
 REFERENCES: dict[str, Reference] = {
     "https://arxiv.org/abs/1807.03748": Reference(
@@ -307,6 +308,56 @@ REFERENCES: dict[str, Reference] = {
         "Feature Selection",
         "Journal of Machine Learning Research",
         2012,
+    ),
+    "https://doi.org/10.1080/01621459.1973.10481350": Reference(
+        "efron1973stein",
+        "Efron, Bradley and Morris, Carl",
+        "Stein's Estimation Rule and Its Competitors: An Empirical Bayes Approach",
+        _JASA,
+        1973,
+    ),
+    "https://doi.org/10.1080/01621459.1989.10478752": Reference(
+        "friedman1989regularized",
+        "Friedman, Jerome H.",
+        "Regularized Discriminant Analysis",
+        _JASA,
+        1989,
+    ),
+    "https://doi.org/10.1080/01621459.1981.10477729": Reference(
+        "friedman1981projection",
+        "Friedman, Jerome H. and Stuetzle, Werner",
+        "Projection Pursuit Regression",
+        _JASA,
+        1981,
+    ),
+    "https://doi.org/10.1007/BF00117832": Reference(
+        "breiman1996stacked",
+        "Breiman, Leo",
+        "Stacked Regressions",
+        "Machine Learning",
+        1996,
+    ),
+    "https://doi.org/10.1016/j.jmva.2003.10.003": Reference(
+        "misra2005estimation",
+        "Misra, Neeraj and Singh, Harshinder and Demchuk, Eugene",
+        "Estimation of the Entropy of a Multivariate Normal Distribution",
+        "Journal of Multivariate Analysis",
+        2005,
+    ),
+    "https://arxiv.org/abs/1711.05101": Reference(
+        "loshchilov2019decoupled",
+        "Loshchilov, Ilya and Hutter, Frank",
+        "Decoupled Weight Decay Regularization",
+        _ICLR,
+        2019,
+        "inproceedings",
+    ),
+    "https://doi.org/10.1103/PhysRevLett.99.204101": Reference(
+        "frenzel2007partial",
+        "Frenzel, Stefan and Pompe, Bernd",
+        "Partial Mutual Information for Coupling Analysis of Multivariate Time Series",
+        "Physical Review Letters",
+        2007,
     ),
     "https://doi.org/10.1103/PhysRevE.100.022404": Reference(
         "holmes2019estimation",

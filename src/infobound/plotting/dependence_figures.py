@@ -36,10 +36,12 @@ class Axis:
     Attributes:
         values: (n,), its values.
         name: its name.
+        labels: the names of the values 0, 1, ... of a category.
     """
 
     values: np.ndarray
     name: str
+    labels: tuple[str, ...] = ()
 
 
 def rank_figure(
@@ -83,8 +85,10 @@ def rank_figure(
     dots = _dots(axes, sides[0][rows], sides[1][rows], colour[rows], colour)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     for each, place in ((x, axes.xaxis), (y, axes.yaxis)):
-        where, labels = _ticks(each.values)
+        where, labels = _ticks(each)
         place.set_ticks(where, labels)
+        for text in place.get_ticklabels():
+            text.set_parse_math(False)
         few = len(np.unique(each.values)) <= LEVELS
         how = "values, spread" if few else "rows in order, ticks are values"
         place.set_label_text(f"{_short(each.name)} ({how})", color=INK, parse_math=False)
@@ -167,14 +171,16 @@ def profile_figure(
     values = np.asarray(pointwise) / scale(unit)
     figure, panels = _panels(len(columns), 3.4, 2.9, title)
     for place, (axes, column) in enumerate(zip(panels, columns, strict=True)):
-        where, means, errors, labels = _means(column.values, values)
+        where, means, errors, labels = _means(column, values)
         low, high = means - 2 * errors, means + 2 * errors
         if labels:
             axes.errorbar(where, means, 2 * errors, fmt="o", color=BLUE, lw=1.4, capsize=3)
-            axes.set_xticks(where, labels, rotation=45 if len(labels) > 6 else 0)
+            axes.set_xticks(where, labels, rotation=45 if len("".join(labels)) > 30 else 0)
         else:
             axes.fill_between(where, low, high, color=BLUE, alpha=0.25, linewidth=0)
             axes.plot(where, means, color=BLUE, lw=1.8)
+        for text in axes.get_xticklabels():
+            text.set_parse_math(False)
         axes.axhline(float(values.mean()), color=ORANGE, lw=1.2, ls="--")
         axes.axhline(0, color=GREY, lw=0.8)
         axes.set_xlabel(_short(column.name), color=INK, parse_math=False)
@@ -308,32 +314,37 @@ def _log_density(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.asarray(np.log(density[tuple(places)]))
 
 
-def _ticks(values: np.ndarray) -> tuple[list[float], list[str]]:
+def _ticks(axis: Axis) -> tuple[list[float], list[str]]:
     """Return places of ranks and the values there."""
-    distinct, counts = np.unique(values, return_counts=True)
-    if len(distinct) <= 8:
+    distinct, counts = np.unique(axis.values, return_counts=True)
+    if axis.labels or len(distinct) <= 8:
         shares = counts / counts.sum()
-        return (np.cumsum(shares) - shares / 2).tolist(), [f"{each:.4g}" for each in distinct]
+        return (np.cumsum(shares) - shares / 2).tolist(), _named(axis, distinct)
     quarters = [0.0, 0.25, 0.5, 0.75, 1.0]
-    return quarters, [f"{each:.3g}" for each in np.quantile(values, quarters)]
+    return quarters, [f"{each:.3g}" for each in np.quantile(axis.values, quarters)]
 
 
-def _means(
-    column: np.ndarray, values: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+def _named(axis: Axis, values: np.ndarray) -> list[str]:
+    """Return the labels of some values."""
+    if axis.labels:
+        return [_short(axis.labels[int(value)], 14) for value in values]
+    return [f"{value:.4g}" for value in values]
+
+
+def _means(axis: Axis, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
     """Return places, means and standard errors along a column, with labels of few values."""
-    distinct, codes = np.unique(column, return_inverse=True)
+    distinct, codes = np.unique(axis.values, return_inverse=True)
     if len(distinct) <= LEVELS:
         groups = [np.flatnonzero(codes == k) for k in range(len(distinct))]
-        where, labels = np.arange(len(distinct), dtype=float), [f"{v:.4g}" for v in distinct]
+        where, labels = np.arange(len(distinct), dtype=float), _named(axis, distinct)
     else:
-        order = np.argsort(column, kind="stable")
+        order = np.argsort(axis.values, kind="stable")
         groups = np.array_split(order, int(np.clip(len(order) // 20, 3, WINDOWS)))
-        where, labels = np.array([np.median(column[group]) for group in groups]), []
+        where, labels = np.array([np.median(axis.values[group]) for group in groups]), []
     means = np.array([values[group].mean() for group in groups])
     errors = np.array([values[group].std() / math.sqrt(len(group)) for group in groups])
     return where, means, errors, labels
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}..."
+def _short(name: str, longest: int = LONGEST) -> str:
+    return name if len(name) <= longest else f"{name[: longest - 3]}..."

@@ -32,11 +32,16 @@ RESIDUALS = "https://arxiv.org/abs/1804.07203"
 MIXTURE = "https://doi.org/10.1111/j.2517-6161.1977.tb01600.x"
 BIC = "https://doi.org/10.1214/aos/1176344136"
 STACKING = "https://doi.org/10.1016/S0893-6080(05)80023-1"
+NORMAL = "https://doi.org/10.1016/j.jmva.2003.10.003"
+ADAMW = "https://arxiv.org/abs/1711.05101"
+PURSUIT = "https://doi.org/10.1080/01621459.1981.10477729"
+STACKED = "https://doi.org/10.1007/BF00117832"
+PARTIAL = "https://doi.org/10.1103/PhysRevLett.99.204101"
 STUDENT = "https://doi.org/10.1111/j.1751-5823.2005.tb00254.x"
 
 OF_BASES: dict[str, tuple[str, ...]] = {  # papers of the closed forms, by name
-    "gaussian": (COPULA,),
-    "gaussian_raw": (COPULA,),
+    "gaussian": (COPULA, NORMAL),
+    "gaussian_raw": (COPULA, NORMAL),
     "gaussian_shrunk": (COPULA, "https://doi.org/10.1016/S0047-259X(03)00096-4"),
     "unwound": (COPULA, "https://arxiv.org/abs/2306.11078"),
     "student": (STUDENT,),
@@ -48,7 +53,8 @@ OF_BASES: dict[str, tuple[str, ...]] = {  # papers of the closed forms, by name
     "gaussians": (MIXTURE, BIC),
     "gaussians_raw": (MIXTURE, BIC),
     "projected": (COPULA, "https://doi.org/10.1214/aos/1176345134"),
-    "posterior": (STACKING,),
+    "posterior": (STACKING, "https://doi.org/10.1080/01621459.1989.10478752"),
+    "table": ("https://doi.org/10.1080/01621459.1973.10481350",),
     "linear_probe": ("https://arxiv.org/abs/2002.10689",),
     "network_probe": ("https://arxiv.org/abs/2002.10689",),
 }
@@ -84,10 +90,14 @@ def references(result: Estimate) -> Iterator[str]:
         yield from OF_BASES.get(name, ())
     if not result.bases and result.config["estimator"] in OF_BASES:
         yield from OF_BASES[result.config["estimator"]]
+    if result.bases and tried_network(result):
+        yield ADAMW
     if result.ksg is not None or result.method == "ksg":
         yield KSG
-    if result.dim_given:
-        yield RESIDUALS
+        if result.dim_given:
+            yield PARTIAL
+    if result.dim_given and result.bases:
+        yield from (RESIDUALS, PURSUIT, STACKED)
     if result.p_value is not None:
         yield PERMUTATION
         if result.dim_given:

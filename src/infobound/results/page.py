@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from infobound.data.pair import Pair
 from infobound.diagnostics.findings import CHECKS, Finding, worst
 from infobound.inference.dependent_rows import CERTIFIED_GROUPS, TESTS
 from infobound.pages.numbers import maybe, number, p_value, percent, span
 from infobound.pages.page import Measure, Number, Page, Picture, Remark, Verdict
+from infobound.plotting.dependence_figures import comparison_figure
 from infobound.plotting.figures import estimate_figure, listed
-from infobound.results import methods as methods
+from infobound.results import methods
 from infobound.results.pictures import data_pictures
 
 if TYPE_CHECKING:
@@ -235,14 +239,18 @@ def _settings(config: Mapping[str, Any]) -> dict[str, str]:
 
 def _pictures(result: Estimate, units: str) -> Iterator[Picture]:
     """Return the figures that need no data."""
+    name = f"{title(result)}, {rows_of(result)}"
     if result.held_out is None or result.training is None:
+        values, ends = np.array([result.mi]), np.array([result.interval])
+        draw = partial(comparison_figure, ["estimate"], values, ends, title=name, unit=units)
+        yield Picture("estimate", "The estimate with its interval.", draw)
         return
     held_out, training, z = result.held_out, result.training, result.dim_given
     yield Picture(
         "estimate",
         "The estimate with its interval, beside the values on held-out and on training rows.",
         lambda: estimate_figure(
-            title=f"{title(result)}, {rows_of(result)}",
+            title=name,
             mi=result.mi,
             interval=result.interval,
             held_out=held_out,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from infobound._system.memory import row_ids
+from infobound._system.memory import row_ids, strided_subsample, take_rows
 from infobound.data.pair import Pair
 from infobound.data.transforms import Transform
 from infobound.errors import InputError
@@ -19,8 +20,9 @@ from infobound.plotting.dependence_figures import Axis
 if TYPE_CHECKING:
     from infobound.results.estimate import Estimate
 
-__all__ = ["data_pictures"]
+__all__ = ["data_pictures", "take"]
 
+ROWS = 20_000  # rows of figures
 PROFILES = 6  # panels of profiles
 DIRECTIONS = 3  # pairs of directions
 WIDEST = 1_000  # columns of a side up to which directions are sought
@@ -44,8 +46,11 @@ def data_pictures(result: Estimate, pair: Pair, title: str, units: str) -> Itera
             "same x and y."
         )
     index, seen = pair.sample
+    few = strided_subsample(len(index), ROWS)
+    index, seen = index[few], take(seen, few)
     points = None if result.pointwise is None else np.array(result.pointwise)[index]
     x, y = (_single(*side) for side in ((seen.x, seen.x_names), (seen.y, seen.y_names)))
+    hidden = " z is not shown." if pair.given is not None else ""
     colours = (
         "Colours: the information of each row, positive where this x makes this y more likely."
         if points is not None
@@ -56,7 +61,7 @@ def data_pictures(result: Estimate, pair: Pair, title: str, units: str) -> Itera
         yield Picture(
             "dependence",
             f"Ranks of {x.name} and {y.name}; independent columns fill the square evenly. "
-            f"{colours}",
+            f"{colours}{hidden}",
             partial(draw.rank_figure, x, y, pointwise=points, title=title, unit=units),
         )
     elif max(seen.x.shape[1], seen.y.shape[1]) <= WIDEST:
@@ -64,7 +69,7 @@ def data_pictures(result: Estimate, pair: Pair, title: str, units: str) -> Itera
         yield Picture(
             "dependence",
             "The pairs of directions of x and y (weighted sums of the columns' normal scores) that "
-            "are most correlated. " + (colours if points is not None else ""),
+            "are most correlated. " + (colours if points is not None else "") + hidden,
             partial(draw.directions_figure, pairs, pointwise=points, title=title, unit=units),
         )
     if points is not None:
@@ -78,18 +83,43 @@ def data_pictures(result: Estimate, pair: Pair, title: str, units: str) -> Itera
         )
 
 
+def take(pair: Pair, rows: np.ndarray) -> Pair:
+    """Return some rows of a pair."""
+    given = None if pair.given is None else take_rows(pair.given, rows)
+    return replace(pair, x=take_rows(pair.x, rows), y=take_rows(pair.y, rows), given=given)
+
+
 def _shape(result: Estimate) -> tuple[int, int, int]:
     return result.n, result.dim_x, result.dim_y
 
 
 def _single(rows: np.ndarray, names: tuple[str, ...]) -> Axis | None:
-    """Return a side as one axis: its only column, or its few different rows as categories."""
+    """Return a side as one axis: its only column, a category, or few different rows."""
+    values = np.asarray(rows, dtype=np.float64)
+    owner, levels = _category(values, names)
+    if owner is not None and rows.shape[1] == 1:
+        return Axis(values[:, 0], owner, (f"not {levels[0]}", levels[0]))
+    if owner is not None:
+        return Axis(values.argmax(axis=1).astype(np.float64), owner, levels)
     if rows.shape[1] == 1:
-        return Axis(np.asarray(rows[:, 0], dtype=np.float64), names[0])
+        return Axis(values[:, 0], names[0])
     ids = row_ids(rows)
     if ids.max() < KINDS:
         return Axis(ids.astype(np.float64), f"{names[0]} ... {names[-1]}")
     return None
+
+
+def _category(values: np.ndarray, names: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+    """Return the name and the levels of the category that columns encode, if they do."""
+    owners, levels = (
+        {name.rpartition("=")[0] for name in names},
+        [n.rpartition("=")[2] for n in names],
+    )
+    owner = owners.pop()
+    whole = values.shape[1] == 1 or (values.sum(axis=1) == 1).all()
+    if owners or not owner or not whole or not np.isin(values, (0.0, 1.0)).all():
+        return None, ()
+    return owner, tuple(levels)
 
 
 def _directions(x: np.ndarray, y: np.ndarray) -> list[tuple[Axis, Axis]]:
