@@ -33,6 +33,7 @@ autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_custom_sections = [("Attributes", "params_style")]  # a list, as of arguments
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples/gallery",

@@ -99,9 +99,7 @@ for row, (name, one) in enumerate(lines.items()):
 axes.axvline(0, color="#262626", linewidth=0.8)
 axes.set_yticks(range(len(lines)), [f"given {name}" for name in lines])
 axes.invert_yaxis()
-axes.set(
-    xlabel="information of the body mass index about the progression (nats), 95 % interval"
-)
+axes.set(xlabel="information of the body mass index (nats), 95 % interval")
 axes.spines[["top", "right"]].set_visible(False)
 plt.show()
 
