@@ -3,7 +3,7 @@
     python benchmarks/series.py coverage     y = a x + noise, both autoregressions; MI is known
     python benchmarks/series.py size         p <= .05 for independent autoregressions
     python benchmarks/series.py power        p <= .05 where y depends on x
-    python benchmarks/series.py groups       subjects with effects on both sides, independent
+    python benchmarks/series.py groups       subjects with effects on both sides; MI is known
 
 Each prints a table with standard errors; `--runs` sets the repetitions of a cell, `--json FILE`
 writes the rows too. Sample k of a cell has the seed k, whatever the other cells are.
@@ -12,6 +12,7 @@ writes the rows too. Sample k of a cell has the seed k, whatever the other cells
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -117,27 +118,23 @@ def tested(options: argparse.Namespace, rhos: Sequence[float]) -> Iterator[Row]:
 
 
 def grouped(options: argparse.Namespace) -> Iterator[Row]:
-    for count, rows in options.groups:
-        for part in options.share:
-            kinds: dict[str, list[tuple[bool, bool]]] = {"without groups": [], "with groups": []}
-            for seed in range(options.runs):
-                x, y, own = subjects(np.random.default_rng(seed), count, rows, part)
-                p = group_p(x[:, None], y[:, None], own, permutations=199, seed=seed).p_value
-                hit, _, _ = covered(x, y, 0.0, groups=own, **FAST)
-                kinds["with groups"].append((p <= 0.05, hit))
-                plain = estimate(
-                    x, y, estimator="gaussian", permutations=199, seed=seed, certify=True
-                )
-                kinds["without groups"].append(
-                    (plain.p_value <= 0.05, plain.interval[0] <= 0.0 <= plain.interval[1])
-                )
-            for kind, found in kinds.items():
-                size, hits = (share([each[k] for each in found]) for k in (0, 1))
-                yield {
-                    "what": f"{count} subjects of {rows} rows, effects {part:g}, {kind}",
-                    "share": size,
-                    "cells": [shown(size), shown(hits)],
-                }
+    for rho, (count, rows), part in itertools.product(options.rho, options.groups, options.share):
+        truth = -math.log1p(-(rho**2)) / 2
+        kinds: dict[str, list[tuple[bool, bool]]] = {"rows": [], "groups": []}
+        for seed in range(options.runs):
+            x, y, own = subjects(np.random.default_rng(seed), count, rows, part, rho)
+            for kind, labels in (("rows", None), ("groups", own)):
+                units = np.arange(len(x)) if labels is None else labels
+                tested = group_p(x[:, None], y[:, None], units, permutations=199, seed=seed)
+                hit, _, _ = covered(x, y, truth, groups=labels, **FAST)
+                kinds[kind].append((tested.p_value <= 0.05, hit))
+        for kind, found in kinds.items():
+            rejected, hits = (share([each[k] for each in found]) for k in (0, 1))
+            yield {
+                "what": f"rho {rho:g}, {count} subjects of {rows} rows, effects {part:g}, {kind}",
+                "share": rejected,
+                "cells": [shown(rejected), shown(hits)],
+            }
 
 
 HEADINGS = {

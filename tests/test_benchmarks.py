@@ -264,3 +264,11 @@ def test_columns(capsys):
 def test_the_truth_of_relations_of_columns(name, mi):
     # The second: y = sin + uniform noise, whose density is a difference of two arcsines.
     assert importlib.import_module("columns").relation_mi(name) == pytest.approx(mi, abs=2e-3)
+
+
+@pytest.mark.parametrize("what", ["coverage", "size", "power", "groups"])
+def test_series(tmp_path, what):
+    words = ("--runs=2", "--rows=120", "--phi=0.5", "--rho", 0.5, "--groups=6x20", "--share=0.3")
+    found = run("series", tmp_path, what, *words)["rows"]
+    assert len(found) == (2 if what == "groups" else 1)
+    assert all(0 <= row["share"][0] <= 1 for row in found)

@@ -112,6 +112,13 @@ def test_dependence_between_and_within_groups_is_found():
     assert (found.test, found.p_value) == ("rows_in_groups", 1 / 200)
 
 
+def test_short_series_of_few_groups_are_exchanged_in_their_order():
+    rng = np.random.default_rng(9)
+    x, y = rng.normal(size=(2, 44, 1))
+    found = group_p(x, y, np.arange(44) // 11, permutations=99, seed=0, series=True)
+    assert (found.test, found.smallest) == ("whole_groups", pytest.approx(1 / 24))
+
+
 def test_few_groups_of_a_constant_side_are_exchanged_and_cannot_reject():
     rng = np.random.default_rng(6)
     own = np.repeat(np.arange(3), 30)
@@ -123,11 +130,13 @@ def test_few_groups_of_a_constant_side_are_exchanged_and_cannot_reject():
 
 
 def test_groups_of_unequal_sizes_count_with_equally_many_rows():
-    groups = np.repeat([0, 1, 2, 3], [5, 20, 20, 30])
+    groups = np.repeat(np.arange(6), [5, 20, 20, 30, 20, 20])
     blocks = dependent_rows._equal_blocks(groups, np.random.default_rng(0))
-    assert blocks.shape == (3, 20)
-    assert (groups[blocks] == [[1], [2], [3]]).all()
+    assert blocks.shape == (5, 20)
+    assert (groups[blocks] == [[1], [2], [3], [4], [5]]).all()
     assert (np.diff(blocks, axis=1) > 0).all()
+    one = np.minimum(np.arange(240) // 2, 40)  # 40 groups of two rows, and a large one
+    assert dependent_rows._equal_blocks(one, np.random.default_rng(0)).shape == (41, 2)
 
 
 def test_surrogates_are_the_users_own_null():

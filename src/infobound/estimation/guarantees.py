@@ -8,6 +8,7 @@ already. To save time, critics of less than half of the rows are closed forms.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -22,7 +23,6 @@ from infobound.inference.certificates import Block, certified, played
 from infobound.inference.class_certificates import ClassBlock, class_played, entropy_bound
 from infobound.inference.dependent_rows import (
     CERTIFIED_GROUPS,
-    WHOLE,
     Tested,
     group_p,
     series_p,
@@ -123,20 +123,24 @@ def guarantees(job: Job, whole: Sequence[np.ndarray], last: Ensemble) -> Guarant
 def tested_p(pair: Pair, config: Config) -> Tested:
     """Test independence of rows that are a series, or in groups.
 
-    Series in groups are moved within groups; whole groups are exchanged if moves are too few.
+    Series in groups are moved within groups; whole groups are exchanged if moves are too few. Of
+    more rows than the data checks read, evenly spaced ones are tested.
 
     Args:
         pair: the rows.
         config: the settings.
     """
-    x, y = (take_rows(side, np.arange(len(pair.x))) for side in (pair.x, pair.y))
+    x, y, groups = pair.sample[1].x, pair.sample[1].y, pair.sample[1].groups
+    if groups is not None:
+        groups = np.unique(groups, return_inverse=True)[1]
     if config.series:
-        sizes = [len(x)] if pair.groups is None else np.bincount(pair.groups).tolist()
-        many = pair.groups is not None and len(sizes) >= WHOLE
-        if not many or smallest_by_moves(sizes) <= 1 - config.level:
-            return series_p(x, y, pair.groups)
-    assert pair.groups is not None
-    return group_p(x, y, pair.groups, permutations=config.permutations, seed=config.seed)
+        sizes = [len(x)] if groups is None else np.bincount(groups).tolist()
+        by_groups = 1 / math.factorial(min(len(sizes), 20))
+        if smallest_by_moves(sizes) <= max(1 - config.level, by_groups):
+            return series_p(x, y, groups)
+    assert groups is not None
+    asked = {"permutations": config.permutations, "seed": config.seed}
+    return group_p(x, y, groups, series=config.series, **asked)
 
 
 @dataclass(frozen=True, eq=False)

@@ -255,14 +255,20 @@ def series_p(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> 
 
 
 def group_p(
-    x: np.ndarray, y: np.ndarray, groups: np.ndarray, *, permutations: int, seed: int
+    x: np.ndarray,
+    y: np.ndarray,
+    groups: np.ndarray,
+    *,
+    permutations: int,
+    seed: int,
+    series: bool = False,
 ) -> Tested:
     """Test independence of rows in groups.
 
     From five groups on whole groups of y are exchanged, in which rows keep their order. That is
     valid if, without dependence, groups are exchangeable, whatever depends on what within them.
-    Each group counts with equally many rows, drawn at random from larger groups; smaller groups are
-    left out. With fewer groups, rows are permuted within groups, unless x or y is constant there;
+    Each group counts with equally many rows, drawn at random from larger groups; up to half of the
+    groups, the smallest, are left out if more rows remain. With fewer groups, rows are permuted within groups, unless x or y is constant there;
     that is valid if rows are exchangeable within groups.
 
     Args:
@@ -271,6 +277,7 @@ def group_p(
         groups: (n,), the group of each row, from 0.
         permutations: the number of permutations.
         seed: the seed of the permutations.
+        series: whether rows of a group are a time series; they then keep their order.
 
     Source: Phipson and Smyth 2010, https://arxiv.org/abs/1603.05766 (p is never 0); Winkler et al.
     2015, https://doi.org/10.1016/j.neuroimage.2015.05.092 (whole-block and within-block
@@ -286,7 +293,7 @@ def group_p(
     """
     rng, waves = np.random.default_rng(seed), Waves.of(x, y)
     blocks = _equal_blocks(groups, rng)
-    few = len(blocks) < WHOLE
+    few = len(blocks) < WHOLE and not series
     if few and not (_is_constant(x, groups) or _is_constant(y, groups)):
         inner = Waves(_less_means(waves.x, groups), _less_means(waves.y, groups))
         rows = np.argsort(groups, kind="stable")
@@ -310,7 +317,8 @@ def _equal_blocks(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     sizes = np.bincount(groups)
     ascending = np.sort(sizes)
     kept = ascending * np.arange(len(sizes), 0, -1)  # rows that are used
-    m = int(ascending[int(np.argmax(kept))])
+    left_out = max(0, min(len(sizes) // 2, len(sizes) - WHOLE))  # at most
+    m = int(ascending[int(np.argmax(kept[: left_out + 1]))])
     m = min(m, max(1, SCORED // len(sizes)))
     drawn = np.argsort(groups + rng.random(len(groups)))
     starts = np.cumsum(sizes) - sizes
