@@ -264,3 +264,13 @@ def test_columns(capsys):
 def test_the_truth_of_relations_of_columns(name, mi):
     # The second: y = sin + uniform noise, whose density is a difference of two arcsines.
     assert importlib.import_module("columns").relation_mi(name) == pytest.approx(mi, abs=2e-3)
+
+
+@pytest.mark.parametrize("what", ["size", "power", "band", "pairs"])
+def test_lags(what, capsys):
+    words = [what, "--rows", "80", "--runs", "2", "--phi", "0.5", "--max-lag", "8"]
+    importlib.import_module("lags").main(words)
+    found = capsys.readouterr().out
+    assert {"size": "phi = 0.5", "power": "sine", "band": "leaves band", "pairs": "false"}[
+        what
+    ] in found
