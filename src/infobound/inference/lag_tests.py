@@ -303,8 +303,8 @@ def _squares(
     for k, own in enumerate(windows.slices):
         n = windows.lengths[k]
         if shifts is None:
-            size = fft.next_fast_len(n + int(lags[-1]), real=True)
-            places = np.where(abs(lags) < n, lags % size, -1)
+            size = fft.next_fast_len(n + int(lags[-1]), real=True)  # so that nothing wraps around
+            places = lags % size
         else:
             size, places = n, (shifts[:, k, None] + lags) % n
         spectra = [fft.rfft(a[own] ** p, size, axis=0) for p in (1, 2) for a in (one, other)]
