@@ -272,3 +272,13 @@ def test_series(tmp_path, what):
     found = run("series", tmp_path, what, *words)["rows"]
     assert len(found) == (2 if what == "groups" else 1)
     assert all(0 <= row["share"][0] <= 1 for row in found)
+
+
+@pytest.mark.parametrize("what", ["size", "power", "band", "pairs"])
+def test_lags(what, capsys):
+    words = [what, "--rows", "80", "--runs", "2", "--phi", "0.5", "--max-lag", "8"]
+    importlib.import_module("lags").main(words)
+    found = capsys.readouterr().out
+    assert {"size": "phi = 0.5", "power": "sine", "band": "leaves band", "pairs": "false"}[
+        what
+    ] in found

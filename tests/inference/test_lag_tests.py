@@ -7,7 +7,7 @@ from scipy.signal import lfilter
 from infobound.data.columns import Column, columns
 from infobound.errors import InputError
 from infobound.inference.column_tests import column_tests
-from infobound.inference.lag_tests import Windows, lag_tests, whiten
+from infobound.inference.lag_tests import Windows, _squares, lag_tests, whiten
 
 
 def slow(rng, n, phi):
@@ -142,6 +142,19 @@ def test_independent_series_with_gaps_are_rarely_found():
 
     found = share_found(draw, n=400, max_lag=10, runs=40)
     assert found < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 40)
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_transforms_give_the_sums_over_pairs_of_rows(back):
+    rng = np.random.default_rng(10)
+    windows = Windows.of(65, np.repeat([0, 1, 2], [50, 3, 12]))
+    one, other, lags = rng.normal(size=(65, 2)), rng.normal(size=(65, 3)), np.arange(-8, 9)
+    found = [*_squares(one, other, windows, lags, None, back)]
+    for place, lag in enumerate(lags):
+        i, j = windows.pairs(-lag if back else lag)
+        products = one[i][:, :, None] * other[j][:, None]
+        expected = products.sum(axis=0) ** 2 / (products**2).sum(axis=0)
+        assert np.allclose(np.stack(found, axis=-1)[place], expected)
 
 
 def test_surrogates_take_the_place_of_the_model():

@@ -51,7 +51,7 @@ __all__ = [
 SHIFTS = 60  # of y by more than the largest lag, whose estimates give the band
 CHUNK = 16  # pairs estimated between two calls of `progress`
 DRAWS = 199  # of a function that draws surrogates
-INDEPENDENT = (4.5, 4.7)  # rows x MI of independent rows by ranks: the .9 quantile, and its tail
+INDEPENDENT = (4.5, 6.0)  # rows x MI of independent rows by ranks: the .9 quantile, and its tail
 FOUND = 0.05  # adjusted p-values up to this are called found
 
 Progress = Callable[[str, int, int], None]

@@ -239,7 +239,8 @@ def expect_lags(max_lag: int, windows: Windows) -> int:
     single, n = len(windows.lengths) == 1, sum(windows.lengths)
     most = (n - SPARE) // 4
     if not single:  # so many pairs of rows are left
-        left = [np.maximum(np.array(windows.lengths) - k, 0).sum() for k in range(1, max_lag + 1)]
+        longest = range(1, min(max_lag, max(windows.lengths)) + 1)
+        left = [np.maximum(np.array(windows.lengths) - lag, 0).sum() for lag in longest]
         most = int((np.array(left) >= SPARE).sum())
     if max_lag > most:
         rows = f"{n:,} rows" if single else f"groups of up to {max(windows.lengths):,} rows"
@@ -302,8 +303,8 @@ def _squares(
     for k, own in enumerate(windows.slices):
         n = windows.lengths[k]
         if shifts is None:
-            size = fft.next_fast_len(n + int(lags[-1]), real=True)
-            places = np.where(abs(lags) < n, lags % size, -1)
+            size = fft.next_fast_len(n + int(lags[-1]), real=True)  # so that nothing wraps around
+            places = lags % size
         else:
             size, places = n, (shifts[:, k, None] + lags) % n
         spectra = [fft.rfft(a[own] ** p, size, axis=0) for p in (1, 2) for a in (one, other)]
