@@ -264,3 +264,13 @@ def test_columns(capsys):
 def test_the_truth_of_relations_of_columns(name, mi):
     # The second: y = sin + uniform noise, whose density is a difference of two arcsines.
     assert importlib.import_module("columns").relation_mi(name) == pytest.approx(mi, abs=2e-3)
+
+
+@pytest.mark.parametrize("command", ["size", "power"])
+def test_transfer(command, capsys):
+    cases = {"size": "independent 0.5", "power": "linear .5"}
+    words = ["--rows", "60", "--seeds", "2", "--cases", cases[command]]
+    importlib.import_module("transfer").main([command, *words])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith(cases[command])
