@@ -282,3 +282,13 @@ def test_lags(what, capsys):
     assert {"size": "phi = 0.5", "power": "sine", "band": "leaves band", "pairs": "false"}[
         what
     ] in found
+
+
+@pytest.mark.parametrize("command", ["size", "power"])
+def test_transfer(command, capsys):
+    cases = {"size": "independent 0.5", "power": "linear .5"}
+    words = ["--rows", "60", "--seeds", "2", "--cases", cases[command]]
+    importlib.import_module("transfer").main([command, *words])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith(cases[command])

@@ -45,6 +45,8 @@ __all__ = [
     "MOST",
     "Difference",
     "Direction",
+    "DirectionTests",
+    "Embedded",
     "LagTest",
     "Past",
     "Storage",
@@ -416,25 +418,19 @@ def in_one_direction(
         InputError: If there are too few rows.
     """
     config = _series(config)
-    source, target, given = _represented(source, target, given, trials, past)
-    present = trials.past(target, [0])
-    history = (
-        _own_lags(target, trials, config.seed)
-        if past.history == "auto"
-        else tuple(range(1, int(past.history) + 1))
+    rows = Embedded.of(source, target, given, trials, past, seed=config.seed)
+    tests = DirectionTests.of(
+        rows, surrogates=surrogates, permutations=permutations, seed=config.seed
     )
-    base = np.hstack([trials.past(target, history), trials.past(given, history)])
-    candidates = past.candidates
-    tests = _Tests.of(source, present, base, trials, candidates, surrogates, permutations, config)
     best = tests.best
-    lags = candidates[best]
+    lags = rows.candidates[best]
     if past.source_history == "auto":
-        lags = _more_lags(source, present, base, trials, lags, candidates, permutations, config)
-    result = estimate(trials.past(source, lags), present, given=base, config=config)
+        lags = _more_lags(rows, lags, permutations, config.seed)
+    result = estimate(trials.past(rows.source, lags), rows.present, given=rows.base, config=config)
     scan = [
         LagTest(lag[0], float(statistic), float(max(p)))
         for lag, statistic, *p in zip(
-            candidates, tests.statistics, tests.rotation, tests.residual, strict=True
+            rows.candidates, tests.statistics, tests.rotation, tests.residual, strict=True
         )
     ]
     rotation, residual = float(tests.rotation[best]), float(tests.residual[best])
@@ -447,7 +443,7 @@ def in_one_direction(
         rotation_p=rotation,
         residual_p=residual,
         lags=lags,
-        history=history,
+        history=rows.history,
         scan=tuple(scan) if len(scan) > 1 else (),
         n=result.n,
         estimate=result,
@@ -499,11 +495,7 @@ def storage(
     pair = data.as_pair(y, y, categorical=_as_x(categorical), numeric=_as_x(numeric))
     values = take_rows(pair.x, np.arange(len(pair.x)))
     trials = as_trials(groups, len(values)).after(past.longest)
-    lags = (
-        _own_lags(values, trials, config.seed)
-        if past.history == "auto"
-        else tuple(range(1, int(past.history) + 1))
-    )
+    lags = _own_lags(values, trials, past, config.seed)
     found = estimate(trials.past(values, lags), trials.past(values, [0]), config=config)
     return Storage(found.mi, found.interval, found.p_value, lags, found.n, found)
 
@@ -540,7 +532,7 @@ def _represented(
 
 def _scores(values: np.ndarray) -> np.ndarray:
     """Return normal scores of all columns but those of few values."""
-    many = ~are_classes(values)
+    many = ~are_classes(values).astype(bool)
     if not many.any():
         return values
     found = values.astype(np.float64)
@@ -554,8 +546,53 @@ def _series(config: Config) -> Config:
 
 
 @dataclass(frozen=True, eq=False)
-class _Tests:
-    """Both tests of each candidate, adjusted for all candidates: (c,) each."""
+class Embedded:
+    """What a direction is estimated and tested from.
+
+    Attributes:
+        source: (n, p), the source; normal scores if these are clearly more linear.
+        present: (rows, q), the target.
+        base: (rows, k), the past of the target and of what else is given.
+        history: the lags of these.
+        trials: the rows that have a past.
+        candidates: the candidates of the source's lags.
+    """
+
+    source: np.ndarray
+    present: np.ndarray
+    base: np.ndarray
+    history: Lags
+    trials: Trials
+    candidates: tuple[Lags, ...]
+
+    @classmethod
+    def of(
+        cls,
+        source: np.ndarray,
+        target: np.ndarray,
+        given: np.ndarray,
+        trials: Trials,
+        past: Past,
+        *,
+        seed: int,
+    ) -> Embedded:
+        """Choose the lags of the target; the arguments are those of `in_one_direction`."""
+        source, target, given = _represented(source, target, given, trials, past)
+        history = _own_lags(target, trials, past, seed)
+        base = np.hstack([trials.past(target, history), trials.past(given, history)])
+        present = trials.past(target, [0])
+        return cls(source, present, base, history, trials, tuple(past.candidates))
+
+
+@dataclass(frozen=True, eq=False)
+class DirectionTests:
+    """Both tests of each candidate, adjusted for all candidates.
+
+    Attributes:
+        rotation: (c,), p-values of the rotation test, or of the caller's surrogates.
+        residual: (c,), those of the residual test.
+        statistics: (c,), the mean squared standardised associations.
+    """
 
     rotation: np.ndarray
     residual: np.ndarray
@@ -569,27 +606,25 @@ class _Tests:
     @classmethod
     def of(
         cls,
-        source: np.ndarray,
-        present: np.ndarray,
-        base: np.ndarray,
-        trials: Trials,
-        candidates: Sequence[Lags],
-        surrogates: Iterable[np.ndarray] | None,
+        rows: Embedded,
+        *,
+        surrogates: Iterable[np.ndarray] | None = None,
         permutations: int,
-        config: Config,
-    ) -> _Tests:
+        seed: int,
+    ) -> DirectionTests:
         """Test each candidate of the source's lags against the present of the target."""
-        pasts = [trials.past(source, lags) for lags in candidates]
-        left, target = _taken_out(pasts, present, base, trials, config.seed)
+        trials = rows.trials
+        pasts = [trials.past(rows.source, lags) for lags in rows.candidates]
+        left, target = _taken_out(pasts, rows.present, rows.base, trials, seed)
         plain = Sources.of(pasts)
-        asked = {"seed": config.seed}
-        rotation, statistics = rotation_p(plain, target, rotations=permutations, **asked)
+        rotation, statistics = rotation_p(plain, target, rotations=permutations, seed=seed)
         if surrogates is not None:
             others = (
-                Sources.of([trials.past(each, lags) for lags in candidates]) for each in surrogates
+                Sources.of([trials.past(each, lags) for lags in rows.candidates])
+                for each in surrogates
             )
             rotation = surrogate_p(plain, others, target)
-        residual = residual_p(left, target, permutations=permutations, **asked)
+        residual = residual_p(left, target, permutations=permutations, seed=seed)
         return cls(rotation, residual, statistics)
 
 
@@ -622,27 +657,19 @@ def _standardised(values: np.ndarray) -> np.ndarray:
     return np.asarray((scaled - scaled.mean(axis=0)) / np.where(spread > 0, spread, 1.0))
 
 
-def _more_lags(
-    source: np.ndarray,
-    present: np.ndarray,
-    base: np.ndarray,
-    trials: Trials,
-    lags: Lags,
-    candidates: Sequence[Lags],
-    permutations: int,
-    config: Config,
-) -> Lags:
+def _more_lags(rows: Embedded, lags: Lags, permutations: int, seed: int) -> Lags:
     """Add lags of the source, one after another, while the best of the others is significant.
 
     Given the lags that were chosen before, a rotation of the others says nothing, so the test of
     residuals alone decides, adjusted for all that are left.
     """
-    while len(lags) < len(candidates):
-        rest = [each for each in candidates if each[0] not in lags]
-        known = np.hstack([base, trials.past(source, lags)])
-        pasts = [trials.past(source, each) for each in rest]
-        left, target = _taken_out(pasts, present, known, trials, config.seed)
-        p_values = residual_p(left, target, permutations=permutations, seed=config.seed)
+    trials = rows.trials
+    while len(lags) < len(rows.candidates):
+        rest = [each for each in rows.candidates if each[0] not in lags]
+        known = np.hstack([rows.base, trials.past(rows.source, lags)])
+        pasts = [trials.past(rows.source, each) for each in rest]
+        left, target = _taken_out(pasts, rows.present, known, trials, seed)
+        p_values = residual_p(left, target, permutations=permutations, seed=seed)
         best = int(np.argmin(p_values))
         if p_values[best] > ADDED:
             break
@@ -650,11 +677,14 @@ def _more_lags(
     return tuple(sorted(lags))
 
 
-def _own_lags(values: np.ndarray, trials: Trials, seed: int) -> Lags:
-    """Choose lags of a series' own past: the last value, and those that improve its prediction.
+def _own_lags(values: np.ndarray, trials: Trials, past: Past, seed: int) -> Lags:
+    """Return the lags of a series' own past: chosen are the last value and those that help.
 
-    Only the series itself decides, so tests against another series stay valid.
+    A lag is added if it clearly improves the prediction. Only the series itself decides, so tests
+    against another series stay valid.
     """
+    if past.history != "auto":
+        return tuple(range(1, int(past.history) + 1))
     every = trials.past(values, range(MOST + 1))[:CHOSEN_ON]
     d = values.shape[1]
     present, *pasts = (_standardised(every[:, d * k : d * (k + 1)]) for k in range(MOST + 1))

@@ -117,7 +117,7 @@ def network(arrows: Sequence[Arrow], *, names: Sequence[str], title: str) -> Fig
     Args:
         arrows: the ordered pairs; at most 200 of those found are drawn, the strongest.
         names: the names of all series.
-        title: the title.
+        title: the title, to which is added what an arrow means.
 
     Returns:
         The figure; the width of an arrow grows with its value.
@@ -129,7 +129,7 @@ def network(arrows: Sequence[Arrow], *, names: Sequence[str], title: str) -> Fig
     """
     from matplotlib.patches import FancyArrowPatch
 
-    figure, axes = canvas(7.6, 7.6, title)
+    figure, axes = canvas(7.6, 7.2, f"{title}; arrows: q ≤ {FOUND:g}")
     angles = np.pi / 2 - 2 * np.pi * np.arange(len(names)) / max(len(names), 1)
     places = dict(zip(names, np.stack([np.cos(angles), np.sin(angles)], axis=1), strict=True))
     shown = sorted((one for one in arrows if one.found), key=lambda one: -one.mi)[:MOST_ARROWS]
@@ -191,7 +191,8 @@ def matrix(
 
     values = np.asarray(values, dtype=np.float64) / scale(unit)
     size = float(np.clip(3.2 + 0.34 * len(names), 5.0, 12.0))
-    figure, axes = canvas(size + 1.4, size, title)
+    figure, axes = canvas(size + 2.2, size, "")
+    figure.suptitle(title, x=0.02, ha="left", fontsize=12, fontweight="bold", color=INK)
     top = max(float(np.nanmax(values, initial=0.0)), 1e-12)
     image = axes.imshow(np.ma.masked_invalid(values), vmin=0, vmax=top, cmap="Blues")
     axes.set_facecolor(MIST)
@@ -208,13 +209,13 @@ def matrix(
             )
         if len(names) <= WRITTEN:
             ink = "white" if values[row, column] > 0.6 * top else INK
-            text = f"{values[row, column]:.2f}"
+            text = f"{values[row, column] + 0.0:.2f}".replace("-0.00", "0.00")
             axes.text(column, row, text, ha="center", va="center", fontsize=8.5, color=ink)
     axes.set_xlabel("target", color=INK)
     axes.set_ylabel("source", color=INK)
     bar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02)
     bar.outline.set_visible(False)  # type: ignore[operator]
-    bar.set_label(f"transfer entropy ({unit} per row); framed: found", color=INK, fontsize=10)
+    bar.set_label(f"{unit} per row; framed: q ≤ {FOUND:g}", color=INK, fontsize=10)
     bar.ax.tick_params(labelsize=9.5, color=GREY, labelcolor=INK)
     return figure
 
