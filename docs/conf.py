@@ -22,6 +22,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_extensions", "_templates", "generated/backreferences/*"]
+exclude_patterns += ["**sg_execution_times.rst"]  # loads scripts of other hosts
 templates_path = ["_templates"]
 default_role = "py:obj"  # docstrings: `name` links where there is a page for it
 highlight_language = "none"
