@@ -163,7 +163,8 @@ def test_the_command_takes_directories_and_addresses(tmp_path, memory, capsys):
         said.append(capsys.readouterr().out)
         name = where.rstrip("/").rsplit("/")[-1]
         assert f"{name}: a and c year" in said[-1]
-        assert f"infobound rehearse {where} --x a" in said[-1].replace("\n", "")
+        command = " ".join(said[-1].replace("\\\n", " ").split())  # continued lines
+        assert f"infobound rehearse {where} --x a" in command
     assert said[0].split("\n")[1:9] == said[1].split("\n")[1:9]
 
 

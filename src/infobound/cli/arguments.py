@@ -72,7 +72,8 @@ def arranged(words: Sequence[str], commands: Commands) -> list[str]:
     leading = all(word.startswith("-") or word in ("nats", "bits") for word in words[:at])
     if words[0].startswith("-") and at and leading:
         words = [words[at], *words[:at], *words[at + 1 :]]  # such as: infobound --json bounds
-    command = _known(words[0], commands)
+    first = next((word for word in words if not word.startswith("-")), words[0])
+    command = _known(first if words[0].startswith("-") else words[0], commands)
     return [command, *_file_first(words[1:], _options(commands[command]))]
 
 
@@ -158,8 +159,8 @@ def _known(word: str, commands: Commands) -> str:
     """Return a command, or raise with the nearest ones."""
     if word not in commands:
         raise InputError(
-            f"Expected a command; got {word!r}.{_meant(word, [*commands, 'help'])} Commands: "
-            f"{', '.join(commands)}. infobound help COMMAND says more."
+            f"Expected a command; got {word!r}.{_meant(word, [*commands, 'help', '--version'])} "
+            f"Commands: {', '.join(commands)}. infobound help COMMAND says more."
         )
     return word
 
