@@ -53,6 +53,10 @@ def test_the_command_writes_one_file_of_several_results(run, tmp_path, capsys):
     assert "2 results" in text
     assert text.count("<article") == 2
     assert text.count("@software{infobound,") == 1
+    names = re.findall(r'\sid="([^"]+)"', text)
+    assert len(names) == len({*names})
+    for first, second in re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', text):
+        assert (first or second) in names
     for word in ("http://", "https://"):  # addresses are text: nothing is loaded
         assert f'src="{word}' not in text
         assert f'href="{word}' not in text
