@@ -13,7 +13,7 @@ import infobound
 from infobound.benchmark.study import study
 from infobound.cli.main import main
 from infobound.errors import InputError
-from infobound.report.stored import pages, parse
+from infobound.report.stored import expect_run, pages, parse
 
 EVIL = "<script>alert(1)</script>"
 FAST = {"critic": "none", "certify": False}
@@ -53,6 +53,10 @@ def test_the_command_writes_one_file_of_several_results(run, tmp_path, capsys):
     assert "2 results" in text
     assert text.count("<article") == 2
     assert text.count("@software{infobound,") == 1
+    names = re.findall(r'\sid="([^"]+)"', text)
+    assert len(names) == len({*names})
+    for first, second in re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', text):
+        assert (first or second) in names
     for word in ("http://", "https://"):  # addresses are text: nothing is loaded
         assert f'src="{word}' not in text
         assert f'href="{word}' not in text
@@ -116,7 +120,7 @@ def test_a_study_is_read_back(tmp_path):
         ("none.json", None, "Expected the file"),
         ("list.json", "[1, 2]", "Expected the JSON of a result"),
         ("other.json", '{"unit": "nats", "mi": "a"}', "as an estimate: "),
-        ("unit.json", '{"unit": "bans"}', "unit: expected nats or bits"),
+        ("unit.json", '{"unit": "bans"}', "unit: expected 'nats' or 'bits'"),
         ("rows.csv", "a,b", "Expected a run directory, or a file ending in .json"),
     ],
 )
@@ -139,4 +143,4 @@ def test_the_code_of_the_page_about_reports_runs(tmp_path, monkeypatch):
 
 def test_only_runs_have_rows_to_divide(tmp_path):
     with pytest.raises(InputError, match="Expected a run directory for --subsample"):
-        pages(tmp_path / "result.json", units="nats", parts=(2,))
+        expect_run([tmp_path / "result.json"])

@@ -10,7 +10,7 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 import numpy as np
 
@@ -133,9 +133,7 @@ def _values_in_nats(kind: type[Result], values: Any, unit: str) -> Any:
     """Convert the values of a result and of those within it to nats."""
     if not isinstance(values, Mapping):
         return values  # an error of the schema
-    unit = values.get("unit", unit)
-    if unit not in UNITS:
-        raise ValueError(f"unit: expected nats or bits, got {unit!r:.40}")
+    unit = schemas.parse(Literal["nats", "bits"], values.get("unit", unit), "unit")
     schemas.parse(kind, values)  # before anything is computed
     found = convert(kind, values, 1 / scale(unit))
     for name, inner in _results_within(kind).items():  # type: ignore[arg-type]

@@ -943,6 +943,8 @@ class ReportCommand:
         from infobound.report import stored
 
         parts = subsampling.PARTS if self.subsample else ()
+        if parts:
+            stored.expect_run(self.results)
         with session.training(None) as hooks:
             pages = [
                 page

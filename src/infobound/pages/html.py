@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,9 +67,15 @@ def document(pages: Sequence[Page]) -> str:
 
 
 def _compared(pages: Sequence[Page]) -> list[Measure]:
-    """Return the values that are compared, if there are several pages with some."""
-    found = [page.measures for page in pages if page.measures]
-    return [each for measures in found for each in measures][:COMPARED] if len(found) > 1 else []
+    """Return the values that are compared, with the number of their page, if there are several."""
+    if sum(bool(page.measures) for page in pages) < 2:
+        return []
+    found = [
+        replace(each, name=f"{number}. {each.name}")
+        for number, page in enumerate(pages, 1)
+        for each in page.measures
+    ]
+    return found[:COMPARED]
 
 
 def _comparison(measures: Sequence[Measure], units: str) -> Figure:

@@ -31,7 +31,7 @@ from infobound.plotting import figures
 from infobound.results.estimate import Estimate
 from infobound.training.run_directory import Run
 
-__all__ = ["RESULTS", "pages", "parse", "rows_of"]
+__all__ = ["RESULTS", "expect_run", "pages", "parse", "rows_of"]
 
 
 def _restored(kind: type[Result]) -> Callable[[Mapping[str, Any]], Any]:
@@ -88,21 +88,15 @@ def pages(
     Args:
         place: the directory of a run, a study or a rehearsal, or a file that ends in .json.
         units: "nats" or "bits".
-        parts: numbers of parts of the rows for a subsampling figure, which needs a run; none by
-            default.
+        parts: numbers of parts of the rows of a run, for a subsampling figure; none by default.
         hooks: the keywords `watch` and `stop` of the estimates of parts.
 
     Raises:
-        InputError: If there is no result, it is damaged, or there are no rows to divide.
+        InputError: If there is no result, it is damaged, or there are too few rows to divide.
     """
     path = Path(place)
     if (path / "run.json").exists():
         return _run(Run.open(path), units, parts, hooks or {})
-    if parts:
-        raise InputError(
-            f"Expected a run directory for --subsample, which needs the rows; got {place}. Make "
-            "one with infobound estimate ... --run DIR."
-        )
     if (path / "rehearse.json").exists():
         return [_page(path / "rehearse.json", units)]
     if (path / "study.json").exists():
@@ -113,6 +107,19 @@ def pages(
             f"--json; got {place}. Make one with infobound estimate ... --run DIR."
         )
     return [_page(path, units)]
+
+
+def expect_run(places: Sequence[str | Path]) -> None:
+    """Check that there is a run among some places, as a subsampling figure needs.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if not any((Path(place) / "run.json").exists() for place in places):
+        raise InputError(
+            f"Expected a run directory for --subsample, which needs the rows; got "
+            f"{', '.join(map(str, places))}. Make one with infobound estimate ... --run DIR."
+        )
 
 
 def _page(path: Path, units: str) -> Page:
