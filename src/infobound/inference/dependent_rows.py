@@ -257,8 +257,9 @@ def group_p(
     From five groups on whole groups of y are exchanged, in which rows keep their order. That is
     valid if, without dependence, groups are exchangeable, whatever depends on what within them.
     Each group counts with equally many rows, drawn at random from larger groups; up to half of the
-    groups, the smallest, are left out if more rows remain. With fewer groups, rows are permuted within groups, unless x or y is constant there;
-    that is valid if rows are exchangeable within groups.
+    groups, the smallest, are left out if more rows remain. With fewer groups, rows are permuted
+    within groups, unless x or y is constant there; that is valid if rows are exchangeable within
+    groups.
 
     Args:
         x: (n, p).
