@@ -125,7 +125,7 @@ def grouped(options: argparse.Namespace) -> Iterator[Row]:
             x, y, own = subjects(np.random.default_rng(seed), count, rows, part, rho)
             for kind, labels in (("rows", None), ("groups", own)):
                 units = np.arange(len(x)) if labels is None else labels
-                tested = group_p(x[:, None], y[:, None], units, permutations=199, seed=seed)
+                tested = group_p(x[:, None], y[:, None], units, permutations=199, seed=10**6 + seed)
                 hit, _, _ = covered(x, y, truth, groups=labels, **FAST)
                 kinds[kind].append((tested.p_value <= 0.05, hit))
         for kind, found in kinds.items():
