@@ -121,15 +121,16 @@ def forward(x: np.ndarray, y: np.ndarray, history: int, seed: int) -> float:
     return found.mi
 
 
-def ours_p(x: np.ndarray, y: np.ndarray, history: int, seed: int) -> tuple[float, float]:
+def ours_p(
+    x: np.ndarray, y: np.ndarray, seed: int, *, lags: int = 1, history: int | str = 1
+) -> tuple[float, float]:
     """Both p-values of the transfer from x to y, as `transfer_entropy` has them."""
-    past = Past.of(1, history)
+    past = Past.of(range(1, lags + 1), history, history)
     trials = as_trials(None, len(x)).after(past.longest)
     sides = x[:, None], y[:, None], np.empty((len(x), 0))
-    tests = DirectionTests.of(
-        Embedded.of(*sides, trials, past, seed=seed), permutations=999, seed=seed
-    )
-    return float(tests.rotation[0]), float(tests.residual[0])
+    rows = Embedded.of(*sides, trials, past, seed=seed)
+    tests = DirectionTests.of(rows, permutations=999, seed=seed)
+    return float(tests.rotation[tests.best]), float(tests.residual[tests.best])
 
 
 def standard_error(values: Sequence[float]) -> float:
@@ -209,13 +210,17 @@ NULLS: dict[str, Draw] = {
 }
 
 
-def size(rows: list[int], seeds: int, cases: list[str]) -> None:
+def size(
+    rows: list[int], seeds: int, cases: list[str], *, lags: int = 1, history: int | str = 1
+) -> None:
     """Print how often p is at most .05 without transfer."""
     print(f"{'series':18} {'rows':>6} {'p_value':>14} {'rotation_p':>10} {'residual_p':>10}")
     for n in rows:
         for name in cases or NULLS:
             found = [
-                ours_p(*NULLS[name](n, np.random.default_rng(seed)), 1, seed)
+                ours_p(
+                    *NULLS[name](n, np.random.default_rng(seed)), seed, lags=lags, history=history
+                )
                 for seed in range(seeds)
             ]
             both = np.array(found) <= 0.05
@@ -247,7 +252,7 @@ def power(rows: list[int], seeds: int, cases: list[str]) -> None:
                 x, y = drawn(task, n, seed)
                 sides = embedded(x, y, 1)
                 theirs = [neighbours_p(*sides, seed, rotate=each) for each in (True, False)]
-                found.append([max(ours_p(x, y, 1, seed)), *theirs])
+                found.append([max(ours_p(x, y, seed)), *theirs])
             shares = (np.array(found) <= 0.05).mean(axis=0)
             cells = [f"{p:.2f} +- {np.sqrt(p * (1 - p) / seeds):.2f}" for p in shares]
             print(
@@ -299,8 +304,13 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, nargs="+")
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--cases", nargs="+", default=[])
+    parser.add_argument("--lags", type=int, default=1, help="size: lags that are scanned")
+    parser.add_argument("--history", default="1", help='size: the past, a number or "auto"')
     given = parser.parse_args(words)
     run, rows, seeds = COMMANDS[given.command]
+    if given.command == "size":
+        past = given.history if given.history == "auto" else int(given.history)
+        run = functools.partial(size, lags=given.lags, history=past)
     run(given.rows or rows, given.seeds or seeds, given.cases)
 
 

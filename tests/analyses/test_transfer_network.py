@@ -50,6 +50,7 @@ def test_frame_matrix_and_files(found, tmp_path):
     frame = found.to_frame()
     assert [*frame][:8] == ["source", "target", "mi", "low", "high", "p_value", "q_value", "n"]
     assert len(frame) == 12
+    assert found.least_q == 12 / 200  # 199 draws
     assert set(frame["n"]) == {499}
     matrix = found.matrix()
     assert matrix.shape == (4, 4)

@@ -91,6 +91,7 @@ class TransferNetwork(Result):
         columns: the names of the columns that were used.
         given: the names of the columns whose past was given in all pairs.
         n: the number of rows of the table.
+        permutations: the number of draws of each test.
         left_out: by name, why columns could not be used.
         failures: by ordered pair, why it could not be computed.
 
@@ -106,6 +107,7 @@ class TransferNetwork(Result):
     columns: tuple[str, ...]
     given: tuple[str, ...]
     n: int
+    permutations: int
     left_out: Mapping[str, str]
     failures: Mapping[str, str]
 
@@ -115,6 +117,12 @@ class TransferNetwork(Result):
         given = f" given {', '.join(self.given)}" if self.given else ""
         pairs = f"{len(self.links):,} ordered pairs of {len(self.columns):,} columns"
         return f"{pairs}{given}, {self.n:,} rows"
+
+    @property
+    def least_q(self) -> float:
+        """The smallest q-value that a pair alone can have, from its smallest p-value."""
+        rows = min(link.n for link in self.links)
+        return min(1.0, len(self.links) / min(rows, 1 + self.permutations))
 
     def __repr__(self) -> str:
         """Describe the result in one line."""
@@ -308,7 +316,7 @@ def transfer_network(
             store.write_label({"versions": run_directory.versions(), "files": labels})
             compute.run(WORK, wanted, store, by, watch=watch)
         rows = [row for name, (_, row) in store.records().items() if name in wanted]
-    result = _result(rows, table, tuple(names), tuple(given))
+    result = _result(rows, table, tuple(names), tuple(given), permutations)
     if out is not None:
         result.save(Path(out) / FILES[0])
     return result
@@ -495,7 +503,11 @@ def _expect_same(
 
 
 def _result(
-    rows: Sequence[_Row], table: _Table, names: tuple[str, ...], given: tuple[str, ...]
+    rows: Sequence[_Row],
+    table: _Table,
+    names: tuple[str, ...],
+    given: tuple[str, ...],
+    permutations: int,
 ) -> TransferNetwork:
     """Add q-values to the pairs that were computed."""
     from scipy.stats import false_discovery_control
@@ -510,4 +522,6 @@ def _result(
         kept = {name: row[name] for name in row if name not in ("seconds", "error")}
         links.append(Link(**kept, p_value=float(p_value), q_value=float(q_value)))
     links.sort(key=lambda link: -link.mi)
-    return TransferNetwork(tuple(links), names, given, table.n, table.left_out, failures)
+    return TransferNetwork(
+        tuple(links), names, given, table.n, permutations, table.left_out, failures
+    )

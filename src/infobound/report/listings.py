@@ -200,6 +200,11 @@ def show_network(result: TransferNetwork, *, units: str, title: str, top: int) -
         f"{100 * FOUND:g} % of these have no transfer.",
         "A common cause that is not given, or a series between, looks like a transfer.",
     ]
+    if result.least_q > FOUND:
+        said.append(
+            f"A pair alone cannot have a q below {result.least_q:.2g}: it is {len(result.links):,} "
+            f"times the smallest p, 1 / rows or 1 / (1 + permutations) ({result.permutations:,})."
+        )
     if len(shown) < len(result.links):
         said.append(f"{len(shown):,} pairs are shown: --top for more, --table FILE for all.")
     if result.left_out:
