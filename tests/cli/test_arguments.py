@@ -55,7 +55,7 @@ def test_the_order_of_words(words, order):
         ("estmate rows.csv", "Did you mean estimate?"),
         ("colums rows.csv", "Did you mean columns?"),
         ("help stdy", "Did you mean study?"),
-        ("zzz", "Commands: demo, estimate"),
+        ("zzz", "Commands: demo, describe"),
         ("estimate rows.csv --xx a", "got --xx. Did you mean --x?"),
         ("estimate rows.csv --fold 5", "Did you mean --folds?"),
         ("estimate rows.csv --n_iter=5", "got --n_iter. Did you mean --n-iters?"),
@@ -150,7 +150,8 @@ def test_a_run_is_resumed_without_the_file_and_its_options(tmp_path, monkeypatch
     Path("rows.csv").unlink()
     main(["resume", "run", "--json"])
     again = json.loads(capsys.readouterr().out)
-    assert {**again, "seconds": 0} == {**found, "seconds": 0}
+    assert again.pop("command") == "infobound resume run --json"
+    assert {**again, "seconds": 0, "command": found["command"]} == {**found, "seconds": 0}
     assert any("comments" in note for note in again["notes"])
 
 

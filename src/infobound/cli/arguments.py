@@ -193,7 +193,8 @@ def _options(command: Any) -> list[_Option]:
             values = 0
         positional = Positional in marks
         name = field.name if positional else f"--{field.name.replace('_', '-')}"
-        found.append(_Option(name, values, positional))
+        aliases = [alias for mark in marks for alias in getattr(mark, "aliases", None) or ()]
+        found += [_Option(each, values, positional) for each in (name, *aliases)]
         if values == 0 and FlagCreatePairsOff not in marks:
             found.append(_Option(f"--no-{name[2:]}", 0))
     return found
