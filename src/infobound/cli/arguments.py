@@ -113,7 +113,8 @@ def expect_known(words: Sequence[str], commands: Commands) -> None:
             f"Expected {places[0]}; got none. Write it after the command: infobound {command} "
             f"{places[0]} ... {more}"
         )
-    if len(free) > len(places):
+    many = any(each.positional and each.values is None for each in options)
+    if len(free) > len(places) and not many:
         raise InputError(
             f"Expected options and {places[0] if places else 'no other words'} for infobound "
             f"{command}; got {free[len(places)]!r} too. Put quotes around names with spaces. {more}"
