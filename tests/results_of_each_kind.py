@@ -61,6 +61,15 @@ def reproduction():
     return infobound.reproduce(Config.notebook().with_(n_iters=10, eval_every=5), sample_size=50)
 
 
+QUICK = {"base": "gaussian", "permutations": 99}
+
+
+def series():
+    return [
+        pd.Series(values, name=name) for name, values in zip(NAMES, table().values(), strict=False)
+    ]
+
+
 GAUSSIAN = {"estimator": "gaussian", "certify": False}
 MADE = {
     "estimate": estimate,
@@ -76,6 +85,11 @@ MADE = {
     "selection": selection,
     "study": study,
     "reproduction": reproduction,
+    "lags": lambda: infobound.lags(*series(), max_lag=3, refine=False),
+    "lagged_pairs": lambda: infobound.lagged_pairs(table(), max_lag=3),
+    "transfer": lambda: infobound.transfer_entropy(*series(), **QUICK),
+    "transfer_network": lambda: infobound.transfer_network(table(), jobs=1, permutations=99),
+    "storage": lambda: infobound.storage(table()["c"], **QUICK),
     "pairwise": lambda: infobound.pairwise(table()),
     "pairwise_target": lambda: infobound.pairwise(table(), "c"),
 }

@@ -117,7 +117,7 @@ def test_surrogates_as_rows_and_as_a_function():
 
 def test_files_and_figure(tmp_path):
     found = lags(*pair(200), max_lag=4, refine=False)
-    found.save(tmp_path / "curve.csv", unit="bits")
+    found.save(tmp_path / "curve.csv", units="bits")
     found.save(tmp_path / "curve.parquet")
     found.save(tmp_path / "all.json")
     assert list(pd.read_csv(tmp_path / "curve.csv")) == FIRST
@@ -126,7 +126,7 @@ def test_files_and_figure(tmp_path):
     assert values["peak"]["lag"] == 3
     assert values["unit"] == "nats"
     assert len(values["curve"]) == 9
-    found.save_figure(tmp_path / "curve.png", unit="bits")
+    found.save_figure(tmp_path / "curve.png", units="bits")
     assert (tmp_path / "curve.png").read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(InputError, match="ending in"):
         found.save(tmp_path / "curve.txt")

@@ -57,9 +57,9 @@ def test_frame_matrix_and_files(found, tmp_path):
     assert np.isnan(np.diag(matrix)).all()
     first = found.links[0]
     assert matrix.loc[first.source, first.target] == first.mi
-    assert found.matrix(unit="bits").loc[first.source, first.target] > first.mi
+    assert found.matrix(units="bits").loc[first.source, first.target] > first.mi
     for ending in ("csv", "parquet", "json"):
-        found.save(tmp_path / f"all.{ending}", unit="bits")
+        found.save(tmp_path / f"all.{ending}", units="bits")
     assert pd.read_csv(tmp_path / "all.csv")["mi"][0] == pytest.approx(frame["mi"][0] / np.log(2))
     assert len(pd.read_parquet(tmp_path / "all.parquet")) == 12
     assert len(json.loads((tmp_path / "all.json").read_text())["links"]) == 12
@@ -73,7 +73,7 @@ def test_pictures(found):
     network = found.figure()
     drawn = sum(link.q_value <= 0.05 for link in found.links)
     assert len(network.axes[0].patches) == drawn
-    cells = found.figure("matrix", unit="bits").axes[0]
+    cells = found.figure("matrix", units="bits").axes[0]
     assert len(cells.patches) == drawn
     assert len(cells.texts) == 12
     with pytest.raises(InputError, match="Expected kind"):

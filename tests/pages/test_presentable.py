@@ -72,7 +72,9 @@ def test_a_report_is_one_file(result, tmp_path):
         result.report(tmp_path / "report.pdf")
 
 
-@pytest.mark.parametrize("name", ["estimate", "compare", "pairwise", "probes", "study"])
+@pytest.mark.parametrize(
+    "name", ["estimate", "compare", "pairwise", "probes", "study", "lags", "transfer_network"]
+)
 def test_names_of_columns_are_shown_as_they_are(results, name, tmp_path):
     assert "&lt;script&gt;" in results[name].report(tmp_path / "report.html").read_text()
 

@@ -82,6 +82,11 @@ def test_json_of_each_kind_is_read_back(units):
         infobound.pairwise({**x, **y, **z}),
         infobound.probe(x.join(z), labels, certify=False),
         infobound.rehearse(x, y, ladder=[0.0, 0.5], seeds=2, jobs=1, **GAUSSIAN),
+        infobound.lags(x[EVIL], y["b"], max_lag=3, refine=False),
+        infobound.lagged_pairs({**x, **y, **z}, max_lag=3),
+        infobound.transfer_entropy(x, y, base="gaussian", permutations=99),
+        infobound.transfer_network({**x, **y, **z}, jobs=1, permutations=99),
+        infobound.storage(y, base="gaussian", permutations=99),
     ):
         back = parse(json.loads(json.dumps(result.as_dict(units))))
         assert type(back) is type(result)

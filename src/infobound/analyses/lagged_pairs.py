@@ -13,12 +13,15 @@ import numpy as np
 
 from infobound._system import arguments
 from infobound._system.units import Nats, Result
+from infobound.analyses import lags_page
 from infobound.analyses.lags import group_numbers, inflation_of, save_table, take
 from infobound.columnwise.estimates import LEVEL, estimates
 from infobound.data.columns import as_table
 from infobound.errors import InputError
 from infobound.estimation.point import z_quantile
 from infobound.inference.lag_tests import Windows, expect_lags, lag_tests, whiten
+from infobound.pages.page import Page
+from infobound.pages.presentable import Presentable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +63,7 @@ class LaggedPair(Result):
 
 
 @dataclass(frozen=True, repr=False)
-class LaggedPairs(Result):
+class LaggedPairs(Result, Presentable):
     """All pairs of channels, those with the strongest evidence first; values in nats.
 
     Attributes:
@@ -81,18 +84,20 @@ class LaggedPairs(Result):
     left_out: dict[str, str]
     notes: tuple[str, ...]
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         """Describe the result in one line."""
         first, found = self.pairs[0], sum(pair.q_value <= FOUND for pair in self.pairs)
         return (
-            f"LaggedPairs: {len(self.pairs):,} pairs of {len(self.columns):,} channels, lags up to "
+            f"{len(self.pairs):,} pairs of {len(self.columns):,} channels, lags up to "
             f"{self.max_lag:,}, {self.n:,} rows; {found:,} with q <= {FOUND:g}. First: {first.x} "
             f"and {first.y} at lag {first.lag}, {first.mi:.3f} nats."
         )
 
-    __str__ = __repr__
+    def page(self, units: str = "nats") -> Page:
+        """Describe everything about the result that can be shown."""
+        return lags_page.pairs_page(self, units)
 
-    def to_frame(self, unit: str = "nats") -> pd.DataFrame:
+    def to_frame(self, units: str = "nats") -> pd.DataFrame:
         """Return the pairs as a frame with values in "nats" or "bits".
 
         Raises:
@@ -100,22 +105,22 @@ class LaggedPairs(Result):
         """
         import pandas as pd
 
-        return pd.DataFrame([pair.values(unit) for pair in self.pairs])
+        return pd.DataFrame([pair.values(units) for pair in self.pairs])
 
-    def matrix(self, value: str = "mi", *, unit: str = "nats") -> pd.DataFrame:
+    def matrix(self, value: str = "mi", *, units: str = "nats") -> pd.DataFrame:
         """Return a value of each pair as a table of channels by channels, nan on the diagonal.
 
         Args:
             value: "mi" or another number of `LaggedPair`. Lags are those from the row to the
                 column: positive where the row leads.
-            unit: "nats" or "bits".
+            units: "nats" or "bits".
 
         Raises:
             InputError: If there is no such value or unit.
         """
         import pandas as pd
 
-        frame = self.to_frame(unit)
+        frame = self.to_frame(units)
         arguments.choice("value", value, [name for name in frame if name not in ("x", "y")])
         found = pd.DataFrame(np.nan, index=[*self.columns], columns=[*self.columns])
         back = -1 if value == "lag" else 1
@@ -123,13 +128,13 @@ class LaggedPairs(Result):
             found.loc[x, y], found.loc[y, x] = cell, back * cell
         return found
 
-    def save(self, path: str | Path, *, unit: str = "nats") -> None:
+    def save(self, path: str | Path, *, units: str = "nats") -> None:
         """Write all values as .json, or the pairs as .csv or .parquet.
 
         Raises:
             InputError: If the ending or the unit is another, or the file cannot be written.
         """
-        save_table(self, self.to_frame, path, unit)
+        save_table(self, self.to_frame, path, units)
 
 
 def lagged_pairs(

@@ -16,6 +16,7 @@ from scipy.special import chdtri, ndtri
 
 from infobound._system import arguments, files
 from infobound._system.units import Nats, Result
+from infobound.analyses import lags_page
 from infobound.analyses.column_pairs import TABLES, expect_ending
 from infobound.analyses.column_pictures import PICTURES
 from infobound.columnwise.estimates import FEWEST_ROWS, LEVEL, ColumnEstimate, estimates
@@ -29,6 +30,8 @@ from infobound.files import readers
 from infobound.files.tables import read_table
 from infobound.inference.added_information import middle_ranks
 from infobound.inference.lag_tests import Whitened, Windows, expect_lags, lag_tests, whiten
+from infobound.pages.page import Page
+from infobound.pages.presentable import Presentable
 from infobound.plotting import lag_figures
 from infobound.plotting.figures import render
 from infobound.results.estimate import Estimate
@@ -83,7 +86,7 @@ class Lag(Result):
 
 
 @dataclass(frozen=True, repr=False)
-class Lags(Result):
+class Lags(Result, Presentable):
     """The mutual information of two series at the lags -max_lag to max_lag; values in nats.
 
     Attributes:
@@ -144,19 +147,21 @@ class Lags(Result):
         single = self.groups == 1 and not self.surrogates
         return round(len(self.curve) / FOUND) if single else None
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         """Describe the result in one line."""
         peak, leads = self.peak, ""
         if peak.lag and peak.adjusted_p <= FOUND:
             leads = f"; {self.x if peak.lag > 0 else self.y} leads"
         return (
-            f"Lags: {self.x} and {self.y}, {len(self.curve):,} lags, {self.n:,} rows. Peak at lag "
+            f"{self.x} and {self.y}, {len(self.curve):,} lags, {self.n:,} rows. Peak at lag "
             f"{peak.lag}, {peak.mi:.3f} nats, adjusted p {peak.adjusted_p:.2g}{leads}."
         )
 
-    __str__ = __repr__
+    def page(self, units: str = "nats") -> Page:
+        """Describe everything about the result that can be shown."""
+        return lags_page.curve_page(self, units)
 
-    def to_frame(self, unit: str = "nats") -> pd.DataFrame:
+    def to_frame(self, units: str = "nats") -> pd.DataFrame:
         """Return the curve as a frame with values in "nats" or "bits".
 
         The columns are lag, mi, low, high, p_value, adjusted_p, n and effective_n.
@@ -166,26 +171,26 @@ class Lags(Result):
         """
         import pandas as pd
 
-        return pd.DataFrame([each.values(unit) for each in self.curve])
+        return pd.DataFrame([each.values(units) for each in self.curve])
 
-    def save(self, path: str | Path, *, unit: str = "nats") -> None:
+    def save(self, path: str | Path, *, units: str = "nats") -> None:
         """Write all values as .json, or the curve as .csv or .parquet.
 
         Args:
             path: the file; its ending chooses the format.
-            unit: "nats" or "bits".
+            units: "nats" or "bits".
 
         Raises:
             InputError: If the ending or the unit is another, or the file cannot be written.
         """
-        save_table(self, self.to_frame, path, unit)
+        save_table(self, self.to_frame, path, units)
 
-    def figure(self, *, title: str = "", unit: str = "nats") -> Figure:
+    def figure(self, *, title: str = "", units: str = "nats") -> Figure:
         """Draw the curve with intervals, the band and the lags that are found.
 
         Args:
             title: the title; by default the names of the series.
-            unit: "nats" or "bits".
+            units: "nats" or "bits".
 
         Raises:
             InputError: If the unit is neither.
@@ -198,17 +203,17 @@ class Lags(Result):
             band=self.band,
             names=(self.x, self.y),
             title=title or f"{self.x} and {self.y}",
-            unit=unit,
+            unit=units,
         )
 
-    def save_figure(self, path: str | Path, *, title: str = "", unit: str = "nats") -> None:
+    def save_figure(self, path: str | Path, *, title: str = "", units: str = "nats") -> None:
         """Write the figure as .png, .svg or .pdf.
 
         Raises:
             InputError: If the ending or the unit is another, or the file cannot be written.
         """
         kind = PICTURES[expect_ending(Path(path), [*PICTURES])]
-        files.write_atomic(Path(path), render(self.figure(title=title, unit=unit), kind))
+        files.write_atomic(Path(path), render(self.figure(title=title, units=units), kind))
 
 
 def lags(
@@ -458,7 +463,7 @@ def _surrogates(given: Any, y: Column, count: int | None, seed: int) -> list[Col
 
 
 def save_table(
-    result: Result, to_frame: Callable[[str], pd.DataFrame], path: str | Path, unit: str
+    result: Result, to_frame: Callable[[str], pd.DataFrame], path: str | Path, units: str
 ) -> None:
     """Write all values of a result as .json, or its frame as .csv or .parquet.
 
@@ -468,12 +473,12 @@ def save_table(
     path = Path(path)
     ending = expect_ending(path, TABLES)
     if ending == ".json":
-        data = json.dumps(result.as_dict(unit), indent=2).encode() + b"\n"
+        data = json.dumps(result.as_dict(units), indent=2).encode() + b"\n"
     elif ending == ".csv":
-        data = to_frame(unit).to_csv(index=False, lineterminator="\n").encode()
+        data = to_frame(units).to_csv(index=False, lineterminator="\n").encode()
     else:
         buffer = io.BytesIO()
-        to_frame(unit).to_parquet(buffer, index=False)
+        to_frame(units).to_parquet(buffer, index=False)
         data = buffer.getvalue()
     files.write_atomic(path, data)
 

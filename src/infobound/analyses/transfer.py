@@ -19,6 +19,7 @@ from infobound import data
 from infobound._system import arguments
 from infobound._system.memory import take_rows
 from infobound._system.units import Nats, Result
+from infobound.analyses import transfer_page
 from infobound.analyses.compare import paired
 from infobound.config import Config, configured
 from infobound.critics.regression import centred, residuals
@@ -33,6 +34,8 @@ from infobound.inference.transfer_tests import (
     rotation_p,
     surrogate_p,
 )
+from infobound.pages.page import Page
+from infobound.pages.presentable import Presentable
 from infobound.plotting import transfer_figures
 from infobound.results.estimate import Estimate
 
@@ -142,8 +145,8 @@ class Difference(Result):
     p_value: float
 
 
-@dataclass(frozen=True)
-class Transfer(Result):
+@dataclass(frozen=True, repr=False)
+class Transfer(Result, Presentable):
     """The transfer entropies of two series in both directions, in nats.
 
     Attributes:
@@ -172,7 +175,15 @@ class Transfer(Result):
         last = f"difference = {self.difference.mi:+.3f} nats [{low:.3f}, {high:.3f}]"
         return f"{self.forward}\n{self.backward}\n{last}, p = {self.difference.p_value:.2g}"
 
-    def to_frame(self, unit: str = "nats") -> pd.DataFrame:
+    def __repr__(self) -> str:
+        """Describe the result in one line."""
+        return f"Transfer: {self.page().headline}"
+
+    def page(self, units: str = "nats") -> Page:
+        """Describe everything about the result that can be shown."""
+        return transfer_page.transfer_page(self, units)
+
+    def to_frame(self, units: str = "nats") -> pd.DataFrame:
         """Return one row for each direction, with values in "nats" or "bits".
 
         Raises:
@@ -182,13 +193,13 @@ class Transfer(Result):
 
         rows = []
         for one in (self.forward, self.backward):
-            found = one.values(unit)
+            found = one.values(units)
             found["low"], found["high"] = found["interval"]
             rows.append(found)
         columns = ["source", "target", "mi", "low", "high", "p_value", "rotation_p", "residual_p"]
         return pd.DataFrame(rows)[[*columns, "lags", "history", "n"]]
 
-    def figure(self, unit: str = "nats") -> Figure:
+    def figure(self, units: str = "nats") -> Figure:
         """Return a picture of both directions and their difference, and of the lags if scanned.
 
         Raises:
@@ -206,11 +217,11 @@ class Transfer(Result):
             for one in both
             if one.scan
         }
-        return transfer_figures.directions(rows, scans, n=self.forward.n, unit=unit)
+        return transfer_figures.directions(rows, scans, n=self.forward.n, unit=units)
 
 
-@dataclass(frozen=True)
-class Storage(Result):
+@dataclass(frozen=True, repr=False)
+class Storage(Result, Presentable):
     """The active information storage of a series: I(past of Y; Y_t), in nats.
 
     Attributes:
@@ -228,6 +239,15 @@ class Storage(Result):
     history: Lags
     n: int
     estimate: Estimate
+
+    def __str__(self) -> str:
+        """Format the value as one line with its unit."""
+        low, high = self.interval
+        return f"I(past; present) = {self.mi:.3f} nats [{low:.3f}, {high:.3f}], {self.n:,} rows"
+
+    def page(self, units: str = "nats") -> Page:
+        """Describe everything about the result that can be shown."""
+        return transfer_page.storage_page(self, units)
 
 
 @dataclass(frozen=True)

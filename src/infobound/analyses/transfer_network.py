@@ -24,12 +24,15 @@ import numpy as np
 from infobound import __version__, data
 from infobound._system import arguments, files, locks, torch_state
 from infobound._system.units import Nats, Result, convert, scale
+from infobound.analyses import transfer_page
 from infobound.analyses.column_pairs import expect_ending
 from infobound.analyses.transfer import FEWEST, Past, in_one_direction
 from infobound.config import Config, configured
 from infobound.data.containers import as_rows
 from infobound.data.lagged import Trials, as_trials
 from infobound.errors import InputError
+from infobound.pages.page import Page
+from infobound.pages.presentable import Presentable
 from infobound.plotting import transfer_figures
 from infobound.runner import compute, dask_cluster
 from infobound.runner.compute import Progress, Work
@@ -83,7 +86,7 @@ class Link(Result):
 
 
 @dataclass(frozen=True, repr=False)
-class TransferNetwork(Result):
+class TransferNetwork(Result, Presentable):
     """The transfer entropies of all ordered pairs of columns; values in nats.
 
     Attributes:
@@ -124,18 +127,20 @@ class TransferNetwork(Result):
         rows = min(link.n for link in self.links)
         return min(1.0, len(self.links) / min(rows, 1 + self.permutations))
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         """Describe the result in one line."""
         count = sum(link.q_value <= transfer_figures.FOUND for link in self.links)
-        said = f"TransferNetwork: {self.heading}; {count:,} with q <= {transfer_figures.FOUND:g}."
+        said = f"{self.heading}; {count:,} with q <= {transfer_figures.FOUND:g}."
         if not self.links:
             return said
         first = self.links[0]
         return f"{said} Largest: {first.source} -> {first.target}, {first.mi:.3f} nats."
 
-    __str__ = __repr__
+    def page(self, units: str = "nats") -> Page:
+        """Describe everything about the result that can be shown."""
+        return transfer_page.network_page(self, units)
 
-    def to_frame(self, unit: str = "nats") -> pd.DataFrame:
+    def to_frame(self, units: str = "nats") -> pd.DataFrame:
         """Return one row for each ordered pair, the largest first, in "nats" or "bits".
 
         The first columns are source, target, mi, low, high, p_value, q_value and n.
@@ -147,22 +152,22 @@ class TransferNetwork(Result):
 
         names = [field.name for field in dataclasses.fields(Link)]
         values = {name: [getattr(link, name) for link in self.links] for name in names}
-        frame = pd.DataFrame(convert(Link, values, scale(unit)))
+        frame = pd.DataFrame(convert(Link, values, scale(units)))
         return frame[[*FIRST, *(name for name in frame if name not in FIRST)]]
 
-    def matrix(self, value: str = "mi", *, unit: str = "nats") -> pd.DataFrame:
+    def matrix(self, value: str = "mi", *, units: str = "nats") -> pd.DataFrame:
         """Return a value of each pair as a table, from sources in rows to targets in columns.
 
         Args:
             value: "mi" or another number of `Link`, such as "q_value".
-            unit: "nats" or "bits".
+            units: "nats" or "bits".
 
         Raises:
             InputError: If there is no such value or unit.
         """
         import pandas as pd
 
-        frame = self.to_frame(unit)
+        frame = self.to_frame(units)
         numbers = [name for name in frame if name not in ("source", "target", "lags", "history")]
         found = frame[arguments.choice("value", value, numbers)]
         table = pd.DataFrame(np.nan, index=[*self.columns], columns=[*self.columns])
@@ -170,7 +175,7 @@ class TransferNetwork(Result):
             table.loc[link.source, link.target] = cell
         return table
 
-    def figure(self, kind: str = "network", *, title: str = "", unit: str = "nats") -> Figure:
+    def figure(self, kind: str = "network", *, title: str = "", units: str = "nats") -> Figure:
         """Return a picture: "network", arrows with q <= 0.05 on a circle, or "matrix".
 
         Raises:
@@ -182,9 +187,9 @@ class TransferNetwork(Result):
             found = self.matrix("q_value").to_numpy() <= transfer_figures.FOUND
             values = self.matrix().to_numpy()
             return transfer_figures.matrix(
-                values, found, names=self.columns, title=title, unit=unit
+                values, found, names=self.columns, title=title, unit=units
             )
-        scale(unit)
+        scale(units)
         arrows = [
             transfer_figures.Arrow(
                 link.source, link.target, link.mi, link.q_value <= transfer_figures.FOUND
@@ -193,7 +198,7 @@ class TransferNetwork(Result):
         ]
         return transfer_figures.network(arrows, names=self.columns, title=title)
 
-    def save(self, path: str | Path, *, unit: str = "nats") -> None:
+    def save(self, path: str | Path, *, units: str = "nats") -> None:
         """Write all values as .json, or the pairs as .csv or .parquet.
 
         Raises:
@@ -202,9 +207,9 @@ class TransferNetwork(Result):
         path = Path(path)
         ending = expect_ending(path, TABLES)
         if ending == ".json":
-            files.write_atomic(path, json.dumps(self.as_dict(unit), indent=2).encode() + b"\n")
+            files.write_atomic(path, json.dumps(self.as_dict(units), indent=2).encode() + b"\n")
             return
-        frame = self.to_frame(unit)
+        frame = self.to_frame(units)
         for name in ("lags", "history"):
             frame[name] = [" ".join(map(str, lags)) for lags in frame[name]]
         if ending == ".csv":

@@ -522,9 +522,9 @@ class LagsCommand:
             )
         unit, title = session.units, f"{locations.name(self.file)}: {result.x} and {result.y}"
         if self.table is not None:
-            result.save(self.table, unit=unit)
+            result.save(self.table, units=unit)
         if self.figure is not None:
-            result.save_figure(self.figure, title=title, unit=unit)
+            result.save_figure(self.figure, title=title, units=unit)
         session.show(result, listings.show_lags, title=title)
 
 
@@ -665,10 +665,10 @@ class TransferCommand:
             )
         name, unit = locations.name(self.file), session.units
         if self.table is not None:
-            result.save(self.table, unit=unit)
+            result.save(self.table, units=unit)
         for path, kind in ((self.figure, "network"), (self.matrix, "matrix")):
             if path is not None:
-                column_pictures.write(result.figure(kind, title=name, unit=unit), path)
+                column_pictures.write(result.figure(kind, title=name, units=unit), path)
         if self.output.json:
             return session.json(result.as_dict(unit))
         title = f"{name}: {result.heading}"

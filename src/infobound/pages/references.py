@@ -366,6 +366,36 @@ REFERENCES: dict[str, Reference] = {
         "Physical Review E",
         2019,
     ),
+    "https://doi.org/10.1103/PhysRevLett.85.461": Reference(
+        "schreiber2000transfer",
+        "Schreiber, Thomas",
+        "Measuring Information Transfer",
+        "Physical Review Letters",
+        2000,
+    ),
+    "https://doi.org/10.1016/j.ins.2012.04.016": Reference(
+        "lizier2012storage",
+        "Lizier, Joseph T. and Prokopenko, Mikhail and Zomaya, Albert Y.",
+        "Local Measures of Information Storage in Complex Distributed Computation",
+        "Information Sciences",
+        2012,
+    ),
+    "https://doi.org/10.2307/1912934": Reference(
+        "white1980covariance",
+        "White, Halbert",
+        "A Heteroskedasticity-Consistent Covariance Matrix Estimator and a Direct Test for "
+        "Heteroskedasticity",
+        "Econometrica",
+        1980,
+    ),
+    "https://doi.org/10.1080/01621459.1976.10480353": Reference(
+        "haugh1976independence",
+        "Haugh, Larry D.",
+        "Checking the Independence of Two Covariance-Stationary Time Series: A Univariate Residual "
+        "Cross-Correlation Approach",
+        _JASA,
+        1976,
+    ),
 }
 
 

@@ -18,8 +18,12 @@ from infobound.analyses.compare import Comparison
 from infobound.analyses.features import Selection
 from infobound.analyses.grid import read_study
 from infobound.analyses.interaction import Interaction
+from infobound.analyses.lagged_pairs import LaggedPairs
+from infobound.analyses.lags import Lags
 from infobound.analyses.probes import Probes
 from infobound.analyses.subsampling import Subsampling, subsample
+from infobound.analyses.transfer import Storage, Transfer
+from infobound.analyses.transfer_network import TransferNetwork
 from infobound.benchmark.notebook import Demo, Reproduction
 from infobound.bounds.variational import lookup
 from infobound.data.pair import GIVEN, Pair, pair_arrays
@@ -47,6 +51,11 @@ RESULTS: dict[str, Callable[[Mapping[str, Any]], Presentable]] = {  # the first 
     "rehearse": Rehearsal.from_dict,
     "reproduce": _restored(Reproduction),
     "demo": _restored(Demo),
+    "lags": _restored(Lags),
+    "lagged_pairs": _restored(LaggedPairs),
+    "transfer": _restored(Transfer),
+    "transfer_network": _restored(TransferNetwork),
+    "storage": _restored(Storage),
     "subsample": _restored(Subsampling),
     "select": _restored(Selection),
     "certify": _restored(Guarantee),
