@@ -47,6 +47,13 @@ def test_p_values_are_large_where_both_tell_the_same():
     assert np.mean(small) <= 0.05 + 2 * 0.034
 
 
+def test_no_p_value_is_zero():
+    rng = np.random.default_rng(0)
+    x, noise = rng.normal(size=(2, 4000))
+    found = compare(x, noise, x + 0.1 * noise, estimator="gaussian", certify=False)
+    assert 0 < found.p_value < 1e-30
+
+
 def test_another_y_is_refused():
     x = np.random.default_rng(0).normal(size=(50, 2))
     with pytest.raises(InputError, match="same y"):

@@ -10,10 +10,10 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtr
 
 from infobound import data
 from infobound._system.units import Nats, Result
@@ -29,6 +29,8 @@ from infobound.results.estimate import Estimate
 from infobound.training import loop
 
 __all__ = ["Comparison", "compare", "paired"]
+
+TINY = 1e-300  # no p-value is smaller
 
 
 @dataclass(frozen=True, repr=False)
@@ -191,7 +193,7 @@ def paired(
     error = 0.0 if same else math.hypot(_error(values[0] - values[1], *known), *doubts)
     difference = first.mi - second.mi
     half = z_quantile(config.level) * error
-    p_value = 2 * NormalDist().cdf(-abs(difference) / error) if error > 0 else 1.0
+    p_value = max(2 * float(ndtr(-abs(difference) / error)), TINY) if error > 0 else 1.0
     return difference, (difference - half, difference + half), p_value
 
 

@@ -34,6 +34,7 @@ from infobound.inference.transfer_tests import (
     rotation_p,
     surrogate_p,
 )
+from infobound.pages.numbers import p_value
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
 from infobound.plotting import transfer_figures
@@ -126,7 +127,7 @@ class Direction(Result):
         low, high = self.interval
         return (
             f"{self.source} -> {self.target} = {self.mi:.3f} nats [{low:.3f}, {high:.3f}], "
-            f"p = {self.p_value:.2g}, {self.n:,} rows"
+            f"{p_value(self.p_value)}, {self.n:,} rows"
         )
 
 
@@ -173,7 +174,7 @@ class Transfer(Result, Presentable):
         """Format both directions and their difference, one line each."""
         low, high = self.difference.interval
         last = f"difference = {self.difference.mi:+.3f} nats [{low:.3f}, {high:.3f}]"
-        return f"{self.forward}\n{self.backward}\n{last}, p = {self.difference.p_value:.2g}"
+        return f"{self.forward}\n{self.backward}\n{last}, {p_value(self.difference.p_value)}"
 
     def __repr__(self) -> str:
         """Describe the result in one line."""
