@@ -34,6 +34,8 @@ SLOW = re.compile("infobound rehearse|--check|columns .*--given")  # minutes
 PREPARED = {  # what a page takes for granted
     "docs/commands.md": "x, y = numpy.random.default_rng(0).normal(size=(2, 60))",
     "docs/conditional.md": "x, y, z = numpy.random.default_rng(0).normal(size=(3, 99))",
+    "docs/transfer.md": """x, y = numpy.random.default_rng(0).normal(size=(2, 99))
+table = {"a": x, "b": y}""",
     "docs/series.md": """import functools, infobound
 estimate = functools.partial(infobound.estimate, critic="none", base="gaussian", permutations=19)
 x, y = numpy.random.default_rng(0).normal(size=(2, 240))

@@ -159,7 +159,7 @@ def test_codes_of_categories_are_declared(tmp_path, monkeypatch):
 def test_a_third_variable_is_given_with_its_categories(tmp_path, monkeypatch):
     pairs, plain = [], grid.estimate.estimate
 
-    def conditional(pair, *, config):
+    def conditional(pair, *, config, progress):
         pairs.append(pair)
         return plain(pair.x, pair.y, config=config)
 
@@ -683,7 +683,7 @@ def test_the_help_names_every_estimator_and_peer():
 
 
 def test_the_bar_counts_cells_and_failures(monkeypatch, capsys):
-    from infobound.pages.progress import StudyBar
+    from infobound.pages.bars import StudyBar
 
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")

@@ -275,7 +275,7 @@ def test_every_task_is_in_a_suite_and_every_entry_can_be_made():
     assert {entry.task for entry in ENTRIES.values()} == set(tasks.TASKS)
     assert {suite: len(tasks.suite(suite)) for suite in tasks.SUITES} == {
         **{"notebook": 6, "staircase": 10, "bmi": 40, "bmi2": 13, "hard": 12, "images": 6},
-        **{"classes": 17, "conditional": 35},
+        **{"classes": 17, "conditional": 35, "series": 15},
     }
     for entries in tasks.SUITES.values():
         assert len({entry.label for entry in entries}) == len(entries)
@@ -327,7 +327,7 @@ def page(suite):
     for label, task in tasks.suite(suite):
         error = f" ± {task.mi_error:.4f}" if task.mi_error else ""
         columns = f"{task.dim_x}, {task.dim_y}"
-        columns += f", {task.dim_given}" if suite == "conditional" else ""
+        columns += f", {task.dim_given}" if hasattr(task, "dim_given") else ""
         yield f"| `{label}` | {columns} | {task.mi:.4f}{error} |"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import infobound
 from infobound.errors import InputError
-from infobound.pages import progress
+from infobound.pages import bars, progress
 
 FAST = {"n_iters": 20, "folds": 2, "eval_every": 5, "certify": False, "base": "gaussian"}
 
@@ -20,6 +20,7 @@ def rows():
 
 @pytest.fixture
 def terminal(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "in_terminal", lambda: True)
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "160")
 
@@ -77,7 +78,7 @@ def test_a_notebook_shows_one_bar_and_removes_it(monkeypatch):
     ipython.display.display = lambda what, display_id: Handle()
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", ipython.display)
-    monkeypatch.setattr(progress, "PAUSE", 0.0)
+    monkeypatch.setattr(bars, "PAUSE", 0.0)
     infobound.estimate(*rows(), **FAST)
     assert any("<progress" in each and "validation" in each for each in shown)
     assert shown[-1] == ""

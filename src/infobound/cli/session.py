@@ -94,7 +94,7 @@ class Session:
         After the first Ctrl-C or SIGTERM, a training saves its state and stops; after `GRACE`
         seconds, or a second signal, it is interrupted. Files on disk are complete at any moment.
         """
-        from infobound.pages.progress import Bar
+        from infobound.pages.bars import Bar
 
         self.run = run
         shown = Bar(quiet=self.output.quiet or not self.is_first_rank, units=self.units)
@@ -109,7 +109,7 @@ class Session:
             InputError: If there are several ranks.
         """
         from infobound._system import distributed
-        from infobound.pages.progress import StudyBar
+        from infobound.pages.bars import StudyBar
 
         if distributed.ranks()[1] > 1:
             raise InputError(
@@ -125,7 +125,7 @@ class Session:
     @contextlib.contextmanager
     def stages(self) -> Iterator[Callable[[str, int, int], None]]:
         """The bar of a computation of several stages, which any signal interrupts."""
-        from infobound.pages.progress import StageBar
+        from infobound.pages.bars import StageBar
 
         shown = StageBar(quiet=self.output.quiet or not self.is_first_rank)
         with self._signals(patient=False), self._fault_messages(), shown as bar:

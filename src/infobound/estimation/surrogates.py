@@ -42,7 +42,16 @@ def checked_surrogates(surrogates: Surrogates, pair: Pair, config: Config) -> It
     shape = pair.y.shape
     if callable(surrogates):
         arguments.function("surrogates", surrogates, 1)
-        drawn = surrogates
+
+        def drawn(generator: np.random.Generator) -> Any:
+            try:
+                return surrogates(generator)
+            except (TypeError, ValueError) as error:
+                raise InputError(
+                    f"Expected rows of shape {shape} from surrogates; got an error: {error}. It "
+                    "takes a numpy.random.Generator."
+                ) from error
+
         _checked(drawn(np.random.default_rng(0)), shape)
 
         def draws() -> Iterator[np.ndarray]:

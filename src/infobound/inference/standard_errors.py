@@ -36,7 +36,7 @@ def standard_error(
     Example:
         >>> values = np.random.default_rng(0).normal(size=900)
         >>> round(standard_error(values, np.arange(900), Config()), 3)
-        0.033
+        0.032
         >>> twice = np.repeat(values, 2)  # groups of two equal rows
         >>> round(standard_error(twice, np.arange(1800), Config(), groups=np.arange(1800) // 2), 3)
         0.033

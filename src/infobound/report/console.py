@@ -1,4 +1,4 @@
-"""Results in the terminal. (Progress bars are in `pages.progress`.)
+"""Results in the terminal. (Progress bars are in `pages.bars`.)
 
 Only this module, `listings`, `cli.session` and `cli.main` print. Results go to standard output;
 progress and messages go to standard error.

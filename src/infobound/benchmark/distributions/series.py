@@ -178,7 +178,7 @@ class CoupledAutoregression:
             found[t] = steps @ state + noise[t]
             state = np.r_[found[t], state[:-2]]
         warp = WARPS[self.warp][0]
-        both = warp(torch.as_tensor(found))
+        both = warp(torch.as_tensor(found, dtype=torch.float64))
         return both[:, :1], both[:, 1:]
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -403,8 +403,8 @@ class CoupledMarkovChains:
     def series(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw both series, (n, 1) each, of whole numbers from 0."""
         rows = n + BURN_IN
-        chance = torch.rand(rows, 2, generator=generator).numpy()
-        drawn = torch.randint(self.k, (rows, 2), generator=generator).numpy()
+        chance = torch.rand(rows, 2, generator=generator, dtype=torch.float64).numpy()
+        drawn = torch.randint(self.k, (rows, 2), generator=generator, dtype=torch.int64).numpy()
         found = drawn.copy()
         for t in range(1, rows):
             if chance[t, 0] < self.stay:
@@ -421,4 +421,4 @@ class CoupledMarkovChains:
     def log_ratio_of(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """Return log p(y | x, z) / p(y | z), (n,)."""
         places = [side[:, 0].long().numpy() for side in (x, z, y)]
-        return torch.as_tensor(self._ratios[tuple(places)])
+        return torch.as_tensor(self._ratios[tuple(places)], dtype=torch.float64)
