@@ -117,9 +117,9 @@ def share(found: Sequence[bool]) -> str:
     return f"{mean:.3f} ± {math.sqrt(mean * (1 - mean) / len(found)):.3f}"
 
 
-def print_size(name: str, draw: Draw, n: int, runs: int, max_lag: int) -> None:
+def print_size(name: str, draw: Draw, n: int, runs: int, max_lag: int, seed: int) -> None:
     """Print how often two independent series are called dependent."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     tests = [
         lag_tests(*coded(draw(rng, n), draw(rng, n)), min(max_lag, (n - 20) // 4))
         for _ in range(runs)
@@ -141,6 +141,7 @@ def size(options: argparse.Namespace) -> None:
                 n,
                 options.runs,
                 options.max_lag,
+                options.seed,
             )
 
 
@@ -149,7 +150,7 @@ def other(options: argparse.Namespace) -> None:
     print(f"{'series':18} {'rows':>6} {'any lag':>15} {'each lag':>10} {'counting':>15}")
     for n in options.rows:
         for name, draw in OTHERS.items():
-            print_size(name, draw, n, options.runs, options.max_lag)
+            print_size(name, draw, n, options.runs, options.max_lag, options.seed)
 
 
 def dependent(
@@ -178,7 +179,7 @@ def power(options: argparse.Namespace) -> None:
         for shape in SHAPES:
             for phi in options.phi:
                 for strength in STRENGTHS:
-                    rng = np.random.default_rng(0)
+                    rng = np.random.default_rng(options.seed)
                     found, right, peer = [], [], []
                     for _ in range(options.runs):
                         x, y = dependent(rng, n, phi, shape, strength)
@@ -197,7 +198,7 @@ def band(options: argparse.Namespace) -> None:
     truth = -0.5 * math.log(1 - 0.36)
     for n in options.rows:
         for phi in options.phi:
-            rng = np.random.default_rng(0)
+            rng = np.random.default_rng(options.seed)
             leaves, zero, inside, bias, bands = [], [], [], [], []
             for _ in range(options.runs):
                 x, y = dependent(rng, n, phi, "linear", 0.0)
@@ -219,7 +220,7 @@ def pairs(options: argparse.Namespace) -> None:
     """Print the false discoveries at q <= .05 among ten channels, of which two pairs depend."""
     for n in options.rows:
         for phi in options.phi:
-            rng = np.random.default_rng(0)
+            rng = np.random.default_rng(options.seed)
             wrong, right, any_wrong = [], [], []
             for _ in range(options.runs):
                 table = np.stack([slow(rng, n + LAG, phi) for _ in range(10)], axis=1)
@@ -241,7 +242,7 @@ def pairs(options: argparse.Namespace) -> None:
 
 def speed(options: argparse.Namespace) -> None:
     """Print the time for 12,000 rows and 101 lags, relative to the yardstick."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(options.seed)
     x, y = dependent(rng, 12_000, 0.9, "linear", 0.5)
     before = yardstick()[1]
     for refine in (False, True):
@@ -268,6 +269,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--phi", type=float, nargs="+", default=PHIS)
     parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--max-lag", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(words)
     what[options.what](options)
 

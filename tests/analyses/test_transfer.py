@@ -91,6 +91,10 @@ def test_no_past_crosses_the_border_of_a_trial():
     found = transfer_entropy(x, y, groups=trials, history=2, **FAST)
     assert found.forward.n == 20 * 48
     assert found.forward.p_value < 0.05
+    assert found.forward.estimate.group_count == 20
+    few = transfer_entropy(x, y, groups=np.repeat([0, 1], 500), history=2, **FAST)
+    assert few.forward.estimate.group_count is None
+    assert few.forward.n == 2 * 498
     # Rows of two trials in turn are the same trials.
     order = np.argsort(np.arange(1000) % 50, kind="stable")
     mixed = transfer_entropy(x[order], y[order], groups=trials[order], history=2, **FAST)

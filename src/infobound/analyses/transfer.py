@@ -340,6 +340,7 @@ def transfer_entropy(
             another, while tests that are adjusted for all of them find more.
         given: (n, r) or (n,), series whose past may explain both, such as a common cause.
         groups: (n,), labels of trials or subjects; no past and no rotation crosses their borders.
+            From ten on, folds and errors of the estimate are those of trials.
         surrogates: in place of rotations, a function that returns a surrogate of a series (n, d)
             with a `numpy.random.Generator`, called `permutations` times; or surrogates of x alone,
             (k, n) or (k, n, p), k >= 19.
@@ -398,7 +399,8 @@ def transfer_entropy(
         )
         for k in (0, 1)
     ]
-    found = Difference(*paired(both[0].estimate, both[1].estimate, config=_series(config)))
+    one, other = (direction.estimate for direction in both)
+    found = Difference(*paired(one, other, config=_series(config), groups=trials.groups))
     if not config.pointwise:
         both = [
             dataclasses.replace(one, estimate=dataclasses.replace(one.estimate, pointwise=None))
@@ -447,7 +449,13 @@ def in_one_direction(
     lags = rows.candidates[best]
     if past.source_history == "auto":
         lags = _more_lags(rows, lags, permutations, config.seed)
-    result = estimate(trials.past(rows.source, lags), rows.present, given=rows.base, config=config)
+    result = estimate(
+        trials.past(rows.source, lags),
+        rows.present,
+        given=rows.base,
+        groups=trials.groups,
+        config=config,
+    )
     scan = [
         LagTest(lag[0], float(statistic), float(max(p)))
         for lag, statistic, *p in zip(
@@ -517,7 +525,12 @@ def storage(
     values = take_rows(pair.x, np.arange(len(pair.x)))
     trials = as_trials(groups, len(values)).after(past.longest)
     lags = _own_lags(values, trials, past, config.seed)
-    found = estimate(trials.past(values, lags), trials.past(values, [0]), config=config)
+    found = estimate(
+        trials.past(values, lags),
+        trials.past(values, [0]),
+        groups=trials.groups,
+        config=config,
+    )
     return Storage(found.mi, found.interval, found.p_value, lags, found.n, found)
 
 

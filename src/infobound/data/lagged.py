@@ -12,6 +12,8 @@ from infobound.errors import InputError
 
 __all__ = ["Trials", "as_trials"]
 
+MANY = 10  # trials from which folds and errors of estimates are those of trials
+
 
 @dataclass(frozen=True, eq=False)
 class Trials:
@@ -44,6 +46,17 @@ class Trials:
     def lengths(self) -> tuple[int, ...]:
         """The number of rows that have a past, by trial."""
         return tuple(len(own) - self.start for own in self.rows)
+
+    @property
+    def groups(self) -> np.ndarray | None:
+        """The trial (rows,) of each row with a past, as an id; None for fewer than ten trials.
+
+        The errors of an estimate can be those of trials only if these are many. Few are taken for
+        one series.
+        """
+        if len(self.rows) < MANY:
+            return None
+        return np.repeat(np.arange(len(self.rows)), self.lengths)
 
     def past(self, values: np.ndarray, lags: Sequence[int]) -> np.ndarray:
         """Return values some rows before each row that has a past, the trials one after another.
