@@ -18,6 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import infobound.sklearn as module
 from infobound.errors import InputError
 from infobound.sklearn import MutualInfoSelector, mutual_info
+from infobound.sklearn import _target as target_of
 
 
 @pytest.fixture(autouse=True)
@@ -155,3 +156,14 @@ def test_several_targets_are_refused():
 def test_the_example_of_the_documentation():
     page = Path(__file__).parents[1] / "docs" / "sklearn.md"
     assert doctest.testfile(str(page), module_relative=False).failed == 0
+
+
+def test_a_target_of_many_whole_numbers_is_a_quantity():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 3))
+    y = np.round(50 * (X[:, 0] + X[:, 1]) + 10 * rng.normal(size=400)).astype(int)
+    assert MutualInfoSelector().fit(X, y).get_support().tolist() == [True, True, False]
+    kinds = [(y, False), (y // 100, True), (y % 50, False), (y % 25, True)]
+    assert [target_of(each, "auto").categorical for each, _ in kinds] == [kind for _, kind in kinds]
+    assert target_of(y, True).categorical
+    assert target_of(y.astype(str), "auto").categorical

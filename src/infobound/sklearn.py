@@ -30,6 +30,7 @@ from infobound.inference.column_tests import column_tests
 __all__ = ["MutualInfoSelector", "Scores", "mutual_info"]
 
 STOPS = ("conditional", "q_value")
+MOST_CLASSES, CLASS_ROWS = 20, 10  # whole numbers beyond both are a quantity
 
 
 class Scores(NamedTuple):
@@ -63,8 +64,9 @@ def mutual_info(
         X: (n, p), numbers, or a data frame of numbers, text and categories. Rows in which a column
             has no value are left out for that column.
         y: (n,), numbers or classes.
-        discrete_target: whether y is classes; "auto" decides as scikit-learn's `type_of_target`,
-            for which whole numbers are classes.
+        discrete_target: whether y is classes; "auto" takes text for classes, and whole numbers if
+            there are at most 20 different ones, or ten rows for each. More are a quantity, although
+            scikit-learn's `type_of_target` calls them classes.
         categorical: columns whose numbers are codes, by name, or by place in an array.
         n_jobs: the number of parallel threads, as in joblib.
         random_state: an integer, a generator or None, as in scikit-learn.
@@ -231,12 +233,13 @@ def _target(y: Any, discrete: str | bool) -> Column:
         raise InputError(
             f"Expected one target of numbers or classes; got {kind}. Select for each target alone."
         )
-    classes = (
-        kind != "continuous"
-        if discrete == "auto"
-        else arguments.boolean("discrete_target", discrete)
-    )
-    values, codes = np.unique(column_or_1d(y), return_inverse=True)
+    y = column_or_1d(y)
+    values, codes = np.unique(y, return_inverse=True)
+    if discrete == "auto":
+        many = len(values) > MOST_CLASSES and len(values) * CLASS_ROWS > len(y)
+        classes = kind != "continuous" and not (many and y.dtype.kind in "iuf")
+    else:
+        classes = arguments.boolean("discrete_target", discrete)
     return Column("target", codes, len(values), classes)
 
 
