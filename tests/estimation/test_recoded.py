@@ -95,3 +95,9 @@ def test_given_columns_have_no_quick_answer():
     x, y = np.random.default_rng(0).integers(5, size=(2, 200))
     assert mi_as_categories(as_pair(x, y, given=x), ["x[0]"]) is None
     assert mi_as_categories(as_pair(x, y), ["x[0]"]) is not None
+
+
+def test_no_quick_answer_exceeds_an_entropy():
+    x = np.random.default_rng(0).integers(12, size=(300, 10))
+    y = x[:, 0] % 3  # whose copula with 110 encoded columns would have 6.3 nats
+    assert mi_as_categories(as_pair(x, y), [f"x[{k}]" for k in range(10)]) is None

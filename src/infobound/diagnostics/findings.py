@@ -458,7 +458,7 @@ def _coded(e: Evidence) -> str | None:
     names = data_checks.coded_columns(e.pair, e.columns)
     if not names:
         return None
-    value = e.as_categories(names)
+    value = e.as_categories(names) if len(names) <= SHOWN else None
     both = "" if value is None else f" As categories: about {value:.2f} nats (now {e.mi:.2f})."
     return (
         f"Few whole numbers were taken as quantities, in their order: {_listed(names)}. If they "

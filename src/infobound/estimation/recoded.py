@@ -31,7 +31,8 @@ def mi_as_categories(pair: data.Pair, names: Sequence[str]) -> float | None:
         names: the names of the columns.
 
     Returns:
-        The estimate; None if there are too many categories for a quick one, or something is given.
+        The estimate; None if there are too many categories for a quick one (it would exceed the
+        entropy of a side), or something is given.
 
     Example:
         >>> x = np.random.default_rng(0).integers(30, size=1000)
@@ -54,4 +55,4 @@ def mi_as_categories(pair: data.Pair, names: Sequence[str]) -> float | None:
         torch.from_numpy(data.Transform.fit(side).normal_scores(side)) for side in (rows.x, rows.y)
     )
     found = GaussianCopula.fit(x, y).mi
-    return found if math.isfinite(found) else None
+    return found if found <= math.log(min(levels)) else None  # no MI exceeds an entropy
