@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from infobound.results.estimate import Estimate
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["TABLES", "ColumnPair", "Pairwise", "Refined", "expect_ending"]
+__all__ = ["TABLES", "ColumnPair", "Pairwise", "Refined", "expect_ending", "save_table"]
 
 TABLES = (".json", ".csv", ".parquet")
 FIRST = ["x", "y", "mi", "low", "high", "p_value", "q_value", "n", "method"]
@@ -230,17 +230,28 @@ class Pairwise(Result, Presentable):
         Raises:
             InputError: If the ending or the units are another, or the file cannot be written.
         """
-        path = Path(path)
-        ending = expect_ending(path, TABLES)
-        if ending == ".json":
-            data = json.dumps(self.as_dict(units), indent=2).encode() + b"\n"
-        elif ending == ".csv":
-            data = self.to_frame(units).to_csv(index=False, lineterminator="\n").encode()
-        else:
-            buffer = io.BytesIO()
-            self.to_frame(units).to_parquet(buffer, index=False)
-            data = buffer.getvalue()
-        files.write_atomic(path, data)
+        save_table(self, self.to_frame, path, units)
+
+
+def save_table(
+    result: Result, to_frame: Callable[[str], pd.DataFrame], path: str | Path, units: str
+) -> None:
+    """Write all values of a result as .json, or its frame as .csv or .parquet.
+
+    Raises:
+        InputError: If the ending or the unit is another, or the file cannot be written.
+    """
+    path = Path(path)
+    ending = expect_ending(path, TABLES)
+    if ending == ".json":
+        data = json.dumps(result.as_dict(units), indent=2).encode() + b"\n"
+    elif ending == ".csv":
+        data = to_frame(units).to_csv(index=False, lineterminator="\n").encode()
+    else:
+        buffer = io.BytesIO()
+        to_frame(units).to_parquet(buffer, index=False)
+        data = buffer.getvalue()
+    files.write_atomic(path, data)
 
 
 def expect_ending(path: Path, known: Sequence[str]) -> str:

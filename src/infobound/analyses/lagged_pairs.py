@@ -14,7 +14,8 @@ import numpy as np
 from infobound._system import arguments
 from infobound._system.units import Nats, Result
 from infobound.analyses import lags_page
-from infobound.analyses.lags import group_numbers, inflation_of, save_table, take
+from infobound.analyses.column_pairs import save_table
+from infobound.analyses.lags import group_numbers, inflation_of, take
 from infobound.columnwise.estimates import LEVEL, estimates
 from infobound.data.columns import as_table
 from infobound.errors import InputError

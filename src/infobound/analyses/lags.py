@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,11 +12,10 @@ import numpy as np
 from scipy import fft
 from scipy.special import chdtri, ndtri
 
-from infobound._system import arguments, files
+from infobound._system import arguments
 from infobound._system.units import Nats, Result
-from infobound.analyses import lags_page
-from infobound.analyses.column_pairs import TABLES, expect_ending
-from infobound.analyses.column_pictures import PICTURES
+from infobound.analyses import column_pictures, lags_page
+from infobound.analyses.column_pairs import save_table
 from infobound.columnwise.estimates import FEWEST_ROWS, LEVEL, ColumnEstimate, estimates
 from infobound.config import Config
 from infobound.data.columns import Column, as_table
@@ -33,7 +30,6 @@ from infobound.inference.lag_tests import Whitened, Windows, expect_lags, lag_te
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
 from infobound.plotting import lag_figures
-from infobound.plotting.figures import render
 from infobound.results.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -47,7 +43,6 @@ __all__ = [
     "inflation_of",
     "lags",
     "read_series",
-    "save_table",
     "take",
 ]
 
@@ -212,8 +207,7 @@ class Lags(Result, Presentable):
         Raises:
             InputError: If the ending or the unit is another, or the file cannot be written.
         """
-        kind = PICTURES[expect_ending(Path(path), [*PICTURES])]
-        files.write_atomic(Path(path), render(self.figure(title=title, units=units), kind))
+        column_pictures.write(self.figure(title=title, units=units), Path(path))
 
 
 def lags(
@@ -460,27 +454,6 @@ def _surrogates(given: Any, y: Column, count: int | None, seed: int) -> list[Col
             f"Expected at least 19 surrogates, for a p-value of .05; got {len(drawn)}. Draw 199."
         )
     return drawn
-
-
-def save_table(
-    result: Result, to_frame: Callable[[str], pd.DataFrame], path: str | Path, units: str
-) -> None:
-    """Write all values of a result as .json, or its frame as .csv or .parquet.
-
-    Raises:
-        InputError: If the ending or the unit is another, or the file cannot be written.
-    """
-    path = Path(path)
-    ending = expect_ending(path, TABLES)
-    if ending == ".json":
-        data = json.dumps(result.as_dict(units), indent=2).encode() + b"\n"
-    elif ending == ".csv":
-        data = to_frame(units).to_csv(index=False, lineterminator="\n").encode()
-    else:
-        buffer = io.BytesIO()
-        to_frame(units).to_parquet(buffer, index=False)
-        data = buffer.getvalue()
-    files.write_atomic(path, data)
 
 
 def take(column: Column, rows: np.ndarray) -> Column:

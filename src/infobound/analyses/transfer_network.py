@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from infobound import __version__, data
-from infobound._system import arguments, files, locks, torch_state
+from infobound._system import arguments, locks, torch_state
 from infobound._system.units import Nats, Result, convert, scale
 from infobound.analyses import transfer_page
-from infobound.analyses.column_pairs import expect_ending
+from infobound.analyses.column_pairs import save_table
 from infobound.analyses.transfer import FEWEST, Past, in_one_direction
 from infobound.config import Config, configured
 from infobound.data.containers import as_rows
@@ -43,11 +43,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["PICTURES", "QUICK", "TABLES", "Link", "TransferNetwork", "transfer_network"]
+__all__ = ["PICTURES", "QUICK", "Link", "TransferNetwork", "transfer_network"]
 
 QUICK = Config(critic="none", base="gaussian,regression")  # a third of the time of all closed forms
 PICTURES = ("network", "matrix")
-TABLES = (".csv", ".parquet", ".json")
 FILES = ("transfer.csv",)
 FIRST = ["source", "target", "mi", "low", "high", "p_value", "q_value", "n"]
 
@@ -204,18 +203,14 @@ class TransferNetwork(Result, Presentable):
         Raises:
             InputError: If the ending or the unit is another, or the file cannot be written.
         """
-        path = Path(path)
-        ending = expect_ending(path, TABLES)
-        if ending == ".json":
-            files.write_atomic(path, json.dumps(self.as_dict(units), indent=2).encode() + b"\n")
-            return
+        save_table(self, self._flat, path, units)
+
+    def _flat(self, units: str) -> pd.DataFrame:
+        """Return `to_frame` with lags as text, which every format holds."""
         frame = self.to_frame(units)
         for name in ("lags", "history"):
             frame[name] = [" ".join(map(str, lags)) for lags in frame[name]]
-        if ending == ".csv":
-            files.write_atomic(path, frame.to_csv(index=False, lineterminator="\n").encode())
-        else:
-            files.write_atomic(path, frame.to_parquet(index=False))
+        return frame
 
 
 @torch_state.defaults()

@@ -582,10 +582,10 @@ class TransferCommand:
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        from infobound.analyses import column_pairs, column_pictures, transfer_network
+        from infobound.analyses import column_pairs, column_pictures
 
         for path, endings in (
-            (self.table, [*transfer_network.TABLES]),
+            (self.table, column_pairs.TABLES),
             (self.figure, [*column_pictures.PICTURES]),
             (self.matrix, [*column_pictures.PICTURES]),
         ):
