@@ -34,7 +34,7 @@ from infobound.bounds import log_sums
 from infobound.bounds.variational import BOUNDS
 from infobound.config import Config
 from infobound.critics import networks as critics
-from infobound.critics.copulas import GaussianCopula
+from infobound.models.copulas import GaussianCopula
 from infobound.training import loop
 
 ROWS = 2250  # of a fold of 3,000 rows in four folds

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from infobound.data.columns import Column
-from infobound.inference.column_tests import column_tests
+from infobound.tables.column_tests import column_tests
 
 Sample = Callable[[np.random.Generator, int], np.ndarray]
 Pair = tuple[np.ndarray, np.ndarray]

@@ -19,8 +19,8 @@ from common import parser
 from scipy import integrate, stats
 from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
 
-from infobound.columnwise.estimates import estimates
 from infobound.data.columns import columns
+from infobound.tables.estimates import estimates
 
 N = stats.norm()
 UNIFORM, LAPLACE = stats.uniform(-(3**0.5), 2 * 3**0.5), stats.laplace(scale=0.5**0.5)

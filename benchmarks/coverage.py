@@ -25,10 +25,10 @@ import numpy as np
 import torch
 from scipy.special import logsumexp, ndtr
 
-from infobound.critics.copulas import GaussianCopula
 from infobound.data import Transform
 from infobound.inference.certificates import Block, certificate
 from infobound.inference.class_certificates import ClassBlock, class_certificate
+from infobound.models.copulas import GaussianCopula
 
 Rows = tuple[np.ndarray, np.ndarray]
 Critic = Callable[[np.ndarray, np.ndarray], np.ndarray]

@@ -26,9 +26,9 @@ from common import GREYS, finish, parser, table
 from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
 from threadpoolctl import threadpool_limits
 
-from infobound.analyses.features import Remainder, select
 from infobound.data.columns import Column
 from infobound.sklearn import MutualInfoSelector
+from infobound.tables.features import Remainder, select
 
 NOISE = 30  # irrelevant columns of a problem
 

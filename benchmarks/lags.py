@@ -21,7 +21,7 @@ from scipy.signal import lfilter
 
 from infobound import lagged_pairs, lags
 from infobound.data.columns import Column, columns
-from infobound.inference.lag_tests import lag_tests
+from infobound.series.lag_tests import lag_tests
 
 PHIS = (0.0, 0.5, 0.9, 0.95, 0.99, 0.999)
 STRENGTHS = (0.0, 0.1, 0.2, 0.4)

@@ -23,9 +23,9 @@ import torch
 from common import GREYS, MARKS, finish, parser, table
 
 import infobound
-from infobound.analyses.grid import EstimatorError, Unsuitable
 from infobound.benchmark import external
 from infobound.errors import InputError
+from infobound.studies.grid import EstimatorError, Unsuitable
 
 TASKS = ("1v1-normal-0.75", "multinormal-dense-5-5-0.5", "spiral-multinormal-sparse-5-5-2-2.0")
 TASKS += ("student-identity-5-5-2",)

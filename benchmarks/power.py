@@ -28,10 +28,10 @@ from scipy.signal import lfilter
 
 from infobound import data
 from infobound.bounds.variational import BOUNDS
-from infobound.critics.closed_forms import BASES, Shape
-from infobound.critics.cosine import Witness
 from infobound.inference import streams
 from infobound.inference.permutation import permutation_p
+from infobound.models.closed_forms import BASES, Shape
+from infobound.models.cosine import Witness
 
 LEVEL = 0.05
 PERMUTATIONS = 199

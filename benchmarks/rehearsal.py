@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 import infobound
-from infobound.analyses.planted import plant
 from infobound.data import as_pair
+from infobound.studies.planted import plant
 
 N, SEEDS = 442, 30
 

@@ -15,7 +15,7 @@ import torch
 from common import parser
 
 from infobound import estimate
-from infobound.critics.closed_forms import BASES
+from infobound.models.closed_forms import BASES
 
 TRUTH = -np.log(1 - 0.8**2)
 ANGLES = {

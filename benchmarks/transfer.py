@@ -27,19 +27,19 @@ from scipy.spatial import cKDTree
 from scipy.special import digamma
 
 from infobound import transfer_entropy
-from infobound.analyses.transfer import (
-    DEFAULT,
-    DirectionTests,
-    Embedded,
-    Past,
-    in_one_direction,
-)
 from infobound.benchmark.distributions.series import (
     CoupledAutoregression,
     NonlinearCoupling,
     SeriesTask,
 )
 from infobound.data.lagged import as_trials
+from infobound.series.transfer import (
+    DEFAULT,
+    DirectionTests,
+    Embedded,
+    Past,
+    in_one_direction,
+)
 
 NEIGHBOURS = 4
 SURROGATES = 100

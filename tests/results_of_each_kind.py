@@ -7,9 +7,9 @@ import pandas as pd
 
 import infobound
 from infobound import Config
-from infobound.analyses.features import select
 from infobound.benchmark.study import study as run_study
 from infobound.data.columns import columns
+from infobound.tables.features import select
 
 NAMES = "<script>alert(1)</script>", "a & b"
 

@@ -11,7 +11,7 @@ from infobound.bounds import tiled
 from infobound.bounds.variational import BOUNDS
 from infobound.config import Config
 from infobound.critics import networks
-from infobound.critics.closed_forms import BASES
+from infobound.models.closed_forms import BASES
 from infobound.training import loop
 from infobound.training.run_directory import Run
 

@@ -21,7 +21,6 @@ import torch
 
 from infobound import config
 from infobound._system import files, locks
-from infobound.analyses import accuracy, calibration, grid
 from infobound.benchmark import notebook, study
 from infobound.cli import main as cli
 from infobound.cli.main import main
@@ -31,6 +30,7 @@ from infobound.estimation import estimate as estimates
 from infobound.plotting import figures
 from infobound.results.estimate import Estimate
 from infobound.runner.store import Store
+from infobound.studies import accuracy, calibration, grid
 from infobound.training.run_directory import Run
 
 X, NOISE = np.random.default_rng(0).normal(size=(2, 120, 2))

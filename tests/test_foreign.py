@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save
 
 from infobound._system import files, locks
-from infobound.analyses import calibration, grid
 from infobound.benchmark import notebook, study, tasks
 from infobound.config import Config
 from infobound.errors import FaultWarning, InputError
 from infobound.estimation import estimate as estimates
+from infobound.studies import calibration, grid
 from infobound.training.run_directory import Run
 
 X, NOISE = np.random.default_rng(0).normal(size=(2, 60, 1))

@@ -1,4 +1,4 @@
-"""Train `infobound.columnwise.rank_combination.RankCombination` on random distributions.
+"""Train `infobound.tables.rank_combination.RankCombination` on random distributions.
 
     python tools/train_rank_combination.py --samples 19000 --output rank_combination.safetensors
 
@@ -18,9 +18,9 @@ import train_rank_network as source
 from safetensors.torch import save_file
 from torch import Tensor
 
-from infobound.columnwise.estimates import known_parts, prepare_pair
-from infobound.columnwise.rank_combination import Parts, RankCombination
-from infobound.critics.rank_network import QUANTILES
+from infobound.models.rank_network import QUANTILES
+from infobound.tables.estimates import known_parts, prepare_pair
+from infobound.tables.rank_combination import Parts, RankCombination
 
 CELLS, NODES = 512, 4
 SMALLEST, LARGEST = 40, 32_000  # rows

@@ -1,4 +1,4 @@
-"""Train `infobound.critics.rank_network.RankNetwork` on random distributions of two columns.
+"""Train `infobound.models.rank_network.RankNetwork` on random distributions of two columns.
 
     python tools/train_rank_network.py --minutes 8 --output rank_network.safetensors
 
@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from infobound.critics.rank_network import GRIDS, QUANTILES, RankNetwork
+from infobound.models.rank_network import GRIDS, QUANTILES, RankNetwork
 
 CELLS = 256  # per side of a distribution
 NODES = 2  # x values per cell at which the distribution of y is computed

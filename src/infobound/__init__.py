@@ -12,17 +12,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from infobound.analyses.calibration import rehearse
     from infobound.analyses.compare import compare
     from infobound.analyses.interaction import interaction
     from infobound.analyses.invariance import check
-    from infobound.analyses.lagged_pairs import lagged_pairs
-    from infobound.analyses.lags import lags
-    from infobound.analyses.pairwise import pairwise
     from infobound.analyses.probes import probe
     from infobound.analyses.subsampling import subsample
-    from infobound.analyses.transfer import storage, transfer_entropy
-    from infobound.analyses.transfer_network import transfer_network
     from infobound.benchmark.notebook import reproduce, resume
     from infobound.benchmark.tasks import TASKS
     from infobound.bounds.variational import BOUNDS
@@ -33,6 +27,12 @@ if TYPE_CHECKING:
     from infobound.inference.certify import certify
     from infobound.inference.streams import IndependenceStream
     from infobound.results.estimate import Estimate
+    from infobound.series.lagged_pairs import lagged_pairs
+    from infobound.series.lags import lags
+    from infobound.series.transfer import storage, transfer_entropy
+    from infobound.series.transfer_network import transfer_network
+    from infobound.studies.calibration import rehearse
+    from infobound.tables.pairwise import pairwise
     from infobound.training.loop import Interrupted
 
 __version__ = "0.1.0"
@@ -77,17 +77,17 @@ _HOMES = {
     "compare": "analyses.compare",
     "estimate": "estimation.estimate",
     "interaction": "analyses.interaction",
-    "lagged_pairs": "analyses.lagged_pairs",
-    "lags": "analyses.lags",
-    "pairwise": "analyses.pairwise",
+    "lagged_pairs": "series.lagged_pairs",
+    "lags": "series.lags",
+    "pairwise": "tables.pairwise",
     "probe": "analyses.probes",
-    "rehearse": "analyses.calibration",
+    "rehearse": "studies.calibration",
     "reproduce": "benchmark.notebook",
     "resume": "benchmark.notebook",
-    "storage": "analyses.transfer",
-    "transfer_entropy": "analyses.transfer",
+    "storage": "series.transfer",
+    "transfer_entropy": "series.transfer",
     "subsample": "analyses.subsampling",
-    "transfer_network": "analyses.transfer_network",
+    "transfer_network": "series.transfer_network",
 }
 
 

@@ -21,11 +21,11 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from infobound._system import arguments
-from infobound.analyses.features import select
-from infobound.columnwise.estimates import estimates
 from infobound.data.columns import Column, columns
 from infobound.errors import InputError
-from infobound.inference.column_tests import column_tests
+from infobound.tables.column_tests import column_tests
+from infobound.tables.estimates import estimates
+from infobound.tables.features import select
 
 __all__ = ["MutualInfoSelector", "Scores", "mutual_info"]
 

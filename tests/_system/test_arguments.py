@@ -18,7 +18,6 @@ from torch import nn
 
 import infobound
 from infobound._system import arguments
-from infobound.analyses import grid
 from infobound.benchmark import notebook, study
 from infobound.cli.commands import COMMANDS
 from infobound.cli.main import main
@@ -26,6 +25,7 @@ from infobound.config import Config
 from infobound.critics import networks
 from infobound.errors import InputError
 from infobound.estimation import estimate
+from infobound.studies import grid
 
 X, NOISE = np.random.default_rng(0).normal(size=(2, 120, 1))
 Y = X + NOISE

@@ -16,7 +16,8 @@ from infobound.data import pair as pairs
 from infobound.errors import InputError
 from infobound.estimation import crossfit, selection
 from infobound.estimation.estimate import estimate
-from infobound.files import parquet, readers
+from infobound.files import readers
+from infobound.files.formats import parquet
 from infobound.training.run_directory import Run
 
 FAST = Config(n_iters=10, hidden_dim=8, embedding_dim=2, folds=2, eval_rows=90)

@@ -20,8 +20,6 @@ import threadpoolctl
 import torch
 
 from infobound import estimate
-from infobound.analyses import accuracy, grid
-from infobound.analyses.accuracy import Row, group_of, markdown, summarise
 from infobound.benchmark import external, sampling, study, tasks
 from infobound.cli.commands import StudyCommand
 from infobound.cli.main import main
@@ -29,6 +27,8 @@ from infobound.config import Config
 from infobound.errors import InputError
 from infobound.plotting.accuracy_figures import error_figure, truth_figure
 from infobound.runner import compute
+from infobound.studies import accuracy, grid
+from infobound.studies.accuracy import Row, group_of, markdown, summarise
 
 
 class Broken:

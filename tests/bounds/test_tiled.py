@@ -12,9 +12,9 @@ from infobound.bounds import log_sums, variational
 from infobound.bounds import tiled as scoring
 from infobound.critics import contract
 from infobound.critics import networks as critics
-from infobound.critics.copulas import ContaminatedCopula, GaussianCopula, StudentCopula
-from infobound.critics.densities import COARSE, ContingencyTable, MixtureModel
 from infobound.errors import InputError
+from infobound.models.copulas import ContaminatedCopula, GaussianCopula, StudentCopula
+from infobound.models.densities import COARSE, ContingencyTable, MixtureModel
 
 N, M = 23, 31  # no tile divides them
 TILES = [(5, 7), (1, 31), (23, 1), (8, 8), (40, 40)]

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from infobound.config import Config
-from infobound.critics.copulas import GaussianCopula
 from infobound.critics.networks import CRITICS, Composite, InputColumns, Joint, build
 from infobound.errors import InputError
+from infobound.models.copulas import GaussianCopula
 
 
 def rows(n, p, seed):

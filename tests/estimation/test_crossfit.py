@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from infobound.config import Config
-from infobound.critics.closed_forms import BASES
 from infobound.data import as_pair, split
 from infobound.errors import InputError
 from infobound.estimation import crossfit
@@ -20,6 +19,7 @@ from infobound.estimation.crossfit import (
     fit_fold,
 )
 from infobound.estimation.selection import Ensemble, Job, Scored, configure_bound
+from infobound.models.closed_forms import BASES
 
 
 def constant(terms, dv, positives, n=4):

@@ -17,12 +17,12 @@ import infobound
 from infobound.benchmark import tasks
 from infobound.benchmark.distributions import images
 from infobound.config import Config
-from infobound.critics import posteriors
 from infobound.data import as_pair
 from infobound.diagnostics.findings import Evidence, findings
 from infobound.errors import InputError
 from infobound.estimation import combine, crossfit, selection
 from infobound.estimation.estimate import estimate
+from infobound.models import posteriors
 from infobound.results.estimate import Estimate
 
 FAST = {"n_iters": 100, "hidden_dim": 32, "embedding_dim": 8, "batch_size": 128}

@@ -6,7 +6,6 @@ import torch
 
 from infobound.benchmark import tasks
 from infobound.config import Config
-from infobound.critics.cosine import Witness
 from infobound.data import as_pair, split
 from infobound.errors import InputError
 from infobound.estimation import guarantees
@@ -17,6 +16,7 @@ from infobound.inference.certificates import Wealth
 from infobound.inference.certify import _count_overlap, _sinkhorn_normalized, certify
 from infobound.inference.dependent_rows import series_p
 from infobound.inference.permutation import double_center
+from infobound.models.cosine import Witness
 from infobound.results.estimate import Estimate
 
 FAST = {"n_iters": 50, "hidden_dim": 16, "embedding_dim": 4, "batch_size": 64}

@@ -9,9 +9,9 @@ import torch
 from infobound import data, estimate
 from infobound.benchmark import tasks
 from infobound.config import Config
-from infobound.critics import projections
-from infobound.critics.closed_forms import BASES
 from infobound.estimation import selection
+from infobound.models import projections
+from infobound.models.closed_forms import BASES
 from infobound.training import loop
 
 

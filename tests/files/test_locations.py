@@ -27,7 +27,8 @@ from infobound.cli import main
 from infobound.config import Config
 from infobound.errors import InputError
 from infobound.estimation.estimate import estimate
-from infobound.files import locations, parquet, readers
+from infobound.files import locations, readers
+from infobound.files.formats import parquet
 from infobound.files.locations import place
 
 FAST = Config(n_iters=10, hidden_dim=8, embedding_dim=2, folds=2, eval_rows=90)

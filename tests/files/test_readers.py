@@ -14,7 +14,8 @@ import pytest
 from infobound._system import memory
 from infobound.data import Pair
 from infobound.errors import InputError
-from infobound.files import parquet, readers
+from infobound.files import readers
+from infobound.files.formats import parquet
 from infobound.files.read_options import ReadOptions
 
 
@@ -506,7 +507,7 @@ def test_text_that_memory_does_not_hold_is_not_read(tmp_path, monkeypatch, name)
     with opener(tmp_path / name, "wt") as file:
         file.write("a,b\n" + "0,0\n" * 500_000)
     assert len(readers.read(tmp_path / name, x=["a"], y=["b"]).x) == 500_000
-    monkeypatch.setattr("infobound.files.text.free_memory", lambda: 15_000_000)
+    monkeypatch.setattr("infobound.files.formats.text.free_memory", lambda: 15_000_000)
     for _ in peaks.under(6e6):
         with pytest.raises(InputError, match=rf"as a table, here 0\.\d+ GB; {name}.*Parq"):
             readers.read(tmp_path / name, x=["a"], y=["b"])

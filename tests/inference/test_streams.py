@@ -8,9 +8,9 @@ import pytest
 import torch
 from scipy import sparse
 
-from infobound.critics.cosine import Witness
 from infobound.errors import InputError
 from infobound.inference.streams import IndependenceStream
+from infobound.models.cosine import Witness
 
 MARGINS = (
     lambda rng, n: rng.standard_cauchy(n),

@@ -7,10 +7,10 @@ import pytest
 from results_of_each_kind import MADE
 
 import infobound
-from infobound.analyses.features import select
 from infobound.data.columns import columns
 from infobound.errors import InputError
 from infobound.pages.presentable import Presentable
+from infobound.tables.features import select
 
 
 @pytest.fixture(params=sorted(MADE))

@@ -23,12 +23,12 @@ import pytest
 from forks import FORKS
 
 from infobound import pairwise, rehearse
-from infobound.analyses import grid
 from infobound.benchmark import sampling, study, tasks
 from infobound.cli import main as cli
 from infobound.config import Config
 from infobound.errors import InputError
 from infobound.runner import dask_cluster
+from infobound.studies import grid
 from infobound.training import run_directory
 
 pytestmark = pytest.mark.distributed

@@ -18,10 +18,10 @@ from infobound import data
 from infobound._system.units import Nats, Result
 from infobound.analyses import probes_page
 from infobound.config import Config, configured
-from infobound.critics.closed_forms import MOST_CLASSES
 from infobound.errors import InputError
 from infobound.estimation.counts import observed_entropy
 from infobound.estimation.estimate import estimate
+from infobound.models.closed_forms import MOST_CLASSES
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
 from infobound.results.estimate import Estimate

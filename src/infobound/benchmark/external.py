@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from infobound._system import files
-from infobound.analyses.grid import EstimatorError, Unsuitable
 from infobound.errors import InputError
+from infobound.studies.grid import EstimatorError, Unsuitable
 
 __all__ = ["PEERS", "External", "Peer", "PeerPaths", "estimate"]
 
@@ -152,7 +152,7 @@ def estimate(
         >>> estimate("sklearn", x, y, seed=0, where=PeerPaths())
         Traceback (most recent call last):
         ...
-        infobound.analyses.grid.Unsuitable: one column each is what it takes; x has 2 and y has 2
+        infobound.studies.grid.Unsuitable: one column each is what it takes; x has 2 and y has 2
     """
     peer = PEERS[name]
     if given is None:

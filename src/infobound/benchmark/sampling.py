@@ -16,8 +16,8 @@ import numpy as np
 from infobound.benchmark import tasks
 from infobound.data.pair import GIVEN
 from infobound.errors import InputError
+from infobound.files.formats.npy import Archive
 from infobound.files.locations import place
-from infobound.files.npy import Archive
 
 __all__ = ["FileTask", "choose_tasks"]
 

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from infobound._system import arguments, files, locks, torch_state, units
-from infobound.analyses import accuracy, grid
-from infobound.analyses.grid import ConfiguredEstimator, Estimator, Progress, Study
 from infobound.benchmark.external import PEERS, External, PeerPaths
 from infobound.benchmark.sampling import choose_tasks
 from infobound.config import Config, configured
-from infobound.critics.closed_forms import BASES
 from infobound.errors import InputError
 from infobound.estimation import selection
+from infobound.models.closed_forms import BASES
 from infobound.plotting import accuracy_figures
 from infobound.plotting import figures as plots
+from infobound.studies import accuracy, grid
+from infobound.studies.grid import ConfiguredEstimator, Estimator, Progress, Study
 from infobound.training import loop
 
 __all__ = ["VARIANTS", "study"]

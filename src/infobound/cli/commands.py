@@ -363,9 +363,9 @@ class ColumnsCommand:
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        from infobound.analyses import column_pairs, column_pictures, pairwise, pairwise_page
         from infobound.files import tables
         from infobound.report import listings
+        from infobound.tables import column_pairs, column_pictures, pairwise, pairwise_page
 
         pictures = [*column_pictures.PICTURES]
         for path, endings in (
@@ -493,8 +493,9 @@ class LagsCommand:
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        from infobound.analyses import column_pairs, column_pictures, lags
         from infobound.report import listings
+        from infobound.series import lags
+        from infobound.tables import column_pairs, column_pictures
 
         for path, endings in (
             (self.table, column_pairs.TABLES),
@@ -582,7 +583,7 @@ class TransferCommand:
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        from infobound.analyses import column_pairs, column_pictures
+        from infobound.tables import column_pairs, column_pictures
 
         for path, endings in (
             (self.table, column_pairs.TABLES),
@@ -615,9 +616,10 @@ class TransferCommand:
                 f"Expected --{asked[0]} for all ordered pairs; got it with --x and --y, which "
                 "name one pair. Leave one out."
             )
-        from infobound.analyses import column_pictures, transfer
         from infobound.files import readers
         from infobound.report import console
+        from infobound.series import transfer
+        from infobound.tables import column_pictures
 
         pair = readers.read(
             self.file,
@@ -637,9 +639,10 @@ class TransferCommand:
 
     def _network(self, session: Session, past: dict[str, Any]) -> None:
         """Estimate all ordered pairs of columns."""
-        from infobound.analyses import column_pictures, transfer_network
         from infobound.files import readers
         from infobound.report import listings
+        from infobound.series import transfer_network
+        from infobound.tables import column_pictures
 
         found = readers.opened(self.file)
         names = found.select(self.columns, "columns") if self.columns else found.names
@@ -746,8 +749,8 @@ class RehearseCommand(_Samples):
     def __call__(self, session: Session) -> None:
         """Run the command."""
         pair = self.read()
-        from infobound.analyses import calibration
         from infobound.report import listings
+        from infobound.studies import calibration
 
         with session.counting(self.out) as bar:
             result = calibration.rehearse(

@@ -1,5 +1,4 @@
-"""Critics f(x, y): the contract, the networks, and the closed forms that a network starts from.
+"""Critics f(x, y): the contract that all of them meet, and the networks.
 
-A new network goes into `networks`; a new closed form goes into `copulas` or `densities`, with an
-entry in `closed_forms`. Critics are trained in `training` and selected in `estimation.selection`.
+Critics that are fitted in closed form are in `models`.
 """

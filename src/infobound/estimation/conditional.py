@@ -18,8 +18,6 @@ from torch import nn
 from infobound import data
 from infobound._system.memory import subsample, take_rows
 from infobound.config import Config
-from infobound.critics.closed_forms import WITH
-from infobound.critics.regression import centred, residuals
 from infobound.errors import InputError
 from infobound.estimation import combine
 from infobound.estimation.conditional_guarantees import (
@@ -42,6 +40,8 @@ from infobound.inference.conditional_independence import (
     within,
 )
 from infobound.inference.standard_errors import standard_error
+from infobound.models.closed_forms import WITH
+from infobound.models.regression import centred, residuals
 from infobound.training import loop
 
 __all__ = ["Sides", "conditional", "p_values"]

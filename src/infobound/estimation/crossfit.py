@@ -13,9 +13,6 @@ import numpy as np
 
 from infobound._system.memory import subsample
 from infobound.critics import networks
-from infobound.critics.closed_forms import WIDE_ROWS, WITH
-from infobound.critics.copulas import GaussianCopula
-from infobound.critics.posteriors import ClassPosterior
 from infobound.errors import InputError
 from infobound.estimation.selection import (
     Ensemble,
@@ -28,6 +25,9 @@ from infobound.estimation.selection import (
     score,
 )
 from infobound.inference.standard_errors import standard_error
+from infobound.models.closed_forms import WIDE_ROWS, WITH
+from infobound.models.copulas import GaussianCopula
+from infobound.models.posteriors import ClassPosterior
 from infobound.training import loop
 
 __all__ = ["Fold", "Part", "PointWeights", "fit_fold"]

@@ -16,7 +16,6 @@ import numpy as np
 
 from infobound._system.memory import row_ids, subsample, take_rows
 from infobound.config import Config
-from infobound.critics.cosine import Witness
 from infobound.data.pair import Pair
 from infobound.estimation.selection import Ensemble, Job, candidates, fit_critic
 from infobound.inference.certificates import Block, certified, played
@@ -29,6 +28,7 @@ from infobound.inference.dependent_rows import (
     smallest_by_moves,
 )
 from infobound.inference.permutation import double_center, permutation_p
+from infobound.models.cosine import Witness
 
 __all__ = ["Guarantees", "guarantees", "tested_p"]
 

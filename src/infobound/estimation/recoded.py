@@ -10,9 +10,9 @@ import torch
 
 from infobound import data
 from infobound._system.memory import subsample, take_rows
-from infobound.critics.closed_forms import TABLE_ROWS
-from infobound.critics.copulas import GaussianCopula
 from infobound.estimation.counts import counted
+from infobound.models.closed_forms import TABLE_ROWS
+from infobound.models.copulas import GaussianCopula
 
 __all__ = ["mi_as_categories"]
 

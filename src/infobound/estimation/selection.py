@@ -23,10 +23,10 @@ from infobound.bounds import tiled
 from infobound.bounds.variational import BOUNDS, Bound, lookup
 from infobound.config import Config
 from infobound.critics import networks
-from infobound.critics.closed_forms import BASES, BROAD, TABLE_ROWS, WITH, Base, Shape, bank
-from infobound.critics.copulas import GaussianCopula, canonical_directions
 from infobound.errors import InputError
 from infobound.inference.standard_errors import standard_error
+from infobound.models.closed_forms import BASES, BROAD, TABLE_ROWS, WITH, Base, Shape, bank
+from infobound.models.copulas import GaussianCopula, canonical_directions
 from infobound.training import loop
 
 __all__ = [

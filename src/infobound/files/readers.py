@@ -23,15 +23,15 @@ from infobound.data.containers import expect_unicode
 from infobound.data.groups import group_ids
 from infobound.data.pair import GIVEN
 from infobound.errors import InputError
-from infobound.files.arrow_files import arrow_file, json_lines
 from infobound.files.compression import member, open_binary
-from infobound.files.excel import excel
+from infobound.files.formats.arrow_files import arrow_file, json_lines
+from infobound.files.formats.excel import excel
+from infobound.files.formats.npy import Archive, Header, read_header
+from infobound.files.formats.parquet import ENDINGS, Stored, parquet
+from infobound.files.formats.text import TextTable, read_text
 from infobound.files.locations import Place, place, reading
-from infobound.files.npy import Archive, Header, read_header
-from infobound.files.parquet import ENDINGS, Stored, parquet
 from infobound.files.read_options import ReadOptions
 from infobound.files.selectors import NEAR, select
-from infobound.files.text import TextTable, read_text
 
 if TYPE_CHECKING:
     import pandas as pd

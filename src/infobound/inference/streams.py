@@ -1,6 +1,6 @@
 """Sequential test of independence on a stream of rows, valid under optional stopping.
 
-The bets are in `permutation` and the default critic in `critics.cosine`. This module decides which
+The bets are in `permutation` and the default critic in `models.cosine`. This module decides which
 rows the critic is fitted to and which rows are bet on.
 """
 
@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from infobound._system import arguments, torch_state
-from infobound.critics.cosine import Witness
 from infobound.data import as_pair
 from infobound.data.containers import as_array, as_rows
 from infobound.errors import InputError
 from infobound.inference.permutation import Wealth, log_e_values
+from infobound.models.cosine import Witness
 
 __all__ = ["IndependenceStream", "StreamState"]
 

@@ -22,12 +22,12 @@ from infobound.analyses.compare import Comparison
 from infobound.analyses.interaction import Interaction
 from infobound.analyses.invariance import Check
 from infobound.analyses.probes import Probe, Probes
-from infobound.analyses.transfer import Direction, Transfer
 from infobound.benchmark.notebook import Demo, Reproduction
 from infobound.diagnostics.findings import CHECKS, Finding, worst
 from infobound.pages.numbers import columns, maybe, number, p_value, signed
 from infobound.results.estimate import Estimate
 from infobound.results.page import made_of, not_certified, rows_of, tested
+from infobound.series.transfer import Direction, Transfer
 
 __all__ = ["show_checks", "show_comparison", "show_demo", "show_estimate", "show_interaction"]
 __all__ += ["show_next", "show_probes", "show_reproduction", "show_transfer"]

@@ -13,15 +13,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from infobound.analyses import rehearsal_page
-from infobound.analyses.accuracy import skipped
-from infobound.analyses.calibration import Rehearsal
-from infobound.analyses.column_pairs import ColumnPair, Pairwise
-from infobound.analyses.grid import Study
-from infobound.analyses.lags import Lag, Lags
-from infobound.analyses.transfer_network import TransferNetwork
 from infobound.files.description import ColumnDescription, FileDescription
 from infobound.pages.numbers import maybe, number, signed, small, span
+from infobound.series.lags import Lag, Lags
+from infobound.series.transfer_network import TransferNetwork
+from infobound.studies import rehearsal_page
+from infobound.studies.accuracy import skipped
+from infobound.studies.calibration import Rehearsal
+from infobound.studies.grid import Study
+from infobound.tables.column_pairs import ColumnPair, Pairwise
 
 __all__ = [
     "show_description",

@@ -12,18 +12,10 @@ import numpy as np
 
 from infobound._system import files
 from infobound._system.units import Result, restore
-from infobound.analyses.calibration import Rehearsal
-from infobound.analyses.column_pairs import Pairwise
 from infobound.analyses.compare import Comparison
-from infobound.analyses.features import Selection
-from infobound.analyses.grid import read_study
 from infobound.analyses.interaction import Interaction
-from infobound.analyses.lagged_pairs import LaggedPairs
-from infobound.analyses.lags import Lags
 from infobound.analyses.probes import Probes
 from infobound.analyses.subsampling import Subsampling, subsample
-from infobound.analyses.transfer import Storage, Transfer
-from infobound.analyses.transfer_network import TransferNetwork
 from infobound.benchmark.notebook import Demo, Reproduction
 from infobound.bounds.variational import lookup
 from infobound.data.pair import GIVEN, Pair, pair_arrays
@@ -33,6 +25,14 @@ from infobound.pages.page import Page, Picture
 from infobound.pages.presentable import Presentable
 from infobound.plotting import figures
 from infobound.results.estimate import Estimate
+from infobound.series.lagged_pairs import LaggedPairs
+from infobound.series.lags import Lags
+from infobound.series.transfer import Storage, Transfer
+from infobound.series.transfer_network import TransferNetwork
+from infobound.studies.calibration import Rehearsal
+from infobound.studies.grid import read_study
+from infobound.tables.column_pairs import Pairwise
+from infobound.tables.features import Selection
 from infobound.training.run_directory import Run
 
 __all__ = ["RESULTS", "expect_run", "pages", "parse", "rows_of"]

@@ -1,0 +1,331 @@
+"""A Gaussian copula after rotations whose angle depends on the norm have been undone.
+
+Spirals and other twists keep the norm of a row and turn it by an angle that depends on the norm.
+The inverse has the same form, is a bijection, and leaves mutual information as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from infobound.critics.contract import Product, Rows
+from infobound.models.copulas import GaussianCopula
+
+__all__ = ["MARGIN", "UnwoundCopula", "copula_mi"]
+
+PLANES = 8  # of rotation per side, at most
+PER_PARAMETER = 5  # rows for each parameter: 2 d of a plane, and 4 of its angle
+SPREADS = (0.0, 0.3, 0.3, 0.5, 0.5, 0.5, 0.8, 0.8)  # of the angles at the starts, radians
+# Of L-BFGS from each start, from the best `KEPT` of them, and from the best.
+SEARCH_STEPS = (6, 9, 80)
+KEPT = 3  # starts that are searched further
+CHANGE = 1e-5  # of the value, nats, below which L-BFGS stops
+START_ROWS = 1_500  # rows that all starts are optimised on; the best is then optimised on all rows
+RIDGE = 1e-3  # penalty on squared coefficients of the angles, nats
+TEST_ROWS = 2_000  # rows of the test for rotations
+FIRST, SAMPLES = 5, 20  # of a Gaussian copula, for a first and the final test for rotations
+FUNCTIONS = (3, 1)  # of the norm that it reads
+MARGIN = 1.0  # nats by which rotations must exceed none on one row; on n rows, MARGIN / sqrt(n)
+CLEAR_ROTATION = 2.5  # standard deviations by which the rows must exceed them; else none is sought
+
+
+class Rotation(NamedTuple):
+    """Planes and angles: `frame` (d, 2 m) spans m planes, `angles` (m, k) weighs the functions."""
+
+    frame: Tensor
+    angles: Tensor
+
+
+Rotations: TypeAlias = tuple[Rotation | None, Rotation | None]  # of x and of y
+
+
+class UnwoundCopula(Product):
+    """The Gaussian copula of u = R(x) x and v = R(y) y, with rotations that depend on the norm.
+
+    R(x) turns m orthogonal planes by angles that are linear in `_radial` functions of |x|. Planes
+    and angles maximise the MI of the copula of u and v, by L-BFGS.
+
+    Source: the rotations are those of Czyż et al. 2023, section 3.2,
+    https://arxiv.org/abs/2306.11078, with other functions of the norm.
+
+    Example:
+        >>> x, noise = torch.randn(2, 1000, 2, generator=torch.Generator().manual_seed(0))
+        >>> angle = 2 * x.norm(dim=1)
+        >>> turned = torch.stack(
+        ...     [angle.cos() * x[:, 0] - angle.sin() * x[:, 1],
+        ...      angle.sin() * x[:, 0] + angle.cos() * x[:, 1]], 1)
+        >>> y = 0.8 * x + 0.6 * noise  # 1.02 nats
+        >>> fitted = UnwoundCopula.fit(turned, y)
+        >>> GaussianCopula.fit(turned, y).mi < 0.3, fitted.copula.mi > 0.9
+        (True, True)
+    """
+
+    mean_x: Tensor
+    mean_y: Tensor
+
+    def __init__(
+        self,
+        copula: GaussianCopula,
+        rotations: Rotations,
+        means: tuple[Tensor, Tensor],
+    ) -> None:
+        super().__init__()
+        self.copula = copula
+        self.register_buffer("mean_x", means[0])
+        self.register_buffer("mean_y", means[1])
+        for side, rotation in zip("xy", rotations, strict=True):
+            for name in Rotation._fields:
+                value = None if rotation is None else getattr(rotation, name)
+                self.register_buffer(f"{name}_{side}", value)
+
+    @classmethod
+    def fit(
+        cls, x: Tensor, y: Tensor, *, start: GaussianCopula | UnwoundCopula | None = None
+    ) -> GaussianCopula | UnwoundCopula:
+        """Fit the rotations and the copula, in float64.
+
+        Args:
+            x: (n, p), robustly scaled.
+            y: (n, q), robustly scaled.
+            start: a model of other rows; the search starts at its rotations, and if it has none,
+                none are sought.
+
+        Returns:
+            The model; the Gaussian copula itself if no rotation is found.
+        """
+        means = x.double().mean(0), y.double().mean(0)
+        a, b = (side.double() - mean for side, mean in zip((x, y), means, strict=True))
+        if isinstance(start, UnwoundCopula):
+            rotations: Rotations | None = start.rotations
+        else:
+            rotations = _started(a, b) if start is None else None
+        if rotations is None:
+            return GaussianCopula.fit(x, y)
+        rotations = _climbed(a, b, _as(rotations, torch.float64), SEARCH_STEPS[2])[1]
+        u, v = (side.to(x.dtype) for side in map(_unwound, (a, b), rotations))
+        centres = means[0].to(x.dtype), means[1].to(x.dtype)
+        return cls(GaussianCopula.fit(u, v), _as(rotations, x.dtype), centres)
+
+    @property
+    def rotations(self) -> Rotations:
+        """The rotations of x and of y; None for no rotation."""
+        found = []
+        for side in "xy":
+            frame, angles = getattr(self, f"frame_{side}"), getattr(self, f"angles_{side}")
+            found.append(None if frame is None else Rotation(frame, angles))
+        return found[0], found[1]
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """What the Gaussian copula encodes of the rotated rows."""
+        centred = x - self.mean_x, y - self.mean_y
+        return self.copula.encode(*map(_unwound, centred, self.rotations))
+
+
+def _radial(rows: Tensor) -> Tensor:
+    """Functions of the norm of rows (n, d), (n, 4); the norm is near one for standard normals."""
+    square = (rows**2).sum(1) / rows.shape[1]
+    norm = square.clamp_min(1e-12).sqrt()
+    return torch.stack([norm, square, torch.sin(2 * norm), torch.cos(2 * norm)], 1)
+
+
+def _rotated(rows: Tensor, rotation: Rotation, radial: Tensor) -> Tensor:
+    """Rows (n, d), turned in each plane by its angle."""
+    angle = radial @ rotation.angles.T
+    first, second = (rows @ rotation.frame).chunk(2, dim=1)
+    cos, sin = angle.cos() - 1, angle.sin()
+    moved = torch.cat([cos * first - sin * second, sin * first + cos * second], 1)
+    return rows + moved @ rotation.frame.T
+
+
+def _unwound(rows: Tensor, rotation: Rotation | None) -> Tensor:
+    """Centred rows (n, d) after their rotation."""
+    return rows if rotation is None else _rotated(rows, rotation, _radial(rows))
+
+
+def _as(rotations: Rotations, kind: torch.dtype) -> Rotations:
+    """The rotations in another precision."""
+    first, second = (
+        None if each is None else Rotation(*(part.to(kind) for part in each)) for each in rotations
+    )
+    return first, second
+
+
+def _started(a: Tensor, b: Tensor) -> Rotations | None:
+    """The best of several short searches on some centred rows; None if there is no rotation."""
+    if not _has_twist(a[:TEST_ROWS], b[:TEST_ROWS]):
+        return None
+    few = a[:START_ROWS], b[:START_ROWS]
+    generator = torch.Generator().manual_seed(0)
+    tried = []
+    for spread in SPREADS:
+        first, second = (_start(side.shape[1], spread, generator, a) for side in (a, b))
+        tried.append(_climbed(*few, (first, second), SEARCH_STEPS[0]))
+    best = sorted(tried, key=lambda each: -each[0])[:KEPT]
+    gained, found = max(
+        (_climbed(*few, rotations, SEARCH_STEPS[1]) for _, rotations in best),
+        key=lambda each: each[0],
+    )
+    clear = MARGIN / math.sqrt(len(few[0]))
+    return found if gained > float(copula_mi(*few)) + clear else None
+
+
+def _start(d: int, spread: float, generator: torch.Generator, like: Tensor) -> Rotation | None:
+    """Random planes of d columns, with angles of that spread; None for one column.
+
+    There are as many planes as the rows of `like` support, on both sides.
+    """
+    if d < 2:
+        return None
+    most = len(like) // (2 * PER_PARAMETER * (2 * d + 4))
+    planes = min(d // 2, PLANES, max(1, most))
+    frame = torch.randn(d, 2 * planes, generator=generator, dtype=torch.float64)
+    angles = torch.randn(planes, 4, generator=generator, dtype=torch.float64) * (spread + 0.01)
+    return Rotation(_orthonormal(frame).to(like.device), angles.to(like.device))
+
+
+def _orthonormal(frame: Tensor) -> Tensor:
+    """Orthonormal columns with the spans of a frame (d, k); an orthonormal frame is unchanged.
+
+    The factor of `qr` alone may have other signs, which turns a rotation round.
+    """
+    q, r = torch.linalg.qr(frame)
+    found: Tensor = q * r.diagonal().sign()
+    return found
+
+
+def _climbed(a: Tensor, b: Tensor, start: Rotations, steps: int) -> tuple[float, Rotations]:
+    """The penalised MI of the copula after L-BFGS, and the rotations there.
+
+    It is SciPy's, because constructing PyTorch's imports its compiler, which takes seconds.
+    """
+    from scipy.optimize import minimize
+
+    radial = _radial(a), _radial(b)
+    parts = [part for rotation in start if rotation is not None for part in rotation]
+    sizes = [part.numel() for part in parts]
+
+    def placed(flat: Tensor) -> Rotations:
+        """The rotations with these frames, made orthonormal, and angles."""
+        pieces = zip(flat.split(sizes), parts, strict=True)
+        free = iter([piece.reshape(part.shape) for piece, part in pieces])
+        first, second = (
+            None if each is None else Rotation(_orthonormal(next(free)), next(free))
+            for each in start
+        )
+        return first, second
+
+    def value(rotations: Rotations) -> Tensor:
+        sides, penalty = [], a.new_zeros(())
+        for rows, rotation, functions in zip((a, b), rotations, radial, strict=True):
+            if rotation is not None:
+                penalty = penalty + RIDGE * (rotation.angles**2).sum()
+                rows = _rotated(rows, rotation, functions)
+            sides.append(rows)
+        return copula_mi(*sides) - penalty
+
+    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
+        flat = torch.from_numpy(values).to(a.device).requires_grad_()
+        with torch.enable_grad():
+            found = -value(placed(flat))
+            (slope,) = torch.autograd.grad(found, flat)
+        return float(found.detach()), slope.cpu().numpy()
+
+    begun = torch.cat([part.reshape(-1) for part in parts]).cpu().numpy()
+    options = {"maxiter": steps, "maxcor": 20, "ftol": CHANGE}
+    best = minimize(loss, begun, jac=True, method="L-BFGS-B", options=options)
+    return -float(best.fun), placed(torch.from_numpy(best.x).to(a.device))
+
+
+def copula_mi(a: Tensor, b: Tensor) -> Tensor:
+    """The MI of the Gaussian with the covariance of the rows, nats."""
+    p, d = a.shape[1], a.shape[1] + b.shape[1]
+    covariance = torch.cov(torch.cat([a, b], 1).T, correction=0)
+    return _gaussian_mi(covariance, slice(0, p), slice(p, d))
+
+
+def _gaussian_mi(covariance: Tensor, first: slice, second: slice) -> Tensor:
+    """The MI of two groups of the columns of a Gaussian, nats."""
+    parts = [covariance[at, at] for at in (first, second)]
+    cross = covariance[first, second]
+    both = torch.cat([torch.cat([parts[0], cross], 1), torch.cat([cross.T, parts[1]], 1)], 0)
+    ridge = 1e-9 * both.diagonal().mean()
+    own_a, own_b, joint = (
+        torch.linalg.slogdet(part + torch.diag(ridge.expand(len(part))))[1]
+        for part in (*parts, both)
+    )
+    mi: Tensor = 0.5 * (own_a + own_b - joint)
+    return mi
+
+
+def _has_twist(a: Tensor, b: Tensor) -> bool:
+    """Whether directions that turn with the norm clearly add MI to the rows.
+
+    What they add to one side, beside the rows of the other, is compared with what they add in
+    samples of a Gaussian copula with the same correlations and margins, where there is no rotation.
+    A few samples suffice where it is not even half of what is clear.
+    The directions are bounded, so heavy tails do not raise it.
+    """
+    n, widths = len(a), (a.shape[1], b.shape[1])
+    rows = torch.cat([a, b], 1)
+    read = [k for k in FUNCTIONS if 3 * (1 + k) * sum(widths) < n]
+    if not read:
+        return False
+    margins = rows.sort(0)[0]
+    scores = torch.special.ndtri((_ranks(rows).to(rows.dtype) + 0.5) / n)
+    values, vectors = torch.linalg.eigh(scores.T @ scores / n)
+    root = vectors * values.clamp_min(0).sqrt()
+    generator = torch.Generator().manual_seed(0)
+    shown, null = _gains(a, b, read), []
+    for count in range(1, SAMPLES + 1):
+        noise = torch.randn(n, sum(widths), generator=generator, dtype=a.dtype).to(a.device)
+        left, right = margins.gather(0, _ranks(noise @ root.T)).split(widths, 1)
+        null.append(_gains(left, right, read))
+        if count in (FIRST, SAMPLES):
+            mean, spread = np.mean(null, axis=0), np.std(null, axis=0, ddof=1)
+            clear = CLEAR_ROTATION if count == SAMPLES else CLEAR_ROTATION / 2
+            if not (shown > mean + clear * spread).any():
+                return False
+    return True
+
+
+def _ranks(rows: Tensor) -> Tensor:
+    """The rank of each value in its column, from 0."""
+    columns = rows.T.contiguous()  # sorting is several times faster along contiguous values
+    return columns.argsort(1).argsort(1).T
+
+
+def _gains(a: Tensor, b: Tensor, read: Sequence[int]) -> np.ndarray:
+    """The MI, nats, that the directions of one side add to the rows, summed over both sides.
+
+    One value for each number of functions of the norm in `read`.
+    """
+    most = max(read)
+    left, right = (
+        [side, *_directions(side)[:most]] if side.shape[1] > 1 else [side] for side in (a, b)
+    )
+    rows = torch.cat([*left, *right], 1)
+    covariance = torch.cov(rows.T, correction=0)
+    p, q, width = a.shape[1], b.shape[1], sum(part.shape[1] for part in left)
+    own_a, own_b = slice(0, p), slice(width, width + q)
+    found = []
+    for k in read:
+        more_a, more_b = slice(0, min(p * (1 + k), width)), slice(width, width + q * (1 + k))
+        found.append(
+            _gaussian_mi(covariance, more_a, own_b)
+            + _gaussian_mi(covariance, own_a, more_b)
+            - 2 * _gaussian_mi(covariance, own_a, own_b)
+        )
+    return torch.stack(found).cpu().numpy()
+
+
+def _directions(rows: Tensor) -> list[Tensor]:
+    """The directions of rows (n, d), and the same times a sine and a cosine of the norm."""
+    radial = _radial(rows)
+    unit = rows / radial[:, :1]
+    return [unit, unit * radial[:, 2:3], unit * radial[:, 3:4]]

@@ -1,0 +1,215 @@
+"""What transfer entropies say of themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from infobound.pages.numbers import number, p_value, percent, signed, small, span
+from infobound.pages.page import Answer, Measure, Number, Page, Picture, Remark, Table
+from infobound.pages.references import SOFTWARE
+from infobound.plotting.dependence_figures import comparison_figure
+from infobound.results.methods import changed, paragraphs, references
+
+if TYPE_CHECKING:
+    from infobound.series.transfer import Direction, Storage, Transfer
+    from infobound.series.transfer_network import TransferNetwork
+
+__all__ = ["network_page", "storage_page", "transfer_page"]
+
+TRANSFER = "https://doi.org/10.1103/PhysRevLett.85.461"
+RESIDUALS = "https://arxiv.org/abs/1804.07203"
+STORAGE = "https://doi.org/10.1016/j.ins.2012.04.016"
+FALSE_DISCOVERIES = "https://doi.org/10.1111/j.2517-6161.1995.tb02031.x"
+SHOWN = 200  # pairs of a table
+FOUND = 0.05  # q-values up to this are called found
+CAUSES = Answer(
+    "Does it show a cause?",
+    "No: a common cause that is not given, or a series between, looks like a transfer.",
+    False,
+)
+
+
+def transfer_page(result: Transfer, units: str) -> Page:
+    """Describe both directions and their difference."""
+    both = result.forward, result.backward
+    first, difference = result.forward, result.difference
+    level = percent(first.estimate.config["level"])
+    names = [f"{one.source} -> {one.target}" for one in both]
+    found = {
+        one.message: Remark(one.code, one.severity, f"{name}: {one.message}")
+        for name, each in zip(names, both, strict=True)
+        for one in each.estimate.findings
+    }
+    return Page(
+        kind="Transfer entropy of two series",
+        title=f"{first.source} and {first.target}, {first.n:,} rows with a past",
+        headline="; ".join(
+            f"{name}: {number(one.mi, units)} {units}, {p_value(one.p_value)}"
+            for name, one in zip(names, both, strict=True)
+        ),
+        units=units,
+        numbers=(
+            *(_direction(name, one, level, units) for name, one in zip(names, both, strict=True)),
+            Number(
+                "Difference",
+                signed(difference.mi, units),
+                units,
+                f"{level}: {span(difference.interval, units)}; {p_value(difference.p_value)}",
+                "forward less backward, row by row",
+                "Claim a direction.",
+            ),
+        ),
+        measures=tuple(
+            Measure(name, one.mi, *one.interval) for name, one in zip(names, both, strict=True)
+        ),
+        pictures=(
+            Picture(
+                "directions",
+                "Both directions and their difference, with intervals.",
+                lambda: result.figure(units=units),
+            ),
+        ),
+        remarks=tuple(found.values()),
+        methods=(
+            "The transfer entropy is the information of the source's past about the target, given "
+            "the target's own past. Its p-value is the larger one of two tests: rotations of the "
+            "source in time, and residuals given the target's past.",
+            *dict.fromkeys(text for one in both for text in paragraphs(one.estimate, units)),
+        ),
+        checklist=(
+            Answer("How many rows?", f"{first.n:,} with a past, in the order of time."),
+            Answer("Which unit?", f"{units.capitalize()} per row."),
+            Answer(
+                "Which lags?",
+                "; ".join(
+                    f"{name}: {_listed(one.lags)} of the source, {_listed(one.history)} of the "
+                    "target"
+                    for name, one in zip(names, both, strict=True)
+                )
+                + ".",
+            ),
+            CAUSES,
+        ),
+        settings={key: str(each) for key, each in changed(first.estimate.config).items()},
+        versions={**first.estimate.versions},
+        repeat={
+            "In Python, with the same series:": "import infobound\n"
+            f"result = infobound.transfer_entropy(x, y, lag={first.lags[0]}, "
+            f"history={len(first.history) or 1})"
+        },
+        references=(*(r for one in both for r in references(one.estimate)), TRANSFER, RESIDUALS),
+    )
+
+
+def _direction(name: str, one: Direction, level: str, units: str) -> Number:
+    return Number(
+        name,
+        number(one.mi, units),
+        units,
+        f"{level}: {span(one.interval, units)}; {p_value(one.p_value)}",
+        f"lag {_listed(one.lags)} of {one.source}, given lag {_listed(one.history)} of "
+        f"{one.target}; rotated {p_value(one.rotation_p)}, residuals {p_value(one.residual_p)}",
+        "Quote it with both lags and the p-value; it does not show a cause.",
+    )
+
+
+def _listed(lags: tuple[int, ...]) -> str:
+    return ", ".join(map(str, lags)) or "none"
+
+
+def storage_page(result: Storage, units: str) -> Page:
+    """Describe the information of a series about its next value."""
+    estimate = result.estimate
+    level = percent(estimate.config["level"])
+    p = "" if result.p_value is None else f"; {p_value(result.p_value)}"
+    return Page(
+        kind="Active information storage of a series",
+        title=f"lag {_listed(result.history)}, {result.n:,} rows with a past",
+        headline=f"{number(result.mi, units)} {units}, {level} interval "
+        f"{span(result.interval, units)}{p}",
+        units=units,
+        numbers=(
+            Number(
+                "I(past; present)",
+                number(result.mi, units),
+                units,
+                f"{level}: {span(result.interval, units)}{p}",
+                f"lag {_listed(result.history)}",
+                "Quote it with the lags.",
+            ),
+        ),
+        measures=(Measure("Storage", result.mi, *result.interval),),
+        pictures=(
+            Picture(
+                "storage",
+                "The estimate with its interval.",
+                lambda: comparison_figure(
+                    ["storage"],
+                    np.array([result.mi]),
+                    np.array([result.interval]),
+                    title=f"Active information storage, {result.n:,} rows",
+                    unit=units,
+                ),
+            ),
+        ),
+        remarks=tuple(Remark(f.code, f.severity, f.message) for f in estimate.findings),
+        methods=tuple(paragraphs(estimate, units)),
+        versions={**estimate.versions},
+        references=(*references(estimate), STORAGE),
+    )
+
+
+def network_page(result: TransferNetwork, units: str) -> Page:
+    """Describe the transfers of all ordered pairs of columns."""
+    count = len(result.links)
+    found = sum(link.q_value <= FOUND for link in result.links)
+    heads = ("source", "target", f"TE ({units})", "95 %", "p", "q", "lag")
+    cells = tuple(
+        (
+            *(link.source, link.target, number(link.mi, units)),
+            *(span((link.low, link.high), units), small(link.p_value), small(link.q_value)),
+            _listed(link.lags),
+        )
+        for link in result.links[:SHOWN]
+    )
+    return Page(
+        kind="Transfer entropies of all ordered pairs",
+        title=result.heading,
+        headline=f"{found:,} of {count:,} ordered pairs have q <= {FOUND:g}",
+        units=units,
+        numbers=(
+            Number(
+                f"Ordered pairs with q <= {FOUND:g}",
+                f"{found:,}",
+                "",
+                f"of {count:,}",
+                f"Benjamini-Hochberg; a pair alone cannot have a q below {result.least_q:.2g}",
+                "Call them found: on average at most 5 % of these have no transfer.",
+            ),
+        ),
+        tables=(
+            Table("Ordered pairs", heads, cells, (2, 3, 4, 5, 6), "Each interval is for one."),
+        ),
+        pictures=(
+            Picture(
+                "network",
+                f"Arrows where q <= {FOUND:g}; wider ones have more transfer.",
+                lambda: result.figure("network", units=units),
+            ),
+            Picture(
+                "matrix",
+                "From sources in rows to targets in columns.",
+                lambda: result.figure("matrix", units=units),
+            ),
+        ),
+        notes=(*result.left_out.values(), *result.failures.values()),
+        methods=(
+            f"Transfer entropies of {count:,} ordered pairs of columns were estimated by closed "
+            f"forms and tested with {result.permutations:,} draws; q-values are those of Benjamini "
+            "and Hochberg.",
+        ),
+        checklist=(CAUSES,),
+        references=(SOFTWARE, TRANSFER, RESIDUALS, FALSE_DISCOVERIES),
+    )

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+
+from infobound.models import regression
+from infobound.models.regression import Design, Regression, residuals
+
+
+def standardised(z):
+    return (z - z.mean(axis=0)) / z.std(axis=0)
+
+
+CAUSES = {
+    "sine": lambda z: np.sin(2 * z.sum(axis=1) / np.sqrt(z.shape[1])),
+    "square": lambda z: (z.sum(axis=1) / np.sqrt(z.shape[1])) ** 2,
+    "product": lambda z: z[:, 0] * z[:, -1],
+    "additive": lambda z: np.cos(2 * z[:, 0]) + np.abs(z[:, -1]),
+}
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_what_the_given_columns_say_of_the_location_is_taken_out(cause):
+    rng = np.random.default_rng(0)
+    z = standardised(rng.normal(size=(1500, 4)))
+    noise = rng.normal(size=(1500, 2))
+    found = residuals(z, 3 * CAUSES[cause](z)[:, None] + noise)
+    correlations = [np.corrcoef(found.values[:, k], noise[:, k])[0, 1] for k in (0, 1)]
+    assert min(correlations) > 0.95
+    # What is left of two columns with one cause is as correlated as their noises are.
+    left, own = (np.corrcoef(v.T)[0, 1] for v in (found.values, noise))
+    assert abs(left - own) < 0.07
+
+
+def test_what_they_say_of_the_scale_is_taken_out():
+    rng = np.random.default_rng(0)
+    z, noise = rng.normal(size=(2, 2000, 1))
+    found = residuals(z, np.exp(0.7 * z) * noise)
+    assert abs(np.corrcoef(np.abs(found.values[:, 0]), z[:, 0])[0, 1]) < 0.06  # .42 at first
+    assert np.corrcoef(found.values[:, 0], noise[:, 0])[0, 1] > 0.98
+
+
+def test_a_nearly_deterministic_relation_survives_errors_of_regressions():
+    rng = np.random.default_rng(0)
+    z, u = rng.normal(size=(400, 20)), rng.normal(size=400)
+    x, y = z @ rng.normal(size=20) + u, z @ rng.normal(size=20) + u + 0.05 * rng.normal(size=400)
+    found = residuals(z, np.column_stack([x, y]))
+    assert np.corrcoef(found.values.T)[0, 1] > 0.998  # 1 / sqrt(1 + .05^2) = .9988
+    apart = [residuals(z, column[:, None]).values[:, 0] for column in (x, y)]
+    assert np.corrcoef(*apart)[0, 1] == pytest.approx(np.corrcoef(found.values.T)[0, 1], abs=2e-3)
+
+
+def test_columns_that_do_not_depend_on_them_stay_as_they_are():
+    rng = np.random.default_rng(0)
+    z, noise = rng.normal(size=(1000, 5)), rng.normal(size=(1000, 2))
+    found = residuals(z, noise)
+    assert min(np.corrcoef(found.values[:, k], noise[:, k])[0, 1] for k in (0, 1)) > 0.99
+    assert found.unexplained.min() > 0.97
+    assert found.errors.max() < 0.01
+
+
+def test_errors_are_those_that_another_sample_shows():
+    rng = np.random.default_rng(0)
+    z, noise = rng.normal(size=(1000, 3)), rng.normal(size=(1000, 1))
+    found = residuals(z, 2 * CAUSES["sine"](z)[:, None] + noise)
+    lost = 1 - np.corrcoef(found.values[:, 0], noise[:, 0])[0, 1] ** 2
+    assert lost / 4 < found.errors[0] < 4 * lost
+
+
+def test_what_determines_a_column_leaves_nothing():
+    z = np.random.default_rng(0).normal(size=(500, 1))
+    assert residuals(z, 2 * z).unexplained[0] < 1e-6
+    assert np.isfinite(residuals(z, np.zeros((500, 1))).values).all()
+
+
+def test_a_refit_keeps_weights_and_directions():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(800, 4))
+    wanted = CAUSES["sine"](z)[:, None] + 0.2 * rng.normal(size=(800, 1))
+    first = Regression.fit(Design(z[:600]), wanted[:600])
+    again = Regression.fit(Design(z), wanted, start=first)
+    assert np.array_equal(first.shares[0], again.shares[0])
+    assert abs(again(z) - wanted).mean() < 0.2
+    other = rng.normal(size=(300, 4))
+    assert np.corrcoef(again(other)[:, 0], CAUSES["sine"](other))[0, 1] > 0.95
+
+
+def test_products_of_two_columns_are_found_in_few_rows(monkeypatch):
+    def left(seed):
+        rng = np.random.default_rng(seed)
+        z, noise = standardised(rng.normal(size=(200, 5))), rng.normal(size=(200, 2))
+        return np.corrcoef(residuals(z, 2 * CAUSES["product"](z)[:, None] + noise).values.T)[0, 1]
+
+    with_products = np.mean([left(seed) for seed in range(8)])
+    monkeypatch.setattr(regression, "MULTIPLIED", 0)
+    assert with_products < 0.12
+    assert np.mean([left(seed) for seed in range(8)]) > with_products + 0.03
