@@ -46,8 +46,9 @@ def excel(where: Place, options: ReadOptions) -> Stored:
                 f"Expected a sheet of {where}; got {sheet!r}. Sheets: "
                 f"{', '.join(map(str, book.sheet_names[:12]))}."
             )
-        rows = book.parse(
-            sheet,
+        rows = pd.read_excel(
+            book,
+            sheet_name=sheet,
             header=None,
             dtype=object,
             skiprows=[line - 1 for line in options.skip_lines],
