@@ -188,10 +188,11 @@ def made_of(result: Estimate) -> str:
         return "from nearest neighbours (KSG)"
     if result.method == "table":
         return "from the counts of the values, corrected for dependence by chance"
-    folds, bases = len(result.bases), ", ".join(dict.fromkeys(result.bases))
+    folds, bases = len(result.bases), [*dict.fromkeys(result.bases)]
     if result.method == "base":
         rest = "; a network did not improve on it" if methods.tried_network(result) else ""
-        return f"from a closed-form model ({bases}){rest}"
+        models = "a closed-form model" if len(bases) == 1 else "closed-form models"
+        return f"from {models} ({', '.join(bases)}){rest}"
     return f"from a critic whose network was kept in {result.kept} of {folds} folds"
 
 
