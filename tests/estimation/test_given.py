@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import pytest
 import infobound
 from infobound import Config, Estimate, data, estimate, resume
 from infobound.errors import InputError
+from infobound.estimation.conditional import Sides, p_values
 from infobound.estimation.conditional_guarantees import certified_by_draws, checked_sampler
 from infobound.inference import conditional_independence
 from infobound.training import loop
@@ -227,6 +229,21 @@ def test_dependent_rows_have_the_p_value_of_projections_alone():
         assert 0 < found.projection_p <= 1
         assert found.effective_n <= 300
         assert "Independence was not tested" not in " ".join(f.message for f in found.findings)
+
+
+def test_what_z_may_explain_is_taken_off_before_it_is_tested():
+    found = []
+    for seed in range(12):
+        rng = np.random.default_rng([seed, 7])
+        z, noise = rng.normal(size=(200, 5)), rng.normal(size=(2, 200, 1))
+        x, y = (2 * (z.sum(axis=1, keepdims=True) / 5**0.5) ** 3 / 15**0.5) + noise
+        pair, config = data.as_pair(x, y, given=z), Config(permutations=99)
+        sides = Sides.of(pair, config)
+        certain = replace(sides, uncertain=(0.0, 0.0))
+        found.append([p_values(pair, each, config, []) for each in (sides, certain)])
+    rejected, without = (np.array(found) <= 0.05).sum(axis=(0, 2))
+    assert rejected <= 2
+    assert without >= 6  # the control: of 24 p-values, a quarter or more
 
 
 def test_it_is_public():

@@ -64,6 +64,7 @@ class Sides:
         y: (n, q), the same.
         z: (n, r), standardised.
         errors: the parts of the variances of x and y that errors of the regressions are.
+        uncertain: the parts that z may explain, but not clearly.
         left: the parts of the variances of x and y that z does not explain.
         levels: (n,), which value of z each row has, as an id, if z takes few values.
         layout: how rows depend on each other.
@@ -73,6 +74,7 @@ class Sides:
     y: np.ndarray
     z: np.ndarray
     errors: tuple[float, float]
+    uncertain: tuple[float, float]
     left: tuple[float, float]
     levels: np.ndarray | None
     layout: data.Layout = field(default_factory=data.Layout)
@@ -90,7 +92,7 @@ class Sides:
         sides = [take_rows(side, everything) for side in (pair.x, pair.y)]
         many = [np.flatnonzero(~are_classes(side)) for side in sides]
         wanted = np.hstack([side[:, own] for side, own in zip(sides, many, strict=True)])
-        errors, left = [0.0, 0.0], [1.0, 1.0]
+        errors, uncertain, left = [0.0, 0.0], [0.0, 0.0], [1.0, 1.0]
         if wanted.shape[1]:
             scaled = data.Transform.fit(wanted).robust(wanted)
             rest = residuals(z, scaled, seed=config.seed, layout=layout)
@@ -101,16 +103,29 @@ class Sides:
                     sides[side] = sides[side].copy()
                     sides[side][:, own] = rest.values[:, here]
                     errors[side] = float(rest.errors[here].mean())
+                    uncertain[side] = float(rest.uncertain[here].mean())
                     left[side] = float(rest.unexplained[here].min())
                     at += len(own)
-        both = (errors[0], errors[1]), (left[0], left[1])
+        both = (errors[0], errors[1]), (uncertain[0], uncertain[1]), (left[0], left[1])
         found = cls(sides[0], sides[1], z, *both, strata(given), layout)
         return found.exchanged if _is_class(found.x) and not _is_class(found.y) else found
 
     @property
     def exchanged(self) -> Sides:
         """The same with x and y exchanged."""
-        return replace(self, x=self.y, y=self.x, errors=self.errors[::-1], left=self.left[::-1])
+        parts = {name: getattr(self, name)[::-1] for name in ("errors", "uncertain", "left")}
+        return replace(self, x=self.y, y=self.x, **parts)
+
+    @property
+    def doubt(self) -> float:
+        """The correlation of x and y that errors of both regressions may have left.
+
+        Errors that are the same function of z look like a dependence.
+        """
+        first, second = map(
+            sum, zip((BIASED * e for e in self.errors), self.uncertain, strict=True)
+        )
+        return math.sqrt(first * second)
 
     @property
     def both(self) -> data.Pair:
@@ -268,10 +283,8 @@ def p_values(
     x, y = (_without_classes(sides.z, side, config.seed)[rows] for side in (sides.x, sides.y))
     plain = tuple(are_classes(side) for side in (sides.x, sides.y))
     neighbours = Neighbours.of(x, y, z, neighbourhoods(z), exact=False, plain=plain)
-    # Errors of both regressions that are the same function of z look like a dependence.
-    doubt = BIASED * math.sqrt(sides.errors[0] * sides.errors[1])
-    local = local_permutation_p(neighbours, learned, doubt=doubt, **asked)
-    return local, projection_p(x, y, learned, doubt=doubt)
+    local = local_permutation_p(neighbours, learned, doubt=sides.doubt, **asked)
+    return local, projection_p(x, y, learned, doubt=sides.doubt)
 
 
 def _projection_p(sides: Sides, config: Config) -> float:
@@ -288,8 +301,7 @@ def _projection_p(sides: Sides, config: Config) -> float:
     def error(values: np.ndarray) -> float:
         return standard_error(values, every, config, groups=sides.layout.groups)
 
-    doubt = BIASED * math.sqrt(sides.errors[0] * sides.errors[1])
-    return projection_p(x, y, [], doubt=doubt, error=error)
+    return projection_p(x, y, [], doubt=sides.doubt, error=error)
 
 
 def _without_classes(z: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
@@ -344,6 +356,7 @@ def _less_attenuated(found: combine.Combined, sides: Sides) -> combine.Combined:
 
     They are noise in the residuals: with a part e of their variances they divide a squared
     correlation by 1 + e. Critics that read z recover some of it, so the other half is uncertain.
+    So is what a common function of z adds if it was not clear enough to be taken out.
     """
     seen = 1 - math.exp(-2 * max(found.mi, 0.0))
     true = min(
@@ -351,7 +364,9 @@ def _less_attenuated(found: combine.Combined, sides: Sides) -> combine.Combined:
         (seen + MOST_HIDDEN) / (1 + MOST_HIDDEN),
     )
     lost = min(-math.log1p(-true) / 2 - max(found.mi, 0.0), LOST * max(found.mi, 0.0)) / 2
-    return replace(found, mi=found.mi + lost, extra_error=math.hypot(found.extra_error, lost))
+    added = -math.log1p(-min(sides.uncertain[0] * sides.uncertain[1], MOST_HIDDEN)) / 2
+    extra = math.hypot(found.extra_error, lost, added)
+    return replace(found, mi=found.mi + lost, extra_error=extra)
 
 
 def _is_class(rows: np.ndarray) -> bool:

@@ -341,11 +341,14 @@ class Residuals(NamedTuple):
         values: (n, k), about standardised.
         errors: (k,), the part of their variance that the error of the regressions is, as far as two
             halves of the rows disagree.
+        uncertain: (k,), the part of it that regressions would explain, but whose gain was not
+            clear enough to be taken out.
         unexplained: (k,), the part of the variance of the columns that is left.
     """
 
     values: np.ndarray
     errors: np.ndarray
+    uncertain: np.ndarray
     unexplained: np.ndarray
 
 
@@ -379,7 +382,7 @@ def residuals(
     """
     design = Design(z, seed=seed, folds=SMOOTHER_FOLDS, layout=layout)
     found = np.empty_like(values, dtype=np.float64)
-    errors, unexplained = np.empty((2, values.shape[1]))
+    errors, uncertain, unexplained = np.empty((3, values.shape[1]))
     searched = values.shape[1] <= TARGETS
     rest = values - design.linear(values)
     for k, column in enumerate(rest.T):
@@ -416,8 +419,11 @@ def residuals(
         if part:
             rows, apart = design.disagreement(*asked)
             noise = part**2 * float(((apart / scale[rows]) ** 2).mean()) / 4
-        errors[k] = noise / max(float(found[:, k].var()), 1e-300) + doubt
-    return Residuals(found / np.maximum(found.std(axis=0), 1e-300), errors, unexplained)
+        total = max(float(found[:, k].var()), 1e-300)
+        errors[k] = noise / total + doubt
+        uncertain[k] = (1 - part) ** 2 * float((((location - mean) / scale) ** 2).mean()) / total
+    values = found / np.maximum(found.std(axis=0), 1e-300)
+    return Residuals(values, errors, uncertain, unexplained)
 
 
 def _clear(gain: np.ndarray) -> float:
