@@ -46,7 +46,7 @@ __all__ = [
 Rows = tuple[Tensor, Tensor]
 MASKS = 1_000_003  # difference of the ranks' dropout seeds, of which only the lower 32 bits count
 ASKED = 10  # iterations after which ranks ask each other whether to stop
-TRIAL = 2  # evaluations within which a critic must improve before it clearly exceeds its rival
+TRIAL = 1  # evaluations within which a critic must improve before it clearly exceeds its rival
 RECENT = 2  # evaluations that show its pace
 PACE = 20  # evaluations within which, at that pace, it must be expected to reach its rival
 # Standard errors that are clear; a critic that gains less gets no weight (`selection`)
