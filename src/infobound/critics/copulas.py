@@ -176,13 +176,26 @@ class ContaminatedCopula(Critic):
         self.share = share
 
     @classmethod
-    def fit(cls, x: Tensor, y: Tensor) -> ContaminatedCopula:
-        """Fit by EM to normal scores x (n, dim_x) and y (n, dim_y), in float64."""
+    def fit(
+        cls, x: Tensor, y: Tensor, *, start: ContaminatedCopula | None = None
+    ) -> ContaminatedCopula:
+        """Fit by EM to normal scores x (n, dim_x) and y (n, dim_y), in float64.
+
+        Args:
+            x: (n, dim_x).
+            y: (n, dim_y).
+            start: a model of other rows, at which EM starts.
+        """
         means = x.double().mean(0), y.double().mean(0)
         a, b = x.double() - means[0], y.double() - means[1]
         whiten_x, whiten_y = (_whitener(*torch.linalg.eigh(s.T @ s / len(s))) for s in (a, b))
         a, b = a @ whiten_x, b @ whiten_y
         belongs, share = torch.ones(len(a), dtype=a.dtype, device=a.device), 0.3
+        if start is not None:
+            share = start.share
+            (left,), (right,) = start.gaussian.encode(x, y)
+            log_ratio = (left * right).sum(1).double()
+            belongs = torch.sigmoid(log_ratio + math.log((1 - share) / share))
         shown = -math.inf
         for _ in range(40):
             weighted = a * belongs[:, None]
