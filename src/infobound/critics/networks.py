@@ -166,6 +166,7 @@ class Separable(Product):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
+        self.is_silu = activation == "silu"
 
         def tower(inputs: int) -> nn.Sequential:
             layers: list[nn.Module] = []

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from scipy.special import chdtrc, logsumexp
 
 from infobound._system import arguments, distributed
@@ -236,9 +237,9 @@ def double_center(scores: np.ndarray) -> np.ndarray:
         >>> double_center(np.array([[3.0, 1.0], [1.0, 3.0]])).tolist()
         [[1.0, -1.0], [-1.0, 1.0]]
     """
-    scores = scores.astype(np.float32)
-    scores -= scores.mean(0, dtype=np.float64).astype(np.float32)
-    scores -= scores.mean(1, keepdims=True, dtype=np.float64).astype(np.float32)
-    spread = float(np.sqrt(np.square(scores).mean(dtype=np.float64)))
-    scores *= 1 / spread if spread > SAME else 0
-    return scores
+    found = torch.from_numpy(scores.astype(np.float32))  # its means are faster than those of NumPy
+    found -= found.mean(0)
+    found -= found.mean(1, keepdim=True)
+    spread = float(torch.linalg.vector_norm(found)) / math.sqrt(found.numel())
+    found *= 1 / spread if spread > SAME else 0
+    return found.numpy()

@@ -225,7 +225,13 @@ BASES: dict[str, Base] = {
         refit=lambda model, x, y: UnwoundCopula.fit(x, y, start=model),
     ),
     "student": Base(StudentCopula.fit, "scores", _affordable, most=ITERATED),
-    "contaminated": Base(ContaminatedCopula.fit, "scores", _affordable, most=ITERATED),
+    "contaminated": Base(
+        ContaminatedCopula.fit,
+        "scores",
+        _affordable,
+        most=ITERATED,
+        refit=lambda model, x, y: ContaminatedCopula.fit(x, y, start=model),
+    ),
     "mixture": _mixture(COARSE),
     "fine_mixture": _mixture(FINE),
     "finest_mixture": replace(

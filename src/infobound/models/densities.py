@@ -329,9 +329,10 @@ class MixtureModel(Critic):
         for count in counts:
             belongs = _started(rows, white, count) if start is None else _belongs(start, rows)
             fitted = _mixture(white, belongs, floor=SHRINKAGE * count * d / n)
-            if fitted.likelihood - count * price <= best:
+            shown = float(fitted.likelihood) - count * price
+            if shown <= best:
                 break
-            best, found = fitted.likelihood - count * price, fitted
+            best, found = shown, fitted
         if found is None:
             return GaussianCopula.fit(x, y)
         back = vectors * roots
@@ -406,12 +407,19 @@ class MixtureModel(Critic):
 
 
 class _Mixture(NamedTuple):
-    """Weights (K,), means (K, d), covariances (K, d, d) and the mean log likelihood in nats."""
+    """Weights (K,), means (K, d), covariances (K, d, d) and the mean log likelihood in nats.
+
+    Several mixtures have these along a first dimension.
+    """
 
     weights: Tensor
     means: Tensor
     covariances: Tensor
-    likelihood: float
+    likelihood: Tensor
+
+    def at(self, index: int) -> _Mixture:
+        """Return one of several mixtures."""
+        return _Mixture(*(part[index] for part in self))
 
 
 def _nearest(rows: Tensor, count: int) -> Tensor:
@@ -440,8 +448,8 @@ def _started(rows: Tensor, white: Tensor, count: int) -> Tensor:
         values = values - values.mean(1, keepdim=True)
         starts.append((2 * values / values.std()).softmax(0))
     floor = SHRINKAGE * count * d / len(few)
-    best = max((_mixture(few, start, floor, SHORT) for start in starts), key=lambda m: m.likelihood)
-    return _belongs(best, white)
+    tried = _mixture(few, torch.stack(starts), floor, SHORT)
+    return _belongs(tried.at(int(tried.likelihood.argmax())), white)
 
 
 def _belongs(model: _Mixture | MixtureModel, rows: Tensor) -> Tensor:
@@ -461,7 +469,8 @@ def _mixture(
 
     Args:
         rows: (n, d).
-        belongs: (K, n), the probabilities of the components at which it starts.
+        belongs: (K, n), the probabilities of the components at which it starts; or (s, K, n), and s
+            mixtures are fitted, until the last of them has settled.
         floor: added to all variances.
         rounds: the largest number of iterations.
 
@@ -472,29 +481,30 @@ def _mixture(
     products = (rows[:, :, None] * rows[:, None]).flatten(1)
     features = torch.cat([torch.ones_like(rows[:, :1]), rows, products], 1).T.contiguous()
     ridge = floor * torch.eye(d, dtype=rows.dtype, device=rows.device)
-    shown = -math.inf
+    shown: Tensor | None = None
     for _ in range(rounds):
         moments = belongs @ features.T
-        mass = moments[:, :1].clamp_min(1e-12)
-        _, means, squares = (moments / mass).split([1, d, d * d], 1)
-        outer = means[:, :, None] * means[:, None]
-        covariances = squares.unflatten(1, (d, d)) - outer + ridge
+        mass = moments[..., :1].clamp_min(1e-12)
+        _, means, squares = (moments / mass).split([1, d, d * d], -1)
+        outer = means[..., :, None] * means[..., None, :]
+        covariances = squares.unflatten(-1, (d, d)) - outer + ridge
         factors = torch.linalg.cholesky(covariances)
         precisions = torch.cholesky_inverse(factors)
-        pull = (precisions @ means[:, :, None]).squeeze(2)
-        constants = (mass / mass.sum()).log()[:, 0] - 0.5 * (pull * means).sum(1)
-        constants -= factors.diagonal(dim1=1, dim2=2).log().sum(1)
-        slopes = torch.cat([constants[:, None], pull, -0.5 * precisions.flatten(1)], 1)
+        pull = (precisions @ means[..., None]).squeeze(-1)
+        shares = mass[..., 0] / mass.sum((-2, -1))[..., None]
+        constants = shares.log() - 0.5 * (pull * means).sum(-1)
+        constants -= factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        slopes = torch.cat([constants[..., None], pull, -0.5 * precisions.flatten(-2)], -1)
         logs = slopes @ features
-        peak = logs.amax(0)
+        peak = logs.amax(-2, keepdim=True)
         belongs = (logs - peak).exp_()
-        total = belongs.sum(0)
+        total = belongs.sum(-2, keepdim=True)
         belongs /= total
-        earlier, shown = shown, float((peak + total.log()).mean())
-        if shown - earlier < SETTLED:
+        earlier, shown = shown, (peak + total.log()).mean((-2, -1))
+        if earlier is not None and bool((shown - earlier < SETTLED).all()):
             break
-    likelihood = shown - 0.5 * d * math.log(2 * math.pi)
-    return _Mixture((mass / mass.sum())[:, 0], means, covariances, likelihood)
+    assert shown is not None
+    return _Mixture(shares, means, covariances, shown - 0.5 * d * math.log(2 * math.pi))
 
 
 def _nodes(weights: Tensor, means: Tensor, spreads: Tensor, fine: Tensor) -> Tensor | None:

@@ -29,6 +29,7 @@ from infobound.errors import InputError
 from infobound.training import checkpoints
 from infobound.training.checkpoints import State
 from infobound.training.run_directory import Run
+from infobound.training.separable_step import SeparableStep
 
 __all__ = [
     "LOG_COLUMNS",
@@ -45,8 +46,9 @@ __all__ = [
 Rows = tuple[Tensor, Tensor]
 MASKS = 1_000_003  # difference of the ranks' dropout seeds, of which only the lower 32 bits count
 ASKED = 10  # iterations after which ranks ask each other whether to stop
-TRIAL = 2  # evaluations within which a critic must improve before it clearly exceeds its rival
-PACE = 20  # evaluations within which, at its recent pace, it must be expected to reach its rival
+TRIAL = 1  # evaluations within which a critic must improve before it clearly exceeds its rival
+RECENT = 2  # evaluations that show its pace
+PACE = 20  # evaluations within which, at that pace, it must be expected to reach its rival
 # Standard errors that are clear; a critic that gains less gets no weight (`selection`)
 CLEAR_GAIN = 1.0
 THREADED_WORK = 1 << 25  # multiplications in a step from which several threads are faster
@@ -265,6 +267,7 @@ def fit(
     count = _size(train, validation, config)
     ceiling = None if bound.ceiling is None else float(bound.ceiling(count))
 
+    quick = SeparableStep.of(critic, bound, train)
     small = _is_small(critic, parameters, min(config.batch_size, len(train[0])))
     with torch_state.single_thread() if small else contextlib.nullcontext():
         while not state.finished:
@@ -285,7 +288,7 @@ def fit(
                 checkpoints.save(run, name, critic, optimiser, generator, state)
             if state.finished or halt:
                 break
-            _step(critic, bound, train, config, parameters, optimiser, generator, state)
+            _step(critic, bound, train, config, parameters, optimiser, generator, state, quick)
     if writer is not None:
         writer.close()
     if not state.finished:
@@ -317,18 +320,45 @@ def _step(
     optimiser: AdamW,
     generator: torch.Generator,
     state: State,
+    quick: SeparableStep | None = None,
 ) -> None:
     """Draw a batch and take one step of the optimiser."""
     place = train[0].device
     rows = _batch(len(train[0]), config, generator).to(place)
     for group in optimiser.param_groups:
         group["lr"] = config.lr * _rate(state.step, config)
-    critic.train()
     shared = tiled.is_shared(critic, len(rows), len(rows))
+    if quick is not None and not shared:
+        state.loss = -quick(rows)
+    else:
+        batch = train[0][rows], train[1][rows]
+        state.loss = _differentiate(critic, bound, batch, config, optimiser, generator, state)
+    if shared:
+        distributed.sum_gradients(parameters)
+    optimiser.step()
+    state.step += 1
+    if config.ema:  # at first a plain mean of all weights so far, so that the start weighs little
+        rate = max(1 - config.ema, 1 / (state.step + 1))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(state.average.values()), parameters, rate)
+
+
+def _differentiate(
+    critic: nn.Module,
+    bound: Bound,
+    batch: Rows,
+    config: Config,
+    optimiser: AdamW,
+    generator: torch.Generator,
+    state: State,
+) -> float:
+    """Set the gradients for a batch, of this rank's pairs if they are shared; return the loss."""
+    critic.train()
     # Ranks with different rows must draw different dropout masks.
+    shared = tiled.is_shared(critic, len(batch[0]), len(batch[1]))
     other = MASKS * distributed.ranks()[0] if shared else 0
     with tiled.seeded(critic, generator.initial_seed() + state.step + other):
-        found = tiled.all_pairs(critic, train[0][rows], train[1][rows], bound.objective_extras)
+        found = tiled.all_pairs(critic, *batch, bound.objective_extras)
     average = None
     if bound.average is not None:
         with torch.no_grad():
@@ -339,15 +369,7 @@ def _step(
     optimiser.zero_grad()
     with tiled.undrawn(critic):
         (-objective).backward()
-    if shared:
-        distributed.sum_gradients(parameters)
-    optimiser.step()
-    state.step += 1
-    if config.ema:  # at first a plain mean of all weights so far, so that the start weighs little
-        rate = max(1 - config.ema, 1 / (state.step + 1))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(state.average.values()), parameters, rate)
-    state.loss = -float(objective.detach())
+    return -float(objective.detach())
 
 
 def _batch(n: int, config: Config, generator: torch.Generator) -> Tensor:
@@ -418,10 +440,10 @@ def _evaluate(
 
 def _is_slow(state: State, rival: Tensor | None) -> bool:
     """Return whether a critic, at its recent pace, will not reach its rival soon."""
-    if rival is None or len(state.history) <= TRIAL:
+    if rival is None or len(state.history) <= RECENT:
         return False
-    first, last = (state.history[k][-1] for k in (-1 - TRIAL, -1))
-    return float(rival.mean()) - state.best > PACE * max(0.0, last - first) / TRIAL
+    first, last = (state.history[k][-1] for k in (-1 - RECENT, -1))
+    return float(rival.mean()) - state.best > PACE * max(0.0, last - first) / RECENT
 
 
 def _exceeds(found: Tensor, rival: Tensor) -> bool:
