@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn import datasets
+from sklearn.covariance import ledoit_wolf
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -181,3 +182,13 @@ def test_classes_of_rows_with_more_columns_than_rows_have_a_posterior():
     nothing = estimate(rows, unrelated, **QUICK, categorical=("y",))
     assert nothing.interval[0] <= 0 <= nothing.interval[1]
     assert nothing.held_out < 0.03
+
+
+@pytest.mark.parametrize(("n", "d"), [(60, 8), (6, 40), (40, 1)])
+def test_the_pooled_covariance_is_shrunk_as_by_scikit_learn(n, d):
+    rest = torch.from_numpy(np.random.default_rng(d).normal(size=(n, d)).cumsum(1))
+    expected, _ = ledoit_wolf(rest.numpy(), assume_centered=True)
+    found = posteriors._pooled(rest).numpy()
+    least = 1e-6 * np.diagonal(expected).mean()
+    np.testing.assert_allclose(found, expected + least * np.eye(d), rtol=1e-9, atol=1e-12)
+    assert posteriors._pooled(torch.zeros_like(rest)).isfinite().all()
