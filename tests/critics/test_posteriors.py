@@ -6,9 +6,10 @@ import pytest
 import torch
 from sklearn import datasets
 from sklearn.covariance import ledoit_wolf
-from sklearn.linear_model import LogisticRegressionCV
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from infobound.critics import posteriors
 from infobound.critics.densities import codes
@@ -210,3 +211,18 @@ def test_gaussians_of_more_columns_than_rows_are_those_of_the_span_of_the_rows()
         own = ratios[-1][np.arange(10), classes[50:]]
         assert own.mean() > -0.7  # -log 3 = -1.1
     assert np.abs(ratios[0] - ratios[1]).max() < 0.5
+
+
+def test_logistic_regression_takes_one_thread_of_blas(monkeypatch):
+    """Also of more rows than an estimate on one thread has."""
+    seen, fit = [], LogisticRegression.fit
+
+    def recorded(self, *rows):
+        seen.extend(p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas")
+        return fit(self, *rows)
+
+    monkeypatch.setattr(LogisticRegression, "fit", recorded)
+    rows, classes, _ = gaussian_classes(120, 3, 2, seed=0)
+    with threadpool_limits(2, user_api="blas"):
+        ClassPosterior.fit(doubled(classes), columns(rows), kinds=["linear"])
+    assert set(seen) == {1}

@@ -20,6 +20,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 from torch import Tensor, nn
 
+from infobound._system import torch_state
 from infobound._system.optimisers import AdamW
 from infobound.critics.densities import OfClasses, codes
 
@@ -262,7 +263,8 @@ class _Logistic(nn.Module):
             bias = np.full(len(weight), ABSENT_LOG_ODDS)
             bias[known] = 0.0
             if len(known) > 1:
-                with warnings.catch_warnings():
+                # Its thin products gain nothing from threads, and on busy cores they wait for them.
+                with torch_state.single_thread(), warnings.catch_warnings():
                     warnings.simplefilter("ignore", ConvergenceWarning)
                     model.set_params(C=variance).fit(features, classes)
                 weight[known[1:] if two else known] = model.coef_
