@@ -77,3 +77,23 @@ def test_a_column_as_wide_as_float64_is_scaled_without_overflow():
         data.Transform.fit(size * column).robust(size * column) for size in (1.0, 1.7e308)
     )
     np.testing.assert_allclose(huge, small, rtol=1e-12)
+
+
+def test_columns_are_fitted_side_by_side_as_one_by_one_and_stay_as_they_are():
+    """One sort serves all columns: with ties, without, constant, in both memory orders."""
+    rng = np.random.default_rng(5)
+    rows = np.c_[rng.normal(size=(200, 2)), rng.integers(3, size=200), np.zeros(200), np.ones(200)]
+    rows[:10, 3] = rng.normal(size=10)
+    for order in "CF":
+        given = rows.copy(order=order)
+        whole = data.Transform.fit(given)
+        assert np.array_equal(given, rows)
+        scores, robust = whole.normal_scores(rows), whole.robust(rows)
+        for k, column in enumerate(rows.T):
+            low, centre, high = np.percentile(column, [25, 50, 75])
+            scale = (high - low) / 1.349 or column.std() or 1.0
+            np.testing.assert_allclose(whole.scale[k], scale, rtol=1e-12)
+            assert whole.centre[k] == centre
+            alone = data.Transform.fit(column[:, None])
+            assert np.array_equal(scores[:, k], alone.normal_scores(column[:, None])[:, 0])
+            assert np.array_equal(robust[:, k], alone.robust(column[:, None])[:, 0])

@@ -131,6 +131,18 @@ def test_the_remark_on_few_whole_numbers_has_both_answers():
     assert f"As categories: about 0.90 nats (now {CLEAN.mi:.2f})." in said(both)["coded_columns"]
 
 
+def test_classes_are_not_said_to_be_quantities():
+    """A class posterior takes no order of them; whole numbers of the other side have one."""
+    classes = {"bases": ("posterior",) * 4}
+    (changes, _) = PLANTED["coded_columns"]
+    assert said(dataclasses.replace(CLEAN, **changes, **classes)) == {}
+    assert "coded_columns" in said(dataclasses.replace(CLEAN, **changes, bases=("gaussian",) * 4))
+    both = as_pair(np.c_[X, np.arange(N) % 7], np.arange(N) % 5)
+    said_of_both = said(dataclasses.replace(CLEAN, pair=both, **classes))["coded_columns"]
+    assert "x[2]" in said_of_both
+    assert "y[0]" not in said_of_both
+
+
 def test_what_is_not_wrong_is_not_said():
     assert said(dataclasses.replace(CLEAN, train=3.0)) == {}  # a closed form
     blocks = dataclasses.replace(CLEAN, pair=PLANTED["series"][0]["pair"], blocks=True)

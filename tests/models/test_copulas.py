@@ -15,6 +15,7 @@ from infobound.models.copulas import (
     ContaminatedCopula,
     GaussianCopula,
     StudentCopula,
+    _Moments,
     _student_scatter,
     canonical_directions,
 )
@@ -375,3 +376,18 @@ def test_a_shrunk_copulas_correlation_is_that_of_ridge_regression_on_rows_left_o
     ridge = math.exp(weights @ np.log(ridges) / weights.sum())
     copula = GaussianCopula.fit_shrunk(torch.from_numpy(x), torch.from_numpy(y[:, None]))
     assert copula.correlations.item() == pytest.approx(shown(ridge), abs=1e-6)
+
+
+def test_more_columns_than_rows_have_the_same_canonical_correlations():
+    """Those of the whole covariance, whose other eigenvalues are zero."""
+    rng = torch.Generator().manual_seed(3)
+    a, b = torch.randn(30, 80, generator=rng).double(), torch.randn(30, 4, generator=rng).double()
+    a[:, :2] += 2 * b[:, :2]
+    a, b = a - a.mean(0), b - b.mean(0)
+    spectra = [tuple(torch.linalg.eigh(side.T @ side / 30)) for side in (a, b)]
+    whole = _Moments(a.T @ b / 30, *spectra).canonical(0.1)
+    found = _Moments.of(a, b).canonical(0.1)
+    assert found.ranks == whole.ranks == (29, 4)
+    torch.testing.assert_close(found.correlations, whole.correlations)
+    agree = (a @ found.left * (a @ whole.left)).mean(0).abs()  # up to signs
+    torch.testing.assert_close(agree, (a @ whole.left).square().mean(0))

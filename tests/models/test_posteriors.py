@@ -5,9 +5,11 @@ import pandas as pd
 import pytest
 import torch
 from sklearn import datasets
-from sklearn.linear_model import LogisticRegressionCV
+from sklearn.covariance import ledoit_wolf
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from infobound.data import Transform, split
 from infobound.estimation.estimate import estimate
@@ -181,3 +183,46 @@ def test_classes_of_rows_with_more_columns_than_rows_have_a_posterior():
     nothing = estimate(rows, unrelated, **QUICK, categorical=("y",))
     assert nothing.interval[0] <= 0 <= nothing.interval[1]
     assert nothing.held_out < 0.03
+
+
+@pytest.mark.parametrize(("n", "d"), [(60, 8), (6, 40), (40, 1)])
+def test_the_pooled_covariance_is_shrunk_as_by_scikit_learn(n, d):
+    rest = torch.from_numpy(np.random.default_rng(d).normal(size=(n, d)).cumsum(1))
+    expected, _ = ledoit_wolf(rest.numpy(), assume_centered=True)
+    found = posteriors._pooled(rest, d).numpy()
+    least = 1e-6 * np.diagonal(expected).mean()
+    np.testing.assert_allclose(found, expected + least * np.eye(d), rtol=1e-9, atol=1e-12)
+    assert posteriors._pooled(torch.zeros_like(rest), d).isfinite().all()
+
+
+def test_gaussians_of_more_columns_than_rows_are_those_of_the_span_of_the_rows():
+    """A rotation into as many columns as there are rows changes nothing, and takes less time."""
+    rng = np.random.default_rng(4)
+    classes = rng.integers(3, size=60)
+    rows = 0.5 * rng.normal(size=(3, 200))[classes] + rng.normal(size=(60, 200))
+    basis = np.linalg.qr(rng.normal(size=(200, 200)))[0]
+    ratios = []
+    for seen in (rows, rows @ basis):
+        both = torch.from_numpy(np.concatenate([seen, seen], axis=1))
+        task = posteriors._Task(both[:50], torch.from_numpy(classes[:50]), torch.zeros(3).double())
+        found = posteriors._Gaussian.fit(task, ["gaussian"])["gaussian"]
+        assert found.whiteners.shape == (1, 200, 50)
+        ratios.append(found(both[50:]).log_softmax(1).numpy())
+        own = ratios[-1][np.arange(10), classes[50:]]
+        assert own.mean() > -0.7  # -log 3 = -1.1
+    assert np.abs(ratios[0] - ratios[1]).max() < 0.5
+
+
+def test_logistic_regression_takes_one_thread_of_blas(monkeypatch):
+    """Also of more rows than an estimate on one thread has."""
+    seen, fit = [], LogisticRegression.fit
+
+    def recorded(self, *rows):
+        seen.extend(p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas")
+        return fit(self, *rows)
+
+    monkeypatch.setattr(LogisticRegression, "fit", recorded)
+    rows, classes, _ = gaussian_classes(120, 3, 2, seed=0)
+    with threadpool_limits(2, user_api="blas"):
+        ClassPosterior.fit(doubled(classes), columns(rows), kinds=["linear"])
+    assert set(seen) == {1}

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -159,11 +160,12 @@ class _NothingDrawn(_Mode):
 
 
 class _Threads:
-    """The number of threads to restore, and how many contexts are open."""
+    """The numbers of threads to restore, and how many contexts are open."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.saved = self.open = 0
+        self.blas = contextlib.ExitStack()
 
 
 _THREADS = _Threads()
@@ -171,10 +173,11 @@ _THREADS = _Threads()
 
 @contextlib.contextmanager
 def single_thread() -> Iterator[None]:
-    """Context in which PyTorch computes on one thread; the earlier number is restored at the end.
+    """Context in which PyTorch and BLAS compute on one thread; the end restores their numbers.
 
     Small operations gain nothing from more threads, and where another program keeps a core busy,
     each of them waits for the thread that is on it. The contexts of several threads may overlap.
+    BLAS libraries that are loaded later are not limited.
 
     Example:
         >>> with single_thread():
@@ -185,6 +188,7 @@ def single_thread() -> Iterator[None]:
         if _THREADS.open == 0:
             _THREADS.saved = torch.get_num_threads()
             torch.set_num_threads(1)
+            _THREADS.blas.enter_context(threadpool_limits(1, user_api="blas"))
         _THREADS.open += 1
     try:
         yield
@@ -192,6 +196,7 @@ def single_thread() -> Iterator[None]:
         with _THREADS.lock:
             _THREADS.open -= 1
             if _THREADS.open == 0:
+                _THREADS.blas.close()
                 torch.set_num_threads(_THREADS.saved)
 
 

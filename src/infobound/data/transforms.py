@@ -39,28 +39,24 @@ class Transform:
     @classmethod
     def fit(cls, rows: np.ndarray) -> Transform:
         """Fit ranks, medians and interquartile ranges to rows (n, d)."""
+        ordered = np.array(rows.T, order="C")  # (d, n)
+        ordered.sort(axis=1)
+        untied = _standardised(np.ones(len(rows)))
         knots, scores = [], []
-        for column in rows.T:
-            values, counts = np.unique(column, return_counts=True)
-            middle = (np.cumsum(counts) - 0.5 * counts) / counts.sum()
-            quantiles = ndtri(middle)
-            if len(values) < len(column):  # without ties their mean is zero by symmetry
-                quantiles = quantiles - np.average(quantiles, weights=counts)
-            spread = np.sqrt(np.average(quantiles**2, weights=counts))
-            kept = _knots(quantiles)
-            knots.append(values[kept])
-            scores.append(quantiles[kept] / (spread if spread > 0 else np.inf))
+        for column in ordered:
+            first = np.flatnonzero(np.append(True, column[1:] != column[:-1]))
+            counts = np.diff(first, append=len(column))
+            at, quantiles = untied if len(first) == len(column) else _standardised(counts)
+            knots.append(column[first[at]])
+            scores.append(quantiles)
         # Differences of values near the largest float64 would overflow; those of a quarter do not.
-        unit = np.where(np.abs(rows).max(axis=0) > np.finfo(float).max / 4, 0.25, 1.0)
-        rows = rows * unit
-        low, centre, high = np.percentile(rows, [25, 50, 75], axis=0)
+        largest = np.abs(ordered[:, [0, -1]]).max(axis=1)
+        unit = np.where(largest > np.finfo(float).max / 4, 0.25, 1.0)
+        ordered *= unit[:, None]
+        low, centre, high = np.percentile(ordered, [25, 50, 75], axis=1, overwrite_input=True)
         scale = (high - low) / 1.349
-        with np.errstate(over="ignore"):
-            spread = rows.std(axis=0)
-        for k in np.flatnonzero((scale == 0) & ~((spread > 0) & np.isfinite(spread))):
-            top = np.abs(rows[:, k]).max() or 1.0  # squares of such values leave float64's range
-            spread[k] = np.minimum((rows[:, k] / top).std() * top, np.finfo(float).max)
-        scale = np.where(scale > 0, scale, spread)
+        for k in np.flatnonzero(scale == 0):
+            scale[k] = _deviation(rows[:, k] * unit[k])
         scale = np.where(scale > 0, scale, 1.0)
         return cls(tuple(knots), tuple(scores), centre, scale, unit)
 
@@ -90,14 +86,37 @@ class Transform:
 def _interpolated(column: np.ndarray, knots: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Interpolate scores between ascending knots, even so close that slopes overflow.
 
-    In that case knots and values are scaled up.
+    In that case knots and values are scaled up. Sorted values are found several times as fast.
     """
-    found = np.interp(column, knots, scores)
+    order = np.argsort(column)
+    found = np.empty(len(column))
+    found[order] = np.interp(column[order], knots, scores)
     steep = ~np.isfinite(found)
     if steep.any():
         with np.errstate(over="ignore"):
             found[steep] = np.interp(column[steep] * 2.0**200, knots * 2.0**200, scores)
     return found
+
+
+def _standardised(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of the distinct values, so often each, are knots, and their normal scores."""
+    middle = (np.cumsum(counts) - 0.5 * counts) / counts.sum()
+    quantiles = ndtri(middle)
+    if counts.max() > 1:  # without ties their mean is zero by symmetry
+        quantiles = quantiles - np.average(quantiles, weights=counts)
+    spread = np.sqrt(np.average(quantiles**2, weights=counts))
+    kept = _knots(quantiles)
+    return kept, quantiles[kept] / (spread if spread > 0 else np.inf)
+
+
+def _deviation(column: np.ndarray) -> float:
+    """Return the standard deviation of values whose squares may leave float64's range."""
+    with np.errstate(over="ignore"):
+        spread = float(column.std())
+    if spread > 0 and np.isfinite(spread):
+        return spread
+    top = float(np.abs(column).max()) or 1.0
+    return min(float((column / top).std()) * top, float(np.finfo(float).max))
 
 
 def _knots(quantiles: np.ndarray) -> np.ndarray:

@@ -456,6 +456,8 @@ def _unordered(e: Evidence) -> str | None:
 
 def _coded(e: Evidence) -> str | None:
     names = data_checks.coded_columns(e.pair, e.columns)
+    if set(e.bases) == {"posterior"}:  # the classes of one side, whose values have no order
+        names = tuple(name for name in names if name not in _side_of_classes(e.pair))
     if not names:
         return None
     value = e.as_categories(names) if len(names) <= SHOWN else None
@@ -465,6 +467,12 @@ def _coded(e: Evidence) -> str | None:
         "are codes of categories, name them in categorical= (--categorical), which one-hot encodes "
         f"them.{both}"
     )
+
+
+def _side_of_classes(pair: Pair) -> Sequence[str]:
+    """Return the names of the side that takes fewer values."""
+    sides = (pair.x, pair.x_names), (pair.y, pair.y_names)
+    return min(sides, key=lambda side: data_checks.n_distinct(side[0]))[1]
 
 
 def _extreme(e: Evidence) -> str | None:

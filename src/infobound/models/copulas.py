@@ -430,7 +430,7 @@ class _Canonical(NamedTuple):
 
 
 class _Moments(NamedTuple):
-    """Cross-covariance (p, q) of centred rows, and eigendecompositions of both covariances."""
+    """Cross-covariance (p, q) of centred rows, and the spectra of both covariances."""
 
     cross: Tensor
     spectrum_a: tuple[Tensor, Tensor]
@@ -439,8 +439,7 @@ class _Moments(NamedTuple):
     @classmethod
     def of(cls, a: Tensor, b: Tensor) -> _Moments:
         n = len(a)
-        spectra = (torch.linalg.eigh(side.T @ side / n) for side in (a, b))
-        return cls(a.T @ b / n, *(tuple(each) for each in spectra))
+        return cls(a.T @ b / n, _spectrum(a), _spectrum(b))
 
     def canonical(self, ridge: float) -> _Canonical:
         """Compute canonical correlations with eigenvalues raised by `ridge` times their mean."""
@@ -499,7 +498,20 @@ def _left_out(
     return r.clamp(0, 1 - 1e-6), spread_u, spread_v
 
 
+def _spectrum(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return eigenvalues (k,) and eigenvectors (d, k) of the covariance of centred rows (n, d).
+
+    With more columns than rows, they are those of the directions in which the rows lie.
+    """
+    n, d = rows.shape
+    if d <= n:
+        values, vectors = torch.linalg.eigh(rows.T @ rows / n)
+        return values, vectors
+    _, lengths, vt = torch.linalg.svd(rows, full_matrices=False)
+    return lengths**2 / n, vt.T
+
+
 def _whitener(values: Tensor, vectors: Tensor, ridge: float = 0.0) -> Tensor:
-    """Return W with W' C W = 1 from the spectrum of C, without directions of no variance."""
+    """Return W with W' C W = 1 from the spectrum of C (d, d), without directions of no variance."""
     keep = values > 1e-6 * values.amax().clamp_min(1e-12) if len(values) else values > 0
-    return vectors[:, keep] / (values[keep] + ridge * values.mean()).sqrt()
+    return vectors[:, keep] / (values[keep] + ridge * values.sum() / len(vectors)).sqrt()

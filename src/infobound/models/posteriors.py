@@ -20,6 +20,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 from torch import Tensor, nn
 
+from infobound._system import torch_state
 from infobound._system.optimisers import AdamW
 from infobound.models.densities import OfClasses, codes
 
@@ -262,7 +263,8 @@ class _Logistic(nn.Module):
             bias = np.full(len(weight), ABSENT_LOG_ODDS)
             bias[known] = 0.0
             if len(known) > 1:
-                with warnings.catch_warnings():
+                # Its thin products gain nothing from threads, and on busy cores they wait for them.
+                with torch_state.single_thread(), warnings.catch_warnings():
                     warnings.simplefilter("ignore", ConvergenceWarning)
                     model.set_params(C=variance).fit(features, classes)
                 weight[known[1:] if two else known] = model.coef_
@@ -305,9 +307,15 @@ class _Gaussian(nn.Module):
         sizes = torch.bincount(task.classes, minlength=count).double()[:, None]
         means = rows.new_zeros(count, d).index_add_(0, task.classes, rows) / sizes.clamp_min(1)
         rest = rows - means[task.classes]
-        pooled = _pooled(rest)
-        whitener = _whitener(pooled)
         common, noise = rows.mean(0), 1 / sizes.clamp_min(1)
+        if d > n and (GAUSSIAN - {"gaussian"}).isdisjoint(kinds):
+            # Beyond the span of the rows, all classes have the same mean and variance.
+            span = torch.linalg.qr((rows - common).T)[0]
+            pooled = _pooled(rest @ span, d)
+            whitener = span @ _whitener(pooled)
+        else:
+            pooled = _pooled(rest, d)
+            whitener = _whitener(pooled)
         away = (means - common) @ whitener  # the mean of n_k rows has sampling variance 1 / n_k
         between = (sizes / n * (away**2 - noise)).sum(0).clamp_min(0)
         away = away * (between / (between + noise) * (sizes > 0))
@@ -345,13 +353,22 @@ class _Gaussian(nn.Module):
         return self.constants - 0.5 * square
 
 
-def _pooled(rest: Tensor) -> Tensor:
-    """Return the shrunk covariance (d, d) of rows (n, d) whose class means were subtracted."""
-    from sklearn.covariance import ledoit_wolf
+def _pooled(rest: Tensor, d: int) -> Tensor:
+    """Return the shrunk covariance (k, k) of rows (n, k) whose class means were subtracted.
 
-    found = torch.from_numpy(ledoit_wolf(rest.cpu().numpy(), assume_centered=True)[0]).to(rest)
-    least = 1e-6 * found.diagonal().mean().clamp_min(1e-6)
-    return found + least * torch.eye(len(found), dtype=rest.dtype, device=rest.device)
+    They have d columns, of which k are left after a rotation; the others are zero. The weight of
+    the identity is that of Ledoit and Wolf. Its noise needs no second matrix product: the squares
+    of all products of two columns sum to the squared squares of the norms of the rows.
+    """
+    n = len(rest)
+    found = rest.T @ rest / n
+    level, square = found.trace() / d, found.square().sum()
+    away = (square / d - level**2).clamp_min(0)  # from the multiple of the identity, per column
+    noise = ((rest.square().sum(1).square().sum() / n - square) / (d * n)).clamp_min(0)
+    weight = torch.minimum(noise, away) / away.clamp_min(torch.finfo(rest.dtype).tiny)
+    least = 1e-6 * level.clamp_min(1e-6)
+    identity = torch.eye(len(found), dtype=rest.dtype, device=rest.device)
+    return (1 - weight) * found + (weight * level + least) * identity
 
 
 def _whitener(covariance: Tensor) -> Tensor:
