@@ -10,11 +10,11 @@ import numpy as np
 
 from infobound._system.units import scale
 from infobound.pages.numbers import number, p_value, percent, signed, span
-from infobound.pages.page import Measure, Number, Page, Picture, Remark
+from infobound.pages.page import Measure, Number, Page, Picture
 from infobound.plotting.dependence_figures import comparison_figure
 from infobound.results.estimate import Estimate
 from infobound.results.methods import changed, paragraphs, references
-from infobound.results.page import title
+from infobound.results.page import remarks, title
 
 __all__ = ["difference_rows", "page_of"]
 
@@ -72,9 +72,9 @@ def page_of(
         unit=units,
     )
     found = {
-        one.message: Remark(one.code, one.severity, f"{label}: {one.message}")
+        one.message: remark
         for label, each in estimates.items()
-        for one in each.findings
+        for one, remark in zip(each.findings, remarks(each, units, label), strict=True)
     }
     settings = {"seed": first.seed, **changed(first.config)}
     if first.pointwise is None:

@@ -77,7 +77,7 @@ def page_of(result: Rehearsal, units: str) -> Page:
         measures=(Measure(f"{title}, rehearsed", own.mi, *own.interval),),
         tables=(table,),
         pictures=tuple(_pictures(result, units)),
-        remarks=estimate_page.remarks(own.findings),
+        remarks=estimate_page.remarks(own, units),
         notes=tuple(sentences(result, units)),
         methods=(
             f"Known values of mutual information were planted in the same {own.n:,} rows, by "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +13,7 @@ from infobound.pages.page import Answer, Measure, Number, Page, Picture, Remark,
 from infobound.pages.references import SOFTWARE
 from infobound.plotting.dependence_figures import comparison_figure
 from infobound.results.methods import changed, paragraphs, references
+from infobound.results.page import remarks
 
 if TYPE_CHECKING:
     from infobound.analyses.transfer import Direction, Storage, Transfer
@@ -37,11 +40,6 @@ def transfer_page(result: Transfer, units: str) -> Page:
     first, difference = result.forward, result.difference
     level = percent(first.estimate.config["level"])
     names = [f"{one.source} -> {one.target}" for one in both]
-    found = {
-        one.message: Remark(one.code, one.severity, f"{name}: {one.message}")
-        for name, each in zip(names, both, strict=True)
-        for one in each.estimate.findings
-    }
     return Page(
         kind="Transfer entropy of two series",
         title=f"{first.source} and {first.target}, {first.n:,} rows with a past",
@@ -71,7 +69,11 @@ def transfer_page(result: Transfer, units: str) -> Page:
                 lambda: result.figure(units=units),
             ),
         ),
-        remarks=tuple(found.values()),
+        remarks=tuple(
+            remark
+            for name, one in zip(names, both, strict=True)
+            for remark in _remarks(name, one, units)
+        ),
         methods=(
             "The transfer entropy is the information of the source's past about the target, given "
             "the target's own past. Its p-value is the larger one of two tests: rotations of the "
@@ -101,6 +103,27 @@ def transfer_page(result: Transfer, units: str) -> Page:
         },
         references=(*(r for one in both for r in references(one.estimate)), TRANSFER, RESIDUALS),
     )
+
+
+def _remarks(name: str, one: Direction, units: str) -> Iterator[Remark]:
+    """Return the findings of a direction; those about a missing test are about this one's test."""
+    for remark in remarks(one.estimate, units, name):
+        if remark.code != "zero":
+            yield remark
+        elif one.p_value > FOUND:
+            yield replace(
+                remark,
+                text=f"{name}: The held-out value does not clearly exceed zero, and the tests find "
+                f"no transfer ({p_value(one.p_value)}). Report 'no transfer found', not the "
+                "estimate; more rows may find a weaker one.",
+            )
+        else:
+            yield Remark(
+                "unmeasured",
+                "note",
+                f"{name}: The tests find a transfer ({p_value(one.p_value)}), but there are too "
+                "few rows to measure how much. Report the p-value, not the estimate.",
+            )
 
 
 def _direction(name: str, one: Direction, level: str, units: str) -> Number:
@@ -154,7 +177,7 @@ def storage_page(result: Storage, units: str) -> Page:
                 ),
             ),
         ),
-        remarks=tuple(Remark(f.code, f.severity, f.message) for f in estimate.findings),
+        remarks=remarks(estimate, units),
         methods=tuple(paragraphs(estimate, units)),
         versions={**estimate.versions},
         references=(*references(estimate), STORAGE),

@@ -53,7 +53,7 @@ def page_of(result: Estimate, units: str, pair: Pair | None = None) -> Page:
         numbers=tuple(numbers(result, units)),
         measures=(Measure(title(result), result.mi, *result.interval),),
         pictures=(*of_rows, *_pictures(result, units)),
-        remarks=remarks(result.findings),
+        remarks=remarks(result, units),
         notes=result.notes,
         methods=tuple(methods.paragraphs(result, units)),
         checklist=tuple(methods.checklist(result, units)),
@@ -84,9 +84,12 @@ def verdict(finding: Finding | None) -> Verdict:
     return Verdict(finding.code, finding.severity, CHECKS[finding.code].headline)
 
 
-def remarks(found: tuple[Finding, ...]) -> tuple[Remark, ...]:
-    """Return findings for a page."""
-    return tuple(Remark(one.code, one.severity, one.message) for one in found)
+def remarks(result: Estimate, units: str, label: str = "") -> tuple[Remark, ...]:
+    """Return the findings of an estimate for a page, with what they are about before them."""
+    before = f"{label}: " if label else ""
+    return tuple(
+        Remark(one.code, one.severity, f"{before}{one.text(units)}") for one in result.findings
+    )
 
 
 def numbers(result: Estimate, units: str) -> Iterator[Number]:
