@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from infobound import data
-from infobound._system.units import Nats, Result
+from infobound._system.calls import Recorded, recorded
+from infobound._system.units import Nats
 from infobound.analyses import difference_page
 from infobound.analyses.compare import paired
 from infobound.config import Config, configured
@@ -29,7 +30,7 @@ __all__ = ["Interaction", "interaction"]
 
 
 @dataclass(frozen=True, repr=False)
-class Interaction(Result, Presentable):
+class Interaction(Recorded, Presentable):
     """The interaction information of three variables, in nats.
 
     Attributes:
@@ -84,7 +85,7 @@ class Interaction(Result, Presentable):
             kind="Interaction of three variables",
             name="I(X;Y|Z) - I(X;Y)",
             meaning="positive: z adds to what x says about y; negative: z explains it",
-            code="result = infobound.interaction(x, y, z{})",
+            call=self.call,
             units=units,
             cited=["https://doi.org/10.1007/BF02289159"],
         )
@@ -96,6 +97,7 @@ class Interaction(Result, Presentable):
         )
 
 
+@recorded("x", "y", "z")
 def interaction(
     x: Any,
     y: Any = None,

@@ -13,6 +13,7 @@ from scipy import fft
 from scipy.special import chdtri, ndtri
 
 from infobound._system import arguments
+from infobound._system.calls import Recorded, recorded
 from infobound._system.units import Nats, Result
 from infobound.analyses import column_pictures, lags_page
 from infobound.analyses.column_pairs import save_table
@@ -81,7 +82,7 @@ class Lag(Result):
 
 
 @dataclass(frozen=True, repr=False)
-class Lags(Result, Presentable):
+class Lags(Recorded, Presentable):
     """The mutual information of two series at the lags -max_lag to max_lag; values in nats.
 
     Attributes:
@@ -210,6 +211,7 @@ class Lags(Result, Presentable):
         column_pictures.write(self.figure(title=title, units=units), Path(path))
 
 
+@recorded("x", "y")
 def lags(
     x: Any,
     y: Any,

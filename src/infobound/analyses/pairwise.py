@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from infobound._system import arguments, units
+from infobound._system.calls import recorded
 from infobound.analyses.column_pairs import ColumnPair, Pairwise, Refined
 from infobound.analyses.pair_parts import PairValues, estimate_columns, in_parts, with_rows
 from infobound.columnwise.estimates import FEWEST_ROWS, estimates, takes_few_values
@@ -27,6 +28,7 @@ __all__ = ["pairwise"]
 Progress = Callable[[str, int, int], None]
 
 
+@recorded("frame")
 def pairwise(
     frame: Any,
     target: str | Sequence[str] | None = None,

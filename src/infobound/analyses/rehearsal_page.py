@@ -64,9 +64,6 @@ def page_of(result: Rehearsal, units: str) -> Page:
         tuple(range(1, len(heads))),
         "covers: intervals that contain the truth; found: estimates clearly above zero.",
     )
-    said = "".join(
-        f", {name}={value!r}" for name, value in {"seed": own.seed, **changed(own.config)}.items()
-    )
     return Page(
         kind="Rehearsal",
         title=f"Rehearsal of {title} on {own.n:,} rows",
@@ -83,13 +80,15 @@ def page_of(result: Rehearsal, units: str) -> Page:
             f"Known values of mutual information were planted in the same {own.n:,} rows, by "
             "pairing rows of x and of y through a copula of known information, so that the margins "
             "stayed as they are. Each was estimated with the settings of the estimate.",
+            *estimate_page.page_of(own, units).methods,
         ),
-        settings={name: str(value) for name, value in changed(own.config).items()},
-        versions={**own.versions},
-        repeat={
-            "In Python, with the same x and y:": "import infobound\n"
-            f"result = infobound.rehearse(x, y{said})"
+        settings={
+            "seed": str(own.seed),
+            **{name: str(value) for name, value in changed(own.config).items()},
+            **result.call.shown,
         },
+        versions={**own.versions},
+        repeat=result.call.repeat,
         references=(*references(own), COPULA),
     )
 

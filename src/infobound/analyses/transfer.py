@@ -17,6 +17,7 @@ import numpy as np
 
 from infobound import data
 from infobound._system import arguments
+from infobound._system.calls import Recorded, recorded
 from infobound._system.memory import take_rows
 from infobound._system.units import Nats, Result
 from infobound.analyses import transfer_page
@@ -147,7 +148,7 @@ class Difference(Result):
 
 
 @dataclass(frozen=True, repr=False)
-class Transfer(Result, Presentable):
+class Transfer(Recorded, Presentable):
     """The transfer entropies of two series in both directions, in nats.
 
     Attributes:
@@ -222,7 +223,7 @@ class Transfer(Result, Presentable):
 
 
 @dataclass(frozen=True, repr=False)
-class Storage(Result, Presentable):
+class Storage(Recorded, Presentable):
     """The active information storage of a series: I(past of Y; Y_t), in nats.
 
     Attributes:
@@ -304,6 +305,7 @@ class Past:
         return max(own, *(lag for each in self.candidates for lag in each))
 
 
+@recorded("x", "y")
 def transfer_entropy(
     x: Any,
     y: Any = None,
@@ -479,6 +481,7 @@ def in_one_direction(
     )
 
 
+@recorded("y")
 def storage(
     y: Any,
     *,

@@ -23,6 +23,7 @@ import numpy as np
 
 from infobound import __version__, data
 from infobound._system import arguments, locks, torch_state
+from infobound._system.calls import Recorded, recorded
 from infobound._system.units import Nats, Result, convert, scale
 from infobound.analyses import transfer_page
 from infobound.analyses.column_pairs import save_table
@@ -85,7 +86,7 @@ class Link(Result):
 
 
 @dataclass(frozen=True, repr=False)
-class TransferNetwork(Result, Presentable):
+class TransferNetwork(Recorded, Presentable):
     """The transfer entropies of all ordered pairs of columns; values in nats.
 
     Attributes:
@@ -213,6 +214,7 @@ class TransferNetwork(Result, Presentable):
         return frame
 
 
+@recorded("frame")
 @torch_state.defaults()
 def transfer_network(
     frame: Any,

@@ -12,12 +12,13 @@ from infobound.pages.numbers import number, p_value, percent, signed, small, spa
 from infobound.pages.page import Answer, Measure, Number, Page, Picture, Remark, Table
 from infobound.pages.references import SOFTWARE
 from infobound.plotting.dependence_figures import comparison_figure
-from infobound.results.methods import changed, paragraphs, references
+from infobound.results.methods import changed, checklist, paragraphs, references
 from infobound.results.page import remarks
 
 if TYPE_CHECKING:
     from infobound.analyses.transfer import Direction, Storage, Transfer
     from infobound.analyses.transfer_network import TransferNetwork
+    from infobound.results.estimate import Estimate
 
 __all__ = ["network_page", "storage_page", "transfer_page"]
 
@@ -56,7 +57,7 @@ def transfer_page(result: Transfer, units: str) -> Page:
                 units,
                 f"{level}: {span(difference.interval, units)}; {p_value(difference.p_value)}",
                 "forward less backward, row by row",
-                "Claim a direction.",
+                "Claim that one direction is stronger, if the p-value is small.",
             ),
         ),
         measures=tuple(
@@ -94,13 +95,9 @@ def transfer_page(result: Transfer, units: str) -> Page:
             ),
             CAUSES,
         ),
-        settings={key: str(each) for key, each in changed(first.estimate.config).items()},
+        settings={**_settings(first.estimate), **result.call.shown},
         versions={**first.estimate.versions},
-        repeat={
-            "In Python, with the same series:": "import infobound\n"
-            f"result = infobound.transfer_entropy(x, y, lag={first.lags[0]}, "
-            f"history={len(first.history) or 1})"
-        },
+        repeat=result.call.repeat,
         references=(*(r for one in both for r in references(one.estimate)), TRANSFER, RESIDUALS),
     )
 
@@ -138,6 +135,12 @@ def _direction(name: str, one: Direction, level: str, units: str) -> Number:
     )
 
 
+def _settings(estimate: Estimate) -> dict[str, str]:
+    """Return the seed and the settings of an estimate that are not the defaults."""
+    found = {"seed": estimate.seed, **changed(estimate.config)}
+    return {name: str(value) for name, value in found.items()}
+
+
 def _listed(lags: tuple[int, ...]) -> str:
     return ", ".join(map(str, lags)) or "none"
 
@@ -149,7 +152,7 @@ def storage_page(result: Storage, units: str) -> Page:
     p = "" if result.p_value is None else f"; {p_value(result.p_value)}"
     return Page(
         kind="Active information storage of a series",
-        title=f"lag {_listed(result.history)}, {result.n:,} rows with a past",
+        title=f"I(past; present), lag {_listed(result.history)}, {result.n:,} rows with a past",
         headline=f"{number(result.mi, units)} {units}, {level} interval "
         f"{span(result.interval, units)}{p}",
         units=units,
@@ -178,8 +181,15 @@ def storage_page(result: Storage, units: str) -> Page:
             ),
         ),
         remarks=remarks(estimate, units),
-        methods=tuple(paragraphs(estimate, units)),
+        methods=(
+            "The active information storage is the information of a series' past about its "
+            "present.",
+            *paragraphs(estimate, units),
+        ),
+        checklist=tuple(checklist(estimate, units)),
+        settings={**_settings(estimate), **result.call.shown},
         versions={**estimate.versions},
+        repeat=result.call.repeat,
         references=(*references(estimate), STORAGE),
     )
 
@@ -231,8 +241,20 @@ def network_page(result: TransferNetwork, units: str) -> Page:
         methods=(
             f"Transfer entropies of {count:,} ordered pairs of columns were estimated by closed "
             f"forms and tested with {result.permutations:,} draws; q-values are those of Benjamini "
-            "and Hochberg.",
+            f"and Hochberg. {result.call.sentence}",
         ),
-        checklist=(CAUSES,),
+        checklist=(
+            Answer("How many rows?", f"{result.n:,}, in the order of time."),
+            Answer("Which unit?", f"{units.capitalize()} per row."),
+            Answer(
+                "Which null hypothesis, and how many tests?",
+                f"'No transfer', {count:,} tests; q controls the share of false findings.",
+            ),
+            CAUSES,
+            Answer("Are negative values kept?", "Yes, nothing is set to zero."),
+        ),
+        settings={"permutations": f"{result.permutations:,}", **result.call.shown},
+        versions=result.call.versions,
+        repeat=result.call.repeat,
         references=(SOFTWARE, TRANSFER, RESIDUALS, FALSE_DISCOVERIES),
     )

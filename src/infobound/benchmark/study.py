@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from infobound._system import arguments, files, locks, torch_state, units
+from infobound._system.calls import recorded
 from infobound.analyses import accuracy, grid
 from infobound.analyses.grid import ConfiguredEstimator, Estimator, Progress, Study
 from infobound.benchmark.external import PEERS, External, PeerPaths
@@ -48,6 +49,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+@recorded()
 @torch_state.defaults()
 def study(
     suite: str,
