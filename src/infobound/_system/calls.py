@@ -88,7 +88,8 @@ class Call:
             return ""
         settings = ", ".join(f"{name} = {value}" for name, value in self.shown.items())
         used = f" with {settings}" if settings else " with the default settings"
-        return f"It was computed by {self.function} {self.versions['infobound']}{used}."
+        version = self.versions["infobound"]
+        return f"Values were computed by {self.function} (version {version}){used}."
 
 
 _current: ContextVar[Call | None] = ContextVar("call", default=None)

@@ -119,6 +119,7 @@ def _pictures(result: Rehearsal, units: str) -> Iterator[Picture]:
             interval=result.own.interval,
             title=f"Rehearsal on {result.own.n:,} rows: estimate against planted truth",
             unit=units,
+            point="mean of the runs",
         ),
     )
 

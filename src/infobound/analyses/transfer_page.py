@@ -135,6 +135,21 @@ def _direction(name: str, one: Direction, level: str, units: str) -> Number:
     )
 
 
+def _pictures(result: TransferNetwork, units: str, found: int) -> Iterator[Picture]:
+    """Return the figure of what is found, if anything is, and that of all pairs."""
+    if found:
+        yield Picture(
+            "network",
+            f"Arrows where q <= {FOUND:g}; wider ones have more transfer.",
+            lambda: result.figure("network", units=units),
+        )
+    yield Picture(
+        "matrix",
+        "From sources in rows to targets in columns.",
+        lambda: result.figure("matrix", units=units),
+    )
+
+
 def _settings(estimate: Estimate) -> dict[str, str]:
     """Return the seed and the settings of an estimate that are not the defaults."""
     found = {"seed": estimate.seed, **changed(estimate.config)}
@@ -225,18 +240,7 @@ def network_page(result: TransferNetwork, units: str) -> Page:
         tables=(
             Table("Ordered pairs", heads, cells, (2, 3, 4, 5, 6), "Each interval is for one."),
         ),
-        pictures=(
-            Picture(
-                "network",
-                f"Arrows where q <= {FOUND:g}; wider ones have more transfer.",
-                lambda: result.figure("network", units=units),
-            ),
-            Picture(
-                "matrix",
-                "From sources in rows to targets in columns.",
-                lambda: result.figure("matrix", units=units),
-            ),
-        ),
+        pictures=tuple(_pictures(result, units, found)),
         notes=(*result.left_out.values(), *result.failures.values()),
         methods=(
             f"Transfer entropies of {count:,} ordered pairs of columns were estimated by closed "
