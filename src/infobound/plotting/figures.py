@@ -469,8 +469,7 @@ def shaded(axes: Axes, values: np.ndarray, *, top: float, label: str) -> None:
     from matplotlib.colors import LinearSegmentedColormap, to_rgba
 
     ends = [to_rgba(BLUE, opacity) for opacity in (0.0, 1.0)]
-    colours = LinearSegmentedColormap.from_list("shades", ends)
-    colours.set_bad(MIST)
+    colours = LinearSegmentedColormap.from_list("shades", ends).with_extremes(bad=MIST)
     shown = np.ma.masked_invalid(values)
     style: dict[str, Any] = {"vmin": 0, "vmax": top, "cmap": colours}
     if max(shown.shape) > CELLS:

@@ -69,9 +69,9 @@ def title(result: Estimate) -> str:
     x, y, z = (
         listed(names) or letter
         for names, letter in (
-            (result.x_names, "X"),
-            (result.y_names, "Y"),
-            (result.given_names, "Z"),
+            (methods.shown_names(result.x_names), "X"),
+            (methods.shown_names(result.y_names), "Y"),
+            (methods.shown_names(result.given_names), "Z"),
         )
     )
     return f"I({x}; {y} | {z})" if result.dim_given else f"I({x}; {y})"

@@ -1,0 +1,34 @@
+"""The methods paragraph names what was used, and figures of long names are whole."""
+
+import numpy as np
+import pandas as pd
+
+import infobound
+
+LABELS = np.random.default_rng(0).integers(3, size=300)
+ROWS = LABELS[:, None] + np.random.default_rng(1).normal(size=(300, 2))
+
+
+def test_the_bound_of_classifiers_is_not_infonce():
+    found = infobound.estimate(ROWS, LABELS, categorical=["y"], certify=False).page()
+    assert "cross-entropy of the classifiers" in found.methods[0]
+    assert "InfoNCE" not in " ".join(found.methods)
+    assert "https://arxiv.org/abs/1905.06922" in found.references
+    assert "https://arxiv.org/abs/1807.03748" not in found.references
+    other = infobound.estimate(ROWS[:, 0], ROWS[:, 1], critic="none", certify=False).page()
+    assert "InfoNCE" in other.methods[0]
+    assert "https://arxiv.org/abs/1807.03748" in other.references
+
+
+def test_categories_of_a_column_are_named_once():
+    found = infobound.estimate(ROWS, LABELS, categorical=["y"], certify=False)
+    assert found.page().title.startswith("I(x[0], x[1]; y[0])")
+
+
+def test_long_titles_are_within_the_figure():
+    names = {f"x{k}_" + "long" * 5: column for k, column in enumerate(ROWS.T)}
+    found = infobound.estimate(pd.DataFrame(names), ROWS[:, 0] ** 2, critic="none", certify=False)
+    figure = found.plot()
+    (axes,) = figure.axes
+    boxes = [text.get_window_extent() for text in axes.get_children() if hasattr(text, "get_text")]
+    assert max(box.x1 for box in boxes) <= figure.bbox.width
