@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["curve_page", "pairs_page"]
 
 WHITE = "https://doi.org/10.2307/1912934"
-WHITENED = "https://doi.org/10.1080/01621459.1976.10480353"
+WHITENED = "haugh1976independence"
 AMORTISED = "https://arxiv.org/abs/2402.10158"
 FALSE_DISCOVERIES = "https://doi.org/10.1111/j.2517-6161.1995.tb02031.x"
 SHOWN = 200  # lags or pairs of a table

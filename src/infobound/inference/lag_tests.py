@@ -195,8 +195,8 @@ def lag_tests(
     Raises:
         InputError: If a series is constant or too short for the lags.
 
-    Source: prewhitening, Haugh 1976, https://doi.org/10.1080/01621459.1976.10480353; standard
-    errors, White 1980, https://doi.org/10.2307/1912934; shifts, Yuan and Shou 2022,
+    Source: prewhitening, Haugh 1976, Journal of the American Statistical Association 71, 378-385;
+    standard errors, White 1980, https://doi.org/10.2307/1912934; shifts, Yuan and Shou 2024,
     https://doi.org/10.1371/journal.pbio.3002758.
 
     Example:
