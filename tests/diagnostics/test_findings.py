@@ -92,7 +92,7 @@ PLANTED = {
         "local permutations give p = 0.002, projections p = 0.4",
     ),
     "capped": ({"capped": True, "mi": 4.0}, "probably too low"),
-    "not_converged": ({"late": 0.5}, "--n-iters"),
+    "not_converged": ({"late": 0.5}, "Raise n_iters"),
     "unmeasured": (
         {"held_out": 0.03, "train": 0.1, "p_value": 0.01},
         "shows that x and y are dependent, but there are too few rows",

@@ -96,7 +96,10 @@ def page_of(
                 "Quote it with its interval; the estimates' own intervals do not give it.",
             ),
             Number(
-                "No difference", p_value(p), what="two-sided, paired", use="Claim a difference."
+                "No difference",
+                p_value(p),
+                what="two-sided, paired",
+                use="Claim a difference if it is small.",
             ),
             *both,
         ),

@@ -196,7 +196,7 @@ def _saturated(e: Evidence) -> str | None:
     return (
         f"The held-out {what}, {nats(e.held_out)}, is within {nats(1, '.3g')} of its ceiling "
         f"log K, {nats(e.ceiling)} for K = {e.block:,}, and cannot show more.{rest}{report} "
-        "More rows raise the ceiling; --folds 2 doubles the rows scored "
+        "More rows raise the ceiling; folds=2 (--folds 2) doubles the rows scored "
         f"together.{INFINITE}"
     )
 
@@ -207,7 +207,7 @@ def _capped(e: Evidence) -> str | None:
     return (
         f"The estimate itself has the ceiling {nats(e.ceiling)}, because there are too few rows "
         "to normalise the critic, and it is close to it; it is probably too low. Take more rows, "
-        f"or compare with --critic none, the closed-form base alone.{INFINITE}"
+        f"or compare with the closed-form base alone: critic='none' (--critic none).{INFINITE}"
     )
 
 
@@ -222,7 +222,7 @@ def _overfit(e: Evidence) -> str | None:
     return (
         f"The training rows give {nats(e.train)} and the held-out rows {nats(e.held_out)}: the "
         "critic has memorised its training rows. Do not report the training value; use more rows, "
-        "fewer columns, a smaller --hidden-dim or a larger --weight-decay."
+        "fewer columns, a smaller hidden_dim or a larger weight_decay."
     )
 
 
@@ -231,7 +231,7 @@ def _not_converged(e: Evidence) -> str | None:
         return None
     return (
         "The validation value was still rising when the iterations ran out, so more dependence "
-        "may be found. Raise --n-iters (twice as many is a good next try)."
+        "may be found. Raise n_iters (twice as many is a good next try)."
     )
 
 
@@ -308,11 +308,11 @@ def _zero(e: Evidence) -> str | None:
         return (
             f"{known}: so few rows a column do not allow a critic to be fitted that could show "
             "dependence, and independence was not tested. Do not report that there is none; use "
-            "fewer columns, or the test of independence (leave out --no-certify)."
+            "fewer columns, or the test of independence: certify=True (without --no-certify)."
         )
     return (
-        f"{known} clearly: the fitted critic shows no dependence. Independence was not tested; "
-        "leave out --no-certify for its p-value."
+        f"{known} clearly: the fitted critic shows no dependence. Independence was not tested; use "
+        "certify=True (leave out --no-certify) for its p-value."
     )
 
 
@@ -321,7 +321,7 @@ def _no_bound(e: Evidence) -> str | None:
         return None
     return (
         f"The bound '{e.bound}' is not a lower bound, so held_out may exceed the truth. "
-        "Use --bound infonce for a value that can be reported as 'at least'."
+        "Use bound='infonce' (--bound infonce) for a value that can be reported as 'at least'."
     )
 
 
@@ -368,10 +368,10 @@ def _series(e: Evidence) -> str | None:
     return (
         f"The order of the rows is informative: {found[0]} and {found[1]} are correlated. If rows "
         "were recorded one after another (in time, along a path), interval and p-value, which take "
-        "rows for independent, are too optimistic: use --series, or keep every k-th row only. If "
-        "the file was merely sorted or merged from parts, and rows are independent cases, the "
-        "numbers hold: shuffle the rows, and this finding goes away. Shuffling a series would only "
-        "hide the problem."
+        "rows for independent, are too optimistic: use series=True (--series), or keep every k-th "
+        "row only. If the file was merely sorted or merged from parts, and rows are independent "
+        "cases, the numbers hold: shuffle the rows, and this finding goes away. Shuffling a series "
+        "would only hide the problem."
     )
 
 
@@ -382,7 +382,7 @@ def _sorted_rows(e: Evidence) -> str | None:
     return (
         f"The rows are sorted by {name}, so a series cannot be told from a sorted file. If the "
         "rows are independent cases, this is harmless; if they follow each other in time, use "
-        "--series."
+        "series=True (--series)."
     )
 
 
@@ -429,7 +429,7 @@ def _few_groups(e: Evidence) -> str | None:
     if e.test == "rows_in_groups":
         within = (
             " The test permutes rows within groups: it sees no dependence between groups, and it "
-            "takes rows of a group for exchangeable (for rows in time add --series)."
+            "takes rows of a group for exchangeable (for rows in time add series=True)."
         )
     return (
         f"The rows come from {count} groups, so how groups differ is hardly known: the interval is "
@@ -508,7 +508,7 @@ def _extreme(e: Evidence) -> str | None:
     listed = _listed([f"{name} ({what})" for name, what in found])
     return (
         f"Values far from all others: {listed}. They look like codes for missing values or errors "
-        "of unit. Correct them, or leave these cells empty and use --drop-missing."
+        "of unit. Correct them, or leave these rows out (empty cells with --drop-missing)."
     )
 
 

@@ -91,7 +91,7 @@ class Guarantee(Recorded, Presentable):
                     "Independence",
                     p_value(self.p_value),
                     what="test of independence by permuting y",
-                    use="Claim dependence, or say that none was found.",
+                    use="Claim dependence if it is small; else report that none was found.",
                 ),
             ),
             measures=(Measure("certified", self.certified, self.certified, self.certified),),

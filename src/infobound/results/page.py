@@ -147,7 +147,7 @@ def numbers(result: Estimate, units: str) -> Iterator[Number]:
             "Independence given Z" if given else "Independence",
             p_value(result.p_value),
             what=tested(result),
-            use="Claim dependence, or say that none was found.",
+            use="Claim dependence if it is small; else report that none was found.",
         )
     if result.projection_p is not None:
         yield Number(
