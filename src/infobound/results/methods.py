@@ -230,10 +230,15 @@ def _tests(result: Estimate, units: str) -> Iterator[str]:
             how = "permuting y within neighbourhoods of z"
         elif config["series"]:
             how = "shifting y against x in time"
+        combined = (
+            ""
+            if result.dim_given or result.test
+            else (" The p-values of the parts of the rows were combined by Fisher's method.")
+        )
         yield (
             f"Independence{' of x and y given z' if result.dim_given else ''} was tested by {how} "
             f"({config['permutations']:,} permutations), with critics that were fitted to earlier "
-            "rows."
+            f"rows.{combined}"
         )
     if result.projection_p is not None:
         yield "A second test projects the residuals of both regressions."
