@@ -262,7 +262,7 @@ def rehearse(
             estimate if that is larger.
         seeds: the number of runs per rung; their seeds count up from `config.seed`.
         kinds: keys of `planted.KINDS`.
-        width: a half-width in nats; the result says how many rows such an interval needs.
+        width: a half-width in nats; the result has the number of rows that such an interval needs.
         out: a directory for the table, the figure and finished runs; the same call resumes there.
         jobs: the number of parallel estimates, each on one thread; one per core by default.
         dask: the address of a Dask scheduler, for example "tcp://host:8786", whose workers compute

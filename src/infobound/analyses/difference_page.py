@@ -1,4 +1,4 @@
-"""What a difference of two estimates says of itself."""
+"""The page of a difference of two estimates."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ CRITERIA = {
     "joint": "what a column adds to all selected ones together",
     "cmim": "the least that it adds to one of them (conditional mutual information maximisation)",
     "jmi": "the mean of what it adds to each of them (joint mutual information)",
-    "relevance": "what it says by itself or in a pair, whatever is selected",
+    "relevance": "its information alone or in a pair, whatever is selected",
 }
 
 
@@ -310,7 +310,7 @@ def select(
         count: how many columns to select. By default, until none is found to add anything: this is
             tested at each step, whatever the criterion, given all selected columns.
         criterion: one of `CRITERIA`.
-        alpha: the level of the tests. Where no column says anything about the target, the
+        alpha: the level of the tests. Where no column is informative about the target, the
             probability that one is selected is at most alpha.
         candidates: the columns to select from; all by default.
 

@@ -34,8 +34,8 @@ class Interaction(Recorded, Presentable):
     """The interaction information of three variables, in nats.
 
     Attributes:
-        difference: I(X;Y|Z) - I(X;Y), in nats. Positive: z adds to what x says about y. Negative: z
-            explains what x says about y.
+        difference: I(X;Y|Z) - I(X;Y), in nats. Positive: z adds to the information of x about y.
+            Negative: z explains it.
         interval: its confidence interval, in nats.
         p_value: the two-sided p-value of no difference.
         conditional: the estimate of I(X;Y|Z).
@@ -84,7 +84,7 @@ class Interaction(Recorded, Presentable):
             self.p_value,
             kind="Interaction of three variables",
             name="I(X;Y|Z) - I(X;Y)",
-            meaning="positive: z adds to what x says about y; negative: z explains it",
+            meaning="positive: z adds to the information of x about y; negative: z explains it",
             call=self.call,
             units=units,
             cited=["https://doi.org/10.1007/BF02289159"],
@@ -112,7 +112,7 @@ def interaction(
     stop: Callable[[], bool] | None = None,
     **settings: Any,
 ) -> Interaction:
-    """Estimate I(X;Y|Z) - I(X;Y): whether z adds to what x says about y, or explains it.
+    """Estimate I(X;Y|Z) - I(X;Y): whether z adds to the information of x on y, or not.
 
     Args:
         x: (n, p) or (n,). Or, without y and z, a pair with given rows, as returned by

@@ -229,7 +229,7 @@ def lags(
     """Estimate I(X_{t-l}; Y_t) of two series for each lag l, and test which lags are dependent.
 
     Tests, band and intervals allow for the autocorrelation of both series. The null hypothesis is
-    that the whole series are independent, and each is stationary; `docs/lags.md` says what else is
+    that the whole series are independent, and each is stationary; `docs/lags.md` lists what else is
     assumed.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a curve of lags, and a table of channels at their best lags, say of themselves."""
+"""The pages of a curve of lags, and of a table of channels at their best lags."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FOUND = 0.05  # p-values and q-values up to this are called found
 NULL = "the whole series are independent"
 CAUSES = Answer(
     "Could a common cause, season or trend explain it?",
-    "The numbers cannot tell: take known ones out, or use estimate(x, y, given=z).",
+    "The numbers cannot show it: remove known ones, or use estimate(x, y, given=z).",
     False,
 )
 

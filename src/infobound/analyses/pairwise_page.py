@@ -1,4 +1,4 @@
-"""What a table of pairs of columns says of itself, and its figure."""
+"""The page of a table of pairs of columns, and its figure."""
 
 from __future__ import annotations
 

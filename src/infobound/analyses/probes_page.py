@@ -1,4 +1,4 @@
-"""What probes of a representation say of themselves."""
+"""The page of probes of a representation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a rehearsal says of itself: sentences, a table and its figure."""
+"""The page of a rehearsal: sentences, a table and its figure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study of estimators says of itself."""
+"""The page of a study of estimators."""
 
 from __future__ import annotations
 

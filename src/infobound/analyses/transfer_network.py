@@ -65,7 +65,7 @@ class Link(Result):
         p_value: of "no transfer": the larger one of the next two.
         q_value: the smallest false discovery rate at which the pair is found (Benjamini-Hochberg).
         rotation_p: of "the source is independent of all else".
-        residual_p: of "given the target's past, the source's past says nothing".
+        residual_p: of "given the target's past, the source's past adds no information".
         lags: the lags of the source.
         history: the lags of the target and of what is given.
         n: the number of rows with a past.

@@ -1,4 +1,4 @@
-"""What transfer entropies say of themselves."""
+"""The pages of transfer entropies."""
 
 from __future__ import annotations
 

@@ -289,8 +289,8 @@ def _unmeasured(e: Evidence) -> str | None:
         )
     return (
         f"The p-value, {e.p_value:.2g}, shows that x and y are dependent{e.z}, but there are too "
-        f"few rows to say how much: {known}. Report the p-value, not the estimate; more rows, or "
-        "fewer columns, would measure it."
+        f"few rows to measure how much: {known}. Report the p-value, not the estimate; more rows, "
+        "or fewer columns, would measure it."
     )
 
 
@@ -380,7 +380,7 @@ def _sorted_rows(e: Evidence) -> str | None:
     if name is None or e.blocks or e.groups is not None or data_checks.serial(e.pair) is None:
         return None
     return (
-        f"The rows are sorted by {name}, so a series cannot be told from a sorted file. If the "
+        f"The rows are sorted by {name}, so a series looks like a sorted file. If the "
         "rows are independent cases, this is harmless; if they follow each other in time, use "
         "series=True (--series)."
     )
@@ -474,7 +474,7 @@ def _unordered(e: Evidence) -> str | None:
     names = [c.name for c in found]
     value = e.as_categories(names)
     if value is not None and value <= e.mi + e.half_width:
-        return None  # as categories they do not tell more
+        return None  # as categories they are not more informative
     named = [f"{c.name} ({c.count:,} values; see the means of {c.other})" for c in found]
     both = "If they are codes, the estimate is too low"
     if value is not None:

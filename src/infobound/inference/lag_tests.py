@@ -96,7 +96,7 @@ class Windows(NamedTuple):
         )
 
     def shifts(self, max_lag: int, *, count: int | None = None, seed: int = 0) -> Codes:
-        """Return shifts (k, groups) of the rows of each group, by which y loses what x says of it.
+        """Return shifts (k, groups) of the rows of each group, that break its dependence.
 
         Those of a single series are multiples of 2 max_lag + 1, so that no two contain the same
         lag. Those of groups are random.

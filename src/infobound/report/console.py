@@ -289,7 +289,7 @@ def show_interaction(result: Interaction, *, units: str, x: str, y: str, given: 
     low, high = result.interval
     sign = "the interval contains 0: it is open whether z adds or explains"
     if low > 0:
-        sign = "positive: z adds to what x says about y"
+        sign = "positive: z adds to the information of x about y"
     elif high < 0:
         sign = "negative: z explains all or part"
     table.add_row("", "", f"[dim]{sign}[/]")

@@ -1,4 +1,4 @@
-"""What a paper says about an estimate: methods, references, a reviewer's questions, code."""
+"""An estimate for a paper: methods, references, a reviewer's questions, code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an estimate says of itself: its numbers, what each may be used for, methods and figures."""
+"""The page of an estimate: its numbers, what each may be used for, methods and figures."""
 
 from __future__ import annotations
 
