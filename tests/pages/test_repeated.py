@@ -106,3 +106,9 @@ def test_results_of_older_files_have_no_code():
 def test_errors_of_a_call_name_the_function_itself():
     with pytest.raises(TypeError, match=r"^compare\(\) missing"):
         infobound.compare()
+
+
+def test_directories_are_in_the_code_alone(results):
+    page = results["study"].page()
+    assert "out" not in page.settings
+    assert "out=" in page.repeat["In Python:"]

@@ -74,12 +74,14 @@ class Call:
     @property
     def repeat(self) -> dict[str, str]:
         """The code for a page, by what it is; empty if it is unknown."""
-        return {"In Python, with the same data:": self.code} if self.function else {}
+        label = "In Python, with the same data:" if self.arguments else "In Python:"
+        return {label: self.code} if self.function else {}
 
     @property
     def shown(self) -> dict[str, str]:
-        """The settings for a page."""
-        return {name: value.strip("'\"") for name, value in self.settings.items()}
+        """The settings for a page, without directories."""
+        settings = {name: code for name, code in self.settings.items() if name not in NO_SETTINGS}
+        return {name: code.strip("'\"") for name, code in settings.items()}
 
     @property
     def sentence(self) -> str:

@@ -124,7 +124,11 @@ def page_of(
         ),
         settings={
             "seed": str(first.seed),
-            **{key: str(value) for key, value in changed(first.config).items()},
+            **{
+                key: str(value)
+                for key, value in changed(first.config).items()
+                if key != "pointwise"  # asked by the difference itself
+            },
             **call.shown,
         },
         versions={**first.versions},
