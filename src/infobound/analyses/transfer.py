@@ -493,7 +493,7 @@ def storage(
     config: Config | None = None,
     **settings: Any,
 ) -> Storage:
-    """Estimate the active information storage I(past of y; y_t): what a series says about its next.
+    """Estimate the active information storage of a series, I(past of y; y_t).
 
     Args:
         y: (n, q) or (n,), rows in the order of time.
