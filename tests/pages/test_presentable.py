@@ -1,5 +1,7 @@
 """What every result can be asked for: texts, frames, figures and pages, in both units."""
 
+import re
+
 import numpy as np
 import pytest
 from results_of_each_kind import MADE
@@ -65,6 +67,7 @@ def test_a_report_is_one_file(result, tmp_path):
     assert "<script" not in text.lower()
     assert 'http-equiv="Content-Security-Policy"' in text
     assert "bits" in text
+    assert re.findall(r".*\bnats?\b.*", text) == []
     assert len(text) < 2_000_000
     with pytest.raises(InputError, match="Expected path to end in"):
         result.report(tmp_path / "report.pdf")

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 import infobound
+from infobound.data import as_pair
 
 LABELS = np.random.default_rng(0).integers(3, size=300)
 ROWS = LABELS[:, None] + np.random.default_rng(1).normal(size=(300, 2))
@@ -32,3 +33,11 @@ def test_long_titles_are_within_the_figure():
     (axes,) = figure.axes
     boxes = [text.get_window_extent() for text in axes.get_children() if hasattr(text, "get_text")]
     assert max(box.x1 for box in boxes) <= figure.bbox.width
+
+
+def test_a_category_has_one_profile():
+    labels = pd.Series(np.array(["north", "south", "west"])[LABELS], name="site")
+    found = infobound.estimate(ROWS[:, 0], labels, certify=False, critic="none", pointwise=True)
+    pictures = {each.name: each for each in found.page(rows=as_pair(ROWS[:, 0], labels)).pictures}
+    figure = pictures["profile"].draw()
+    assert [axes.get_xlabel() for axes in figure.axes] == ["x[0]", "site"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from infobound._system.sentences import nats, worded
 from infobound.data.pair import Pair
 from infobound.diagnostics.findings import CHECKS, Finding, worst
 from infobound.inference.dependent_rows import CERTIFIED_GROUPS, TESTS
@@ -180,7 +181,9 @@ def numbers(result: Estimate, units: str) -> Iterator[Number]:
             number(result.ceiling, units),
             units,
             what=f"upper limit of the bound, K = {math.exp(result.ceiling):,.0f} rows",
-            use="A bound within 1 nat of it is limited by it, not by the data.",
+            use=worded(
+                f"A bound within {nats(1, '.3g')} of it is limited by it, not by the data.", units
+            ),
             report=False,
         )
 
