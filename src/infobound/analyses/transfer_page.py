@@ -12,7 +12,7 @@ from infobound.pages.numbers import number, p_value, percent, signed, small, spa
 from infobound.pages.page import Answer, Measure, Number, Page, Picture, Remark, Table
 from infobound.pages.references import SOFTWARE
 from infobound.plotting.dependence_figures import comparison_figure
-from infobound.results.methods import changed, checklist, paragraphs, references
+from infobound.results.methods import changed, paragraphs, references
 from infobound.results.page import remarks
 
 if TYPE_CHECKING:
@@ -201,7 +201,17 @@ def storage_page(result: Storage, units: str) -> Page:
             "present.",
             *paragraphs(estimate, units),
         ),
-        checklist=tuple(checklist(estimate, units)),
+        checklist=(
+            Answer("How many rows?", f"{result.n:,} with a past, in the order of time."),
+            Answer("Which unit?", f"{units.capitalize()} per row."),
+            Answer("Which lags?", f"{_listed(result.history)}."),
+            Answer(
+                "Which null hypothesis, and how many tests?",
+                "'Past and present are independent', one test.",
+                result.p_value is not None,
+            ),
+            Answer("Are negative values kept?", "Yes, nothing is set to zero."),
+        ),
         settings={**_settings(estimate), **result.call.shown},
         versions={**estimate.versions},
         repeat=result.call.repeat,
