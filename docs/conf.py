@@ -50,6 +50,7 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "abort_on_example_error": True,
     "capture_repr": ("_repr_html_", "__repr__"),
+    "image_scrapers": ("matplotlib", "result_figures"),  # docs/_extensions
     "plot_gallery": True,
 }
 

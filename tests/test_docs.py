@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import inspect
 import io
 import os
 import re
@@ -246,3 +247,10 @@ def test_a_page_of_the_gallery_asks_and_answers(name):
     assert "What the numbers say, and what they do not" in text
     assert "plt.show()" in text
     assert re.search(r"^ *assert ", text, re.MULTILINE), "Expected a check of what the text says."
+
+
+def test_the_table_of_questions_has_every_public_function():
+    text = (ROOT / "docs" / "choose.md").read_text(encoding="utf-8")
+    for name in infobound.__all__:
+        if inspect.isfunction(getattr(infobound, name)):
+            assert f"infobound.{name}(" in text, name

@@ -74,7 +74,7 @@ for axes, values, label in (
         axes.plot(value, row, "o", color="#0072B2")
     axes.axvline(0, color="#262626", linewidth=0.8)
     axes.set_yticks(range(len(values)), list(values))
-    axes.invert_yaxis()
+    axes.set_ylim(len(values) - 0.5, -0.5)
     axes.set_xlabel(label)
     axes.spines[["top", "right"]].set_visible(False)
 plt.show()

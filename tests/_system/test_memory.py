@@ -128,7 +128,7 @@ def test_what_is_wrong_with_rows_on_disk_is_said_as_of_rows_in_memory(
 def test_large_integers_and_text_in_parquet_are_judged_as_before(tmp_path):
     table = pd.DataFrame({"a": 2**60 + np.arange(50), "b": ["u", "v"] * 25, "c": np.arange(50)})
     table.to_parquet(tmp_path / "t.parquet")
-    with pytest.raises(InputError, match="float64 tells apart in column a"):
+    with pytest.raises(InputError, match="float64 distinguishes in column a"):
         readers.read(tmp_path / "t.parquet", x=["a"], y=["c"])
     assert readers.read(tmp_path / "t.parquet", x=["b"], y=["c"]).x_names == ("b=v",)
 

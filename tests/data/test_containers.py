@@ -249,7 +249,7 @@ LARGE = [10**18 + k for k in range(N)]
     ],
 )
 def test_integers_beyond_2_53_never_merge_silently(values):
-    with pytest.raises(InputError, match=r"float64 tells apart in column x.*beyond 2\^53"):
+    with pytest.raises(InputError, match=r"float64 distinguishes in column x.*beyond 2\^53"):
         data.as_pair(values, X)
 
 
@@ -258,7 +258,7 @@ def test_integers_beyond_2_53_as_text_are_told_apart(form):
     values = [form.format(k) for k in LARGE]
     assert data.as_pair(values, X).x.shape == (N, N)
     for named in (values, [value.encode() for value in values]):
-        with pytest.raises(InputError, match=r"float64 tells apart in column x.*beyond 2\^53"):
+        with pytest.raises(InputError, match=r"float64 distinguishes in column x.*beyond 2\^53"):
             data.as_pair(named, X, numeric=["x"])
     assert data.as_pair(LARGE, X, categorical=["x"]).x.shape == (N, N)  # codes need no float64
 

@@ -69,7 +69,7 @@ def test_frames_with_kinds():
         (pd.DataFrame({"t": [None, *range(49)]}), X, r"columns t \(1\)"),
         (np.ma.masked_greater(X, 1), X, "rows with missing values"),
         (pd.DataFrame(X, columns=["u", "u"]), X, "names in x; got u more than once"),
-        (np.arange(50) + 2**60, X, r"float64 tells apart in column x\[0\]"),
+        (np.arange(50) + 2**60, X, r"float64 distinguishes in column x\[0\]"),
         (X[:, :1].T, X[:, 0], r"x; got one row of 50 columns\. Transpose it: x\.T"),
         (X.T[:1], X.T[1:], r"x; got one row of 50 columns\. Transpose it: x\.T"),
         (X[:, 0], X.T[1:], r"y; got one row of 50 columns\. Transpose it: y\.T"),

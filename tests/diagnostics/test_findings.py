@@ -1,12 +1,16 @@
 """Findings: each fires on its evidence, is silent without it, and has its line in the docs."""
 
 import dataclasses
+import json
+import math
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from infobound._system.sentences import worded
+from infobound._system.units import restore
 from infobound.data import as_pair
 from infobound.diagnostics.findings import CHECKS, Evidence, Finding, findings, worst
 
@@ -88,13 +92,13 @@ PLANTED = {
         "local permutations give p = 0.002, projections p = 0.4",
     ),
     "capped": ({"capped": True, "mi": 4.0}, "probably too low"),
-    "not_converged": ({"late": 0.5}, "--n-iters"),
+    "not_converged": ({"late": 0.5}, "Raise n_iters"),
     "unmeasured": (
         {"held_out": 0.03, "train": 0.1, "p_value": 0.01},
         "shows that x and y are dependent, but there are too few rows",
     ),
     "zero": ({"held_out": 0.03, "train": 0.1, "p_value": 0.4}, "'no dependence found', not"),
-    "saturated": ({"held_out": 4.0}, "log K = log 100"),
+    "saturated": ({"held_out": 4.0}, "4.60 nats for K = 100"),
     "second_opinion": ({"ksg": 0.4}, "(KSG) disagree"),
     "few_rows": ({"half_width": 0.2}, "collect about"),
     "wide": ({"pair": as_pair(RNG.normal(size=(N, 40)), Y)}, "41 columns are many for 400 rows"),
@@ -123,6 +127,40 @@ def test_each_check_fires_on_what_it_is_for(code):
     allowed = {"series": {"sorted_rows"}, "impossible": {"coded_columns", "second_opinion"}}
     allowed |= {"capped": {"saturated", "second_opinion"}}
     assert set(messages) <= {code} | allowed.get(code, set())
+
+
+def numbers(text):
+    return [float(each) for each in re.findall(r"(?<![\w.])[+-]?\d+\.\d+", text)]
+
+
+@pytest.mark.parametrize("code", CHECKS)
+def test_values_in_sentences_are_shown_in_the_unit_asked_for(code):
+    evidence = dataclasses.replace(CLEAN, **PLANTED[code][0])
+    (found,) = (each for each in findings(evidence) if each.code == code)
+    assert found.text("nats") == found.message
+    assert re.search(r"\bnats?\b|\{", found.text("bits")) is None
+    assert bool(found.template) == (re.search(r"\bnats?\b", found.message) is not None)
+    if found.template:
+        assert "bit" in found.text("bits")
+        exact = re.sub(r"(?<=\.)\d[fg]", "12f", found.template)
+        pairs = [numbers(worded(exact, unit)) for unit in ("nats", "bits")]
+        ratios = {round(a / b, 6) for a, b in zip(*pairs, strict=True) if b}
+        assert ratios <= {1.0, round(math.log(2), 6)}
+        assert round(math.log(2), 6) in ratios
+
+
+@pytest.mark.parametrize("units", ["nats", "bits"])
+def test_findings_are_read_back_from_either_unit(units):
+    changes, _ = PLANTED["second_opinion"]
+    for found in findings(dataclasses.replace(CLEAN, **changes)):
+        plain = json.loads(json.dumps(found.values(units)))
+        assert plain["message"] == found.text(units)
+        assert restore(Finding, plain) == found
+
+
+def test_findings_of_older_files_are_read_and_stay_in_nats():
+    old = restore(Finding, {"code": "zero", "severity": "note", "message": "0.1 nats {a:.2f}"})
+    assert old.text("bits") == old.message == "0.1 nats {a:.2f}"
 
 
 def test_the_remark_on_few_whole_numbers_has_both_answers():
@@ -241,9 +279,9 @@ def test_no_dependence_is_claimed_as_far_as_it_was_tested(p_value, width, code, 
 @pytest.mark.parametrize(
     ("half_width", "words"),
     [
-        (0.2, "For +-0.05 collect about 6,000 rows"),
+        (0.2, "For +-0.05 nats collect about 6,000 rows"),
         (0.6, "out of reach by collecting rows (it would take more than 40,000)"),
-        (652.0, "the estimate says nothing"),
+        (652.0, "the estimate has no meaning"),
     ],
 )
 def test_no_impossible_number_of_rows_is_asked_for(half_width, words):

@@ -468,7 +468,7 @@ def test_missing_keys_large_integers_and_categories_are_judged_as_in_one_file(tm
     write(tmp_path / "u" / "k=__HIVE_DEFAULT_PARTITION__" / "1.parquet", b=values)
     with pytest.raises(InputError, match=r"60 of 120 rows .* k \(60\)"):
         readers.read(tmp_path / "u", x=["k"], y=["b"])
-    with pytest.raises(InputError, match="float64 tells apart in column i"):
+    with pytest.raises(InputError, match="float64 distinguishes in column i"):
         readers.read(tmp_path / "t", x=["i"], y=["b"])
     for name, levels in (("1", ["u", "v"]), ("2", ["v", "w"])):
         text = pd.Categorical(levels * 30)
@@ -554,7 +554,7 @@ def test_ranks_have_the_same_rows_and_say_the_same(tmp_path):
         assert np.array_equal(right, frame[["a", "b", "c"]])
         assert "zip://broken/0.parquet::" in str(broken)
         assert "cannot be read" in str(broken)
-        assert "float64 tells apart in column b" in str(merged)
+        assert "float64 distinguishes in column b" in str(merged)
 
 
 def test_ranks_fetch_each_row_group_once(tmp_path, served):

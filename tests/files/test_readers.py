@@ -270,14 +270,14 @@ LARGE = [10**18 + k for k in range(60)]
 def test_large_integers_in_text_files_do_not_merge(tmp_path, cells):
     text = "".join(f"{cell},{k}\n" for k, cell in enumerate(cells))
     (tmp_path / "t.csv").write_text("a,b\n" + text)
-    with pytest.raises(InputError, match="float64 tells apart in column a"):
+    with pytest.raises(InputError, match="float64 distinguishes in column a"):
         readers.read(tmp_path / "t.csv", x=["a"], y=["b"], drop_missing=True)
 
 
 def test_large_integers_beside_a_missing_one_in_parquet_do_not_merge(tmp_path):
     table = pd.DataFrame({"a": pd.array([None, *LARGE[1:]], dtype="Int64"), "b": range(60)})
     table.assign(c=pd.array([None, *range(59)], dtype="Int64")).to_parquet(tmp_path / "t.parquet")
-    with pytest.raises(InputError, match="float64 tells apart in column a"):
+    with pytest.raises(InputError, match="float64 distinguishes in column a"):
         readers.read(tmp_path / "t.parquet", x=["a"], y=["b"], drop_missing=True)
     pair = readers.read(tmp_path / "t.parquet", x=["c"], y=["b"], drop_missing=True)
     assert pair.x[:, 0].tolist() == list(range(59))

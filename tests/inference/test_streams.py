@@ -127,7 +127,7 @@ def test_a_witness_keeps_its_head_with_constant_and_many_columns():
         (["a"], [0.0], r"numbers in column x\[0\] of x; got text"),
         (np.ma.array([1.0], mask=True), [0.0], "1 of 1 rows with missing values"),
         ([np.longdouble("1e400")], [0.0], r"finite values .* x\[0\]"),
-        ([2**60, 2**60 + 1], [0.0, 1.0], "float64 tells apart"),
+        ([2**60, 2**60 + 1], [0.0, 1.0], "float64 distinguishes"),
         ([0.0], [1j], "real numbers in y"),
     ],
 )

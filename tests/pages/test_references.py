@@ -28,7 +28,11 @@ def test_entries_are_complete_and_have_keys_of_their_own():
         text = bibtex([address])
         assert text.count("{") == text.count("}")
         assert re.match(r"@(article|inproceedings)\{[a-z]+\d{4}[a-z]+,", text)
-        assert f"url = {{{address}}}" in text
+        assert (f"url = {{{address}}}" in text) == address.startswith("https://")
+        assert ("doi = {10." in text) == address.startswith("https://doi.org/10.")
+        if "arXiv" not in text and text.startswith("@article"):
+            assert "volume = {" in text
+            assert "pages = {" in text
 
 
 def test_what_was_not_used_is_not_cited(results):

@@ -16,7 +16,8 @@ import numpy as np
 from scipy.special import ndtr
 
 from infobound import data
-from infobound._system.units import Nats, Result
+from infobound._system.calls import Recorded, recorded
+from infobound._system.units import Nats
 from infobound.analyses import difference_page
 from infobound.config import Config, configured
 from infobound.errors import InputError
@@ -34,7 +35,7 @@ TINY = 1e-300  # no p-value is smaller
 
 
 @dataclass(frozen=True, repr=False)
-class Comparison(Result, Presentable):
+class Comparison(Recorded, Presentable):
     """The difference of two mutual informations, in nats.
 
     Attributes:
@@ -87,7 +88,7 @@ class Comparison(Result, Presentable):
             kind="Comparison of two mutual informations",
             name="I(X1;Y) - I(X2;Y)",
             meaning="positive: x1 is more informative about y",
-            code="result = infobound.compare(x1, x2, y{})",
+            call=self.call,
             units=units,
         )
 
@@ -98,6 +99,7 @@ class Comparison(Result, Presentable):
         )
 
 
+@recorded("x1", "x2", "y")
 def compare(
     x1: Any,
     x2: Any,

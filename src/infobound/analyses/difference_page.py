@@ -1,20 +1,23 @@
-"""What a difference of two estimates says of itself."""
+"""The page of a difference of two estimates."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from infobound._system.calls import Call
 from infobound._system.units import scale
+from infobound.diagnostics.findings import worst
 from infobound.pages.numbers import number, p_value, percent, signed, span
-from infobound.pages.page import Measure, Number, Page, Picture, Remark
+from infobound.pages.page import Answer, Measure, Number, Page, Picture, Verdict
 from infobound.plotting.dependence_figures import comparison_figure
 from infobound.results.estimate import Estimate
 from infobound.results.methods import changed, paragraphs, references
-from infobound.results.page import title
+from infobound.results.page import remarks, title, verdict
 
 __all__ = ["difference_rows", "page_of"]
 
@@ -30,7 +33,7 @@ def page_of(
     kind: str,
     name: str,
     meaning: str,
-    code: str,
+    call: Call,
     units: str,
     cited: Sequence[str] = (),
 ) -> Page:
@@ -44,7 +47,7 @@ def page_of(
         kind: the kind of result.
         name: the formula of the difference.
         meaning: what its sign means.
-        code: the call that repeats it.
+        call: the call that made it.
         units: "nats" or "bits".
         cited: addresses of further papers.
     """
@@ -72,20 +75,17 @@ def page_of(
         unit=units,
     )
     found = {
-        one.message: Remark(one.code, one.severity, f"{label}: {one.message}")
+        one.message: remark
         for label, each in estimates.items()
-        for one in each.findings
+        for one, remark in zip(each.findings, remarks(each, units, label), strict=True)
     }
-    settings = {"seed": first.seed, **changed(first.config)}
-    if first.pointwise is None:
-        settings.pop("pointwise", None)  # asked by the difference itself
-    said = "".join(f", {key}={value!r}" for key, value in settings.items())
     return Page(
         kind=kind,
-        title=f"{name}, {first.n:,} rows",
+        title=f"{title(first)} - {title(second)}, {first.n:,} rows",
         headline=f"{signed(difference, units)} {units}, {level} interval {span(interval, units)}, "
         f"{p_value(p)}",
         units=units,
+        verdict=_verdict(estimates, p),
         numbers=(
             Number(
                 f"Difference {name}",
@@ -96,7 +96,10 @@ def page_of(
                 "Quote it with its interval; the estimates' own intervals do not give it.",
             ),
             Number(
-                "No difference", p_value(p), what="two-sided, paired", use="Claim a difference."
+                "No difference",
+                p_value(p),
+                what="two-sided, paired",
+                use="Claim a difference if it is small.",
             ),
             *both,
         ),
@@ -108,11 +111,28 @@ def page_of(
             f"{name} was estimated from {first.n:,} rows, with the same folds for both. Its "
             f"{level} interval and p-value use the standard error of the rows' differences, and "
             "what else each estimate is uncertain about, in quadrature.",
-            *(text for each in estimates.values() for text in paragraphs(each, units)),
+            *dict.fromkeys(text for each in estimates.values() for text in paragraphs(each, units)),
         ),
-        settings={key: str(value) for key, value in settings.items()},
+        checklist=(
+            Answer("Which estimator and settings?", "In the methods paragraphs and the settings."),
+            Answer("How many rows?", f"{first.n:,}, the same for both."),
+            Answer("Which unit?", f"{units.capitalize()}."),
+            Answer("What kind of interval?", "Paired: of the rows' differences."),
+            Answer("Which null hypothesis, and how many tests?", "'No difference', one test."),
+            Answer("Are negative values kept?", "Yes, nothing is set to zero."),
+            Answer("Versions, seed, code, references?", "Below."),
+        ),
+        settings={
+            "seed": str(first.seed),
+            **{
+                key: str(value)
+                for key, value in changed(first.config).items()
+                if key != "pointwise"  # asked by the difference itself
+            },
+            **call.shown,
+        },
         versions={**first.versions},
-        repeat={"In Python, with the same rows:": f"import infobound\n{code.format(said)}"},
+        repeat=call.repeat,
         references=(
             *references(first),
             *references(second),
@@ -120,6 +140,19 @@ def page_of(
             *cited,
         ),
     )
+
+
+def _verdict(estimates: Mapping[str, Estimate], p: float) -> Verdict:
+    """Return the first warning about either estimate, or else whether there is a difference."""
+    for name, each in estimates.items():
+        found = worst(each.findings)
+        if found is not None and found.severity == "warning":
+            judged = verdict(found)
+            return replace(judged, text=f"{name}: {judged.text}")
+    if p <= 1 - next(iter(estimates.values())).config["level"]:
+        return Verdict("different", "ok", "the difference is clearly not zero")
+    text = "no difference was found; more rows may find a smaller one"
+    return Verdict("no_difference_found", "note", text)
 
 
 def difference_rows(

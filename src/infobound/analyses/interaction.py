@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from infobound import data
-from infobound._system.units import Nats, Result
+from infobound._system.calls import Recorded, recorded
+from infobound._system.units import Nats
 from infobound.analyses import difference_page
 from infobound.analyses.compare import paired
 from infobound.config import Config, configured
@@ -29,12 +30,12 @@ __all__ = ["Interaction", "interaction"]
 
 
 @dataclass(frozen=True, repr=False)
-class Interaction(Result, Presentable):
+class Interaction(Recorded, Presentable):
     """The interaction information of three variables, in nats.
 
     Attributes:
-        difference: I(X;Y|Z) - I(X;Y), in nats. Positive: z adds to what x says about y. Negative: z
-            explains what x says about y.
+        difference: I(X;Y|Z) - I(X;Y), in nats. Positive: z adds to the information of x about y.
+            Negative: z explains it.
         interval: its confidence interval, in nats.
         p_value: the two-sided p-value of no difference.
         conditional: the estimate of I(X;Y|Z).
@@ -83,8 +84,8 @@ class Interaction(Result, Presentable):
             self.p_value,
             kind="Interaction of three variables",
             name="I(X;Y|Z) - I(X;Y)",
-            meaning="positive: z adds to what x says about y; negative: z explains it",
-            code="result = infobound.interaction(x, y, z{})",
+            meaning="positive: z adds to the information of x about y; negative: z explains it",
+            call=self.call,
             units=units,
             cited=["https://doi.org/10.1007/BF02289159"],
         )
@@ -96,6 +97,7 @@ class Interaction(Result, Presentable):
         )
 
 
+@recorded("x", "y", "z")
 def interaction(
     x: Any,
     y: Any = None,
@@ -110,7 +112,7 @@ def interaction(
     stop: Callable[[], bool] | None = None,
     **settings: Any,
 ) -> Interaction:
-    """Estimate I(X;Y|Z) - I(X;Y): whether z adds to what x says about y, or explains it.
+    """Estimate I(X;Y|Z) - I(X;Y): whether z adds to the information of x on y, or not.
 
     Args:
         x: (n, p) or (n,). Or, without y and z, a pair with given rows, as returned by

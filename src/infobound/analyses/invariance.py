@@ -128,7 +128,7 @@ CHECKS: dict[str, Rule] = {
         _reordered,
         "same",
         "rows in another order",
-        "The estimate hangs on which rows fall into which fold: try other seeds, and say so.",
+        "The estimate depends on which rows fall into which fold: try other seeds, and report it.",
     ),
     "swapped": Rule(
         _swapped,
@@ -153,8 +153,8 @@ CHECKS: dict[str, Rule] = {
         _coarsened,
         "no more",
         "a part of x alone",
-        "A part of x tells more than all of x, which cannot be: leave columns out that are not "
-        "needed, and report the larger value as 'at least' only with its own interval.",
+        "A part of x has more information than all of x, which is impossible: leave columns out "
+        "that are not needed, and report the larger value as 'at least' with its own interval.",
     ),
 }
 

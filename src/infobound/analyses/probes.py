@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from infobound import data
+from infobound._system.calls import Recorded, recorded
 from infobound._system.units import Nats, Result
 from infobound.analyses import probes_page
 from infobound.config import Config, configured
@@ -62,7 +63,7 @@ class Probe(Result):
 
 
 @dataclass(frozen=True, repr=False)
-class Probes(Result, Presentable):
+class Probes(Recorded, Presentable):
     """The information of a representation about labels, and what probes can use of it; in nats.
 
     Attributes:
@@ -106,6 +107,7 @@ class Probes(Result, Presentable):
         return [each.as_dict(units) for each in self.probes]
 
 
+@recorded("z", "y")
 def probe(
     z: Any,
     y: Any = None,

@@ -1,4 +1,4 @@
-"""What probes of a representation say of themselves."""
+"""The page of probes of a representation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from infobound.pages.numbers import maybe, number, percent, signed, span
 from infobound.pages.page import Page, Table
 from infobound.results import page as estimate_page
-from infobound.results.methods import changed
 
 if TYPE_CHECKING:
     from infobound.analyses.probes import Probes
@@ -48,9 +47,6 @@ def page_of(result: Probes, units: str) -> Page:
         "values. 'y permuted' is zero or below, unless something is wrong with the folds. all: the "
         "probes and other classifiers together.",
     )
-    said = "".join(
-        f", {name}={value!r}" for name, value in {"seed": own.seed, **changed(own.config)}.items()
-    )
     return Page(
         kind="Information about labels",
         title=page.title,
@@ -72,11 +68,8 @@ def page_of(result: Probes, units: str) -> Page:
             *page.methods,
         ),
         checklist=page.checklist,
-        settings=page.settings,
+        settings={**page.settings, **result.call.shown},
         versions=page.versions,
-        repeat={
-            "In Python, with the same z and y:": "import infobound\n"
-            f"result = infobound.probe(z, y{said})"
-        },
+        repeat=result.call.repeat,
         references=(*page.references, USABLE),
     )

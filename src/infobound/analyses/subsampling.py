@@ -17,6 +17,7 @@ import numpy as np
 
 from infobound import data
 from infobound._system import arguments
+from infobound._system.calls import Recorded, recorded
 from infobound._system.units import Nats, Result
 from infobound.config import Config, configured
 from infobound.errors import InputError
@@ -58,7 +59,7 @@ class SubsampleLine(Result):
 
 
 @dataclass(frozen=True, repr=False)
-class Subsampling(Result, Presentable):
+class Subsampling(Recorded, Presentable):
     """An estimate and those of parts of its rows, in nats.
 
     Attributes:
@@ -105,10 +106,6 @@ class Subsampling(Result, Presentable):
                 "the estimate still depends on the number of rows: collect more, or report the "
                 "held-out value as 'at least'"
             )
-        said = "".join(
-            f", {name}={value!r}"
-            for name, value in {"seed": own.seed, **changed(own.config)}.items()
-        )
         figure = partial(
             subsampling_figure,
             np.array([line.n for line in self.lines]),
@@ -167,12 +164,13 @@ class Subsampling(Result, Presentable):
                 f"{', '.join(str(line.parts) for line in self.lines)} disjoint parts, and each "
                 "part was estimated with the same settings.",
             ),
-            settings={name: str(value) for name, value in changed(own.config).items()},
-            versions={**own.versions},
-            repeat={
-                "In Python, with the same x and y:": "import infobound\n"
-                f"result = infobound.subsample(x, y{said})"
+            settings={
+                "seed": str(own.seed),
+                **{name: str(value) for name, value in changed(own.config).items()},
+                **self.call.shown,
             },
+            versions={**own.versions},
+            repeat=self.call.repeat,
             references=(*references(own), SOURCE),
         )
 
@@ -193,6 +191,7 @@ class Subsampling(Result, Presentable):
         return [line.as_dict(units) for line in self.lines]
 
 
+@recorded("x", "y")
 def subsample(
     x: Any,
     y: Any = None,

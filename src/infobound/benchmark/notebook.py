@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from infobound._system import arguments, locks, memory, torch_state, units
-from infobound._system.units import Nats, Result
+from infobound._system.calls import Call, Recorded, recorded
+from infobound._system.units import Nats
 from infobound.benchmark import tasks
 from infobound.bounds.variational import BOUNDS
 from infobound.config import Config, configured
@@ -50,7 +51,7 @@ MARKED_SHARE = 0.8  # the notebook marks where its smoothed curve first exceeds 
 
 
 @dataclass(frozen=True, repr=False)
-class Reproduction(Result, Presentable):
+class Reproduction(Recorded, Presentable):
     """The result of the notebook's training, in nats.
 
     Attributes:
@@ -106,7 +107,9 @@ class Reproduction(Result, Presentable):
             "held-out": self.held_out,
             "held-out, best": self.peak,
         }
-        reached = "never" if self.reached is None else f"at iteration {self.reached:,}"
+        reached = "is not reached"
+        if self.reached is not None:
+            reached = f"is reached at iteration {self.reached:,}"
         return Page(
             kind="The notebook's experiment",
             title=f"{self.task}, {self.n:,} rows",
@@ -120,7 +123,7 @@ class Reproduction(Result, Presentable):
                     self.training,
                     units,
                     "Do not report it: the critic memorises its rows.",
-                    f"{self.iterations:,} iterations; 80 % of the truth is reached {reached}",
+                    f"{self.iterations:,} iterations; 80 % of the truth {reached}",
                 ),
                 _number("Held-out", self.held_out, units, "Quote it as 'at least'."),
                 _number(
@@ -133,14 +136,20 @@ class Reproduction(Result, Presentable):
             ),
             measures=(_measure(f"{self.task}, held-out", self.held_out),),
             pictures=(_picture(values, units),),
+            methods=(
+                f"A critic ({self.config['critic']}) was trained on all {self.n:,} rows with the "
+                f"bound {BOUNDS[self.config['bound']].title} for {self.iterations:,} iterations, "
+                "and evaluated on these rows and on as many fresh ones. The truth is exact.",
+            ),
             settings={name: str(value) for name, value in self.config.items()},
             versions={**self.versions},
+            repeat=self.call.repeat,
             references=(SOFTWARE, BOUNDS[self.config["bound"]].url),
         )
 
 
 @dataclass(frozen=True, repr=False)
-class Demo(Result, Presentable):
+class Demo(Recorded, Presentable):
     """Three values for one sample of the notebook's pair, in nats.
 
     Attributes:
@@ -203,6 +212,7 @@ class Demo(Result, Presentable):
                 *own.numbers,
             ),
             pictures=(_picture(values, units), *own.pictures),
+            repeat=self.call.repeat,
         )
 
 
@@ -366,6 +376,7 @@ def _reproduce(
         config=config.as_dict(),
         versions=run_directory.versions(),
         seconds=time.perf_counter() - start,
+        call=Call.of("infobound.reproduce", (), {"config": config, **parameters}),
     )
     if run is not None:
         unit = run.record.get("unit", "nats")
@@ -415,6 +426,7 @@ def sample(task: Any, n: int, seed: int, *, fresh: bool = False) -> loop.Rows:
     return x, y
 
 
+@recorded()
 @torch_state.defaults()
 def demo(
     *,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from infobound._system import arguments, files, locks, torch_state, units
+from infobound._system.calls import recorded
 from infobound.benchmark.external import PEERS, External, PeerPaths
 from infobound.benchmark.sampling import choose_tasks
 from infobound.config import Config, configured
@@ -48,6 +49,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+@recorded()
 @torch_state.defaults()
 def study(
     suite: str,

@@ -9,7 +9,7 @@ from infobound._system.memory import subsample, take_rows
 
 __all__ = ["autocorrelations", "memory"]
 
-ALIKE = 0.05  # product of the correlations of x and of y below which rows tell nothing of another
+ALIKE = 0.05  # product of the correlations of x and of y below which rows are taken as independent
 LONGEST = 200_000  # rows that are looked at
 WIDEST = 50  # columns of a side that are looked at
 

@@ -155,7 +155,7 @@ def _counted(name: str, spans: pd.TimedeltaIndex, unit: str) -> Days:
     values = whole / DAY
     if len(np.unique(whole)) > len(np.unique(values)):
         raise InputError(
-            f"Expected times that float64 tells apart as days in column {name}; got some that are "
-            "closer. Subtract the first, and write seconds as numbers."
+            f"Expected times that float64 distinguishes as days in column {name}; got some that "
+            "are closer. Subtract the first, and write seconds as numbers."
         )
     return Days(values, unit)

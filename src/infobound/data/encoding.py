@@ -129,7 +129,7 @@ def numbers(
         if not categories:
             raise InputError(
                 f"Expected numbers in column {name} of {side}; got text or categories. A part of "
-                "the rows does not tell the categories: encode them first (numbers as text: "
+                "the rows does not define the categories: encode them first (numbers as text: "
                 "pandas.to_numeric)."
             )
         encoded, own, note = one_hot(side, name, found.text, declared=found.declared)
@@ -143,7 +143,7 @@ class Classified(NamedTuple):
     Attributes:
         quantity: (n,), float64; None for text.
         text: (n,), the cells as text; empty for quantities.
-        declared: whether the user or the type of the column says that these are categories.
+        declared: whether the user or the type of the column declares categories.
         notes: how text was read as numbers.
     """
 
@@ -171,7 +171,7 @@ def classify(
         untyped: whether text that looks like numbers is parsed.
 
     Returns:
-        The quantities, or text, of which `levels` says whether it is a category.
+        The quantities, or text, for which `levels` decides whether it is a category.
 
     Raises:
         InputError: As `numbers`, except for text that is not a category.
@@ -209,7 +209,7 @@ def one_hot(
         side: "x" or "y", for the note.
         name: the name of the column.
         text: (n,), the categories of the rows.
-        declared: whether the user says that these are categories, whatever they look like.
+        declared: whether the user declares these as categories, whatever they look like.
 
     Returns:
         The columns, each (n,), their names, and a note.
@@ -440,7 +440,7 @@ def levels(name: str, text: Sequence[str], *, declared: bool) -> list[str]:
     Args:
         name: the name of the column.
         text: (n,), its cells.
-        declared: whether the user says that these are categories, whatever they look like.
+        declared: whether the user declares these as categories, whatever they look like.
 
     Raises:
         InputError: If there are too many, or none repeats.
@@ -510,7 +510,7 @@ def _complex(name: str) -> InputError:
 
 def _merged(name: str) -> InputError:
     return InputError(
-        f"Expected numbers that float64 tells apart in column {name}; got integers "
+        f"Expected numbers that float64 distinguishes in column {name}; got integers "
         "beyond 2^53. Leave an identifier out; name a column of codes in categorical= "
         "(--categorical); subtract the smallest from a time."
     )

@@ -55,7 +55,7 @@ def _codes(frame: pd.DataFrame) -> np.ndarray:
 
 
 def useful_groups(ids: np.ndarray, n: int) -> tuple[np.ndarray | None, Sequence[str]]:
-    """Return ids if they say more than "all rows" or "each row", and a note if they do not.
+    """Return ids if they differ from "all rows" and "each row", or else a note.
 
     Args:
         ids: those of `group_ids`, one for each row.

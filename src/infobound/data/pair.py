@@ -127,7 +127,7 @@ def _pair_of(
 def with_groups(pair: Pair, labels: Any) -> Pair:
     """Return a pair whose rows are in groups, for example the rows of a subject.
 
-    One group, or as many as rows, change nothing; then a note says so.
+    One group, or as many as rows, change nothing; then there is a note.
 
     Args:
         pair: the rows.

@@ -1,7 +1,7 @@
 """Splits of rows: cross-fitting folds, and training and validation rows.
 
 Rows may depend on each other: in time, or because they belong to a group such as a subject.
-`Layout` says how, and splits rows so that training and test rows do not depend on each other.
+`Layout` describes how, and splits rows so that training and test rows do not depend on each other.
 """
 
 from __future__ import annotations

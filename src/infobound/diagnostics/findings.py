@@ -11,11 +11,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from infobound._system.memory import row_ids
+from infobound._system.sentences import bare, nats, worded
+from infobound._system.units import Result
 from infobound.data import Pair
 from infobound.diagnostics import data_checks
 from infobound.inference.dependent_rows import needed_rows
@@ -38,7 +40,7 @@ MILLION = 1_000_000  # more rows than this are not asked for, unless there are m
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(Result):
     """A problem of the data or the estimate, or a remark about them.
 
     Attributes:
@@ -46,12 +48,38 @@ class Finding:
         severity: "warning" if a number is wrong or misleading, "note" if it is less informative
             than it could be, or "remark" about the treatment of rows, which does not change the
             verdict.
-        message: the problem and its remedy in sentences.
+        message: the problem and its remedy in sentences, with values in nats.
+        template: the same with the values in full, for other units; empty if there are none.
+
+    Example:
+        >>> found = Finding("capped", "warning", template=f"The ceiling is {nats(0.6931)}.")
+        >>> found.message, found.text("bits")
+        ('The ceiling is 0.69 nats.', 'The ceiling is 1.00 bits.')
     """
 
     code: str
     severity: str
-    message: str
+    message: str = ""
+    template: str = ""
+
+    def __post_init__(self) -> None:
+        """Write the message in nats, also if it was read in another unit."""
+        if self.template:
+            object.__setattr__(self, "message", self.text("nats"))
+
+    def text(self, units: str) -> str:
+        """Return the message with its values in "nats" or "bits".
+
+        A finding of an older file has no template, and stays in nats.
+
+        Raises:
+            InputError: If the units are neither.
+        """
+        return worded(self.template or self.message, units)
+
+    def values(self, units: str = "nats") -> dict[str, Any]:
+        """Return plain values for JSON, with the message in a unit."""
+        return {**super().values(units), "message": self.text(units)}
 
 
 @dataclass(frozen=True)
@@ -166,9 +194,9 @@ def _saturated(e: Evidence) -> str | None:
     if e.pair.given is not None:
         what, report = "difference", ""
     return (
-        f"The held-out {what}, {e.held_out:.2f} nats, is within 1 nat of its ceiling "
-        f"log K = log {e.block:,} = {e.ceiling:.2f} and cannot show more.{rest}{report} "
-        "More rows raise the ceiling; --folds 2 doubles the rows scored "
+        f"The held-out {what}, {nats(e.held_out)}, is within {nats(1, '.3g')} of its ceiling "
+        f"log K, {nats(e.ceiling)} for K = {e.block:,}, and cannot show more.{rest}{report} "
+        "More rows raise the ceiling; folds=2 (--folds 2) doubles the rows scored "
         f"together.{INFINITE}"
     )
 
@@ -177,9 +205,9 @@ def _capped(e: Evidence) -> str | None:
     if not e.capped or e.ceiling is None or e.ceiling - e.mi > 2.5 or e.is_at_entropy(e.mi):
         return None
     return (
-        f"The estimate itself has the ceiling {e.ceiling:.2f} nats, because there are too few rows "
+        f"The estimate itself has the ceiling {nats(e.ceiling)}, because there are too few rows "
         "to normalise the critic, and it is close to it; it is probably too low. Take more rows, "
-        f"or compare with --critic none, the closed-form base alone.{INFINITE}"
+        f"or compare with the closed-form base alone: critic='none' (--critic none).{INFINITE}"
     )
 
 
@@ -192,9 +220,9 @@ def _overfit(e: Evidence) -> str | None:
     if gap < max(0.1, 0.5 * abs(e.mi), 4 * e.error):
         return None
     return (
-        f"The training rows give {e.train:.2f} nats and the held-out rows {e.held_out:.2f}: the "
+        f"The training rows give {nats(e.train)} and the held-out rows {nats(e.held_out)}: the "
         "critic has memorised its training rows. Do not report the training value; use more rows, "
-        "fewer columns, a smaller --hidden-dim or a larger --weight-decay."
+        "fewer columns, a smaller hidden_dim or a larger weight_decay."
     )
 
 
@@ -203,7 +231,7 @@ def _not_converged(e: Evidence) -> str | None:
         return None
     return (
         "The validation value was still rising when the iterations ran out, so more dependence "
-        "may be found. Raise --n-iters (twice as many is a good next try)."
+        "may be found. Raise n_iters (twice as many is a good next try)."
     )
 
 
@@ -213,29 +241,35 @@ def _few_rows(e: Evidence) -> str | None:
         return None
     if e.half_width > most:
         return (
-            f"The interval, +-{e.half_width:.3g} nats, is wider than anything that {n:,} rows can "
-            f"show (log n = {most:.1f} nats), so the estimate says nothing. Use fewer columns."
+            f"The interval, +-{nats(e.half_width, '.3g')}, is wider than anything that {n:,} rows "
+            f"can show (log n = {nats(most, '.1f')}), so the estimate has no meaning. Use fewer "
+            "columns."
         )
     wish = max(0.05, 0.1 * abs(e.mi))
     if e.half_width <= wish:
         return (
-            f"{n:,} rows are few: the interval, +-{e.half_width:.2f} nats, is itself only roughly "
+            f"{n:,} rows are few: the interval, +-{nats(e.half_width)}, is itself only roughly "
             "known. Collect 200 rows or more."
         )
-    said = f"{n:,} rows leave the estimate uncertain by +-{e.half_width:.2f} nats. "
+    said = f"{n:,} rows leave the estimate uncertain by +-{nats(e.half_width)}. "
     rows = max(2 * n, math.ceil(n * (e.half_width / wish) ** 2))
     if rows > REACH * n or rows > max(MILLION, 10 * n):
         return (
-            f"{said}+-{wish:.2f} is out of reach by collecting rows (it would take more than "
+            f"{said}+-{nats(wish)} is out of reach by collecting rows (it would take more than "
             f"{min(REACH * n, max(MILLION, 10 * n)):,}). Use fewer columns, or coarser ones."
         )
     rows = round(rows, 1 - len(str(rows)))
-    return f"{said}For +-{wish:.2f} collect about {rows:,} rows, or use fewer columns."
+    return f"{said}For +-{nats(wish)} collect about {rows:,} rows, or use fewer columns."
 
 
 def _near_zero(e: Evidence) -> bool:
     known = e.held_out is not None and e.error is not None
     return known and e.held_out <= max(1.645 * e.error, 1e-6)  # type: ignore[operator]
+
+
+def _measured(e: Evidence) -> str:
+    """Return the held-out value with its standard error; both exist where it is near zero."""
+    return f"{bare(e.held_out or 0.0, 'z.3f')} +- {nats(e.error or 0.0, '.3f')}"
 
 
 def _told(e: Evidence) -> bool:
@@ -245,7 +279,7 @@ def _told(e: Evidence) -> bool:
 def _unmeasured(e: Evidence) -> str | None:
     if not _near_zero(e) or not _told(e):
         return None
-    known = f"the held-out value is {e.held_out:z.3f} +- {e.error:.3f} nats"
+    known = f"the held-out value is {_measured(e)}"
     if e.p_value > STRONG:  # type: ignore[operator]
         return (
             f"There is weak evidence that x and y depend on each other{e.z}: p = {e.p_value:.2g}, "
@@ -255,15 +289,15 @@ def _unmeasured(e: Evidence) -> str | None:
         )
     return (
         f"The p-value, {e.p_value:.2g}, shows that x and y are dependent{e.z}, but there are too "
-        f"few rows to say how much: {known}. Report the p-value, not the estimate; more rows, or "
-        "fewer columns, would measure it."
+        f"few rows to measure how much: {known}. Report the p-value, not the estimate; more rows, "
+        "or fewer columns, would measure it."
     )
 
 
 def _zero(e: Evidence) -> str | None:
     if not _near_zero(e) or _told(e):
         return None
-    known = f"The held-out value, {e.held_out:z.3g} +- {e.error:.2g} nats, does not exceed zero"
+    known = f"The held-out value, {_measured(e)}, does not exceed zero"
     if e.p_value is not None:
         return (
             f"{known} clearly, and the test of independence does not reject (p = {e.p_value:.2g}). "
@@ -274,11 +308,11 @@ def _zero(e: Evidence) -> str | None:
         return (
             f"{known}: so few rows a column do not allow a critic to be fitted that could show "
             "dependence, and independence was not tested. Do not report that there is none; use "
-            "fewer columns, or the test of independence (leave out --no-certify)."
+            "fewer columns, or the test of independence: certify=True (without --no-certify)."
         )
     return (
-        f"{known} clearly: the fitted critic shows no dependence. Independence was not tested; "
-        "leave out --no-certify for its p-value."
+        f"{known} clearly: the fitted critic shows no dependence. Independence was not tested; use "
+        "certify=True (leave out --no-certify) for its p-value."
     )
 
 
@@ -287,7 +321,7 @@ def _no_bound(e: Evidence) -> str | None:
         return None
     return (
         f"The bound '{e.bound}' is not a lower bound, so held_out may exceed the truth. "
-        "Use --bound infonce for a value that can be reported as 'at least'."
+        "Use bound='infonce' (--bound infonce) for a value that can be reported as 'at least'."
     )
 
 
@@ -317,7 +351,7 @@ def _leakage(e: Evidence) -> str | None:
     if len(limits) == len(found):
         return (
             f"{said}The MI of discrete columns that determine each other is their entropy, here "
-            f"{max(limits):.2f} nats at least. If one was computed from the other, leave it out; "
+            f"{nats(max(limits))} at least. If one was computed from the other, leave it out; "
             "if not, report that they determine each other."
         )
     return (
@@ -334,10 +368,10 @@ def _series(e: Evidence) -> str | None:
     return (
         f"The order of the rows is informative: {found[0]} and {found[1]} are correlated. If rows "
         "were recorded one after another (in time, along a path), interval and p-value, which take "
-        "rows for independent, are too optimistic: use --series, or keep every k-th row only. If "
-        "the file was merely sorted or merged from parts, and rows are independent cases, the "
-        "numbers hold: shuffle the rows, and this finding goes away. Shuffling a series would only "
-        "hide the problem."
+        "rows for independent, are too optimistic: use series=True (--series), or keep every k-th "
+        "row only. If the file was merely sorted or merged from parts, and rows are independent "
+        "cases, the numbers hold: shuffle the rows, and this finding goes away. Shuffling a series "
+        "would only hide the problem."
     )
 
 
@@ -346,9 +380,9 @@ def _sorted_rows(e: Evidence) -> str | None:
     if name is None or e.blocks or e.groups is not None or data_checks.serial(e.pair) is None:
         return None
     return (
-        f"The rows are sorted by {name}, so a series cannot be told from a sorted file. If the "
+        f"The rows are sorted by {name}, so a series looks like a sorted file. If the "
         "rows are independent cases, this is harmless; if they follow each other in time, use "
-        "--series."
+        "series=True (--series)."
     )
 
 
@@ -395,7 +429,7 @@ def _few_groups(e: Evidence) -> str | None:
     if e.test == "rows_in_groups":
         within = (
             " The test permutes rows within groups: it sees no dependence between groups, and it "
-            "takes rows of a group for exchangeable (for rows in time add --series)."
+            "takes rows of a group for exchangeable (for rows in time add series=True)."
         )
     return (
         f"The rows come from {count} groups, so how groups differ is hardly known: the interval is "
@@ -440,11 +474,11 @@ def _unordered(e: Evidence) -> str | None:
     names = [c.name for c in found]
     value = e.as_categories(names)
     if value is not None and value <= e.mi + e.half_width:
-        return None  # as categories they do not tell more
+        return None  # as categories they are not more informative
     named = [f"{c.name} ({c.count:,} values; see the means of {c.other})" for c in found]
     both = "If they are codes, the estimate is too low"
     if value is not None:
-        both = f"As categories the estimate is about {value:.2f} nats (now {e.mi:.2f}): "
+        both = f"As categories the estimate is about {nats(value)} (now {bare(e.mi)}): "
         both += "if they are codes"
     return (
         f"Whole numbers that look like codes: {_listed(named)}. Neighbouring numbers are hardly "
@@ -461,7 +495,7 @@ def _coded(e: Evidence) -> str | None:
     if not names:
         return None
     value = e.as_categories(names) if len(names) <= SHOWN else None
-    both = "" if value is None else f" As categories: about {value:.2f} nats (now {e.mi:.2f})."
+    both = "" if value is None else f" As categories: about {nats(value)} (now {bare(e.mi)})."
     return (
         f"Few whole numbers were taken as quantities, in their order: {_listed(names)}. If they "
         "are codes of categories, name them in categorical= (--categorical), which one-hot encodes "
@@ -482,7 +516,7 @@ def _extreme(e: Evidence) -> str | None:
     listed = _listed([f"{name} ({what})" for name, what in found])
     return (
         f"Values far from all others: {listed}. They look like codes for missing values or errors "
-        "of unit. Correct them, or leave these cells empty and use --drop-missing."
+        "of unit. Correct them, or leave these rows out (empty cells with --drop-missing)."
     )
 
 
@@ -500,9 +534,9 @@ def _dominant(e: Evidence) -> str | None:
     if e.method == "ksg" or e.leaks:
         return None
     return (
-        f"Row {row + 1:,} alone moves the held-out value by {pulls[row]:+.2f} nats and makes most "
-        "of its standard error. Check that row: correct or remove it if it is an error. If it is "
-        "genuine, keep it, and report the estimate with and without it."
+        f"Row {row + 1:,} alone moves the held-out value by {nats(pulls[row], '+.2f')} and makes "
+        "most of its standard error. Check that row: correct or remove it if it is an error. If it "
+        "is genuine, keep it, and report the estimate with and without it."
     )
 
 
@@ -527,18 +561,18 @@ def _second_opinion(e: Evidence) -> str | None:
         return None
     if e.method == "ksg":
         return (
-            f"Nearest neighbours (KSG) find {e.ksg:.3f} nats, more than the critic can show on "
-            f"held-out rows ({e.held_out:.3f}): the dependence has edges or folds that the critic "
-            f"smooths. The estimate is that of nearest neighbours; report {e.shown}."
+            f"Nearest neighbours (KSG) find {nats(e.ksg, '.3f')}, more than the critic can show on "
+            f"held-out rows ({nats(e.held_out, '.3f')}): the dependence has edges or folds that "
+            f"the critic smooths. The estimate is that of nearest neighbours; report {e.shown}."
         )
     if abs(e.ksg - e.mi) < max(0.05, 0.2 * abs(e.mi), 2 * e.half_width):
         return None
     if e.ksg < e.mi and (e.blocks or e.groups is not None):
         return None  # neighbours from other groups, or other times, are few: they err low
     return (
-        f"Nearest neighbours (KSG) disagree: they find {e.ksg:.3f} nats, the estimate "
-        f"is {e.mi:.3f}. Strong tails or clusters do this; look at a scatter plot, and report "
-        f"{e.shown}."
+        f"Nearest neighbours (KSG) disagree: they find {nats(e.ksg, '.3f')}, the estimate "
+        f"is {nats(e.mi, '.3f')}. Strong tails or clusters do this; look at a scatter plot, and "
+        f"report {e.shown}."
     )
 
 
@@ -549,9 +583,9 @@ def _impossible(e: Evidence) -> str | None:
     if e.mi - limit <= max(e.half_width, EXCESS, 0.02 * limit):
         return None
     return (
-        f"The estimate, {e.mi:.3f} nats, and its whole interval are above the entropy of {side}, "
-        f"{limit:.3f} nats, which no mutual information exceeds. Do not report it: the truth is at "
-        f"most {limit:.2f} nats."
+        f"The estimate, {nats(e.mi, '.3f')}, and its whole interval are above the entropy of "
+        f"{side}, {nats(limit, '.3f')}, which no mutual information exceeds. Do not report it: the "
+        f"truth is at most {nats(limit)}."
     )
 
 
@@ -600,9 +634,9 @@ def _orders(e: Evidence) -> str | None:
     if abs(e.exchanged - e.held_out) <= max(0.05, 4 * e.error, 0.25 * abs(e.held_out)):
         return None
     return (
-        f"The two orders disagree: I(X,Z;Y) - I(Z;Y) is {e.held_out:.3f} nats on held-out rows, "
-        f"I(Y,Z;X) - I(Z;X) is {e.exchanged:.3f}. One of x and y is described badly given z. "
-        "Report both, use more rows, or give fewer columns of z."
+        f"The two orders disagree: I(X,Z;Y) - I(Z;Y) is {nats(e.held_out, '.3f')} on held-out "
+        f"rows, I(Y,Z;X) - I(Z;X) is {nats(e.exchanged, '.3f')}. One of x and y is described "
+        "badly given z. Report both, use more rows, or give fewer columns of z."
     )
 
 
@@ -678,8 +712,12 @@ def findings(evidence: Evidence) -> tuple[Finding, ...]:
         >>> list(CHECKS)[:2]
         ['leakage', 'determined']
     """
-    said = ((code, check.severity, check.sentence(evidence)) for code, check in CHECKS.items())
-    return tuple(Finding(code, severity, text) for code, severity, text in said if text)
+    found = ((code, check.severity, check.sentence(evidence)) for code, check in CHECKS.items())
+    return tuple(
+        Finding(code, severity, text, text if worded(text, "nats") != text else "")
+        for code, severity, text in found
+        if text
+    )
 
 
 def worst(found: Sequence[Finding]) -> Finding | None:

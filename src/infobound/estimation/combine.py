@@ -83,7 +83,7 @@ def _without_positives(part: Part, share: float) -> Part:
 
 @dataclass(frozen=True, eq=False)
 class Combined:
-    """What all folds say together, in nats.
+    """The combined results of all folds, in nats.
 
     Attributes:
         mi: the corrected mean.
@@ -131,7 +131,7 @@ class Combined:
         )
 
     def less(self, other: Combined) -> Combined:
-        """Return the difference to what folds with the same test rows say of another MI."""
+        """Return the difference to another MI from folds with the same test rows."""
         place = np.argsort(other.rows)[np.searchsorted(np.sort(other.rows), self.rows)]
         return replace(
             self,
@@ -177,10 +177,10 @@ def finish(
     *,
     groups: np.ndarray | None = None,
 ) -> PointEstimate:
-    """Compare what the folds say with a second opinion, and add the interval.
+    """Compare the result of the folds with a second opinion, and add the interval.
 
     Args:
-        found: what the folds say.
+        found: the combined result of the folds.
         folds: the folds.
         config: the settings.
         limit: the entropy that the estimate does not exceed; see `combine_folds`.

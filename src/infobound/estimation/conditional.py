@@ -81,7 +81,7 @@ class Sides:
 
     @classmethod
     def of(cls, pair: data.Pair, config: Config) -> Sides:
-        """Take out of x and y what z says of their location and scale.
+        """Remove from x and y the location and scale that z predicts.
 
         A side of classes takes the place of y, so that classifiers read x and z.
         """
@@ -213,7 +213,7 @@ def _difference(
     """
     both = Job(sides.both, config, configure_bound(config), hooks=hooks, given=sides.z.shape[1])
     first, critics = _folds([both] * len(parts[:most]), parts, "fold")
-    # A network may see in y what z says of its shape; then one must look for it there too.
+    # A network may see in y a shape that z predicts; then one must look for it there too.
     alone = Job(sides.alone, config.with_(base="auto"), both.bound, hooks=hooks, sceptical=True)
     simple = replace(alone, config=alone.config.with_(critic="none"))
     kept = [any(part.base is None for part in fold.parts) for fold in first]

@@ -24,7 +24,7 @@ FREQUENCY_RAMP = (1.0, 3.0)
 
 
 class Counted(NamedTuple):
-    """What counts tell, in nats.
+    """The estimate from counts, in nats.
 
     Attributes:
         mi: the mutual information.

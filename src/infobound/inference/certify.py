@@ -14,13 +14,14 @@ from torch import Tensor
 
 from infobound import data
 from infobound._system import arguments, torch_state
-from infobound._system.units import Nats, Result
+from infobound._system.calls import Recorded, recorded
+from infobound._system.units import Nats
 from infobound.critics import contract
 from infobound.errors import InputError
 from infobound.inference.certificates import Block, certificate
 from infobound.inference.permutation import double_center, permutation_p
 from infobound.pages.numbers import number, p_value, percent
-from infobound.pages.page import Measure, Number, Page, Picture
+from infobound.pages.page import Answer, Measure, Number, Page, Picture
 from infobound.pages.presentable import Presentable
 from infobound.pages.references import SOFTWARE
 from infobound.plotting.dependence_figures import comparison_figure
@@ -36,7 +37,7 @@ SCORE_LIMIT = 1e4  # scores are clipped to +-SCORE_LIMIT, so that sums stay fini
 
 
 @dataclass(frozen=True, repr=False)
-class Guarantee(Result, Presentable):
+class Guarantee(Recorded, Presentable):
     """What `certify` has proved about a critic's rows.
 
     Attributes:
@@ -90,7 +91,7 @@ class Guarantee(Result, Presentable):
                     "Independence",
                     p_value(self.p_value),
                     what="test of independence by permuting y",
-                    use="Claim dependence, or say that none was found.",
+                    use="Claim dependence if it is small; else report that none was found.",
                 ),
             ),
             measures=(Measure("certified", self.certified, self.certified, self.certified),),
@@ -111,13 +112,30 @@ class Guarantee(Result, Presentable):
             methods=(
                 f"A critic that was fitted to other rows was evaluated on {self.n:,} rows. The "
                 f"lower confidence bound at {level} is by betting; it holds for any distribution "
-                "of independent rows. The p-value is that of permutations of y.",
+                f"of independent rows. The p-value is that of permutations of y. "
+                f"{self.call.sentence}",
             ),
-            settings={"level": level, "rows": f"{self.n:,}"},
+            checklist=(
+                Answer("How many rows?", f"{self.n:,}, taken as independent."),
+                Answer("Which unit?", f"{units.capitalize()}."),
+                Answer(
+                    "Which null hypothesis, and how many tests?",
+                    "'x and y are independent', one test.",
+                ),
+                Answer(
+                    "Was the critic fitted to any of these rows?",
+                    "Rows given as `seen` are not among them; other rows that it has seen cannot "
+                    "be found here.",
+                ),
+            ),
+            settings={"level": level, **self.call.shown},
+            versions=self.call.versions,
+            repeat=self.call.repeat,
             references=(SOFTWARE, BETTING, PERMUTATION),
         )
 
 
+@recorded("critic", "x", "y", "seen")
 @torch_state.defaults()
 def certify(
     critic: Callable[[Tensor, Tensor], Tensor],

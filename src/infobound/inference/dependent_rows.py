@@ -234,7 +234,7 @@ def series_p(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> 
         InputError: If no series has twelve rows.
 
     Source: Harris 2020, https://arxiv.org/abs/2012.06862; truncated time shifts, Yuan and Shou
-    2022, https://doi.org/10.1101/2022.08.25.505360.
+    2024, https://doi.org/10.1371/journal.pbio.3002758.
 
     Example:
         >>> rng = np.random.default_rng(0)

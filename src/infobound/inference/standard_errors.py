@@ -77,7 +77,7 @@ def effective_size(
 
 
 def _sizes(values: np.ndarray, rows: np.ndarray, groups: np.ndarray | None) -> tuple[float, float]:
-    """Return the effective number of rows, and the number of units that tell its uncertainty."""
+    """Return the effective number of rows, and the number of units behind its uncertainty."""
     n, variance = len(values), float(values.var())
     if variance == 0:
         return float(n), float(n)

@@ -47,8 +47,9 @@ class GaussianCopula(Product):
         means: the means of x (p,) and of y (q,), subtracted from the rows; zero by default.
         mi: the MI in nats; by default that of the correlations.
 
-    Source: Kay 1992, https://doi.org/10.1109/78.142236 (MI through canonical correlations);
-    Misra et al. 2005, https://doi.org/10.1016/j.jmva.2003.10.003 (the log determinant's bias).
+    Source: Kay 1992, https://ieeexplore.ieee.org/document/227286 (MI through canonical
+    correlations); Misra, Singh and Demchuk 2005, Journal of Multivariate Analysis 92 (the log
+    determinant's bias).
 
     Example:
         >>> x = torch.randn(5000, 1, generator=torch.Generator().manual_seed(0))

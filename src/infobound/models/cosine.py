@@ -70,8 +70,9 @@ class Witness:
     max(0, 1 - (k l / 2) / (n theta^2)): under independence n theta^2 averages 1, and high
     frequencies are shrunk more than low ones.
 
-    Source: Kallenberg and Ledwina 1999, https://doi.org/10.1080/01621459.1999.10473844 (orthogonal
-    series of ranks for tests of independence). The shrinkage weights are our own, chosen for power.
+    Source: Kallenberg and Ledwina 1999, Journal of the American Statistical Association 94, 285-301
+    (orthogonal series of ranks for tests of independence). The shrinkage weights are our own,
+    chosen for power.
 
     Example:
         >>> x, noise = np.random.default_rng(0).normal(size=(2, 300, 1))

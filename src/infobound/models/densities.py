@@ -425,7 +425,7 @@ class _Mixture(NamedTuple):
 def _nearest(rows: Tensor, count: int) -> Tensor:
     """Assign rows (n, d) to the nearest of the centres of k-means++: (count, n), zeros and ones.
 
-    Source: Arthur and Vassilvitskii 2007, https://doi.org/10.5555/1283383.1283494.
+    Source: Arthur and Vassilvitskii 2007, https://dl.acm.org/doi/10.5555/1283383.1283494.
     """
     from sklearn.cluster import kmeans_plusplus
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -186,9 +187,9 @@ class Page:
 
     @property
     def unit_of_remarks(self) -> str:
-        """A sentence on the unit of findings, whose texts are in nats; empty if that is shown."""
-        mixed = self.units != "nats" and any(" nat" in remark.text for remark in self.remarks)
-        return "Values within findings are in nats." if mixed else ""
+        """A sentence on findings of older files, which stay in nats; empty without these."""
+        mixed = any(re.search(r"\bnats?\b", remark.text) for remark in self.remarks)
+        return "Values within findings are in nats." if mixed and self.units != "nats" else ""
 
     def __repr__(self) -> str:
         """Name the page in one line."""

@@ -1,4 +1,7 @@
-"""The papers behind the methods, by their address, as BibTeX."""
+"""The papers behind the methods, by their address, as BibTeX.
+
+Papers without a confirmed address have their BibTeX key in its place.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import dataclass
 
 __all__ = ["REFERENCES", "SOFTWARE", "Reference", "bibtex"]
 
+DOI = "https://doi.org/"
 SOFTWARE = "infobound"  # stands for this package among the references of a page
 
 
@@ -21,6 +25,8 @@ class Reference:
         where: the journal, the book, or the conference.
         year: the year.
         kind: the kind of entry.
+        volume: the volume.
+        pages: the pages, or the number of the article.
     """
 
     key: str
@@ -29,9 +35,11 @@ class Reference:
     where: str
     year: int
     kind: str = "article"
+    volume: str = ""
+    pages: str = ""
 
     def entry(self, address: str) -> str:
-        """Return the BibTeX entry.
+        """Return the BibTeX entry; fields that are unknown are left out.
 
         Example:
             >>> print(Reference("a2020", "A. Author", "Title", "Journal", 2020).entry("https://a.b"))
@@ -48,10 +56,13 @@ class Reference:
             "author": self.authors,
             "title": f"{{{self.title}}}",
             place.get(self.kind, "howpublished"): self.where,
+            "volume": self.volume,
+            "pages": self.pages,
             "year": str(self.year),
-            "url": address,
+            "doi": address.removeprefix(DOI) if address.startswith(DOI) else "",
+            "url": address if address.startswith("https://") else "",
         }
-        fields = "\n".join(f"  {name} = {{{value}}}," for name, value in lines.items())
+        fields = "\n".join(f"  {name} = {{{value}}}," for name, value in lines.items() if value)
         return f"@{self.kind}{{{self.key},\n{fields}\n}}"
 
 
@@ -84,6 +95,8 @@ REFERENCES: dict[str, Reference] = {
         "Asymptotic Evaluation of Certain Markov Process Expectations for Large Time. IV",
         "Communications on Pure and Applied Mathematics",
         1983,
+        volume="36",
+        pages="183--212",
     ),
     "https://arxiv.org/abs/1801.04062": Reference(
         "belghazi2018mine",
@@ -100,6 +113,8 @@ REFERENCES: dict[str, Reference] = {
         "Estimating Divergence Functionals and the Likelihood Ratio by Convex Risk Minimization",
         "IEEE Transactions on Information Theory",
         2010,
+        volume="56",
+        pages="5847--5861",
     ),
     "https://arxiv.org/abs/1808.06670": Reference(
         "hjelm2019deepinfomax",
@@ -119,12 +134,15 @@ REFERENCES: dict[str, Reference] = {
         "inproceedings",
     ),
     "https://arxiv.org/abs/2107.01131": Reference(
-        "guo2021flo",
+        "guo2022tight",
         "Guo, Qing and Chen, Junya and Wang, Dong and Yang, Yuewei and Deng, Xinwei and "
-        "Carin, Lawrence and Li, Fan and Huang, Jing and Tao, Chenyang",
+        "Huang, Jing and Carin, Larry and Li, Fan and Tao, Chenyang",
         "Tight Mutual Information Estimation With Contrastive Fenchel-Legendre Optimization",
-        "arXiv:2107.01131",
-        2021,
+        _NEURIPS,
+        2022,
+        "inproceedings",
+        volume="35",
+        pages="28319--28334",
     ),
     "https://arxiv.org/abs/1608.00060": Reference(
         "chernozhukov2018double",
@@ -133,6 +151,8 @@ REFERENCES: dict[str, Reference] = {
         "Double/Debiased Machine Learning for Treatment and Structural Parameters",
         "The Econometrics Journal",
         2018,
+        volume="21",
+        pages="C1--C68",
     ),
     "https://doi.org/10.1109/TAC.1974.1100705": Reference(
         "akaike1974new",
@@ -140,6 +160,8 @@ REFERENCES: dict[str, Reference] = {
         "A New Look at the Statistical Model Identification",
         "IEEE Transactions on Automatic Control",
         1974,
+        volume="19",
+        pages="716--723",
     ),
     "https://arxiv.org/abs/cond-mat/0305641": Reference(
         "kraskov2004estimating",
@@ -147,6 +169,8 @@ REFERENCES: dict[str, Reference] = {
         "Estimating Mutual Information",
         "Physical Review E",
         2004,
+        volume="69",
+        pages="066138",
     ),
     "https://arxiv.org/abs/2010.09686": Reference(
         "waudbysmith2024betting",
@@ -154,6 +178,8 @@ REFERENCES: dict[str, Reference] = {
         "Estimating Means of Bounded Random Variables by Betting",
         "Journal of the Royal Statistical Society Series B",
         2024,
+        volume="86",
+        pages="1--27",
     ),
     "https://arxiv.org/abs/1603.05766": Reference(
         "phipson2010permutation",
@@ -162,6 +188,8 @@ REFERENCES: dict[str, Reference] = {
         "Are Randomly Drawn",
         "Statistical Applications in Genetics and Molecular Biology",
         2010,
+        volume="9",
+        pages="39",
     ),
     "https://arxiv.org/abs/2012.06862": Reference(
         "harris2020shift",
@@ -176,6 +204,8 @@ REFERENCES: dict[str, Reference] = {
         "Local Permutation Tests for Conditional Independence",
         _STATISTICS,
         2022,
+        volume="50",
+        pages="3388--3414",
     ),
     "https://arxiv.org/abs/1804.07203": Reference(
         "shah2020hardness",
@@ -183,13 +213,17 @@ REFERENCES: dict[str, Reference] = {
         "The Hardness of Conditional Independence Testing and the Generalised Covariance Measure",
         _STATISTICS,
         2020,
+        volume="48",
+        pages="1514--1538",
     ),
     "https://arxiv.org/abs/2211.02039": Reference(
-        "lundborg2022projected",
+        "lundborg2024projected",
         "Lundborg, Anton Rask and Kim, Ilmun and Shah, Rajen D. and Samworth, Richard J.",
         "The Projected Covariance Measure for Assumption-Lean Variable Significance Testing",
-        "arXiv:2211.02039",
-        2022,
+        _STATISTICS,
+        2024,
+        volume="52",
+        pages="2851--2878",
     ),
     "https://doi.org/10.1111/j.1751-5823.2005.tb00254.x": Reference(
         "demarta2005t",
@@ -197,6 +231,8 @@ REFERENCES: dict[str, Reference] = {
         "The t Copula and Related Copulas",
         "International Statistical Review",
         2005,
+        volume="73",
+        pages="111--129",
     ),
     "https://arxiv.org/abs/2306.11078": Reference(
         "czyz2023beyond",
@@ -221,6 +257,8 @@ REFERENCES: dict[str, Reference] = {
         "Maximum Likelihood from Incomplete Data via the EM Algorithm",
         "Journal of the Royal Statistical Society Series B",
         1977,
+        volume="39",
+        pages="1--38",
     ),
     "https://doi.org/10.1214/aos/1176344136": Reference(
         "schwarz1978estimating",
@@ -228,6 +266,8 @@ REFERENCES: dict[str, Reference] = {
         "Estimating the Dimension of a Model",
         _STATISTICS,
         1978,
+        volume="6",
+        pages="461--464",
     ),
     "https://doi.org/10.1016/S0893-6080(05)80023-1": Reference(
         "wolpert1992stacked",
@@ -235,6 +275,8 @@ REFERENCES: dict[str, Reference] = {
         "Stacked Generalization",
         "Neural Networks",
         1992,
+        volume="5",
+        pages="241--259",
     ),
     "https://doi.org/10.1016/S0047-259X(03)00096-4": Reference(
         "ledoit2004well",
@@ -242,6 +284,8 @@ REFERENCES: dict[str, Reference] = {
         "A Well-Conditioned Estimator for Large-Dimensional Covariance Matrices",
         "Journal of Multivariate Analysis",
         2004,
+        volume="88",
+        pages="365--411",
     ),
     "https://doi.org/10.1214/aos/1176345134": Reference(
         "wachter1980limiting",
@@ -249,6 +293,8 @@ REFERENCES: dict[str, Reference] = {
         "The Limiting Empirical Measure of Multiple Discriminant Ratios",
         _STATISTICS,
         1980,
+        volume="8",
+        pages="937--957",
     ),
     "https://arxiv.org/abs/physics/0307138": Reference(
         "grassberger2003entropy",
@@ -263,6 +309,8 @@ REFERENCES: dict[str, Reference] = {
         "Statistical Methods for Assessing Agreement Between Two Methods of Clinical Measurement",
         "The Lancet",
         1986,
+        volume="327",
+        pages="307--310",
     ),
     "https://doi.org/10.1007/BF02289159": Reference(
         "mcgill1954multivariate",
@@ -270,6 +318,8 @@ REFERENCES: dict[str, Reference] = {
         "Multivariate Information Transmission",
         "Psychometrika",
         1954,
+        volume="19",
+        pages="97--116",
     ),
     "https://doi.org/10.1111/j.2517-6161.1995.tb02031.x": Reference(
         "benjamini1995controlling",
@@ -278,6 +328,8 @@ REFERENCES: dict[str, Reference] = {
         "Testing",
         "Journal of the Royal Statistical Society Series B",
         1995,
+        volume="57",
+        pages="289--300",
     ),
     "https://arxiv.org/abs/2002.10689": Reference(
         "xu2020theory",
@@ -293,6 +345,8 @@ REFERENCES: dict[str, Reference] = {
         "Mutual Information Is Copula Entropy",
         "Tsinghua Science and Technology",
         2011,
+        volume="16",
+        pages="51--54",
     ),
     "https://doi.org/10.1093/biomet/81.3.425": Reference(
         "donoho1994ideal",
@@ -300,6 +354,8 @@ REFERENCES: dict[str, Reference] = {
         "Ideal Spatial Adaptation by Wavelet Shrinkage",
         "Biometrika",
         1994,
+        volume="81",
+        pages="425--455",
     ),
     "https://www.jmlr.org/papers/v13/brown12a.html": Reference(
         "brown2012conditional",
@@ -308,6 +364,8 @@ REFERENCES: dict[str, Reference] = {
         "Feature Selection",
         "Journal of Machine Learning Research",
         2012,
+        volume="13",
+        pages="27--66",
     ),
     "https://doi.org/10.1080/01621459.1973.10481350": Reference(
         "efron1973stein",
@@ -315,6 +373,8 @@ REFERENCES: dict[str, Reference] = {
         "Stein's Estimation Rule and Its Competitors: An Empirical Bayes Approach",
         _JASA,
         1973,
+        volume="68",
+        pages="117--130",
     ),
     "https://doi.org/10.1080/01621459.1989.10478752": Reference(
         "friedman1989regularized",
@@ -322,6 +382,8 @@ REFERENCES: dict[str, Reference] = {
         "Regularized Discriminant Analysis",
         _JASA,
         1989,
+        volume="84",
+        pages="165--175",
     ),
     "https://doi.org/10.1080/01621459.1981.10477729": Reference(
         "friedman1981projection",
@@ -329,6 +391,8 @@ REFERENCES: dict[str, Reference] = {
         "Projection Pursuit Regression",
         _JASA,
         1981,
+        volume="76",
+        pages="817--823",
     ),
     "https://doi.org/10.1007/BF00117832": Reference(
         "breiman1996stacked",
@@ -336,13 +400,17 @@ REFERENCES: dict[str, Reference] = {
         "Stacked Regressions",
         "Machine Learning",
         1996,
+        volume="24",
+        pages="49--64",
     ),
-    "https://doi.org/10.1016/j.jmva.2003.10.003": Reference(
+    "misra2005estimation": Reference(
         "misra2005estimation",
         "Misra, Neeraj and Singh, Harshinder and Demchuk, Eugene",
         "Estimation of the Entropy of a Multivariate Normal Distribution",
         "Journal of Multivariate Analysis",
         2005,
+        volume="92",
+        pages="324--342",
     ),
     "https://arxiv.org/abs/1711.05101": Reference(
         "loshchilov2019decoupled",
@@ -358,6 +426,8 @@ REFERENCES: dict[str, Reference] = {
         "Partial Mutual Information for Coupling Analysis of Multivariate Time Series",
         "Physical Review Letters",
         2007,
+        volume="99",
+        pages="204101",
     ),
     "https://doi.org/10.1103/PhysRevE.100.022404": Reference(
         "holmes2019estimation",
@@ -365,6 +435,8 @@ REFERENCES: dict[str, Reference] = {
         "Estimation of Mutual Information for Real-Valued Data with Error Bars and Controlled Bias",
         "Physical Review E",
         2019,
+        volume="100",
+        pages="022404",
     ),
     "https://doi.org/10.1103/PhysRevLett.85.461": Reference(
         "schreiber2000transfer",
@@ -372,6 +444,8 @@ REFERENCES: dict[str, Reference] = {
         "Measuring Information Transfer",
         "Physical Review Letters",
         2000,
+        volume="85",
+        pages="461--464",
     ),
     "https://doi.org/10.1016/j.ins.2012.04.016": Reference(
         "lizier2012storage",
@@ -379,6 +453,8 @@ REFERENCES: dict[str, Reference] = {
         "Local Measures of Information Storage in Complex Distributed Computation",
         "Information Sciences",
         2012,
+        volume="208",
+        pages="39--54",
     ),
     "https://doi.org/10.2307/1912934": Reference(
         "white1980covariance",
@@ -387,14 +463,18 @@ REFERENCES: dict[str, Reference] = {
         "Heteroskedasticity",
         "Econometrica",
         1980,
+        volume="48",
+        pages="817--838",
     ),
-    "https://doi.org/10.1080/01621459.1976.10480353": Reference(
+    "haugh1976independence": Reference(
         "haugh1976independence",
         "Haugh, Larry D.",
         "Checking the Independence of Two Covariance-Stationary Time Series: A Univariate Residual "
         "Cross-Correlation Approach",
         _JASA,
         1976,
+        volume="71",
+        pages="378--385",
     ),
 }
 

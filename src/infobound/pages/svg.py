@@ -32,8 +32,8 @@ VARIABLES = {colour.lower(): f"var(--{name}, {colour})" for colour, name in COLO
 def inline(figure: Figure, *, prefix: str, label: str) -> str:
     """Return a figure as an `<svg>` element for an HTML page.
 
-    Colours become variables of the page's style, so that the figure is dark on a dark page; text
-    stays text; the width is that of the page.
+    Colours become variables of the page's style, so that the figure is dark on a dark page; it has
+    no background; text stays text; the width is that of the page.
 
     Args:
         figure: the figure.
@@ -46,6 +46,7 @@ def inline(figure: Figure, *, prefix: str, label: str) -> str:
         >>> text[:4], "<b>" in text, "&lt;b&gt;" in text
         ('<svg', False, True)
     """
+    figure.patch.set_visible(False)
     root = ET.fromstring(figures.render(figure, "svg"))
     width, height = (root.attrib.pop(name) for name in ("width", "height"))
     root.set("role", "img")

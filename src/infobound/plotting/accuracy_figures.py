@@ -264,18 +264,20 @@ def rehearsal_figure(
     interval: tuple[float, float],
     title: str,
     unit: str = "nats",
+    point: str = "one run",
 ) -> Figure:
     """Draw estimates against planted truth in a panel per kind, with the user's own as a band.
 
     Both axes are linear up to 0.05 and logarithmic beyond.
 
     Args:
-        records: one mapping per run, with `group` (the kind, or "independent"), and in nats
+        records: one mapping per point, with `group` (the kind, or "independent"), and in nats
             `truth`, `mi`, `low` and `high`.
         own: the user's own estimate, in nats.
         interval: its interval, in nats.
         title: the title.
         unit: the unit of the figure, "nats" or "bits".
+        point: what a point is.
 
     Returns:
         The figure.
@@ -305,7 +307,7 @@ def rehearsal_figure(
         axes.vlines(place, *bounds, color=figures.BLUE, linewidth=1.1, alpha=0.5, zorder=2)
         style: dict[str, Any] = {"color": figures.BLUE, "markersize": 5.5, "zorder": 3}
         style |= {"markeredgecolor": "white", "markeredgewidth": 0.6, "clip_on": False}
-        name = "one run, with its interval"
+        name = f"{point}, with its interval"
         axes.plot(place, [r["mi"] for r in mine], "o", **style, label=name)
         for set_scale in (axes.set_xscale, axes.set_yscale):
             set_scale("symlog", linthresh=0.05, linscale=0.6)
@@ -314,7 +316,15 @@ def rehearsal_figure(
         axes.set_ylim(low, high)
         axes.set_xlabel(f"planted mutual information ({unit})", color=figures.INK)
         axes.grid(color=figures.MIST, linewidth=0.5, alpha=0.7)
-        axes.text(0.04, 0.94, kind, transform=axes.transAxes, fontsize=12, va="top")
+        axes.annotate(
+            kind,
+            (0.97, 0.04),
+            xycoords="axes fraction",
+            ha="right",
+            va="bottom",
+            fontsize=12,
+            color=figures.INK,
+        )
     first.set_ylabel(f"estimate ({unit})", color=figures.INK)
     figures.finish(figure, first, ncols=3)
     return figure

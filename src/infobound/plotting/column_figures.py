@@ -10,7 +10,7 @@ import numpy as np
 
 from infobound._system.units import scale
 from infobound.errors import InputError
-from infobound.plotting.figures import BLUE, GREY, INK, MIST, canvas, finish, quiet
+from infobound.plotting.figures import BLUE, GREY, INK, MIST, canvas, finish, quiet, shaded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,20 +74,12 @@ def heat_map(table: np.ndarray, *, names: Sequence[str], title: str) -> Figure:
     written = len(names) <= NAMED_COLUMNS
     size = float(np.clip(2.8 + 0.24 * len(names), 5.0, 12.0))
     figure, axes = canvas(size + 1.6, size + 0.8, title)
-    shown = np.ma.masked_invalid(table[np.ix_(order, order)])
-    image = axes.imshow(shown, vmin=0, vmax=1, cmap="Blues", interpolation="nearest")
-    axes.set_facecolor(MIST)
+    label = "normalised MI: 0 independent, 1 a function"
+    shaded(axes, table[np.ix_(order, order)], top=1.0, label=label)
     places = range(len(names)) if written else []
     labels = [_short(names[k]) for k in order] if written else []
     axes.set_xticks(places, labels, rotation=90, fontsize=8.5)
     axes.set_yticks(places, labels, fontsize=8.5)
-    axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    bar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02)
-    bar.outline.set_visible(False)  # type: ignore[operator]
-    bar.set_label("normalised MI: 0 independent, 1 a function", color=INK, fontsize=10)
-    bar.ax.tick_params(labelsize=9.5, color=GREY, labelcolor=INK)
     finish(figure, axes)
     return figure
 

@@ -27,9 +27,10 @@ from infobound.errors import FaultWarning, InputError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 __all__ = ["canvas", "draw", "estimate_figure", "finish", "first_reached", "listed", "quiet"]
-__all__ += ["render", "smooth", "training_curve"]
+__all__ += ["render", "shaded", "smooth", "training_curve"]
 
 
 # After Okabe and Ito, distinguishable with any colour vision; line styles differ as well.
@@ -42,6 +43,8 @@ DISTANT_CEILING = 2.5
 CUT_BELOW = 1.5
 SPARSE = 400  # with fewer records than this, the raw curve is a wide band behind the smoothed one
 DPI = 150
+TITLE = 72  # most letters of a line of a title
+CELLS = 40  # rows and columns of a table up to which its cells stay vectors
 KINDS: tuple[Literal["png", "svg"], ...] = ("png", "svg")  # file formats of every figure
 
 
@@ -407,12 +410,22 @@ def canvas(width: float, height: float, title: str) -> tuple[Figure, Axes]:
     figure._repr_png_ = partial(render, figure, "png")  # type: ignore[attr-defined] # for notebooks
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)  # type: ignore[union-attr, call-arg]
     axes = figure.add_subplot()
-    lines = textwrap.fill(title, 72)
-    axes.set_title(
-        lines, loc="left", fontsize=13, fontweight="bold", color=INK, pad=10, parse_math=False
-    )
+    _titled(axes, title, TITLE)
     quiet(axes)
     return figure, axes
+
+
+def _titled(axes: Axes, title: str, letters: int) -> Text:
+    """Write a title above axes, in lines of at most so many letters."""
+    return axes.set_title(
+        textwrap.fill(title, letters),
+        loc="left",
+        fontsize=13,
+        fontweight="bold",
+        color=INK,
+        pad=10,
+        parse_math=False,
+    )
 
 
 def _matplotlib(module: str) -> Any:
@@ -445,6 +458,36 @@ def quiet(axes: Axes) -> None:
     for side in ("bottom", "left"):
         axes.spines[side].set_color(GREY)
     axes.set_axisbelow(True)
+    axes.set_facecolor("none")
+
+
+def shaded(axes: Axes, values: np.ndarray, *, top: float, label: str) -> None:
+    """Draw a table (p, q) as cells from transparent at 0 to blue at `top`, with a colour bar.
+
+    Cells are transparent, so that they suit light and dark pages; missing values are grey.
+    """
+    from matplotlib.colors import LinearSegmentedColormap, to_rgba
+
+    ends = [to_rgba(BLUE, opacity) for opacity in (0.0, 1.0)]
+    colours = LinearSegmentedColormap.from_list("shades", ends).with_extremes(bad=MIST)
+    shown = np.ma.masked_invalid(values)
+    style: dict[str, Any] = {"vmin": 0, "vmax": top, "cmap": colours}
+    if max(shown.shape) > CELLS:
+        image: Any = axes.imshow(shown, interpolation="nearest", **style)
+    else:
+        edges = (np.arange(size + 1) - 0.5 for size in reversed(shown.shape))
+        image = axes.pcolormesh(*edges, shown, **style)
+        axes.invert_yaxis()
+        axes.set_aspect("equal")
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    figure = axes.get_figure()
+    bar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02)  # type: ignore[union-attr]
+    bar.solids.set_rasterized(True)  # type: ignore[union-attr] # without seams
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.set_label(label, color=INK, fontsize=10)
+    bar.ax.tick_params(labelsize=9.5, color=GREY, labelcolor=INK)
 
 
 def _truth(draw: Callable[..., object], value: float) -> None:
@@ -491,7 +534,7 @@ def _chosen(axes: Axes, steps: np.ndarray, curve: np.ndarray, chosen: int) -> No
 
 
 def finish(figure: Figure, axes: Axes, *, ncols: int = 2) -> None:
-    """Add a legend below the axes, where it cannot cover data, and fix the layout."""
+    """Add a legend below the axes, where it cannot cover data, fit the title, fix the layout."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         figure.legend(
@@ -505,6 +548,12 @@ def finish(figure: Figure, axes: Axes, *, ncols: int = 2) -> None:
             handlelength=2.4,
             columnspacing=2.5,
         )
-    # Each further layout would move things slightly and change the bytes of the file.
     figure.draw_without_rendering()
+    title = " ".join(axes.get_title(loc="left").split())
+    if title:  # long labels leave less room for it
+        box = _titled(axes, title, len(title)).get_window_extent()
+        share = (figure.bbox.width - box.x0) / box.width
+        _titled(axes, title, max(20, min(TITLE, int(0.97 * share * len(title)))))
+        figure.draw_without_rendering()
+    # Each further layout would move things slightly and change the bytes of the file.
     figure.set_layout_engine("none")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from infobound._system.units import scale
-from infobound.plotting.figures import BLUE, GREY, INK, MIST, ORANGE, canvas, finish, quiet
+from infobound.plotting.figures import BLUE, GREY, INK, ORANGE, canvas, finish, quiet, shaded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,6 +18,7 @@ __all__ = ["FOUND", "Arrow", "directions", "matrix", "network"]
 FOUND = 0.05  # largest p-value or q-value of what is drawn in colour
 LONGEST = 24  # letters of a name
 MOST_ARROWS = 200  # of a network, the strongest
+LEAST_TOP = 0.02  # nats at the end of a scale of colours, if all values are smaller
 WRITTEN = 14  # series up to which the cells of a matrix have numbers
 
 Row = tuple[str, float, tuple[float, float], float]
@@ -193,15 +194,11 @@ def matrix(
     size = float(np.clip(3.2 + 0.34 * len(names), 5.0, 12.0))
     figure, axes = canvas(size + 2.2, size, "")
     figure.suptitle(title, x=0.02, ha="left", fontsize=12, fontweight="bold", color=INK)
-    top = max(float(np.nanmax(values, initial=0.0)), 1e-12)
-    image = axes.imshow(np.ma.masked_invalid(values), vmin=0, vmax=top, cmap="Blues")
-    axes.set_facecolor(MIST)
+    top = max(float(np.nanmax(values, initial=0.0)), LEAST_TOP / scale(unit))
+    shaded(axes, values, top=top, label=f"{unit} per row; framed: q ≤ {FOUND:g}")
     labels = [_short(name) for name in names]
     axes.set_xticks(range(len(names)), labels, rotation=90, fontsize=9)
     axes.set_yticks(range(len(names)), labels, fontsize=9)
-    axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
     for row, column in np.argwhere(np.isfinite(values)):
         if found[row, column]:
             axes.add_patch(
@@ -213,10 +210,6 @@ def matrix(
             axes.text(column, row, text, ha="center", va="center", fontsize=8.5, color=ink)
     axes.set_xlabel("target", color=INK)
     axes.set_ylabel("source", color=INK)
-    bar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02)
-    bar.outline.set_visible(False)  # type: ignore[operator]
-    bar.set_label(f"{unit} per row; framed: q ≤ {FOUND:g}", color=INK, fontsize=10)
-    bar.ax.tick_params(labelsize=9.5, color=GREY, labelcolor=INK)
     return figure
 
 

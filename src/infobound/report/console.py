@@ -106,16 +106,16 @@ def show_estimate(result: Estimate, *, units: str, title: str = "") -> None:
         )
     heading = escape(title or "Mutual information")
     console.print(Panel(table, title=heading, subtitle=f"[dim]{n}[/]", title_align="left"))
-    _show_findings(console, result)
+    _show_findings(console, result, units)
 
 
-def _show_findings(console: Console, result: Estimate) -> None:
+def _show_findings(console: Console, result: Estimate, units: str) -> None:
     """Print the notes, the findings and the verdict of an estimate."""
     for note in result.notes:
         console.print(Text.assemble(("note  ", "dim"), note))
     for finding in result.findings:
         label = f"{finding.severity}: {finding.code}".replace("_", " ")
-        console.print(Text.assemble((label, _style(finding)), "  ", finding.message))
+        console.print(Text.assemble((label, _style(finding)), "  ", finding.text(units)))
     console.print(_verdict(result))
 
 
@@ -240,7 +240,7 @@ def show_transfer(result: Transfer, *, units: str, given: str = "") -> None:
     console.print(sentences)
     found = (each for one in both for each in one.estimate.findings)
     for code, message in dict.fromkeys(
-        (f.code, f.message) for f in found if f.severity == "warning"
+        (f.code, f.text(units)) for f in found if f.severity == "warning"
     ):
         console.print(Text.assemble((code.replace("_", " "), "bold yellow"), "  ", message))
 
@@ -289,7 +289,7 @@ def show_interaction(result: Interaction, *, units: str, x: str, y: str, given: 
     low, high = result.interval
     sign = "the interval contains 0: it is open whether z adds or explains"
     if low > 0:
-        sign = "positive: z adds to what x says about y"
+        sign = "positive: z adds to the information of x about y"
     elif high < 0:
         sign = "negative: z explains all or part"
     table.add_row("", "", f"[dim]{sign}[/]")
@@ -354,7 +354,7 @@ def show_probes(result: Probes, *, units: str, title: str) -> None:
         "[dim]held-out: what a probe can use, on rows that it has not seen. all: the probes and "
         "other classifiers together. Do not report training values.[/]"
     )
-    _show_findings(console, found)
+    _show_findings(console, found, units)
 
 
 def show_checks(checks: Sequence[Check], *, units: str) -> None:

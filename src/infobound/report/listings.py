@@ -378,7 +378,7 @@ def _curve_sentences(result: Lags, units: str, each_line: int) -> list[str]:
         said.append(f"Full estimate at lag {peak.lag}: {full}, an interval for all lags at once.")
     said.append(
         f"Independent series stay below {number(result.band, units)} at all lags with 95 %. At lag "
-        f"{peak.lag}, {peak.n:,} rows say as much as {peak.effective_n:,.0f} independent ones."
+        f"{peak.lag}, {peak.n:,} rows are worth {peak.effective_n:,.0f} independent ones."
     )
     what = f"{result.surrogates:,} surrogates" if result.surrogates else "shifts of y"
     counting = f"Counting {what} alone: p {_equal(result.counted_p)}"

@@ -1,10 +1,10 @@
-"""What a paper says about an estimate: methods, references, a reviewer's questions, code."""
+"""An estimate for a paper: methods, references, a reviewer's questions, code."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from infobound.bounds.variational import BOUNDS
@@ -17,8 +17,10 @@ from infobound.plotting.figures import listed
 if TYPE_CHECKING:
     from infobound.results.estimate import Estimate
 
-__all__ = ["changed", "checklist", "code", "paragraphs", "references", "tried_network"]
+__all__ = ["changed", "checklist", "code", "paragraphs", "references", "shown_names"]
+__all__ += ["tried_network"]
 
+POSTERIOR = "https://arxiv.org/abs/1905.06922"  # its section on the bound of Barber and Agakov
 CROSSFIT = "https://arxiv.org/abs/1608.00060"
 AKAIKE = "https://doi.org/10.1109/TAC.1974.1100705"
 KSG = "https://arxiv.org/abs/cond-mat/0305641"
@@ -32,7 +34,7 @@ RESIDUALS = "https://arxiv.org/abs/1804.07203"
 MIXTURE = "https://doi.org/10.1111/j.2517-6161.1977.tb01600.x"
 BIC = "https://doi.org/10.1214/aos/1176344136"
 STACKING = "https://doi.org/10.1016/S0893-6080(05)80023-1"
-NORMAL = "https://doi.org/10.1016/j.jmva.2003.10.003"
+NORMAL = "misra2005estimation"
 ADAMW = "https://arxiv.org/abs/1711.05101"
 PURSUIT = "https://doi.org/10.1080/01621459.1981.10477729"
 STACKED = "https://doi.org/10.1007/BF00117832"
@@ -72,6 +74,21 @@ def changed(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if defaults.get(name) != value}
 
 
+def shown_names(names: Sequence[str]) -> list[str]:
+    """Return the names of columns, with one for all categories of a column.
+
+    Example:
+        >>> shown_names(["age", "site=A", "site=B"])
+        ['age', 'site']
+    """
+    origins = [name.rpartition("=")[0] for name in names]
+    together = (
+        origin if origin and origins.count(origin) > 1 else name
+        for name, origin in zip(names, origins, strict=True)
+    )
+    return [*dict.fromkeys(together)]
+
+
 def _bases(result: Estimate) -> list[str]:
     """Return the names of the closed forms of all folds."""
     joined = (name for base in result.bases for name in base.split(","))
@@ -82,7 +99,7 @@ def references(result: Estimate) -> Iterator[str]:
     """Return the addresses of the papers of exactly the methods that were used."""
     yield SOFTWARE
     if result.bases:
-        yield BOUNDS[result.bound].url
+        yield POSTERIOR if _of_classes(result) else BOUNDS[result.bound].url
         yield CROSSFIT
     if result.method in ("critic", "base") and result.bases:
         yield AKAIKE
@@ -116,7 +133,9 @@ def paragraphs(result: Estimate, units: str) -> Iterator[str]:
     sides = [("x", result.x_names, result.dim_x), ("y", result.y_names, result.dim_y)]
     sides += [("z", result.given_names, result.dim_given)] if given else []
     named = ", ".join(
-        f"{side} ({listed(names)}; {columns(count)})" if names else f"{side} ({columns(count)})"
+        f"{side} ({listed(shown_names(names))}; {columns(count)})"
+        if names
+        else f"{side} ({columns(count)})"
         for side, names, count in sides
     )
     what = "The conditional mutual information I(X;Y|Z)" if given else "The mutual information"
@@ -151,7 +170,10 @@ def _fitted(result: Estimate) -> str:
     if tried_network(result):
         kept = f"kept in {result.kept} of {len(result.bases)} folds, where it gained clearly"
         text += f", and a network ({config['critic']}) trained on top of them was {kept}"
-    text += f". The bound was {BOUNDS[result.bound].title}"
+    bound = BOUNDS[result.bound].title
+    if _of_classes(result):
+        bound = "the entropy of the classes less the cross-entropy of the classifiers"
+    text += f". The bound was {bound}"
     if result.ceiling is not None:
         text += f" with K = {math.exp(result.ceiling):,.0f} rows scored together"
     text += "."
@@ -164,6 +186,11 @@ def _fitted(result: Estimate) -> str:
     if result.dim_given:
         text += " The estimate is I(X,Z;Y) - I(Z;Y), from residuals given z, on the same folds."
     return text
+
+
+def _of_classes(result: Estimate) -> bool:
+    """Return whether the bound is that of classifiers, which has no negatives."""
+    return {*result.bases} == {"posterior"}
 
 
 def tried_network(result: Estimate) -> bool:
@@ -203,10 +230,15 @@ def _tests(result: Estimate, units: str) -> Iterator[str]:
             how = "permuting y within neighbourhoods of z"
         elif config["series"]:
             how = "shifting y against x in time"
+        combined = (
+            ""
+            if result.dim_given or result.test
+            else (" The p-values of the parts of the rows were combined by Fisher's method.")
+        )
         yield (
             f"Independence{' of x and y given z' if result.dim_given else ''} was tested by {how} "
             f"({config['permutations']:,} permutations), with critics that were fitted to earlier "
-            "rows."
+            f"rows.{combined}"
         )
     if result.projection_p is not None:
         yield "A second test projects the residuals of both regressions."

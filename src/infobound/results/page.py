@@ -1,4 +1,4 @@
-"""What an estimate says of itself: its numbers, what each may be used for, methods and figures."""
+"""The page of an estimate: its numbers, what each may be used for, methods and figures."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from infobound._system.sentences import nats, worded
 from infobound.data.pair import Pair
 from infobound.diagnostics.findings import CHECKS, Finding, worst
 from infobound.inference.dependent_rows import CERTIFIED_GROUPS, TESTS
@@ -53,7 +54,7 @@ def page_of(result: Estimate, units: str, pair: Pair | None = None) -> Page:
         numbers=tuple(numbers(result, units)),
         measures=(Measure(title(result), result.mi, *result.interval),),
         pictures=(*of_rows, *_pictures(result, units)),
-        remarks=remarks(result.findings),
+        remarks=remarks(result, units),
         notes=result.notes,
         methods=tuple(methods.paragraphs(result, units)),
         checklist=tuple(methods.checklist(result, units)),
@@ -69,9 +70,9 @@ def title(result: Estimate) -> str:
     x, y, z = (
         listed(names) or letter
         for names, letter in (
-            (result.x_names, "X"),
-            (result.y_names, "Y"),
-            (result.given_names, "Z"),
+            (methods.shown_names(result.x_names), "X"),
+            (methods.shown_names(result.y_names), "Y"),
+            (methods.shown_names(result.given_names), "Z"),
         )
     )
     return f"I({x}; {y} | {z})" if result.dim_given else f"I({x}; {y})"
@@ -84,9 +85,12 @@ def verdict(finding: Finding | None) -> Verdict:
     return Verdict(finding.code, finding.severity, CHECKS[finding.code].headline)
 
 
-def remarks(found: tuple[Finding, ...]) -> tuple[Remark, ...]:
-    """Return findings for a page."""
-    return tuple(Remark(one.code, one.severity, one.message) for one in found)
+def remarks(result: Estimate, units: str, label: str = "") -> tuple[Remark, ...]:
+    """Return the findings of an estimate for a page, with what they are about before them."""
+    before = f"{label}: " if label else ""
+    return tuple(
+        Remark(one.code, one.severity, f"{before}{one.text(units)}") for one in result.findings
+    )
 
 
 def numbers(result: Estimate, units: str) -> Iterator[Number]:
@@ -144,7 +148,7 @@ def numbers(result: Estimate, units: str) -> Iterator[Number]:
             "Independence given Z" if given else "Independence",
             p_value(result.p_value),
             what=tested(result),
-            use="Claim dependence, or say that none was found.",
+            use="Claim dependence if it is small; else report that none was found.",
         )
     if result.projection_p is not None:
         yield Number(
@@ -177,7 +181,9 @@ def numbers(result: Estimate, units: str) -> Iterator[Number]:
             number(result.ceiling, units),
             units,
             what=f"upper limit of the bound, K = {math.exp(result.ceiling):,.0f} rows",
-            use="A bound within 1 nat of it is limited by it, not by the data.",
+            use=worded(
+                f"A bound within {nats(1, '.3g')} of it is limited by it, not by the data.", units
+            ),
             report=False,
         )
 

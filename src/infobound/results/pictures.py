@@ -144,13 +144,18 @@ def _directions(x: np.ndarray, y: np.ndarray) -> list[tuple[Axis, Axis]]:
     return found
 
 
+def _axes(rows: np.ndarray, names: tuple[str, ...]) -> list[Axis]:
+    """Return the columns of a side; those of one category are one."""
+    values = np.asarray(rows, dtype=np.float64)
+    category = _single(values, names) if _category(values, names)[0] is not None else None
+    if category is not None:
+        return [category]
+    return [Axis(column, name) for column, name in zip(values.T, names, strict=True)]
+
+
 def _profiled(pair: Pair, points: np.ndarray) -> list[Axis]:
     """Return the columns along which the information varies most."""
-    columns = [
-        Axis(np.asarray(column, dtype=np.float64), name)
-        for rows, names in pair.sides.values()
-        for column, name in zip(rows.T, names, strict=True)
-    ]
+    columns = [axis for side in pair.sides.values() for axis in _axes(*side)]
     if len(columns) <= PROFILES:
         return columns
     parts = max(3, min(20, len(points) // 20))

@@ -96,7 +96,7 @@ class Windows(NamedTuple):
         )
 
     def shifts(self, max_lag: int, *, count: int | None = None, seed: int = 0) -> Codes:
-        """Return shifts (k, groups) of the rows of each group, by which y loses what x says of it.
+        """Return shifts (k, groups) of the rows of each group, that break its dependence.
 
         Those of a single series are multiples of 2 max_lag + 1, so that no two contain the same
         lag. Those of groups are random.
@@ -195,8 +195,8 @@ def lag_tests(
     Raises:
         InputError: If a series is constant or too short for the lags.
 
-    Source: prewhitening, Haugh 1976, https://doi.org/10.1080/01621459.1976.10480353; standard
-    errors, White 1980, https://doi.org/10.2307/1912934; shifts, Yuan and Shou 2022,
+    Source: prewhitening, Haugh 1976, Journal of the American Statistical Association 71, 378-385;
+    standard errors, White 1980, https://doi.org/10.2307/1912934; shifts, Yuan and Shou 2024,
     https://doi.org/10.1371/journal.pbio.3002758.
 
     Example:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infobound._system import arguments
+from infobound._system.calls import Recorded, recorded
 from infobound._system.units import Nats, Result
 from infobound.data.columns import as_table
 from infobound.errors import InputError
@@ -64,7 +65,7 @@ class LaggedPair(Result):
 
 
 @dataclass(frozen=True, repr=False)
-class LaggedPairs(Result, Presentable):
+class LaggedPairs(Recorded, Presentable):
     """All pairs of channels, those with the strongest evidence first; values in nats.
 
     Attributes:
@@ -138,6 +139,7 @@ class LaggedPairs(Result, Presentable):
         save_table(self, self.to_frame, path, units)
 
 
+@recorded("frame")
 def lagged_pairs(
     frame: Any,
     max_lag: int = 50,

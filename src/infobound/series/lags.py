@@ -13,6 +13,7 @@ from scipy import fft
 from scipy.special import chdtri, ndtri
 
 from infobound._system import arguments
+from infobound._system.calls import Recorded, recorded
 from infobound._system.units import Nats, Result
 from infobound.config import Config
 from infobound.data.columns import Column, as_table
@@ -82,7 +83,7 @@ class Lag(Result):
 
 
 @dataclass(frozen=True, repr=False)
-class Lags(Result, Presentable):
+class Lags(Recorded, Presentable):
     """The mutual information of two series at the lags -max_lag to max_lag; values in nats.
 
     Attributes:
@@ -211,6 +212,7 @@ class Lags(Result, Presentable):
         column_pictures.write(self.figure(title=title, units=units), Path(path))
 
 
+@recorded("x", "y")
 def lags(
     x: Any,
     y: Any,
@@ -228,7 +230,7 @@ def lags(
     """Estimate I(X_{t-l}; Y_t) of two series for each lag l, and test which lags are dependent.
 
     Tests, band and intervals allow for the autocorrelation of both series. The null hypothesis is
-    that the whole series are independent, and each is stationary; `docs/lags.md` says what else is
+    that the whole series are independent, and each is stationary; `docs/lags.md` lists what else is
     assumed.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a curve of lags, and a table of channels at their best lags, say of themselves."""
+"""The pages of a curve of lags, and of a table of channels at their best lags."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 __all__ = ["curve_page", "pairs_page"]
 
 WHITE = "https://doi.org/10.2307/1912934"
-WHITENED = "https://doi.org/10.1080/01621459.1976.10480353"
+WHITENED = "haugh1976independence"
 AMORTISED = "https://arxiv.org/abs/2402.10158"
 FALSE_DISCOVERIES = "https://doi.org/10.1111/j.2517-6161.1995.tb02031.x"
 SHOWN = 200  # lags or pairs of a table
 FOUND = 0.05  # p-values and q-values up to this are called found
 NULL = "the whole series are independent"
+CAUSES = Answer(
+    "Could a common cause, season or trend explain it?",
+    "The numbers cannot show it: remove known ones, or use estimate(x, y, given=z).",
+    False,
+)
 
 
 def curve_page(result: Lags, units: str) -> Page:
@@ -116,23 +121,18 @@ def curve_page(result: Lags, units: str) -> Page:
             else f"The mutual information of {result.x} and {result.y} was estimated at {count:,} "
             f"lags by the ranks of the values. Independence was tested by {result.surrogates:,} "
             "surrogates of the caller, with the maximum over the lags.",
+            *filter(None, [result.call.sentence]),
         ),
         checklist=(
             Answer("How many rows?", f"{result.n:,}; N_eff = {peak.effective_n:,.0f} at the peak."),
             Answer("Which unit?", f"{units.capitalize()} per row."),
             Answer("Which null hypothesis, and how many tests?", f"'{NULL}', {count:,} lags."),
-            Answer(
-                "Could a common cause, season or trend explain it?",
-                "The numbers cannot tell: take known ones out, or use estimate(x, y, given=z).",
-                False,
-            ),
+            CAUSES,
             Answer("Are negative values kept?", "Yes, nothing is set to zero."),
         ),
-        settings={"largest lag": str(result.max_lag), "groups": f"{result.groups:,}"},
-        repeat={
-            "In Python, with the same series:": "import infobound\n"
-            f"result = infobound.lags(x, y, max_lag={result.max_lag})"
-        },
+        settings={"max_lag": str(result.max_lag), **result.call.shown},
+        versions=result.call.versions,
+        repeat=result.call.repeat,
         references=(SOFTWARE, AMORTISED, *(() if result.surrogates else (WHITE, WHITENED))),
     )
 
@@ -170,7 +170,8 @@ def pairs_page(result: LaggedPairs, units: str) -> Page:
             Picture(
                 "pairs",
                 "All pairs, each at its best lag; similar channels are beside each other. The "
-                "colour is the correlation of Gaussian series with this MI.",
+                "colour is the correlation of Gaussian series with this MI: 0 is independent, 1 a "
+                "function.",
                 lambda: heat_map(
                     np.sqrt(-np.expm1(-2 * np.maximum(result.matrix().to_numpy(), 0))),
                     names=result.columns,
@@ -181,11 +182,27 @@ def pairs_page(result: LaggedPairs, units: str) -> Page:
         notes=(*result.notes, *result.left_out.values()),
         methods=(
             f"Each of {count:,} pairs was tested at all lags up to {result.max_lag:,} with "
-            "whitened series, adjusted for the lags; q-values are those of Benjamini and Hochberg.",
+            "whitened series, adjusted for the lags; q-values are those of Benjamini and Hochberg. "
+            + result.call.sentence,
         ),
-        repeat={
-            "In Python, with the same table:": "import infobound\n"
-            f"result = infobound.lagged_pairs(table, max_lag={result.max_lag})"
-        },
+        checklist=(
+            Answer("How many rows?", f"{result.n:,}, in the order of time."),
+            Answer("Which unit?", f"{units.capitalize()} per row."),
+            Answer(
+                "Which null hypothesis, and how many tests?",
+                f"'{NULL}', {count:,} pairs at {2 * result.max_lag + 1:,} lags; q controls the "
+                "share of false findings.",
+            ),
+            Answer(
+                "Are the strongest values selected?",
+                "Yes, among pairs and lags: estimate them on new rows.",
+                False,
+            ),
+            CAUSES,
+            Answer("Are negative values kept?", "Yes, nothing is set to zero."),
+        ),
+        settings={"max_lag": str(result.max_lag), **result.call.shown},
+        versions=result.call.versions,
+        repeat=result.call.repeat,
         references=(SOFTWARE, AMORTISED, WHITE, WHITENED, FALSE_DISCOVERIES),
     )

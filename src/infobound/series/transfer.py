@@ -1,4 +1,4 @@
-"""Transfer entropy: what the past of one series says about another, beyond the other's own past.
+"""Transfer entropy: the information of a series' past about another, beyond the other's own past.
 
 It is the conditional mutual information I(past of X; Y_t | past of Y), or given the past of more
 series, and is estimated as such. Each direction is tested in two ways (`transfer_tests`), and the
@@ -17,6 +17,7 @@ import numpy as np
 
 from infobound import data
 from infobound._system import arguments
+from infobound._system.calls import Recorded, recorded
 from infobound._system.memory import take_rows
 from infobound._system.units import Nats, Result
 from infobound.analyses.compare import paired
@@ -100,7 +101,7 @@ class Direction(Result):
         p_value: of "no transfer": the larger one of the next two, so valid if either is.
         rotation_p: of "the source is independent of the target and of all else that is given", by
             rotating it in time or from the caller's surrogates.
-        residual_p: of "given the target's past, the source's past says nothing about the target",
+        residual_p: of "given the target's past, the source's past adds nothing about the target",
             from residuals.
         lags: the lags of the source.
         history: the lags of the target, and of what else is given.
@@ -147,7 +148,7 @@ class Difference(Result):
 
 
 @dataclass(frozen=True, repr=False)
-class Transfer(Result, Presentable):
+class Transfer(Recorded, Presentable):
     """The transfer entropies of two series in both directions, in nats.
 
     Attributes:
@@ -222,13 +223,13 @@ class Transfer(Result, Presentable):
 
 
 @dataclass(frozen=True, repr=False)
-class Storage(Result, Presentable):
+class Storage(Recorded, Presentable):
     """The active information storage of a series: I(past of Y; Y_t), in nats.
 
     Attributes:
         mi: the estimate, in nats per row.
         interval: its confidence interval, in nats.
-        p_value: of "the past says nothing about the present", by shifting them in time.
+        p_value: of "past and present are independent", by shifting them in time.
         history: the lags of the past.
         n: the number of rows with a past.
         estimate: the estimate of the mutual information.
@@ -304,6 +305,7 @@ class Past:
         return max(own, *(lag for each in self.candidates for lag in each))
 
 
+@recorded("x", "y")
 def transfer_entropy(
     x: Any,
     y: Any = None,
@@ -479,6 +481,7 @@ def in_one_direction(
     )
 
 
+@recorded("y")
 def storage(
     y: Any,
     *,
@@ -490,7 +493,7 @@ def storage(
     config: Config | None = None,
     **settings: Any,
 ) -> Storage:
-    """Estimate the active information storage I(past of y; y_t): what a series says about its next.
+    """Estimate the active information storage of a series, I(past of y; y_t).
 
     Args:
         y: (n, q) or (n,), rows in the order of time.
@@ -694,8 +697,8 @@ def _standardised(values: np.ndarray) -> np.ndarray:
 def _more_lags(rows: Embedded, lags: Lags, permutations: int, seed: int) -> Lags:
     """Add lags of the source, one after another, while the best of the others is significant.
 
-    Given the lags that were chosen before, a rotation of the others says nothing, so the test of
-    residuals alone decides, adjusted for all that are left.
+    Given the lags that were chosen before, a rotation of the others has no information, so the
+    test of residuals alone decides, adjusted for all that are left.
     """
     trials = rows.trials
     while len(lags) < len(rows.candidates):

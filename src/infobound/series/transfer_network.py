@@ -23,6 +23,7 @@ import numpy as np
 
 from infobound import __version__, data
 from infobound._system import arguments, locks, torch_state
+from infobound._system.calls import Recorded, recorded
 from infobound._system.units import Nats, Result, convert, scale
 from infobound.config import Config, configured
 from infobound.data.containers import as_rows
@@ -64,7 +65,7 @@ class Link(Result):
         p_value: of "no transfer": the larger one of the next two.
         q_value: the smallest false discovery rate at which the pair is found (Benjamini-Hochberg).
         rotation_p: of "the source is independent of all else".
-        residual_p: of "given the target's past, the source's past says nothing".
+        residual_p: of "given the target's past, the source's past adds no information".
         lags: the lags of the source.
         history: the lags of the target and of what is given.
         n: the number of rows with a past.
@@ -85,7 +86,7 @@ class Link(Result):
 
 
 @dataclass(frozen=True, repr=False)
-class TransferNetwork(Result, Presentable):
+class TransferNetwork(Recorded, Presentable):
     """The transfer entropies of all ordered pairs of columns; values in nats.
 
     Attributes:
@@ -213,6 +214,7 @@ class TransferNetwork(Result, Presentable):
         return frame
 
 
+@recorded("frame")
 @torch_state.defaults()
 def transfer_network(
     frame: Any,

@@ -1,7 +1,9 @@
-"""What transfer entropies say of themselves."""
+"""The pages of transfer entropies."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +13,10 @@ from infobound.pages.page import Answer, Measure, Number, Page, Picture, Remark,
 from infobound.pages.references import SOFTWARE
 from infobound.plotting.dependence_figures import comparison_figure
 from infobound.results.methods import changed, paragraphs, references
+from infobound.results.page import remarks
 
 if TYPE_CHECKING:
+    from infobound.results.estimate import Estimate
     from infobound.series.transfer import Direction, Storage, Transfer
     from infobound.series.transfer_network import TransferNetwork
 
@@ -37,11 +41,6 @@ def transfer_page(result: Transfer, units: str) -> Page:
     first, difference = result.forward, result.difference
     level = percent(first.estimate.config["level"])
     names = [f"{one.source} -> {one.target}" for one in both]
-    found = {
-        one.message: Remark(one.code, one.severity, f"{name}: {one.message}")
-        for name, each in zip(names, both, strict=True)
-        for one in each.estimate.findings
-    }
     return Page(
         kind="Transfer entropy of two series",
         title=f"{first.source} and {first.target}, {first.n:,} rows with a past",
@@ -58,7 +57,7 @@ def transfer_page(result: Transfer, units: str) -> Page:
                 units,
                 f"{level}: {span(difference.interval, units)}; {p_value(difference.p_value)}",
                 "forward less backward, row by row",
-                "Claim a direction.",
+                "Claim that one direction is stronger, if the p-value is small.",
             ),
         ),
         measures=tuple(
@@ -71,7 +70,11 @@ def transfer_page(result: Transfer, units: str) -> Page:
                 lambda: result.figure(units=units),
             ),
         ),
-        remarks=tuple(found.values()),
+        remarks=tuple(
+            remark
+            for name, one in zip(names, both, strict=True)
+            for remark in _remarks(name, one, units)
+        ),
         methods=(
             "The transfer entropy is the information of the source's past about the target, given "
             "the target's own past. Its p-value is the larger one of two tests: rotations of the "
@@ -92,15 +95,32 @@ def transfer_page(result: Transfer, units: str) -> Page:
             ),
             CAUSES,
         ),
-        settings={key: str(each) for key, each in changed(first.estimate.config).items()},
+        settings={**_settings(first.estimate), **result.call.shown},
         versions={**first.estimate.versions},
-        repeat={
-            "In Python, with the same series:": "import infobound\n"
-            f"result = infobound.transfer_entropy(x, y, lag={first.lags[0]}, "
-            f"history={len(first.history) or 1})"
-        },
+        repeat=result.call.repeat,
         references=(*(r for one in both for r in references(one.estimate)), TRANSFER, RESIDUALS),
     )
+
+
+def _remarks(name: str, one: Direction, units: str) -> Iterator[Remark]:
+    """Return the findings of a direction; those about a missing test are about this one's test."""
+    for remark in remarks(one.estimate, units, name):
+        if remark.code != "zero":
+            yield remark
+        elif one.p_value > FOUND:
+            yield replace(
+                remark,
+                text=f"{name}: The held-out value does not clearly exceed zero, and the tests find "
+                f"no transfer ({p_value(one.p_value)}). Report 'no transfer found', not the "
+                "estimate; more rows may find a weaker one.",
+            )
+        else:
+            yield Remark(
+                "unmeasured",
+                "note",
+                f"{name}: The tests find a transfer ({p_value(one.p_value)}), but there are too "
+                "few rows to measure how much. Report the p-value, not the estimate.",
+            )
 
 
 def _direction(name: str, one: Direction, level: str, units: str) -> Number:
@@ -115,6 +135,27 @@ def _direction(name: str, one: Direction, level: str, units: str) -> Number:
     )
 
 
+def _pictures(result: TransferNetwork, units: str, found: int) -> Iterator[Picture]:
+    """Return the figure of what is found, if anything is, and that of all pairs."""
+    if found:
+        yield Picture(
+            "network",
+            f"Arrows where q <= {FOUND:g}; wider ones have more transfer.",
+            lambda: result.figure("network", units=units),
+        )
+    yield Picture(
+        "matrix",
+        "From sources in rows to targets in columns.",
+        lambda: result.figure("matrix", units=units),
+    )
+
+
+def _settings(estimate: Estimate) -> dict[str, str]:
+    """Return the seed and the settings of an estimate that are not the defaults."""
+    found = {"seed": estimate.seed, **changed(estimate.config)}
+    return {name: str(value) for name, value in found.items()}
+
+
 def _listed(lags: tuple[int, ...]) -> str:
     return ", ".join(map(str, lags)) or "none"
 
@@ -126,7 +167,7 @@ def storage_page(result: Storage, units: str) -> Page:
     p = "" if result.p_value is None else f"; {p_value(result.p_value)}"
     return Page(
         kind="Active information storage of a series",
-        title=f"lag {_listed(result.history)}, {result.n:,} rows with a past",
+        title=f"I(past; present), lag {_listed(result.history)}, {result.n:,} rows with a past",
         headline=f"{number(result.mi, units)} {units}, {level} interval "
         f"{span(result.interval, units)}{p}",
         units=units,
@@ -154,9 +195,26 @@ def storage_page(result: Storage, units: str) -> Page:
                 ),
             ),
         ),
-        remarks=tuple(Remark(f.code, f.severity, f.message) for f in estimate.findings),
-        methods=tuple(paragraphs(estimate, units)),
+        remarks=remarks(estimate, units),
+        methods=(
+            "The active information storage is the information of a series' past about its "
+            "present.",
+            *paragraphs(estimate, units),
+        ),
+        checklist=(
+            Answer("How many rows?", f"{result.n:,} with a past, in the order of time."),
+            Answer("Which unit?", f"{units.capitalize()} per row."),
+            Answer("Which lags?", f"{_listed(result.history)}."),
+            Answer(
+                "Which null hypothesis, and how many tests?",
+                "'Past and present are independent', one test.",
+                result.p_value is not None,
+            ),
+            Answer("Are negative values kept?", "Yes, nothing is set to zero."),
+        ),
+        settings={**_settings(estimate), **result.call.shown},
         versions={**estimate.versions},
+        repeat=result.call.repeat,
         references=(*references(estimate), STORAGE),
     )
 
@@ -192,24 +250,25 @@ def network_page(result: TransferNetwork, units: str) -> Page:
         tables=(
             Table("Ordered pairs", heads, cells, (2, 3, 4, 5, 6), "Each interval is for one."),
         ),
-        pictures=(
-            Picture(
-                "network",
-                f"Arrows where q <= {FOUND:g}; wider ones have more transfer.",
-                lambda: result.figure("network", units=units),
-            ),
-            Picture(
-                "matrix",
-                "From sources in rows to targets in columns.",
-                lambda: result.figure("matrix", units=units),
-            ),
-        ),
+        pictures=tuple(_pictures(result, units, found)),
         notes=(*result.left_out.values(), *result.failures.values()),
         methods=(
             f"Transfer entropies of {count:,} ordered pairs of columns were estimated by closed "
             f"forms and tested with {result.permutations:,} draws; q-values are those of Benjamini "
-            "and Hochberg.",
+            f"and Hochberg. {result.call.sentence}",
         ),
-        checklist=(CAUSES,),
+        checklist=(
+            Answer("How many rows?", f"{result.n:,}, in the order of time."),
+            Answer("Which unit?", f"{units.capitalize()} per row."),
+            Answer(
+                "Which null hypothesis, and how many tests?",
+                f"'No transfer', {count:,} tests; q controls the share of false findings.",
+            ),
+            CAUSES,
+            Answer("Are negative values kept?", "Yes, nothing is set to zero."),
+        ),
+        settings={"permutations": f"{result.permutations:,}", **result.call.shown},
+        versions=result.call.versions,
+        repeat=result.call.repeat,
         references=(SOFTWARE, TRANSFER, RESIDUALS, FALSE_DISCOVERIES),
     )

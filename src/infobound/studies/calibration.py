@@ -13,7 +13,7 @@ import json
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -22,6 +22,7 @@ import numpy as np
 
 from infobound import data
 from infobound._system import arguments, files, locks, schemas, torch_state, units
+from infobound._system.calls import Call, recorded, running
 from infobound._system.units import Nats, Result
 from infobound.config import Config, configured
 from infobound.errors import InputError
@@ -138,6 +139,7 @@ class Rehearsal(Presentable):
         left_out: the rungs that exceed the capacity of the rows, by kind.
         failures: the messages of failed runs.
         path: the output directory, if there is one.
+        call: the call that made it, if it is known.
     """
 
     own: Estimate
@@ -148,6 +150,7 @@ class Rehearsal(Presentable):
     left_out: Mapping[str, tuple[float, ...]]
     failures: tuple[str, ...]
     path: Path | None
+    call: Call = field(default_factory=running, compare=False)
 
     def __str__(self) -> str:
         """Format the estimate and the detection limits as one line with their unit."""
@@ -185,6 +188,7 @@ class Rehearsal(Presentable):
             "left_out_nats": {kind: list(rungs) for kind, rungs in self.left_out.items()},
             "failures": list(self.failures),
             "path": None if self.path is None else str(self.path),
+            "call": dataclasses.asdict(self.call),
         }
 
     @classmethod
@@ -206,6 +210,7 @@ class Rehearsal(Presentable):
             left_out=written.left_out_nats,
             failures=written.failures,
             path=None if written.path is None else Path(written.path),
+            call=written.call,
         )
 
 
@@ -221,8 +226,10 @@ class _Written:
     left_out_nats: dict[str, tuple[float, ...]]
     failures: tuple[str, ...]
     path: str | None = None
+    call: Call = field(default_factory=Call)
 
 
+@recorded("x", "y")
 @torch_state.defaults()
 def rehearse(
     x: Any,
@@ -255,7 +262,7 @@ def rehearse(
             estimate if that is larger.
         seeds: the number of runs per rung; their seeds count up from `config.seed`.
         kinds: keys of `planted.KINDS`.
-        width: a half-width in nats; the result says how many rows such an interval needs.
+        width: a half-width in nats; the result has the number of rows that such an interval needs.
         out: a directory for the table, the figure and finished runs; the same call resumes there.
         jobs: the number of parallel estimates, each on one thread; one per core by default.
         dask: the address of a Dask scheduler, for example "tcp://host:8786", whose workers compute

@@ -15,7 +15,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +24,8 @@ import torch
 
 from infobound import __version__
 from infobound._system import files, schemas, torch_state
+from infobound._system.calls import Call, running
+from infobound._system.versions import versions
 from infobound.config import Config
 from infobound.data.pair import as_pair
 from infobound.errors import InputError
@@ -35,7 +37,7 @@ from infobound.runner.compute import Progress, Work
 from infobound.runner.store import Store
 from infobound.studies import accuracy, study_page
 from infobound.studies.accuracy import Row, Summary
-from infobound.training import loop, run_directory
+from infobound.training import loop
 
 __all__ = [
     "CALIBRATION",
@@ -146,11 +148,13 @@ class Study(Presentable):
         path: the directory of the files.
         rows: the cells.
         summaries: the summary of the cells.
+        call: the call that made it, if it is known.
     """
 
     path: Path
     rows: tuple[Row, ...]
     summaries: tuple[Summary, ...]
+    call: Call = field(default_factory=running, compare=False)
 
     @property
     def failures(self) -> tuple[Row, ...]:
@@ -255,7 +259,8 @@ def run_grid(
         names = store.prepare((*TABLE, *pages), overwrite=overwrite)
         _check_compatible(cells, store.records())
         last = {name: one.settings() for name, one in estimators.items()}
-        store.write_label({"versions": run_directory.versions(), "last": last, "files": names})
+        about = {"versions": versions(), "call": dataclasses.asdict(running())}
+        store.write_label({**about, "last": last, "files": names})
         compute.run(WORK, {_file_name(c.row): c for c in cells}, store, by, watch=watch)
     return _tabled(store, order)
 
@@ -429,12 +434,14 @@ def read_study(path: Path) -> Study:
         frame = pd.read_parquet(io.BytesIO(files.read_bytes(path / TABLE[1])))
         plain = frame.astype(object).where(frame.notna(), None).to_dict("records")
         rows = schemas.parse(tuple[Row, ...], plain)
+        label = files.read_json(path / "study.json")
+        call = schemas.parse(Call, {"versions": label.get("versions", {}), **label.get("call", {})})
     except (OSError, ValueError) as error:  # pyarrow's errors are such
         raise InputError(
             f"Expected the table of a study in {path / TABLE[1]}; it cannot be read ({error}). Run "
             "the study again: finished cells are kept."
         ) from error
-    return Study(path, rows, tuple(accuracy.summarise(rows)))
+    return Study(path, rows, tuple(accuracy.summarise(rows)), call)
 
 
 def _tabled(store: Store[Row], order: Sequence[str]) -> Study:

@@ -1,4 +1,4 @@
-"""What a rehearsal says of itself: sentences, a table and its figure."""
+"""The page of a rehearsal: sentences, a table and its figure."""
 
 from __future__ import annotations
 
@@ -64,9 +64,6 @@ def page_of(result: Rehearsal, units: str) -> Page:
         tuple(range(1, len(heads))),
         "covers: intervals that contain the truth; found: estimates clearly above zero.",
     )
-    said = "".join(
-        f", {name}={value!r}" for name, value in {"seed": own.seed, **changed(own.config)}.items()
-    )
     return Page(
         kind="Rehearsal",
         title=f"Rehearsal of {title} on {own.n:,} rows",
@@ -77,19 +74,21 @@ def page_of(result: Rehearsal, units: str) -> Page:
         measures=(Measure(f"{title}, rehearsed", own.mi, *own.interval),),
         tables=(table,),
         pictures=tuple(_pictures(result, units)),
-        remarks=estimate_page.remarks(own.findings),
+        remarks=estimate_page.remarks(own, units),
         notes=tuple(sentences(result, units)),
         methods=(
             f"Known values of mutual information were planted in the same {own.n:,} rows, by "
             "pairing rows of x and of y through a copula of known information, so that the margins "
             "stayed as they are. Each was estimated with the settings of the estimate.",
+            *estimate_page.page_of(own, units).methods,
         ),
-        settings={name: str(value) for name, value in changed(own.config).items()},
-        versions={**own.versions},
-        repeat={
-            "In Python, with the same x and y:": "import infobound\n"
-            f"result = infobound.rehearse(x, y{said})"
+        settings={
+            "seed": str(own.seed),
+            **{name: str(value) for name, value in changed(own.config).items()},
+            **result.call.shown,
         },
+        versions={**own.versions},
+        repeat=result.call.repeat,
         references=(*references(own), COPULA),
     )
 
@@ -120,6 +119,7 @@ def _pictures(result: Rehearsal, units: str) -> Iterator[Picture]:
             interval=result.own.interval,
             title=f"Rehearsal on {result.own.n:,} rows: estimate against planted truth",
             unit=units,
+            point="mean of the runs",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""What a study of estimators says of itself."""
+"""The page of a study of estimators."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def page_of(result: Study, units: str) -> Page:
     return Page(
         kind="Study",
         title=f"Study: {suites}",
-        headline=f"{len(result.rows):,} estimates of known values: {tasks:,} tasks, "
-        f"{', '.join(estimators)}; {failed:,} failed",
+        headline=f"{_counted(len(result.rows), 'estimate')} of known values: "
+        f"{_counted(tasks, 'task')}, {', '.join(estimators)}; {failed:,} failed",
         units=units,
         tables=(
             Table(
@@ -53,7 +53,7 @@ def page_of(result: Study, units: str) -> Page:
                 rows,
                 tuple(range(3, len(HEADS))),
                 "Compare estimators by the error within two standard errors; tasks have equal "
-                "weight. Errors of one task say nothing about other distributions.",
+                "weight. Errors of one task do not apply to other distributions.",
             ),
         ),
         pictures=tuple(_pictures(result, units)),
@@ -63,10 +63,17 @@ def page_of(result: Study, units: str) -> Page:
         ),
         methods=(
             "Samples of distributions with known mutual information were drawn, the same for all "
-            "estimators, and each estimator was run on each.",
+            f"estimators, and each estimator was run on each. {result.call.sentence}",
         ),
+        settings=result.call.shown,
+        versions=result.call.versions,
+        repeat=result.call.repeat,
         references=(SOFTWARE, *([KNOWN] if "bmi" in suites else [])),
     )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def _pictures(result: Study, units: str) -> Iterator[Picture]:

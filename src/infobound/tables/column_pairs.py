@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from infobound._system import arguments, files
+from infobound._system.calls import Recorded
 from infobound._system.units import Nats, Result, convert, scale
 from infobound.errors import InputError
 from infobound.pages.page import Page
@@ -90,7 +91,7 @@ class Refined(Result):
 
 
 @dataclass(frozen=True, repr=False)
-class Pairwise(Result, Presentable):
+class Pairwise(Recorded, Presentable):
     """The mutual information of many pairs of columns; values in nats.
 
     Attributes:

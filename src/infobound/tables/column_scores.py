@@ -26,7 +26,7 @@ def scores(codes: np.ndarray, *, categorical: bool) -> np.ndarray:
         zeros if there is one value only.
 
     Source: score functions of mid-ranks, Mukhopadhyay and Parzen 2020,
-    https://doi.org/10.1080/00401706.2019.1679266.
+    https://arxiv.org/abs/1912.05503.
 
     Example:
         >>> found = scores(np.random.default_rng(0).permutation(1000), categorical=False)

@@ -20,15 +20,18 @@ from scipy.linalg import qr
 from scipy.special import ndtri
 
 from infobound._system import arguments
-from infobound._system.units import Nats, Result
+from infobound._system.calls import Recorded, recorded
+from infobound._system.units import Nats
 from infobound.data.columns import Column
 from infobound.errors import InputError
 from infobound.inference.conditional_independence import neighbourhoods
+from infobound.pages.numbers import columns as columns_text
 from infobound.pages.numbers import number, small
-from infobound.pages.page import Page, Picture, Table
+from infobound.pages.page import Answer, Page, Picture, Table
 from infobound.pages.presentable import Presentable
 from infobound.pages.references import SOFTWARE
 from infobound.plotting.dependence_figures import comparison_figure
+from infobound.plotting.figures import listed
 from infobound.tables.added_information import (
     FINEST,
     Evidence,
@@ -51,12 +54,12 @@ CRITERIA = {
     "joint": "what a column adds to all selected ones together",
     "cmim": "the least that it adds to one of them (conditional mutual information maximisation)",
     "jmi": "the mean of what it adds to each of them (joint mutual information)",
-    "relevance": "what it says by itself or in a pair, whatever is selected",
+    "relevance": "its information alone or in a pair, whatever is selected",
 }
 
 
 @dataclass(frozen=True, repr=False)
-class Selection(Result, Presentable):
+class Selection(Recorded, Presentable):
     """Columns in the order of their selection, and why each was selected.
 
     Attributes:
@@ -67,6 +70,8 @@ class Selection(Result, Presentable):
         partners: the column together with which it adds; -1 for none.
         ranking: for each column its rank: those selected, in order, then the others by the evidence
             at the last step; from 1.
+        names: the names of all columns.
+        n: the number of rows.
     """
 
     order: tuple[int, ...]
@@ -74,10 +79,17 @@ class Selection(Result, Presentable):
     p_values: tuple[float, ...]
     partners: tuple[int, ...]
     ranking: tuple[int, ...]
+    names: tuple[str, ...] = ()
+    n: int = 0
 
     def __str__(self) -> str:
         """Format the selected columns as one line."""
-        return f"columns {', '.join(map(str, self.order)) or 'none'} of {len(self.ranking):,}"
+        named = listed([self._name(place) for place in self.order]) or "none"
+        return f"{named} of {columns_text(len(self.ranking))}"
+
+    def _name(self, place: int) -> str:
+        """Name a column; results of older files have places alone."""
+        return self.names[place] if self.names else f"column {place}"
 
     def page(self, units: str = "nats") -> Page:
         """Describe the selected columns, in order.
@@ -90,13 +102,16 @@ class Selection(Result, Presentable):
         """
         steps = zip(self.order, self.information, self.p_values, self.partners, strict=True)
         rows = tuple(
-            (str(k), f"column {place}", number(added, units), small(p), "" if by < 0 else str(by))
+            (
+                *(str(k), self._name(place), number(added, units), small(p)),
+                "" if by < 0 else self._name(by),
+            )
             for k, (place, added, p, by) in enumerate(steps, 1)
         )
-        heads = ("step", "selected", f"added ({units})", "p", "together with column")
+        heads = ("step", "selected", f"added ({units})", "p", "together with")
         return Page(
             kind="Selection of columns",
-            title=f"{len(self.order):,} of {len(self.ranking):,} columns selected",
+            title=f"{len(self.order):,} of {columns_text(len(self.ranking))} selected",
             headline=str(self),
             units=units,
             tables=(
@@ -104,7 +119,7 @@ class Selection(Result, Presentable):
                     "In the order of their selection",
                     heads,
                     rows,
-                    (0, 2, 3, 4),
+                    (0, 2, 3),
                     "p: that no column adds anything to those before. Quote the order and the "
                     "p-values; what was selected is too large on average on these rows, so "
                     "estimate it on new ones.",
@@ -114,8 +129,25 @@ class Selection(Result, Presentable):
             methods=(
                 "Columns were selected one after the other by what each adds to those selected "
                 "before, alone or together with another column; each step was tested with the "
-                "multiplicity of columns, pairs and codes accounted for.",
+                "multiplicity of columns, pairs and codes accounted for. " + self.call.sentence,
             ),
+            checklist=(
+                Answer("How many rows?", f"{self.n:,}, taken as independent."),
+                Answer("Which unit?", f"{units.capitalize()}."),
+                Answer(
+                    "Which null hypothesis, and how many tests?",
+                    "'No column adds anything to those before', one test for each step, adjusted "
+                    "for all columns, pairs and codes.",
+                ),
+                Answer(
+                    "Are the values selected?",
+                    "Yes: estimate the selected columns together on new rows.",
+                    False,
+                ),
+            ),
+            settings=self.call.shown,
+            versions=self.call.versions,
+            repeat=self.call.repeat,
             references=(SOFTWARE, SURVEY),
         )
 
@@ -127,7 +159,7 @@ class Selection(Result, Presentable):
                 "What each selected column adds to those before, in the order of selection.",
                 partial(
                     comparison_figure,
-                    [f"column {place}" for place in self.order],
+                    [self._name(place) for place in self.order],
                     np.array(self.information),
                     np.array([self.information, self.information]).T,
                     title="Information added by each column",
@@ -260,6 +292,7 @@ class Remainder:
         self._left[:, (self._left**2).mean(axis=0) < COPY_VARIANCE] = 0.0
 
 
+@recorded("columns", "y")
 def select(
     columns: Sequence[Column],
     y: Column,
@@ -277,7 +310,7 @@ def select(
         count: how many columns to select. By default, until none is found to add anything: this is
             tested at each step, whatever the criterion, given all selected columns.
         criterion: one of `CRITERIA`.
-        alpha: the level of the tests. Where no column says anything about the target, the
+        alpha: the level of the tests. Where no column is informative about the target, the
             probability that one is selected is at most alpha.
         candidates: the columns to select from; all by default.
 
@@ -329,7 +362,15 @@ def select(
     rest = np.setdiff1d(np.argsort(by_criterion.log_p, kind="stable"), order, assume_unique=True)
     ranking = np.argsort([*order, *rest]) + 1
     information, p_values, partners = zip(*steps, strict=True) if steps else ((), (), ())
-    return Selection(tuple(order), information, p_values, partners, tuple(ranking.tolist()))
+    return Selection(
+        tuple(order),
+        information,
+        p_values,
+        partners,
+        tuple(ranking.tolist()),
+        tuple(each.name for each in columns),
+        len(y.codes),
+    )
 
 
 def _combined(criterion: str, before: Evidence, new: Evidence, count: int) -> Evidence:

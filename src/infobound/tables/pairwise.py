@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from infobound._system import arguments, units
+from infobound._system.calls import recorded
 from infobound.config import Config
 from infobound.data.columns import Column, ColumnTable, as_table
 from infobound.errors import InputError
@@ -27,6 +28,7 @@ __all__ = ["pairwise"]
 Progress = Callable[[str, int, int], None]
 
 
+@recorded("frame")
 def pairwise(
     frame: Any,
     target: str | Sequence[str] | None = None,

@@ -1,4 +1,4 @@
-"""What a table of pairs of columns says of itself, and its figure."""
+"""The page of a table of pairs of columns, and its figure."""
 
 from __future__ import annotations
 
@@ -90,12 +90,9 @@ def page_of(result: Pairwise, units: str) -> Page:
             ),
             Answer("Are negative values kept?", "Yes, nothing is set to zero."),
         ),
-        settings={"permutations": f"{result.permutations:,}", "rows": f"{result.n:,}"},
-        repeat={
-            "In Python, with the same table:": "import infobound\n"
-            f"result = infobound.pairwise(table, {[*result.targets] or None!r}, "
-            f"permutations={result.permutations})"
-        },
+        settings={"permutations": f"{result.permutations:,}", **result.call.shown},
+        versions=result.call.versions,
+        repeat=result.call.repeat,
         references=tuple(_references(result)),
     )
 
@@ -108,7 +105,7 @@ def _methods(result: Pairwise) -> Iterator[str]:
         f"The mutual information of {len(result.pairs):,} pairs of columns was estimated from "
         f"{result.n:,} rows {said}. Independence was tested by {result.permutations:,} "
         "permutations, the same for all pairs; q-values are those of Benjamini and Hochberg, and "
-        "adjusted p-values those of the maximum over all pairs."
+        f"adjusted p-values those of the maximum over all pairs. {result.call.sentence}"
     )
     if result.refined:
         yield f"The {len(result.refined):,} strongest pairs were estimated again by cross-fitting."

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import importlib.metadata
 import io
 import json
 import logging
 import os
-import platform
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,6 +42,7 @@ from infobound._system.files import (
     write_arrays,
     write_atomic,
 )
+from infobound._system.versions import versions
 from infobound.config import Config
 from infobound.errors import FaultWarning, InputError
 
@@ -61,22 +60,6 @@ FILES = {  # files with fixed names that each kind of run writes
     "estimate": (*CURVE, ROWS, CHECKS, "estimate.png", "estimate.svg"),
 }
 EVERY_FILE = FILES["estimate"]
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python, the platform and the packages that a result depends on.
-
-    Example:
-        >>> "torch" in versions()
-        True
-    """
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for name in ("infobound", "torch", "numpy", "scipy"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:  # run from a checkout, not installed
-            found[name] = "unknown"
-    return found
 
 
 @dataclass(frozen=True)
