@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 from forks import FORKS
 
-from infobound import pairwise, rehearse
+from infobound import pairwise, rehearse, transfer_network
 from infobound.analyses import grid
 from infobound.benchmark import sampling, study, tasks
 from infobound.cli import main as cli
@@ -313,3 +313,11 @@ def test_pairs_of_columns_are_those_of_this_process(tmp_path, two):
     found = pairwise(frame, permutations=99, dask=two, out=tmp_path)
     assert found.pairs == pairwise(frame, permutations=99).pairs
     assert len([*(tmp_path / "cells").iterdir()]) == 1
+
+
+def test_transfers_are_those_of_this_process(tmp_path, two):
+    table = np.random.default_rng(0).normal(size=(200, 3))
+    settings = {"config": Config(base="gaussian", critic="none"), "permutations": 99}
+    found = transfer_network(table, dask=two, out=tmp_path, **settings)
+    assert found == transfer_network(table, jobs=1, **settings)
+    assert len([*(tmp_path / "cells").iterdir()]) == 6

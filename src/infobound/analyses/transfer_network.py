@@ -12,7 +12,6 @@ import hashlib
 import json
 import math
 import re
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from infobound import __version__, data
-from infobound._system import arguments, locks, torch_state
+from infobound._system import arguments, torch_state
 from infobound._system.units import Nats, Result, convert, scale
 from infobound.analyses import transfer_page
 from infobound.analyses.column_pairs import save_table
@@ -34,10 +33,8 @@ from infobound.errors import InputError
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
 from infobound.plotting import transfer_figures
-from infobound.runner import compute, dask_cluster
 from infobound.runner.compute import Progress, Work
-from infobound.runner.store import Store
-from infobound.training import run_directory
+from infobound.runner.table import computed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -306,17 +303,22 @@ def transfer_network(
             f"Expected two or more columns that can be used; got {len(names)}. "
             f"{' '.join([*table.left_out.values()][:3])}"
         )
-    needs = functools.partial(dask_cluster.about, ())
-    with tempfile.TemporaryDirectory() as folder, locks.held(out):
-        store = Store(Path(out or folder), _Row, _file_name, _problem, FILES)
-        with compute.executor(jobs=jobs, dask=dask, needs=needs) as by:
-            labels = store.prepare(FILES, overwrite=overwrite)
-            wanted = {_file_name(_row_of(key)): key for key in keys}
-            _expect_same(wanted, store.records())
-            store.write_label({"versions": run_directory.versions(), "files": labels})
-            compute.run(WORK, wanted, store, by, watch=watch)
-        rows = [row for name, (_, row) in store.records().items() if name in wanted]
-    result = _result(rows, table, tuple(names), tuple(given), permutations)
+    wanted = {_file_name(_row_of(key)): key for key in keys}
+    rows = computed(
+        WORK,
+        wanted,
+        _Row,
+        _file_name,
+        files=FILES,
+        problem=_problem,
+        check=functools.partial(_expect_same, wanted),
+        out=out,
+        jobs=jobs,
+        dask=dask,
+        overwrite=overwrite,
+        watch=watch,
+    )
+    result = _result([*rows.values()], table, tuple(names), tuple(given), permutations)
     if out is not None:
         result.save(Path(out) / FILES[0])
     return result
