@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 from forks import FORKS
 
-from infobound import pairwise, rehearse, transfer_network
+from infobound import lagged_pairs, pairwise, rehearse, transfer_network
 from infobound.analyses import grid
 from infobound.benchmark import sampling, study, tasks
 from infobound.cli import main as cli
@@ -321,3 +321,8 @@ def test_transfers_are_those_of_this_process(tmp_path, two):
     found = transfer_network(table, dask=two, out=tmp_path, **settings)
     assert found == transfer_network(table, jobs=1, **settings)
     assert len([*(tmp_path / "cells").iterdir()]) == 6
+
+
+def test_lags_of_channels_are_those_of_this_process(two):
+    table = np.random.default_rng(0).normal(size=(200, 3))
+    assert lagged_pairs(table, 5, dask=two) == lagged_pairs(table, 5)

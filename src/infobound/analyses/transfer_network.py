@@ -303,15 +303,14 @@ def transfer_network(
             f"Expected two or more columns that can be used; got {len(names)}. "
             f"{' '.join([*table.left_out.values()][:3])}"
         )
-    wanted = {_file_name(_row_of(key)): key for key in keys}
     rows = computed(
         WORK,
-        wanted,
+        {_file_name(_row_of(key)): key for key in keys},
         _Row,
         _file_name,
         files=FILES,
         problem=_problem,
-        check=functools.partial(_expect_same, wanted),
+        described=_arrow,
         out=out,
         jobs=jobs,
         dask=dask,
@@ -427,6 +426,10 @@ def _row_of(key: _Key) -> _Row:
     return _Row(key.source, key.target)
 
 
+def _arrow(row: _Row) -> str:
+    return f"{row.source} -> {row.target}"
+
+
 @torch_state.defaults()
 def _compute(key: _Key) -> _Row:
     """Compute an ordered pair; a failure becomes its `error`."""
@@ -487,23 +490,6 @@ def _file_name(row: _Row) -> str:
     return f"{words}_{hashlib.sha256(key).hexdigest()[:8]}.json"
 
 
-def _expect_same(
-    wanted: Mapping[str, _Key], stored: Mapping[str, tuple[dict[str, Any], _Row]]
-) -> None:
-    """Check that pairs on disk are of the same rows and settings.
-
-    Raises:
-        InputError: If they differ.
-    """
-    for name, key in wanted.items():
-        if name in stored and stored[name][0] != _identity(key):
-            raise InputError(
-                f"Expected the pairs in out to be of these rows and settings; got others for "
-                f"{key.source} -> {key.target}. Name another out, or compute all anew with "
-                "overwrite (--overwrite)."
-            )
-
-
 def _result(
     rows: Sequence[_Row],
     table: _Table,
@@ -514,7 +500,7 @@ def _result(
     """Add q-values to the pairs that were computed."""
     from scipy.stats import false_discovery_control
 
-    failures = {f"{row.source} -> {row.target}": row.error for row in rows if row.error}
+    failures = {_arrow(row): row.error for row in rows if row.error}
     found = [dataclasses.asdict(row) for row in rows if not row.error]
     if not found:
         raise InputError(next(iter(failures.values())))

@@ -20,7 +20,6 @@ __all__ = ["computed"]
 
 Key = TypeVar("Key")
 Record = TypeVar("Record")
-Stored = Mapping[str, tuple[dict[str, Any], Record]]
 
 
 def computed(
@@ -31,7 +30,7 @@ def computed(
     *,
     files: Sequence[str] = (),
     problem: Callable[[Mapping[str, Any], Record], str] = lambda identity, record: "",
-    check: Callable[[Stored[Record]], None] | None = None,
+    described: Callable[[Record], str] | None = None,
     out: str | Path | None = None,
     jobs: int | None = None,
     dask: str | None = None,
@@ -47,8 +46,8 @@ def computed(
         file_name: returns the file name of a record.
         files: names of files that the caller will write to `out`.
         problem: describes a value that no record computed here can have; empty if there is none.
-        check: checks what is in `out`, by file name with the settings that it was computed with;
-            by default, that there are only records of these keys and settings.
+        described: says which pair a record is of. Then `out` may have records of other pairs, so
+            that a table of more columns extends it; by default it may not.
         out: the directory; records that are there already are not computed again. None for a
             temporary one.
         jobs: the number of processes; by default one per core.
@@ -72,12 +71,16 @@ def computed(
     ):
         store = Store(path, kind, file_name, problem, tuple(files))
         names = store.prepare(files, overwrite=overwrite)
-        here = store.records()
-        if check is not None:
-            check(here)
-        else:
-            for name, (identity, _) in here.items():
-                _expect_same(identity, work.identity(keys[name]) if name in keys else {}, path)
+        for name, (identity, record) in store.records().items():
+            ours = work.identity(keys[name]) if name in keys else {}
+            if described is None:
+                _expect_same(identity, ours, path)
+            elif ours and ours != identity:
+                raise InputError(
+                    "Expected the pairs in out to be of these rows and settings; got others for "
+                    f"{described(record)}. Name another out, or compute all anew with overwrite "
+                    "(--overwrite)."
+                )
         store.write_label({"versions": run_directory.versions(), "files": names})
         compute.run(work, keys, store, by, watch=watch)
         found = store.records()
