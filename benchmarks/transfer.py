@@ -187,11 +187,18 @@ def independent(n: int, rng: np.random.Generator, *, phi: float) -> Series:
     return wandering(n, phi, rng), wandering(n, phi, rng)
 
 
-def feedback(n: int, rng: np.random.Generator, *, phi: float) -> Series:
+def feedback(
+    n: int,
+    rng: np.random.Generator,
+    *,
+    phi: float,
+    strength: float = 0.5,
+    shape: Callable[[np.ndarray], np.ndarray] = np.asarray,
+) -> Series:
     """y drives x, and x says nothing about y."""
     y = wandering(n + 600, phi, rng)
     noise = rng.normal(size=n + 600)
-    noise[1:] += 0.5 * y[:-1]
+    noise[1:] += strength * shape(y[:-1])
     return np.asarray(lfilter([1], [1, -phi], noise)[600:]), y[600:]
 
 
@@ -205,29 +212,37 @@ NULLS: dict[str, Draw] = {
         f"independent {p}": functools.partial(independent, phi=p)
         for p in (0.0, 0.5, 0.9, 0.95, 0.99)
     },
-    **{f"feedback {p}": functools.partial(feedback, phi=p) for p in (0.5, 0.9, 0.99)},
+    **{f"feedback {p}": functools.partial(feedback, phi=p) for p in (0.5, 0.9, 0.95, 0.99)},
+    "strong feedback 0.99": functools.partial(feedback, phi=0.99, strength=2.0),
+    "curved feedback 0.99": functools.partial(feedback, phi=0.99, shape=np.abs),
     "feedback |y|": curved_feedback,
 }
 
 
 def size(
-    rows: list[int], seeds: int, cases: list[str], *, lags: int = 1, history: int | str = 1
+    rows: list[int],
+    seeds: int,
+    cases: list[str],
+    *,
+    lags: int = 1,
+    history: int | str = 1,
+    first: int = 0,
 ) -> None:
     """Print how often p is at most .05 without transfer."""
-    print(f"{'series':18} {'rows':>6} {'p_value':>14} {'rotation_p':>10} {'residual_p':>10}")
+    print(f"{'series':20} {'rows':>6} {'p_value':>14} {'rotation_p':>10} {'residual_p':>10}")
     for n in rows:
         for name in cases or NULLS:
             found = [
                 ours_p(
                     *NULLS[name](n, np.random.default_rng(seed)), seed, lags=lags, history=history
                 )
-                for seed in range(seeds)
+                for seed in range(first, first + seeds)
             ]
             both = np.array(found) <= 0.05
             share = both.all(axis=1).mean()
             cell = f"{share:.3f} +- {np.sqrt(share * (1 - share) / seeds):.3f}"
             rotation, residual = both.mean(axis=0)
-            print(f"{name:18} {n:>6} {cell:>14} {rotation:>10.3f} {residual:>10.3f}", flush=True)
+            print(f"{name:20} {n:>6} {cell:>14} {rotation:>10.3f} {residual:>10.3f}", flush=True)
 
 
 WEAK: dict[str, SeriesTask] = {
@@ -303,6 +318,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("--rows", type=int, nargs="+")
     parser.add_argument("--seeds", type=int)
+    parser.add_argument("--first-seed", type=int, default=0, help="size: where seeds start")
     parser.add_argument("--cases", nargs="+", default=[])
     parser.add_argument("--lags", type=int, default=1, help="size: lags that are scanned")
     parser.add_argument("--history", default="1", help='size: the past, a number or "auto"')
@@ -310,7 +326,7 @@ def main(words: list[str] | None = None) -> None:
     run, rows, seeds = COMMANDS[given.command]
     if given.command == "size":
         past = given.history if given.history == "auto" else int(given.history)
-        run = functools.partial(size, lags=given.lags, history=past)
+        run = functools.partial(size, lags=given.lags, history=past, first=given.first_seed)
     run(given.rows or rows, given.seeds or seeds, given.cases)
 
 

@@ -305,12 +305,58 @@ def test_lags_within_groups_as_json_in_bits(series):
         (["--x", "x", "y", "--y", "who"], "one column for x; got 2"),
         (["--x", "x", "--y", "y"], "max_lag of at most 70 for 300 rows; got 100"),
         (["--x", "x", "--y", "y", "--table", "all.xlsx"], "ending in .json, .csv, .parquet"),
+        (["--x", "x", "--y", "y", "--matrix", "all.png"], "Expected --matrix for all pairs"),
+        (["--columns", "x", "--group", "who"], "at least two usable columns; got 1"),
+        (["--overwrite"], "Expected overwrite to be given with out"),
     ],
 )
 def test_what_is_wrong_with_lags_is_said(series, words, fragment):
     code, _, err = call("lags", series, "--max-lag", 100, *words)
     assert code == 2
     assert fragment in " ".join(err.split())
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_lags_of_all_pairs_are_listed_drawn_and_continued(series, tmp_path, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    files = {"--table": "all.csv", "--figure": "net.png", "--matrix": "mat.svg"}
+    words = [word for flag, name in files.items() for word in (flag, tmp_path / name)]
+    words += ["--group", "who", "--max-lag", 3, "--out", tmp_path / "run", "--jobs", 1]
+    code, out, _ = call("lags", series, *words)
+    assert code == 0
+    assert "1 pairs of 2 channels, lags up to 3, 300 rows" in out
+    assert "1 of 1 pairs have q <= 0.05" in out
+    assert all(len(line) <= width for line in out.partition("Next:")[0].splitlines())
+    assert all((tmp_path / name).stat().st_size > 100 for name in files.values())
+    assert pd.read_csv(tmp_path / "all.csv")["lag"].tolist() == [2]
+    again = call("lags", series, *words, "--json")
+    assert json.loads(again[1])["pairs"][0]["lag"] == 2
+    code, _, err = call("lags", series, *words[:-3], tmp_path / "run", "--seed", 1)
+    assert code == 2
+    assert "got others for x and y" in err
+
+
+def test_series_are_read_with_options_and_refined_with_settings(series, tmp_path):
+    path = tmp_path / "rows.txt"
+    path.write_text(series.read_text().replace(",", "|"))
+    words = [path, "--sep", "pipe", "--x", "x", "--y", "y", "--base", "gaussian", "--json"]
+    found = json.loads(call("lags", *words, "--max-lag", 2, "--folds", 3)[1])
+    assert (found["peak"]["lag"], found["refined"]["n"]) == (2, 298)
+    assert (found["refined"]["config"]["base"], found["refined"]["config"]["folds"]) == (
+        "gaussian",
+        3,
+    )
+    both = ["--group", "who", "--permutations", 19, "--lag", 2]
+    found = json.loads(call("transfer", *words, *both)[1])
+    assert found["forward"]["n"] == 294
+
+
+def test_groups_of_series_may_not_be_missing(series, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text(series.read_text().replace(",bob,", ",,"))
+    code, _, err = call("lags", path, "--x", "x", "--y", "y", "--group", "who", "--max-lag", 3)
+    assert code == 2
+    assert "Expected a group for each row; 100 are missing" in " ".join(err.split())
 
 
 @pytest.mark.parametrize("name", ["tasks", "bounds"])

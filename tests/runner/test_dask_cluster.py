@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 from forks import FORKS
 
-from infobound import pairwise, rehearse
+from infobound import lagged_pairs, pairwise, rehearse, transfer_network
 from infobound.benchmark import sampling, study, tasks
 from infobound.cli import main as cli
 from infobound.config import Config
@@ -313,3 +313,16 @@ def test_pairs_of_columns_are_those_of_this_process(tmp_path, two):
     found = pairwise(frame, permutations=99, dask=two, out=tmp_path)
     assert found.pairs == pairwise(frame, permutations=99).pairs
     assert len([*(tmp_path / "cells").iterdir()]) == 1
+
+
+def test_transfers_are_those_of_this_process(tmp_path, two):
+    table = np.random.default_rng(0).normal(size=(200, 3))
+    settings = {"config": Config(base="gaussian", critic="none"), "permutations": 99}
+    found = transfer_network(table, dask=two, out=tmp_path, **settings)
+    assert found == transfer_network(table, jobs=1, **settings)
+    assert len([*(tmp_path / "cells").iterdir()]) == 6
+
+
+def test_lags_of_channels_are_those_of_this_process(two):
+    table = np.random.default_rng(0).normal(size=(200, 3))
+    assert lagged_pairs(table, 5, dask=two) == lagged_pairs(table, 5)

@@ -197,6 +197,39 @@ def test_a_pair_of_channels_has_the_tests_of_lags(tmp_path):
     assert len(pd.read_csv(tmp_path / "pairs.csv")) == 1
 
 
+def test_pairs_of_channels_are_continued_and_extended(tmp_path):
+    table, seen, out = channels(1), [], tmp_path / "pairs"
+    whole = lagged_pairs(table[["a", "b", "c"]], max_lag=6)
+
+    def progress(what, done, total):
+        seen.append((done, total))
+
+    part = lagged_pairs(table[["a", "b"]], max_lag=6, out=out, progress=progress)
+    assert seen == [(0, 1), (1, 1)]
+    assert part.pairs[0].mi == whole.pairs[0].mi
+    seen.clear()
+    again = lagged_pairs(table[["a", "b", "c"]], max_lag=6, out=out, progress=progress)
+    assert seen[0] == (1, 3)
+    assert again == whole
+    with pytest.raises(InputError, match="got others for a and b"):
+        lagged_pairs(table[["a", "b"]], max_lag=5, out=out)
+    assert lagged_pairs(table[["a", "b"]], max_lag=5, out=out, overwrite=True).max_lag == 5
+
+
+def test_channels_are_drawn_with_their_lags():
+    found = lagged_pairs(channels(1)[["a", "b", "c"]], max_lag=6)
+    count = sum(pair.q_value <= 0.05 for pair in found.pairs)
+    assert count == 1
+    network = found.figure("network").axes[0]
+    assert [text.get_text() for text in network.texts if text.get_text().isdigit()] == ["4"]
+    assert len(network.patches) == count
+    cells = found.figure("matrix", units="bits").axes[0]
+    assert len(cells.patches) == 2 * count
+    assert {"4", "-4"} <= {text.get_text() for text in cells.texts}
+    with pytest.raises(InputError, match="Expected kind"):
+        found.figure("tree")
+
+
 def test_too_few_channels_are_refused():
     with pytest.raises(InputError, match="two usable columns; got 1"):
         lagged_pairs({"a": np.arange(100.0), "b": np.ones(100)}, max_lag=5)

@@ -97,6 +97,7 @@ def test_it_resumes_and_extends(table, tmp_path):
     more = transfer_network(table[["a", "b", "c"]], out=out, watch=watch, **FAST)
     assert seen[0] == (2, 6)
     assert len(more.links) == 6
+    assert transfer_network(table[["a", "b"]], out=out, **FAST) == first
     with pytest.raises(InputError, match="Expected the pairs in out to be of these rows"):
         transfer_network(table[["a", "b"]] + 1, out=out, **FAST)
     with pytest.raises(InputError, match="Expected the pairs in out to be of these rows"):

@@ -44,13 +44,20 @@ def test_independent_series_are_rarely_found(phi):
     assert both <= bound
 
 
-def feedback(n, rng):
-    y = wandering(n + 1, 0.9, rng)
-    return lfilter([1], [1, -0.5], rng.normal(size=n) + y[:-1]), y[1:]
+def feedback(n, rng, phi=0.9, own=0.5):
+    y = wandering(n + 1, phi, rng)
+    return lfilter([1], [1, -own], rng.normal(size=n) + y[:-1]), y[1:]
 
 
 def test_feedback_alone_is_rarely_found():
     assert rejected(feedback, 400)[2] <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / SEEDS)
+
+
+def test_residuals_allow_for_slow_series_with_feedback():
+    """Without earlier values that are given too, residuals alone reject four times as often."""
+    _, residual, both = rejected(lambda n, r: feedback(n, r, phi=0.99, own=0.99), 300)
+    assert residual <= 0.06 + 3 * np.sqrt(0.06 * 0.94 / SEEDS)
+    assert both <= 0.05
 
 
 def test_the_wrong_direction_of_the_same_series_is_found():

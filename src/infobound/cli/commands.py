@@ -460,8 +460,8 @@ class DescribeCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class LagsCommand:
-    """Estimate the mutual information of two time series at each lag, with a band and tests that
-    allow for autocorrelation.
+    """Estimate the mutual information of two time series at each lag, or of all pairs of columns at
+    their best lags, with tests that allow for autocorrelation.
 
     Example: infobound lags data.csv --x temperature --y sales --max-lag 30
     """
@@ -470,39 +470,62 @@ class LagsCommand:
     x: Columns = ()
     """Column of x."""
     y: Columns = ()
-    """Column of y. x leads at positive lags."""
+    """Column of y. x leads at positive lags. Without --x and --y: all pairs of columns."""
     max_lag: int = 50
     """Largest lag in rows, in both directions."""
+    columns: Columns = ()
+    """Columns of which all pairs are compared. Default: all that can be used."""
     group: Columns = ()
-    """Column that says to which trial or subject a row belongs: lags never cross a border."""
+    """Columns that say to which trial or subject a row belongs: lags never cross a border."""
     categorical: Columns = ()
     """Columns that are categories, for example numbers that are codes. Text always is one."""
     numeric: Columns = ()
     """Columns that are quantities although they are stored as text or categories."""
-    permutations: Annotated[int | None, arg(metavar="INT")] = None
-    """Number of shifts of y: 199 within groups, or all of one series that do not overlap."""
     refine: bool = True
-    """Also estimate the peak as by `infobound estimate --series`."""
+    """Two series: also estimate the peak as by `infobound estimate --series`, with the settings
+    below."""
+    top: int = 20
+    """All pairs: number of pairs to print."""
     table: Directory = None
-    """File for the curve: .csv, .parquet or .json."""
+    """File for the curve, or for all pairs: .csv, .parquet or .json."""
     figure: Directory = None
-    """File for a figure of the curve, .png, .svg or .pdf."""
-    seed: int = 0
-    """Seed of the estimates and shifts."""
+    """File for a figure, .png, .svg or .pdf: the curve; of all pairs, a network."""
+    matrix: Directory = None
+    """All pairs: file for a figure of columns by columns, with the lags."""
+    out: Directory = None
+    """All pairs: directory for the finished pairs. The same command continues there."""
+    jobs: Annotated[int | None, arg(metavar="INT")] = None
+    """All pairs: number of processes that compute pairs. Default: one."""
+    dask: Annotated[str | None, arg(metavar="ADDRESS")] = None
+    """All pairs: address of a Dask scheduler, whose workers compute instead."""
+    overwrite: Annotated[bool, FlagCreatePairsOff] = False
+    """Delete earlier pairs in --out."""
+    reading: Reading = field(default_factory=ReadOptions)
+    config: Settings = field(default_factory=Config)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        from infobound.report import listings
-        from infobound.series import lags
         from infobound.tables import column_pairs, column_pictures
 
         for path, endings in (
             (self.table, column_pairs.TABLES),
             (self.figure, [*column_pictures.PICTURES]),
+            (self.matrix, [*column_pictures.PICTURES]),
         ):
             if path is not None:
                 column_pairs.expect_ending(path, endings)
+        if self.x or self.y:
+            _expect_unused(self, "columns", "matrix", "out", "jobs", "dask", "overwrite")
+            self._pair(session)
+        else:
+            self._channels(session)
+
+    def _pair(self, session: Session) -> None:
+        """Estimate two series at each lag."""
+        from infobound.report import listings
+        from infobound.series import lags
+
         series = lags.read_series(
             self.file,
             x=self.x,
@@ -510,15 +533,18 @@ class LagsCommand:
             group=self.group,
             categorical=self.categorical,
             numeric=self.numeric,
+            options=self.reading,
         )
+        asked = self.config.permutations
         with session.stages() as bar:
             result = lags.lags(
                 *series[:2],
                 self.max_lag,
                 groups=series[2],
-                permutations=self.permutations,
+                permutations=None if asked == Config().permutations else asked,
                 refine=self.refine,
-                seed=self.seed,
+                seed=self.config.seed,
+                config=self.config,
                 progress=bar,
             )
         unit, title = session.units, f"{locations.name(self.file)}: {result.x} and {result.y}"
@@ -527,6 +553,51 @@ class LagsCommand:
         if self.figure is not None:
             result.save_figure(self.figure, title=title, units=unit)
         session.show(result, listings.show_lags, title=title)
+
+    def _channels(self, session: Session) -> None:
+        """Estimate all pairs of columns at their best lags."""
+        from infobound.files import readers, tables
+        from infobound.report import listings
+        from infobound.series import lagged_pairs
+        from infobound.tables import column_pictures
+
+        found = readers.opened(self.file, options=self.reading)
+        names = found.select(self.columns, "columns") if self.columns else found.names
+        group = found.select(self.group, "group") if self.group else []
+        table = tables.read_table(
+            self.file,
+            columns=[name for name in names if name not in group],
+            categorical=self.categorical,
+            numeric=self.numeric,
+            options=self.reading,
+        )
+        with session.stages() as bar:
+            result = lagged_pairs.lagged_pairs(
+                table,
+                self.max_lag,
+                groups=found.groups(self.group),
+                seed=self.config.seed,
+                out=self.out,
+                jobs=self.jobs,
+                dask=self.dask,
+                overwrite=self.overwrite,
+                progress=bar,
+            )
+        name, unit = locations.name(self.file), session.units
+        if self.table is not None:
+            result.save(self.table, units=unit)
+        for path, kind in ((self.figure, "network"), (self.matrix, "matrix")):
+            if path is not None:
+                column_pictures.write(result.figure(kind, title=name, units=unit), path)
+        if self.output.json:
+            return session.json(result.as_dict(unit))
+        title = f"{name}: {result.heading}"
+        session.present(listings.show_lagged_pairs, result, units=unit, title=title, top=self.top)
+        first = result.pairs[0]
+        words = [self.file, "--x", first.x, "--y", first.y, "--max-lag", str(self.max_lag)]
+        words += [word for name in self.group for word in ("--group", name)]
+        pair = shlex.join([*words, *_reading(self.reading)])
+        session.suggest({f"infobound lags {pair}": "one pair at all lags"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -546,8 +617,8 @@ class TransferCommand:
     """Columns whose past is given, such as a common cause."""
     columns: Columns = ()
     """Columns of which all ordered pairs are compared. Default: all that can be used."""
-    group: Annotated[str | None, arg(metavar="COLUMN")] = None
-    """Column of the trial or subject. No past crosses its borders."""
+    group: Columns = ()
+    """Columns that say to which trial or subject a row belongs. No past crosses their borders."""
     lag: Annotated[tuple[str, ...], arg(metavar="LAG ...")] = ("1",)
     """How many rows before y the past of x begins. Of several, such as 1:20, the strongest is used,
     and the tests are adjusted for all."""
@@ -578,6 +649,7 @@ class TransferCommand:
     """All ordered pairs: address of a Dask scheduler, whose workers compute instead."""
     overwrite: Annotated[bool, FlagCreatePairsOff] = False
     """Delete earlier pairs in --out."""
+    reading: Reading = field(default_factory=ReadOptions)
     config: Settings = field(default_factory=lambda: Config(critic="none"))
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 
@@ -609,13 +681,9 @@ class TransferCommand:
 
     def _pair(self, session: Session, past: dict[str, Any]) -> None:
         """Estimate both directions of x and y."""
-        unused = ("columns", "table", "matrix", "out", "jobs", "dask", "overwrite", "full")
-        asked = [name for name in unused if getattr(self, name)]
-        if asked:
-            raise InputError(
-                f"Expected --{asked[0]} for all ordered pairs; got it with --x and --y, which "
-                "name one pair. Leave one out."
-            )
+        _expect_unused(
+            self, "columns", "table", "matrix", "out", "jobs", "dask", "overwrite", "full"
+        )
         from infobound.files import readers
         from infobound.report import console
         from infobound.series import transfer
@@ -628,11 +696,11 @@ class TransferCommand:
             given=self.given,
             categorical=self.categorical,
             numeric=self.numeric,
+            options=self.reading,
         )
+        groups = readers.opened(self.file, options=self.reading).groups(self.group)
         with session.training(None):
-            result = transfer.transfer_entropy(
-                pair, groups=self._groups(), config=self.config, **past
-            )
+            result = transfer.transfer_entropy(pair, groups=groups, config=self.config, **past)
         if self.figure is not None:
             column_pictures.write(result.figure(session.units), self.figure)
         session.show(result, console.show_transfer, given=" ".join(self.given))
@@ -644,10 +712,11 @@ class TransferCommand:
         from infobound.series import transfer_network
         from infobound.tables import column_pictures
 
-        found = readers.opened(self.file)
+        found = readers.opened(self.file, options=self.reading)
         names = found.select(self.columns, "columns") if self.columns else found.names
         given = found.select(self.given, "given") if self.given else []
-        names = [name for name in dict.fromkeys([*names, *given]) if name != self.group]
+        group = found.select(self.group, "group") if self.group else []
+        names = [name for name in dict.fromkeys([*names, *given]) if name not in group]
         codes, quantities = found.kinds(names, self.categorical, self.numeric)
         quick = transfer_network.QUICK.base
         fast = self.config.with_(base=quick) if self.config.base == "auto" else self.config
@@ -655,7 +724,7 @@ class TransferCommand:
             result = transfer_network.transfer_network(
                 found.frame(names),
                 given=given,
-                groups=self._groups(),
+                groups=found.groups(self.group),
                 categorical=codes,
                 numeric=quantities,
                 out=self.out,
@@ -677,18 +746,21 @@ class TransferCommand:
         title = f"{name}: {result.heading}"
         session.present(listings.show_network, result, units=unit, title=title, top=self.top)
         first = result.links[0]
-        pair = shlex.join([self.file, "--x", first.source, "--y", first.target])
+        words = [self.file, "--x", first.source, "--y", first.target]
+        words += [word for name in self.group for word in ("--group", name)]
+        pair = shlex.join([*words, *_reading(self.reading)])
         session.suggest({f"infobound transfer {pair} --lag 1:20": "one pair, with its lags"})
 
-    def _groups(self) -> Any:
-        """Read the column of the trials."""
-        if self.group is None:
-            return None
-        from infobound.files import readers
 
-        found = readers.opened(self.file)
-        (name,) = found.select([self.group], "group")[:1]
-        return found.frame([name])[name].to_numpy()
+def _expect_unused(command: Any, *names: str) -> None:
+    """Check that options for all pairs are not given with --x and --y."""
+    asked = [name for name in names if getattr(command, name)]
+    if asked:
+        every = "all ordered pairs" if isinstance(command, TransferCommand) else "all pairs"
+        raise InputError(
+            f"Expected --{asked[0]} for {every}; got it with --x and --y, which name one pair. "
+            "Leave one out."
+        )
 
 
 def _lags(words: tuple[str, ...]) -> list[int]:

@@ -142,6 +142,22 @@ class Opened:
         """
         return select(self.names, selectors, side)
 
+    def groups(self, selectors: Sequence[str]) -> np.ndarray | None:
+        """Return the group (n,) of each row as an id from 0; None without selectors.
+
+        Raises:
+            InputError: If a selector selects nothing, or a label is missing.
+        """
+        if not selectors:
+            return None
+        found = group_ids(self.frame(self.select(selectors, "group")))
+        if (found < 0).any():
+            raise InputError(
+                f"Expected a group for each row; {(found < 0).sum():,} are missing. Fill them, or "
+                "drop these rows."
+            )
+        return found
+
     def kinds(
         self, chosen: Collection[str], categorical: Sequence[str], numeric: Sequence[str]
     ) -> tuple[list[str], list[str]]:

@@ -11,9 +11,10 @@ from infobound._system.units import scale
 from infobound.plotting.figures import BLUE, GREY, INK, ORANGE, canvas, finish, quiet, shaded
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["FOUND", "Arrow", "directions", "matrix", "network"]
+__all__ = ["FOUND", "Arrow", "circle", "directions", "framed", "matrix", "network"]
 
 FOUND = 0.05  # largest p-value or q-value of what is drawn in colour
 LONGEST = 24  # letters of a name
@@ -131,8 +132,7 @@ def network(arrows: Sequence[Arrow], *, names: Sequence[str], title: str) -> Fig
     from matplotlib.patches import FancyArrowPatch
 
     figure, axes = canvas(7.6, 7.2, f"{title}; arrows: q ≤ {FOUND:g}")
-    angles = np.pi / 2 - 2 * np.pi * np.arange(len(names)) / max(len(names), 1)
-    places = dict(zip(names, np.stack([np.cos(angles), np.sin(angles)], axis=1), strict=True))
+    places = circle(axes, names)
     shown = sorted((one for one in arrows if one.found), key=lambda one: -one.mi)[:MOST_ARROWS]
     largest = max((one.mi for one in shown), default=1.0)
     for one in reversed(shown):
@@ -151,6 +151,18 @@ def network(arrows: Sequence[Arrow], *, names: Sequence[str], title: str) -> Fig
                 alpha=0.35 + 0.6 * share,
             )
         )
+    return figure
+
+
+def circle(axes: Axes, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Draw series as dots on a circle, and return the place (2,) of each name.
+
+    Example:
+        >>> circle(canvas(5.0, 5.0, "")[1], ["a", "b"])["a"].round(9).tolist()
+        [0.0, 1.0]
+    """
+    angles = np.pi / 2 - 2 * np.pi * np.arange(len(names)) / max(len(names), 1)
+    places = dict(zip(names, np.stack([np.cos(angles), np.sin(angles)], axis=1), strict=True))
     for name, (across, up) in places.items():
         axes.plot([across], [up], "o", color=INK, markersize=7)
         side = "center" if abs(across) < 0.3 else "left" if across > 0 else "right"
@@ -161,7 +173,7 @@ def network(arrows: Sequence[Arrow], *, names: Sequence[str], title: str) -> Fig
     axes.set(xlim=(-1.5, 1.5), ylim=(-1.3, 1.3), xticks=[], yticks=[], aspect="equal")
     for spine in axes.spines.values():
         spine.set_visible(False)
-    return figure
+    return places
 
 
 def matrix(
@@ -188,14 +200,51 @@ def matrix(
         >>> figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()
         ('target', 'source')
     """
+    values = np.asarray(values, dtype=np.float64) / scale(unit)
+    texts = np.char.replace(np.char.mod("%.2f", values + 0.0), "-0.00", "0.00")
+    bar = f"{unit} per row; framed: q ≤ {FOUND:g}"
+    figure, axes = framed(values, found, texts, names=names, title=title, bar=bar)
+    axes.set_xlabel("target", color=INK)
+    axes.set_ylabel("source", color=INK)
+    return figure
+
+
+def framed(
+    values: np.ndarray,
+    found: np.ndarray,
+    texts: np.ndarray,
+    *,
+    names: Sequence[str],
+    title: str,
+    bar: str,
+) -> tuple[Figure, Axes]:
+    """Draw a value for each ordered pair of series in colour, with frames and a text.
+
+    Args:
+        values: (p, p); missing values are blank.
+        found: (p, p), which cells have a frame.
+        texts: (p, p), what is written in the cells of up to 14 series.
+        names: the names of the series.
+        title: the title.
+        bar: the label of the bar of colours.
+
+    Returns:
+        The figure and its axes.
+
+    Example:
+        >>> values = np.array([[np.nan, 0.3], [0.3, np.nan]])
+        >>> texts = np.array([["", "4"], ["-4", ""]])
+        >>> axes = framed(values, values > 0, texts, names=["a", "b"], title="Two", bar="nats")[1]
+        >>> [text.get_text() for text in axes.texts]
+        ['4', '-4']
+    """
     from matplotlib.patches import Rectangle
 
-    values = np.asarray(values, dtype=np.float64) / scale(unit)
     size = float(np.clip(3.2 + 0.34 * len(names), 5.0, 12.0))
     figure, axes = canvas(size + 2.2, size, "")
     figure.suptitle(title, x=0.02, ha="left", fontsize=12, fontweight="bold", color=INK)
-    top = max(float(np.nanmax(values, initial=0.0)), LEAST_TOP / scale(unit))
-    shaded(axes, values, top=top, label=f"{unit} per row; framed: q ≤ {FOUND:g}")
+    top = max(float(np.nanmax(values, initial=0.0)), LEAST_TOP)
+    shaded(axes, values, top=top, label=bar)
     labels = [_short(name) for name in names]
     axes.set_xticks(range(len(names)), labels, rotation=90, fontsize=9)
     axes.set_yticks(range(len(names)), labels, fontsize=9)
@@ -205,12 +254,9 @@ def matrix(
                 Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, fill=False, ec=ORANGE, lw=2)
             )
         if len(names) <= WRITTEN:
-            ink = "white" if values[row, column] > 0.6 * top else INK
-            text = f"{values[row, column] + 0.0:.2f}".replace("-0.00", "0.00")
+            ink, text = "white" if values[row, column] > 0.6 * top else INK, texts[row, column]
             axes.text(column, row, text, ha="center", va="center", fontsize=8.5, color=ink)
-    axes.set_xlabel("target", color=INK)
-    axes.set_ylabel("source", color=INK)
-    return figure
+    return figure, axes
 
 
 def _short(name: str, most: int = LONGEST) -> str:

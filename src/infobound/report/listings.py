@@ -15,6 +15,7 @@ from rich.text import Text
 
 from infobound.files.description import ColumnDescription, FileDescription
 from infobound.pages.numbers import maybe, number, signed, small, span
+from infobound.series.lagged_pairs import LaggedPairs
 from infobound.series.lags import Lag, Lags
 from infobound.series.transfer_network import TransferNetwork
 from infobound.studies import rehearsal_page
@@ -25,6 +26,7 @@ from infobound.tables.column_pairs import ColumnPair, Pairwise
 
 __all__ = [
     "show_description",
+    "show_lagged_pairs",
     "show_lags",
     "show_network",
     "show_pairwise",
@@ -318,6 +320,45 @@ def _screened(result: Pairwise, shown: int) -> list[str]:
         named = ", ".join([*result.left_out][:8]) + (", ..." if len(result.left_out) > 8 else "")
         said.append(f"Left out: {escape(named)}. {escape(next(iter(result.left_out.values())))}")
     return said
+
+
+def show_lagged_pairs(result: LaggedPairs, *, units: str, title: str, top: int) -> None:
+    """Print the pairs of channels with the strongest evidence, and what was left out."""
+    console = Console(highlight=False)
+    console.print(Text(f"{title}, {units}", "italic"))
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("x", "y"):
+        table.add_column(name, overflow="fold", min_width=NAMED)
+    bars = console.width >= WIDE
+    if bars:
+        table.add_column("", no_wrap=True)
+    for name in ("lag", "mi", "95 %", "q"):
+        table.add_column(name, justify="right", no_wrap=True)
+    shown = result.pairs[: max(top, 1)]
+    largest = max(*(pair.mi for pair in shown), 1e-9)
+    for pair in shown:
+        cells = [escape(pair.x), escape(pair.y)]
+        if bars:
+            cells.append(f"[blue]{'━' * round(BAR * max(pair.mi, 0) / largest)}[/]")
+        cells += [str(pair.lag), number(pair.mi, units), span((pair.low, pair.high), units)]
+        table.add_row(*cells, small(pair.q_value), style="" if pair.q_value <= FOUND else "dim")
+    console.print(table)
+    count = sum(pair.q_value <= FOUND for pair in result.pairs)
+    said = [
+        f"{count:,} of {len(result.pairs):,} pairs have q <= {FOUND:g}: on average at most "
+        f"{100 * FOUND:g} % of these are independent series. x leads at positive lags.",
+        "Each lag is the one with the strongest evidence of many, so its value is too large on "
+        "average.",
+    ]
+    if len(shown) < len(result.pairs):
+        said.append(f"{len(shown):,} pairs are shown: --top for more, --table FILE for all.")
+    if result.left_out:
+        named = ", ".join([*result.left_out][:8]) + (", ..." if len(result.left_out) > 8 else "")
+        said.append(f"Left out: {escape(named)}. {escape(next(iter(result.left_out.values())))}")
+    sentences = Table.grid(padding=(0, 1))
+    for sentence in said:
+        sentences.add_row("-", sentence)
+    console.print(sentences)
 
 
 def show_lags(result: Lags, *, units: str, title: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from infobound.errors import InputError
 from infobound.runner import compute, dask_cluster
 from infobound.runner.compute import Progress, Work
 from infobound.runner.store import Store
+from infobound.training import run_directory
 
 __all__ = ["computed"]
 
@@ -27,6 +28,9 @@ def computed(
     kind: type[Record],
     file_name: Callable[[Record], str],
     *,
+    files: Sequence[str] = (),
+    problem: Callable[[Mapping[str, Any], Record], str] = lambda identity, record: "",
+    described: Callable[[Record], str] | None = None,
     out: str | Path | None = None,
     jobs: int | None = None,
     dask: str | None = None,
@@ -40,6 +44,10 @@ def computed(
         keys: the keys by the file name of their record.
         kind: the dataclass of a record.
         file_name: returns the file name of a record.
+        files: names of files that the caller will write to `out`.
+        problem: describes a value that no record computed here can have; empty if there is none.
+        described: says which pair a record is of. Then `out` may have records of other pairs, so
+            that a table of more columns extends it; by default it may not.
         out: the directory; records that are there already are not computed again. None for a
             temporary one.
         jobs: the number of processes; by default one per core.
@@ -61,11 +69,19 @@ def computed(
         _directory(out) as path,
         locks.held(path),
     ):
-        store = Store(path, kind, file_name, lambda identity, record: "")
-        names = store.prepare((), overwrite=overwrite)
-        for name, (identity, _) in store.records().items():
-            _expect_same(identity, work.identity(keys[name]) if name in keys else {}, path)
-        store.write_label({"files": names})
+        store = Store(path, kind, file_name, problem, tuple(files))
+        names = store.prepare(files, overwrite=overwrite)
+        for name, (identity, record) in store.records().items():
+            ours = work.identity(keys[name]) if name in keys else {}
+            if described is None:
+                _expect_same(identity, ours, path)
+            elif ours and ours != identity:
+                raise InputError(
+                    "Expected the pairs in out to be of these rows and settings; got others for "
+                    f"{described(record)}. Name another out, or compute all anew with overwrite "
+                    "(--overwrite)."
+                )
+        store.write_label({"versions": run_directory.versions(), "files": names})
         compute.run(work, keys, store, by, watch=watch)
         found = store.records()
         return {name: found[name][1] for name in keys}

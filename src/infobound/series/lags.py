@@ -22,6 +22,7 @@ from infobound.errors import InputError
 from infobound.estimation.estimate import estimate
 from infobound.estimation.point import z_quantile
 from infobound.files import readers
+from infobound.files.read_options import ReadOptions
 from infobound.files.tables import read_table
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
@@ -342,6 +343,7 @@ def read_series(
     group: Sequence[str] = (),
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
+    options: ReadOptions | None = None,
 ) -> tuple[Column, Column, np.ndarray | None]:
     """Read two series of a file, and the group of each row.
 
@@ -349,17 +351,17 @@ def read_series(
         path: a file, as for `infobound.files.readers.read`.
         x: the name of the column of x.
         y: that of y.
-        group: that of the groups, if there are any.
+        group: selectors of the columns whose values say which rows belong together, if any.
         categorical: names of columns that are categories.
         numeric: names of columns that are quantities although they are stored as text.
+        options: how the file is written, as for `readers.read`.
 
     Raises:
         InputError: If there is a problem with the file, or not one column is named for x and y.
     """
-    found = readers.opened(path)
-    sides = {"x": x, "y": y, "group": group}
-    names = {side: found.select(own, side) for side, own in sides.items() if own}
-    for side in ("x", "y", *names):
+    found = readers.opened(path, options=options)
+    names = {side: found.select(own, side) for side, own in (("x", x), ("y", y)) if own}
+    for side in ("x", "y"):
         count = len(names.get(side, ()))
         if count != 1:
             raise InputError(
@@ -367,9 +369,10 @@ def read_series(
                 f"{', '.join(found.names[:20])}. For several at one lag, use estimate --series."
             )
     chosen = [names["x"][0], names["y"][0]]
-    table = read_table(path, columns=chosen, categorical=categorical, numeric=numeric)
-    groups = found.frame(names["group"]).to_numpy()[:, 0] if group else None
-    return table.column(chosen[0]), table.column(chosen[1]), groups
+    table = read_table(
+        path, columns=chosen, categorical=categorical, numeric=numeric, options=options
+    )
+    return table.column(chosen[0]), table.column(chosen[1]), found.groups(group)
 
 
 class _Series(NamedTuple):

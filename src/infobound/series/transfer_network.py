@@ -12,7 +12,6 @@ import hashlib
 import json
 import math
 import re
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from infobound import __version__, data
-from infobound._system import arguments, locks, torch_state
+from infobound._system import arguments, torch_state
 from infobound._system.calls import Recorded, recorded
 from infobound._system.units import Nats, Result, convert, scale
 from infobound.config import Config, configured
@@ -32,13 +31,11 @@ from infobound.errors import InputError
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
 from infobound.plotting import transfer_figures
-from infobound.runner import compute, dask_cluster
 from infobound.runner.compute import Progress, Work
-from infobound.runner.store import Store
+from infobound.runner.table import computed
 from infobound.series import transfer_page
 from infobound.series.transfer import FEWEST, Past, in_one_direction
 from infobound.tables.column_pairs import save_table
-from infobound.training import run_directory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -308,17 +305,21 @@ def transfer_network(
             f"Expected two or more columns that can be used; got {len(names)}. "
             f"{' '.join([*table.left_out.values()][:3])}"
         )
-    needs = functools.partial(dask_cluster.about, ())
-    with tempfile.TemporaryDirectory() as folder, locks.held(out):
-        store = Store(Path(out or folder), _Row, _file_name, _problem, FILES)
-        with compute.executor(jobs=jobs, dask=dask, needs=needs) as by:
-            labels = store.prepare(FILES, overwrite=overwrite)
-            wanted = {_file_name(_row_of(key)): key for key in keys}
-            _expect_same(wanted, store.records())
-            store.write_label({"versions": run_directory.versions(), "files": labels})
-            compute.run(WORK, wanted, store, by, watch=watch)
-        rows = [row for name, (_, row) in store.records().items() if name in wanted]
-    result = _result(rows, table, tuple(names), tuple(given), permutations)
+    rows = computed(
+        WORK,
+        {_file_name(_row_of(key)): key for key in keys},
+        _Row,
+        _file_name,
+        files=FILES,
+        problem=_problem,
+        described=_arrow,
+        out=out,
+        jobs=jobs,
+        dask=dask,
+        overwrite=overwrite,
+        watch=watch,
+    )
+    result = _result([*rows.values()], table, tuple(names), tuple(given), permutations)
     if out is not None:
         result.save(Path(out) / FILES[0])
     return result
@@ -427,6 +428,10 @@ def _row_of(key: _Key) -> _Row:
     return _Row(key.source, key.target)
 
 
+def _arrow(row: _Row) -> str:
+    return f"{row.source} -> {row.target}"
+
+
 @torch_state.defaults()
 def _compute(key: _Key) -> _Row:
     """Compute an ordered pair; a failure becomes its `error`."""
@@ -487,23 +492,6 @@ def _file_name(row: _Row) -> str:
     return f"{words}_{hashlib.sha256(key).hexdigest()[:8]}.json"
 
 
-def _expect_same(
-    wanted: Mapping[str, _Key], stored: Mapping[str, tuple[dict[str, Any], _Row]]
-) -> None:
-    """Check that pairs on disk are of the same rows and settings.
-
-    Raises:
-        InputError: If they differ.
-    """
-    for name, key in wanted.items():
-        if name in stored and stored[name][0] != _identity(key):
-            raise InputError(
-                f"Expected the pairs in out to be of these rows and settings; got others for "
-                f"{key.source} -> {key.target}. Name another out, or compute all anew with "
-                "overwrite (--overwrite)."
-            )
-
-
 def _result(
     rows: Sequence[_Row],
     table: _Table,
@@ -514,7 +502,7 @@ def _result(
     """Add q-values to the pairs that were computed."""
     from scipy.stats import false_discovery_control
 
-    failures = {f"{row.source} -> {row.target}": row.error for row in rows if row.error}
+    failures = {_arrow(row): row.error for row in rows if row.error}
     found = [dataclasses.asdict(row) for row in rows if not row.error]
     if not found:
         raise InputError(next(iter(failures.values())))

@@ -9,7 +9,9 @@ valid where either of them is:
 - The residual test: y is independent of the past of x, given the past of y. Products of residuals
   are summed over blocks of neighbouring rows, whose signs are drawn at random. This assumes good
   regressions, and more blocks than a few. If what is given reaches far enough back, the products
-  are uncorrelated in time, however autocorrelated x and y are.
+  are uncorrelated in time, however autocorrelated x and y are. Where series are nearly as slow as
+  random walks, such sums are not normal, and biased with feedback, unless earlier values are given
+  too (lag augmentation): then only changes of x within a block are left.
 
 With feedback from y to x only the second hypothesis can be true. Nothing is fitted here but least
 squares on functions of what is given.
@@ -41,7 +43,7 @@ class Target:
 
     Attributes:
         right: (n, m), the functions.
-        basis: (n, k), orthonormal functions of what is given.
+        basis: (n, k), orthonormal functions of what is given, and of it one block earlier.
         lengths: the number of rows of each trial, one after another.
     """
 
@@ -67,6 +69,7 @@ class Target:
             first, second = np.triu_indices(given.shape[1])
             near = given.clip(-NEAR, NEAR)
             columns.append(near[:, first] * near[:, second])
+        columns.append(_earlier(given, lengths))
         basis = _orthonormal(np.hstack(columns))
         functions = waves(y, WAVES, None, plain)
         modifiers = SHARE * waves(given[:, :MODIFIERS], 1, None, classes[:MODIFIERS])
@@ -170,10 +173,10 @@ def residual_p(
 ) -> np.ndarray:
     """Return p-values (c,) of y independent of each candidate, given the past of y.
 
-    What is given is taken out of the functions of x too. Their products with those of y are summed
-    over blocks of about n ** (1/3) rows. Under the hypothesis the sums are about independent, with
-    mean zero. They are compared with sums of random signs, the same for all candidates, whose
-    largest statistic adjusts for their number.
+    What is given is taken out of the functions of x too, and so is what each of them was one block
+    earlier. Their products with those of y are summed over blocks of about n ** (1/3) rows. Under
+    the hypothesis the sums are about independent, with mean zero. They are compared with sums of
+    random signs, the same for all candidates, whose largest statistic adjusts for their number.
 
     Args:
         sources: the candidates, with functions of residuals of x.
@@ -182,7 +185,8 @@ def residual_p(
         seed: the seed of the signs.
 
     Source: generalised covariance measure, Shah and Peters 2020, https://arxiv.org/abs/1804.07203;
-    dependent wild bootstrap, Shao 2010, https://doi.org/10.1198/jasa.2009.tm08744.
+    dependent wild bootstrap, Shao 2010, https://doi.org/10.1198/jasa.2009.tm08744; lag
+    augmentation, Toda and Yamamoto 1995, https://doi.org/10.1016/0304-4076(94)01616-8.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -196,15 +200,20 @@ def residual_p(
     starts = _blocks(target.lengths)
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(permutations + 1, len(starts)))
     signs[0] = 1.0
+    n, taken = target.basis.shape
+    freedom = max(1 - (taken + 1) / n, 0.0)  # squares of residuals are too small by this factor
     found = []
     for table in sources.tables:
-        left = _without(target.basis, table)
+        left = _without_own(
+            *(_without(target.basis, each) for each in (_earlier(table, target.lengths), table))
+        )
         total, norm = np.zeros(permutations + 1), 0.0
         for column in left.T:
             sums = np.add.reduceat(column[:, None] * target.right, starts, axis=0)
             weights = (column**2).mean() * (target.right**2).mean(axis=0)
             total += _ratio((signs @ sums) ** 2, (sums**2).sum(axis=0)) @ weights
             norm += float(weights.sum())
+        total[0] *= freedom
         found.append(total / max(norm, 1e-300))
     return _adjusted(np.stack(found))
 
@@ -249,14 +258,29 @@ def _ratio(squares: np.ndarray, variances: np.ndarray) -> np.ndarray:
     return found
 
 
+def _size(lengths: Sequence[int]) -> int:
+    """Return the number of rows of a block."""
+    return max(1, int(np.rint(np.sum(lengths) ** EXPONENT)))
+
+
 def _blocks(lengths: Sequence[int]) -> np.ndarray:
     """Return the first rows of blocks, none of which crosses the border of a trial."""
-    size = max(1, round(sum(lengths) ** EXPONENT))
+    size = _size(lengths)
     starts = [
         end - length + np.linspace(0, length, max(1, length // size), endpoint=False).astype(int)
         for end, length in zip(np.cumsum(lengths), lengths, strict=True)
     ]
     return np.concatenate(starts)
+
+
+def _earlier(columns: np.ndarray, lengths: Sequence[int]) -> np.ndarray:
+    """Return columns (n, k) as they were one block earlier, or at the start of the trial."""
+    size = _size(lengths)
+    rows = [
+        end - length + np.maximum(np.arange(length) - size, 0)
+        for end, length in zip(np.cumsum(lengths), lengths, strict=True)
+    ]
+    return np.asarray(columns[np.concatenate(rows)])
 
 
 def _orthonormal(columns: np.ndarray) -> np.ndarray:
@@ -269,3 +293,9 @@ def _orthonormal(columns: np.ndarray) -> np.ndarray:
 def _without(basis: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Return columns less their projection on the basis."""
     return np.asarray(columns - basis @ (basis.T @ columns))
+
+
+def _without_own(known: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return columns (n, k), each less its projection on the same column of what is known."""
+    slopes = _ratio((known * columns).sum(axis=0), (known**2).sum(axis=0))
+    return np.asarray(columns - slopes * known)
