@@ -43,7 +43,7 @@ __all__ = [
 PAIRINGS = 64  # random pairings of a block's rows, over which the wealth is averaged
 TUNING_PAIRS = 4000  # pairs of tuning rows on which a bet is chosen
 BET_ROUNDS = 3  # number of optimisations of a bet, each for the MI that the last one can certify
-BET_STEPS = 40  # of Nelder and Mead in each
+BET_STEPS = 60  # of Nelder and Mead in each
 CAPS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)  # caps from which the search may start, nats
 # Of the simplex: slope, shift, floor, cap, log odds of share.
 INITIAL_STEPS = (-0.2, 0.3, -0.5, 0.3, 0.5)
