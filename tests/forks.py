@@ -52,3 +52,33 @@ def ranks(count, function, arguments):
     for process in processes:
         process.start()
     return processes
+
+
+def run_apart(words, log):
+    """The command line in a session of its own."""
+    os.setsid()
+    run_main(words, log)
+
+
+class Apart:
+    """A command in a session of its own, started; as `subprocess.Popen` shows it."""
+
+    def __init__(self, *words, log):
+        words = [*map(str, words)]
+        self._process = FORKS.Process(target=run_apart, args=(words, log), daemon=True)
+        self._process.start()
+        self.pid = self._process.pid
+
+    @property
+    def returncode(self):
+        return self._process.exitcode
+
+    def poll(self):
+        return self._process.exitcode
+
+    def wait(self, seconds=None):
+        self._process.join(seconds)
+        return self._process.exitcode
+
+    def send_signal(self, number):
+        os.kill(self.pid, number)

@@ -553,6 +553,7 @@ def test_killed_processes_lose_nothing_and_leave_nothing(tmp_path, monkeypatch):
     kills = importlib.import_module("kills")
     small = ["--folds", "2", "--hidden-dim", "8", "--n-iters", "200", "--batch-size", "16"]
     monkeypatch.setattr(kills, "NETWORK", [*kills.NETWORK, *small])
+    monkeypatch.setattr(kills, "spawn", lambda words, _, log: forks.Apart(*words, log=log))
     kills.main([*words, "--json", str(tmp_path / "kills.json")])
     torch.set_num_threads(threads)
     rows = json.loads((tmp_path / "kills.json").read_text())["rows"]
