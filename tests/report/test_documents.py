@@ -27,7 +27,8 @@ def frames(n=300, seed=0):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "first"
-    infobound.estimate(*frames(), run=folder, pointwise=True, n_iters=30, certify=False)
+    short = {"n_iters": 30, "base": "gaussian", "certify": False}
+    infobound.estimate(*frames(), run=folder, pointwise=True, **short)
     return folder
 
 
@@ -89,7 +90,7 @@ def test_the_command_that_printed_a_result_is_part_of_its_report(tmp_path, capsy
     x, y = frames()
     x.assign(b=y["b"]).to_csv(tmp_path / "rows.csv", index=False)
     command = ["estimate", str(tmp_path / "rows.csv"), "--x", EVIL, "--y", "b", "--critic", "none"]
-    main([*command, "--no-certify", "--json"])
+    main([*command, "--base", "gaussian", "--no-certify", "--json"])
     (tmp_path / "result.json").write_text(capsys.readouterr().out)
     (page,) = pages(tmp_path / "result.json", units="nats")
     typed = page.repeat["On the command line:"]
