@@ -27,7 +27,7 @@ def frames(n=300, seed=0):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "first"
-    short = {"n_iters": 30, "base": "gaussian", "certify": False}
+    short = {"n_iters": 30, "base": "gaussian", "folds": 2, "hidden_dim": 8, "certify": False}
     infobound.estimate(*frames(), run=folder, pointwise=True, **short)
     return folder
 
