@@ -16,7 +16,7 @@ def no_pictures(monkeypatch):
 
 @pytest.fixture(scope="session")
 def results():
-    """A result of each kind, by name."""
-    from results_of_each_kind import MADE
+    """A result of each kind, by name; each is made when a test first asks for it."""
+    from results_of_each_kind import Made
 
-    return {name: make() for name, make in MADE.items()}
+    return Made()

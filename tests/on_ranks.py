@@ -1,9 +1,4 @@
-"""What bounds say of all pairs, and how it is said to change; run alone or by several ranks.
-
-torchrun --nproc-per-node 3 tests/on_ranks.py FILE
-"""
-
-import sys
+"""What bounds say of all pairs, and how it is said to change; run alone or by several ranks."""
 
 import numpy as np
 import torch
@@ -80,9 +75,10 @@ def everything():
     return found
 
 
-if __name__ == "__main__":
+def save(path):
+    """Everything that the ranks find together, in a file."""
     torch.set_num_threads(1)
     with distributed.world():
         tensors = everything()
         if distributed.is_first():
-            save_file({k: v.contiguous() for k, v in tensors.items()}, sys.argv[1])
+            save_file({k: v.contiguous() for k, v in tensors.items()}, path)

@@ -1,6 +1,7 @@
 """One result of each kind, whose columns have names that a browser must not run."""
 
 import tempfile
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -31,9 +32,9 @@ def rehearsal():
 
 
 def probes():
-    labels = np.random.default_rng(0).integers(3, size=400)
-    rows = {NAMES[0]: labels + np.random.default_rng(1).normal(size=400), "b": labels % 2 * 1.5}
-    rows["b"] += np.random.default_rng(2).normal(size=400)
+    labels = np.random.default_rng(0).integers(3, size=200)
+    rows = {NAMES[0]: labels + np.random.default_rng(1).normal(size=200), "b": labels % 2 * 1.5}
+    rows["b"] += np.random.default_rng(2).normal(size=200)
     return infobound.probe(pd.DataFrame(rows), labels, certify=False)
 
 
@@ -70,6 +71,11 @@ def series():
     ]
 
 
+def network():
+    two = dict(list(table(150).items())[:2])
+    return infobound.transfer_network(two, jobs=1, permutations=99)
+
+
 GAUSSIAN = {"estimator": "gaussian", "certify": False}
 MADE = {
     "estimate": estimate,
@@ -88,8 +94,26 @@ MADE = {
     "lags": lambda: infobound.lags(*series(), max_lag=3, refine=False),
     "lagged_pairs": lambda: infobound.lagged_pairs(table(), max_lag=3),
     "transfer": lambda: infobound.transfer_entropy(*series(), **QUICK),
-    "transfer_network": lambda: infobound.transfer_network(table(), jobs=1, permutations=99),
+    "transfer_network": network,
     "storage": lambda: infobound.storage(table()["c"], **QUICK),
     "pairwise": lambda: infobound.pairwise(table()),
     "pairwise_target": lambda: infobound.pairwise(table(), "c"),
 }
+
+
+class Made(Mapping):
+    """Results by name, each of which is made when it is first asked for."""
+
+    def __init__(self):
+        self.made = {}
+
+    def __getitem__(self, name):
+        if name not in self.made:
+            self.made[name] = MADE[name]()
+        return self.made[name]
+
+    def __iter__(self):
+        return iter(MADE)
+
+    def __len__(self):
+        return len(MADE)

@@ -14,6 +14,7 @@ import time
 import warnings
 from pathlib import Path
 
+import forks
 import numpy as np
 import pictures
 import pytest
@@ -384,21 +385,27 @@ def test_whatever_wants_a_picture_goes_on_without(tmp_path, monkeypatch, capsys)
     assert err.startswith("infobound: The picture estimate.png is left out")
 
 
+def limited(words, log):
+    """The command line in this process, which may write no large files."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+    forks.run_main(words, log)
+
+
 def test_a_file_size_limit_of_the_kernel_is_said(tmp_path, whole):
-    resource = pytest.importorskip("resource")
     run = tmp_path / "run"
     np.savez(tmp_path / "rows.npz", x=X, y=X + NOISE)
     flags = [f"--{k.replace('_', '-')}={v}" for k, v in SMALL.items() if k != "certify"]
     words = ["estimate", tmp_path / "rows.npz", "--x", "x", "--y", "y", "--run", run, *flags]
-    done = subprocess.run(
-        [sys.executable, "-m", "infobound", *map(str, words), "--no-certify"],
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)),
-    )
-    assert done.returncode == 2, done.stderr
-    assert "it cannot be written (File too large)" in done.stderr
-    assert done.stderr.count("\n") == 1
+    words = [*map(str, words), "--no-certify"]
+    process = forks.FORKS.Process(target=limited, args=(words, tmp_path / "log"))
+    process.start()
+    process.join(120)
+    said = (tmp_path / "log").read_text()
+    assert process.exitcode == 2, said
+    assert "it cannot be written (File too large)" in said
+    assert said.count("\n") == 1
     assert not list(run.glob(".*"))
     if (run / "run.json").exists():
         found = dataclasses.replace(notebook.resume(run), notes=whole[0].notes)
@@ -546,6 +553,7 @@ def test_killed_processes_lose_nothing_and_leave_nothing(tmp_path, monkeypatch):
     kills = importlib.import_module("kills")
     small = ["--folds", "2", "--hidden-dim", "8", "--n-iters", "200", "--batch-size", "16"]
     monkeypatch.setattr(kills, "NETWORK", [*kills.NETWORK, *small])
+    monkeypatch.setattr(kills, "spawn", lambda words, _, log: forks.Apart(*words, log=log))
     kills.main([*words, "--json", str(tmp_path / "kills.json")])
     torch.set_num_threads(threads)
     rows = json.loads((tmp_path / "kills.json").read_text())["rows"]

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import forks
 import numpy as np
 import on_ranks
 import pytest
@@ -33,12 +34,13 @@ SETTINGS += ("--hidden-dim", "64")  # just wide enough that batches are shared: 
 
 @pytest.fixture(scope="module")
 def torchrun():
-    """Starts ranks; none of them is left behind."""
+    """Starts ranks of a command; none of them is left behind."""
     started = []
 
     def start(count, *words, restarts=0):
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         command = [*TORCHRUN, "--nproc-per-node", str(count), "--max-restarts", str(restarts)]
+        command += ["-m", "--", "infobound"]
         process = subprocess.Popen(
             [*command, *map(str, words)],
             stdout=subprocess.PIPE,
@@ -68,19 +70,35 @@ def sample(tmp_path_factory):
 
 
 def estimate(sample, *more):
-    return ("-m", "--", "infobound", "estimate", sample, "--x", "x", "--y", "y", *SETTINGS, *more)
+    return ("estimate", sample, "--x", "x", "--y", "y", *SETTINGS, *more)
 
 
-def done(process):
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    return {k: v for k, v in json.loads(out).items() if k != "command"}, err
+def said(out):
+    return {k: v for k, v in json.loads(out).items() if k != "command"}
 
 
-def test_values_gradients_terms_and_training_are_those_of_one_process(torchrun, tmp_path):
-    process = torchrun(3, Path(on_ranks.__file__), tmp_path / "found")  # of two: the estimate below
+def started(count, folder, *words):
+    """The ranks of a command, which print into the files rank-0, rank-1, ... of the folder."""
+    words = [*map(str, words)]
+    return forks.ranks(count, forks.run_main, lambda k: (words, folder / f"rank-{k}"))
+
+
+def commands(count, folder, *words):
+    """What each rank prints, and its exit code."""
+    processes = started(count, folder, *words)
+    for process in processes:
+        process.join(120)
+    printed = [(folder / f"rank-{k}").read_text() for k in range(count)]
+    return printed, [process.exitcode for process in processes]
+
+
+def test_values_gradients_terms_and_training_are_those_of_one_process(tmp_path):
+    # of two: the estimate below
+    processes = forks.ranks(3, on_ranks.save, lambda _: (tmp_path / "found",))
     alone = on_ranks.everything()
-    assert process.wait(timeout=120) == 0, process.stderr.read()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
     found = load_file(tmp_path / "found")
     assert found.keys() == alone.keys()
     for name, tensor in alone.items():
@@ -88,13 +106,15 @@ def test_values_gradients_terms_and_training_are_those_of_one_process(torchrun, 
 
 
 @pytest.fixture(scope="module")
-def both(torchrun, sample):
+def both(tmp_path_factory, sample):
     """An estimate by two ranks that nothing disturbs."""
-    return done(torchrun(2, *estimate(sample)))[0]
+    (out, nothing), codes = commands(2, tmp_path_factory.mktemp("both"), *estimate(sample))
+    assert (codes, nothing) == ([0, 0], "")
+    return said(out)
 
 
 def test_an_estimate_is_that_of_one_process(both, sample, capsys):
-    main([*map(str, estimate(sample)[3:])])
+    main([*map(str, estimate(sample))])
     alone = json.loads(capsys.readouterr().out)
     for name in ("mi", "held_out", "training", "certified", "p_value"):
         assert abs(both[name] - alone[name]) < 1e-5, name
@@ -117,12 +137,12 @@ def rank(process, number):
     raise AssertionError("no such rank")
 
 
-def once_it_trains(run, process):
+def once_it_trains(run, is_alive):
     """Wait until a checkpoint is on disk."""
     for _ in range(1200):
         if list(run.glob("checkpoint-*")):
             return
-        assert process.poll() is None, process.communicate()[1]
+        assert is_alive()
         time.sleep(0.05)
     raise AssertionError("no checkpoint was written")
 
@@ -131,16 +151,17 @@ LOST = "Expected an answer from all 2 ranks"
 LINUX = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds ranks in /proc")
 
 
-@LINUX
-def test_a_dead_first_rank_ends_the_other_with_a_sentence(torchrun, sample, tmp_path):
-    process = torchrun(2, *estimate(sample, "--run", tmp_path / "run", "--n-iters", "5000"))
-    once_it_trains(tmp_path / "run", process)
-    os.kill(rank(process, 0), signal.SIGKILL)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert LOST in err
-    assert "--max-restarts" in err
-    assert not out
+def test_a_dead_first_rank_ends_the_other_with_a_sentence(sample, tmp_path):
+    words = estimate(sample, "--run", tmp_path / "run", "--n-iters", "5000")
+    first, other = started(2, tmp_path, *words)
+    once_it_trains(tmp_path / "run", other.is_alive)
+    os.kill(first.pid, signal.SIGKILL)
+    other.join(60)
+    assert other.exitcode == 2
+    said = (tmp_path / "rank-1").read_text()
+    assert LOST in said
+    assert "--max-restarts" in said
+    assert (tmp_path / "rank-0").read_text() == ""
     assert Run.open(tmp_path / "run").load_checkpoint("fold-1") is not None
 
 
@@ -149,13 +170,14 @@ def test_a_dead_rank_ends_the_first_and_a_restart_goes_on_to_the_same_bits(
     torchrun, sample, both, tmp_path
 ):
     process = torchrun(2, *estimate(sample, "--run", tmp_path / "run"), restarts=1)
-    once_it_trains(tmp_path / "run", process)
+    once_it_trains(tmp_path / "run", lambda: process.poll() is None)
     begun = (tmp_path / "run" / "run.json").stat().st_mtime_ns
     os.kill(rank(process, 1), signal.SIGKILL)
-    found, err = done(process)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
     assert LOST in err
     assert (tmp_path / "run" / "run.json").stat().st_mtime_ns == begun
-    assert {**found, "seconds": 0} == {**both, "seconds": 0}
+    assert {**said(out), "seconds": 0} == {**both, "seconds": 0}
 
 
 def test_a_restart_does_not_continue_another_command(tmp_path, monkeypatch):
@@ -189,10 +211,11 @@ def test_silence_of_the_engine_is_a_sentence(monkeypatch):
         distributed.sum_over_ranks(torch.ones(1))
 
 
-def test_what_a_user_can_mend_is_said_once(torchrun, tmp_path):
-    out, err = torchrun(2, *estimate(tmp_path / "nothing.npz")).communicate(timeout=60)
-    assert not out
-    assert err.count("infobound: Expected") == 1
+def test_what_a_user_can_mend_is_said_once(tmp_path):
+    printed, codes = commands(2, tmp_path, *estimate(tmp_path / "nothing.npz"))
+    assert codes == [2, 2]
+    assert printed[0].startswith("infobound: Expected")
+    assert printed[1] == ""
 
 
 def test_many_estimates_are_not_for_ranks(monkeypatch):

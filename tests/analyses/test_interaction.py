@@ -117,6 +117,8 @@ def test_the_command_says_what_the_sign_means(draw, base, sign, tmp_path, capsys
     more = ["--given", "c", "--base", base, "--critic", "none", "--no-certify"]
     main([*words, *more, "--quiet"])
     assert sign in capsys.readouterr().out
+    if draw is not common_cause:
+        return
     main([*words, *more, "--quiet", "--json"])
     found = json.loads(capsys.readouterr().out)
     values = [found[name]["mi"] for name in ("conditional", "unconditional")]

@@ -591,6 +591,16 @@ def estimate_mi(data, *, estimator, hidden_dims, verbose, logger):
 """
 
 
+FAKE_TORCH = """
+import random
+def manual_seed(seed):
+    global drawn
+    drawn = random.Random(seed)
+def rand(shape):
+    return drawn.random()
+"""  # quicker to import than PyTorch
+
+
 def fake_python(folder):
     """A Python that finds the modules in the folder, whatever `-I` shuts out."""
     python = folder / "python"
@@ -602,6 +612,7 @@ def fake_python(folder):
 
 def test_torch_mist_runs_in_its_own_python_and_follows_the_seed(tmp_path):
     (tmp_path / "torch_mist.py").write_text(FAKE_MIST)
+    (tmp_path / "torch.py").write_text(FAKE_TORCH)
     where, rows = external.PeerPaths(torch_mist_python=fake_python(tmp_path)), np.zeros((30, 2))
     names = ("torch-mist-infonce", "torch-mist-infonce", "torch-mist-smile")
     one, other, smile = (

@@ -7,13 +7,12 @@ import os
 import re
 import shutil
 import socket
-import subprocess
-import sys
 import tarfile
 import threading
 import zipfile
 from pathlib import Path
 
+import forks
 import fsspec
 import numpy as np
 import pandas as pd
@@ -22,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from infobound._system import distributed
 from infobound._system import memory as storage
 from infobound.cli import main
 from infobound.config import Config
@@ -503,36 +503,24 @@ def test_no_more_than_a_piece_of_a_directory_is_in_memory(tmp_path, monkeypatch,
         assert 0 < counted.max_memory() < values.nbytes / 3
 
 
-RANK = """
-import sys, numpy as np
-from infobound._system import distributed
-from infobound.files import readers as tables
-from infobound.errors import InputError
-with distributed.world():
-    for where in sys.argv[2:]:
-        try:
-            pair = tables.read(where, x=["a", "b"], y=["c"])
-            said = np.concatenate([pair.x, pair.y], axis=1)
-        except InputError as error:
-            said = np.array(str(error))
-        np.save(f"{sys.argv[1]}-{distributed.ranks()[0]}-{sys.argv.index(where)}.npy", said)
-"""
+def read_as_rank(out, *addresses):
+    """What a rank reads at each address, or what it says, in files named after it."""
+    with distributed.world():
+        for k, where in enumerate(addresses):
+            try:
+                pair = readers.read(where, x=["a", "b"], y=["c"])
+                said = np.concatenate([pair.x, pair.y], axis=1)
+            except InputError as error:
+                said = np.array(str(error))
+            np.save(f"{out}-{distributed.ranks()[0]}-{k}.npy", said)
 
 
 def as_ranks(size, *arguments):
-    """A program in several processes that know of each other, as `torchrun` starts them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = {"WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", RANK, *map(str, arguments)],
-            env={**os.environ, **{k: str(v) for k, v in settings.items()}, "RANK": str(rank)},
-        )
-        for rank in range(size)
-    ]
-    assert [process.wait(timeout=100) for process in started] == [0] * size
+    """Several processes that know of each other, as `torchrun` starts them."""
+    started = forks.ranks(size, read_as_rank, lambda _: arguments)
+    for process in started:
+        process.join(100)
+    assert [process.exitcode for process in started] == [0] * size
 
 
 def test_ranks_have_the_same_rows_and_say_the_same(tmp_path):
@@ -550,7 +538,7 @@ def test_ranks_have_the_same_rows_and_say_the_same(tmp_path):
     names = ("right", "broken", "merged")
     as_ranks(2, tmp_path / "out", *(zipped(tmp_path / n, tmp_path / f"{n}.zip") for n in names))
     for rank in range(2):
-        right, broken, merged = (np.load(tmp_path / f"out-{rank}-{k}.npy") for k in (2, 3, 4))
+        right, broken, merged = (np.load(tmp_path / f"out-{rank}-{k}.npy") for k in range(3))
         assert np.array_equal(right, frame[["a", "b", "c"]])
         assert "zip://broken/0.parquet::" in str(broken)
         assert "cannot be read" in str(broken)

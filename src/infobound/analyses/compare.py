@@ -47,7 +47,8 @@ class Comparison(Recorded, Presentable):
 
     Example:
         >>> x = np.random.default_rng(0).normal(size=(300, 2))
-        >>> found = compare(x[:, 0], x[:, 1], x[:, 0] + 0.5 * x[:, 1], estimator="gaussian")
+        >>> quick = {"estimator": "gaussian", "certify": False}
+        >>> found = compare(x[:, 0], x[:, 1], x[:, 0] + 0.5 * x[:, 1], **quick)
         >>> found.difference > 0
         True
     """

@@ -71,7 +71,7 @@ class Subsampling(Recorded, Presentable):
     Example:
         >>> x = np.random.default_rng(0).normal(size=400)
         >>> y = x + np.random.default_rng(1).normal(size=400)
-        >>> found = subsample(x, y, estimator="gaussian")
+        >>> found = subsample(x, y, estimator="gaussian", certify=False)
         >>> [line.n for line in found.lines], abs(found.drift) < 0.05
         ([400, 200, 133, 100], True)
     """

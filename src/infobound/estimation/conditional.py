@@ -167,7 +167,8 @@ def conditional(
         >>> rng = np.random.default_rng(0)
         >>> z = rng.normal(size=300)  # a common cause
         >>> x, y = 2 * z + rng.normal(size=(2, 300))
-        >>> found = conditional(data.as_pair(x, y, given=z), Config(critic="none"), loop.Hooks())
+        >>> config = Config(critic="none", base="gaussian", certify=False)
+        >>> found = conditional(data.as_pair(x, y, given=z), config, loop.Hooks())
         >>> found.mi < 0.05
         True
     """
