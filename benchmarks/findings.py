@@ -393,7 +393,7 @@ def wish(count: int = 20) -> None:
             said = [f.message for f in first.findings if f.code == "few_rows"]
             if said:
                 words = said[0].split("For +-")[1].split()
-                promised, more = float(words[0]), int(words[3].replace(",", ""))
+                promised, more = float(words[0]), int(words[4].replace(",", ""))
                 then = estimate(*sample(task, more, 1000 + seed), critic="none", seed=seed)
                 low, high = then.interval
                 ratios.append((high - low) / 2 / promised)

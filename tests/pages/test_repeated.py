@@ -112,3 +112,24 @@ def test_directories_are_in_the_code_alone(results):
     page = results["study"].page()
     assert "out" not in page.settings
     assert "out=" in page.repeat["In Python:"]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("compare", "different"),
+        ("interaction", "different"),
+        ("transfer", "no_transfer_found"),
+        ("storage", "zero"),
+    ],
+)
+def test_differences_and_transfers_have_a_verdict(results, name, code):
+    assert results[name].page().verdict.code == code
+
+
+def test_a_transfer_that_is_found_is_the_verdict():
+    noise = np.random.default_rng(3).normal(size=300)
+    found = infobound.transfer_entropy(X, np.roll(X, 1) + noise[:200], base="gaussian").page()
+    assert found.verdict.code == "transfer_found"
+    assert found.verdict.text == "x -> y"
+    assert "Independence was not tested" not in str(found)

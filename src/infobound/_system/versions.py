@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import platform
 
@@ -15,6 +16,11 @@ def versions() -> dict[str, str]:
         >>> "torch" in versions()
         True
     """
+    return {**_found()}
+
+
+@functools.cache  # reading the metadata takes milliseconds
+def _found() -> dict[str, str]:
     found = {"python": platform.python_version(), "platform": platform.platform()}
     for name in ("infobound", "torch", "numpy", "scipy"):
         try:

@@ -124,7 +124,7 @@ class Guarantee(Recorded, Presentable):
                 ),
                 Answer(
                     "Was the critic fitted to any of these rows?",
-                    "Rows given as `seen` are not among them; other rows that it has seen cannot "
+                    "None of the rows that were given as seen; other rows that it has seen cannot "
                     "be found here.",
                 ),
             ),

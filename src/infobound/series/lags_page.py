@@ -44,7 +44,12 @@ def curve_page(result: Lags, units: str) -> Page:
             units,
             f"95 %: {ends}",
             f"{leads}; about {peak.effective_n:,.0f} independent rows",
-            "Chosen among many lags, so too large on average; quote the full estimate.",
+            "Chosen among many lags, so too large on average; "
+            + (
+                "refine=True gives one to quote."
+                if result.refined is None
+                else "quote the full one."
+            ),
             report=False,
         ),
         Number(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from infobound.diagnostics.findings import worst
 from infobound.pages.numbers import number, p_value, percent, signed, small, span
-from infobound.pages.page import Answer, Measure, Number, Page, Picture, Remark, Table
+from infobound.pages.page import Answer, Measure, Number, Page, Picture, Remark, Table, Verdict
 from infobound.pages.references import SOFTWARE
 from infobound.plotting.dependence_figures import comparison_figure
 from infobound.results.methods import changed, paragraphs, references
-from infobound.results.page import remarks
+from infobound.results.page import remarks, verdict
 
 if TYPE_CHECKING:
     from infobound.results.estimate import Estimate
@@ -49,6 +50,7 @@ def transfer_page(result: Transfer, units: str) -> Page:
             for name, one in zip(names, both, strict=True)
         ),
         units=units,
+        verdict=_verdict(names, both),
         numbers=(
             *(_direction(name, one, level, units) for name, one in zip(names, both, strict=True)),
             Number(
@@ -100,6 +102,20 @@ def transfer_page(result: Transfer, units: str) -> Page:
         repeat=result.call.repeat,
         references=(*(r for one in both for r in references(one.estimate)), TRANSFER, RESIDUALS),
     )
+
+
+def _verdict(names: Sequence[str], both: Sequence[Direction]) -> Verdict:
+    """Return the first warning about either direction, or else which transfers are found."""
+    for name, one in zip(names, both, strict=True):
+        found = worst(one.estimate.findings)
+        if found is not None and found.severity == "warning":
+            judged = verdict(found)
+            return replace(judged, text=f"{name}: {judged.text}")
+    shown = [name for name, one in zip(names, both, strict=True) if one.p_value <= FOUND]
+    if shown:
+        return Verdict("transfer_found", "ok", "; ".join(shown))
+    text = "no transfer was found; more rows may find a weaker one"
+    return Verdict("no_transfer_found", "note", text)
 
 
 def _remarks(name: str, one: Direction, units: str) -> Iterator[Remark]:
@@ -171,6 +187,7 @@ def storage_page(result: Storage, units: str) -> Page:
         headline=f"{number(result.mi, units)} {units}, {level} interval "
         f"{span(result.interval, units)}{p}",
         units=units,
+        verdict=verdict(worst(estimate.findings)),
         numbers=(
             Number(
                 "I(past; present)",
