@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import mutual_info_score
+
+from infobound.critics.copulas import GaussianCopula
 
 BASE = ("--critic", "none", "--base", "gaussian", "--no-certify")
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -291,3 +294,15 @@ def test_transfer(command, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert lines[1].startswith(cases[command])
+
+
+def test_two_views_have_the_mi_that_they_state():
+    views, generator = importlib.import_module("classes"), torch.Generator().manual_seed(1)
+    task = views.Directions(k=4, mi=1.178)
+    assert GaussianCopula.fit(*task.sample(8000, generator)).mi == pytest.approx(1.178, abs=0.12)
+    task, own = views.Channel(k=5, p=0.2), torch.Generator().manual_seed(0)
+    means = torch.randn(2, 5, 256, generator=own, dtype=torch.float64) / 2
+    rows = task.sample(2000, generator)
+    codes = [torch.cdist(*both).argmin(1).numpy() for both in zip(rows, means, strict=True)]
+    assert mutual_info_score(*codes) == pytest.approx(task.mi, abs=0.06)
+    assert task.mi == pytest.approx(0.8318, abs=1e-4)

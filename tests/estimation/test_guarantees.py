@@ -364,3 +364,21 @@ def test_what_cannot_be_certified_is_said(change, words):
     given = {"critic": product, "x": x, "y": y, "seen": paired(0), **change}
     with pytest.raises(InputError, match=words):
         certify(**given)
+
+
+@pytest.mark.parametrize(("apart", "paired"), [(4.0, False), (1.0, True)])
+def test_pairs_are_left_out_where_the_past_shows_much_of_the_classes(monkeypatch, apart, paired):
+    """The past decides: pairs certify more only where dependence is weak."""
+    played = []
+
+    def noted(blocks, **asked):
+        played.append(len(blocks))
+        return play(blocks, **asked)
+
+    play = guarantees.played
+    monkeypatch.setattr(guarantees, "played", noted)
+    rng = np.random.default_rng(3)
+    y = rng.integers(3, size=240)
+    found = estimate(apart * np.eye(3)[y] + rng.normal(size=(240, 3)), y, critic="none")
+    assert bool(played) == paired
+    assert 0 < found.certified < np.log(3)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import log_softmax
 
 from infobound._system.memory import row_ids, subsample, take_rows
 from infobound.config import Config
@@ -36,6 +37,8 @@ KNOWN = 50_000  # largest number of rows that a cosine critic is fitted to
 # Blocks scored per fold: it bounds memory, and the certificate grows only with log n
 MOST_BLOCKS = 4
 CLASS_ROWS = 4  # rows per value, on average, from which a side is one of classes
+# Nats of the class bet on past rows from which pairs of rows certify less: they are left out
+CLEAR_CLASSES = 0.5
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def guarantees(job: Job, whole: Sequence[np.ndarray], last: Ensemble) -> Guarant
     tests: list[np.ndarray] = []
     blocks: list[Block] = []
     class_blocks: list[ClassBlock] = []
+    paired = True
     earlier: _Scores | None = None
     for k in range(1, len(parts)):
         seeds = [int(s) for s in np.random.SeedSequence([config.seed, k, 1]).generate_state(4)]
@@ -97,9 +101,13 @@ def guarantees(job: Job, whole: Sequence[np.ndarray], last: Ensemble) -> Guarant
             if fitted is not None and fitted.parts:
                 # The bet on a block is chosen on the one before, or on rows that the critic's
                 # training left out.
-                earlier = earlier or _Scores.of(*fitted.tuning_split(seeds[3]), classes)
                 scores = _Scores.of(fitted, rows, classes)
-                blocks.append(Block(scores.pairs, earlier.pairs))
+                if earlier is None:
+                    earlier = _Scores.of(*fitted.tuning_split(seeds[3]), classes)
+                    if classes is not None:
+                        paired = earlier.told(classes.log_shares(past)) < CLEAR_CLASSES
+                if paired:
+                    blocks.append(Block(scores.pairs, earlier.pairs))
                 if classes is not None:
                     shares = classes.log_shares(past)
                     class_blocks.append(ClassBlock(*scores.classes, shares, earlier.classes))
@@ -205,6 +213,12 @@ class _Scores:
         ratios = scores[n:, :n].T if classes.of_x else scores[:n, n:]
         ratios = np.pad(ratios.astype(np.float64), ((0, 0), (0, 1)))  # the last: not seen before
         return cls(scores[:n, :n], (ratios, classes.merged[rows]))
+
+    def told(self, log_shares: np.ndarray) -> float:
+        """Return the mean log ratio of the rows' own classes, in nats."""
+        ratios, own = self.classes
+        log_q = log_softmax(ratios + log_shares, axis=1)
+        return float((log_q - log_shares)[np.arange(len(own)), own].mean())
 
 
 def _fit_on_past(job: Job, past: np.ndarray, k: int, seeds: Sequence[int]) -> Ensemble | None:
