@@ -295,12 +295,14 @@ class ProbeCommand(_Samples):
     """Columns of the representation: names, patterns such as 'z*' and ranges first:last."""
     y: Columns = ()
     """Column of the labels: text, or numbers that are codes."""
+    group: Columns = ()
+    """Columns that say which rows belong together, as in `infobound estimate`."""
     config: Settings = field(default_factory=Config)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        pair = self.read()
+        pair = self.read(group=self.group)
         from infobound.analyses import probes
         from infobound.report import console
 
