@@ -304,7 +304,7 @@ def timing(rows: list[int], seeds: int, cases: list[str]) -> None:
 
 COMMANDS = {
     "error": (error, [1000, 10_000], 10),
-    "coverage": (coverage, [1000], 100),
+    "coverage": (coverage, [1000], 60),
     "size": (size, [300, 1000, 3000], 400),
     "power": (power, [300, 1000], 100),
     "time": (timing, [12_000], 1),

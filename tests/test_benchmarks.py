@@ -11,7 +11,7 @@ import pytest
 import torch
 from sklearn.metrics import mutual_info_score
 
-from infobound.critics.copulas import GaussianCopula
+from infobound.models.copulas import GaussianCopula
 
 BASE = ("--critic", "none", "--base", "gaussian", "--no-certify")
 FOLDER = Path(__file__).parents[1] / "benchmarks"

@@ -44,6 +44,23 @@ def test_means_are_found_by_a_linear_probe_and_permuted_labels_tell_nothing():
         assert -0.1 < one.permuted < 0.02 < one.held_out < found.entropy
 
 
+def test_what_tells_subjects_apart_tells_nothing_about_those_of_other_folds(tmp_path, capsys):
+    """Each of 40 subjects has one label and a place of its own in z, which says nothing of it."""
+    rng = np.random.default_rng(0)
+    who = np.repeat(np.arange(40), 15)
+    y, z = rng.integers(2, size=40)[who], 3 * rng.normal(size=(40, 3))[who]
+    z += 0.3 * rng.normal(size=z.shape)
+    apart, together = (probe(z, y, groups=g, **QUICK).probes[1] for g in (who, None))
+    assert apart.held_out < 0.1 < 0.4 < together.held_out
+    table = pd.DataFrame(z, columns=[*"abc"]).assign(y=y, who=who)
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    words = ["--x", "a", "b", "c", "--y", "y", "--group", "who", "--critic", "none", "--json"]
+    main(["probe", str(tmp_path / "rows.csv"), *words, "--no-certify"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["estimate"]["group_count"] == 40
+    assert found["probes"][1]["held_out"] == pytest.approx(apart.held_out)
+
+
 def test_labels_are_codes_whatever_their_kind():
     """Also for a representation in another container."""
     z, y = shifted(7, n=400)

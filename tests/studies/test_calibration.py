@@ -172,3 +172,19 @@ def test_the_command_says_it_in_words_and_as_json(tmp_path, capsys, monkeypatch)
     assert json.loads(out)["lines"][1]["truth"] == pytest.approx(0.5 / math.log(2))
     assert "One estimate takes" in err
     assert Config().level == json.loads(out)["own"]["config"]["level"]
+
+
+def test_effects_of_subjects_are_no_false_alarms_where_groups_are_named():
+    """Both sides have effects of subjects; without groups, intervals are half as wide."""
+    rng = np.random.default_rng(0)
+    who = np.repeat(np.arange(30), 20)
+    x, y = (2 * rng.normal(size=30)[who] + rng.normal(size=600) for _ in "xy")
+    settings = {"ladder": [0], "kinds": ["monotone"], "seeds": 20, "jobs": 1, "width": 0.1}
+    found = rehearse(x, y, groups=who, estimator="gaussian", **settings)
+    (none,) = lines(found, "independent")
+    assert none.runs == 20
+    assert none.coverage >= 0.85
+    assert found.own.group_count == 30
+    assert found.width.tried_n is None
+    (plain,) = lines(rehearse(x, y, estimator="gaussian", **settings), "independent")
+    assert none.half_width > 2 * plain.half_width

@@ -14,6 +14,7 @@ from infobound.studies.planted import (
     FEWEST_PER_CELL,
     KINDS,
     MOST_MI,
+    Grouped,
     Planted,
     Side,
     capacity,
@@ -108,3 +109,28 @@ def test_what_the_rows_cannot_carry_is_said():
         draw(plant(labels, mi=0.1), 1001, 0)
     with pytest.raises(InputError, match="another one"):
         plant(labels, mi=0.1).log_ratio(torch.zeros(1, 2).double(), torch.zeros(1, 1).double())
+
+
+@pytest.mark.parametrize("kind", [*KINDS])
+def test_rows_of_a_group_stay_together_and_share_what_they_shared(kind):
+    """x is left in place; the MI of rows is planted, and y is as alike within groups as before."""
+    rng = np.random.default_rng(0)
+    who = np.repeat(np.arange(400), 5)
+    x, y = (rng.normal(size=400)[who] + rng.normal(size=2000) for _ in "xy")
+    pair = as_pair(x, y, groups=who)
+
+    def alike(v):
+        return Grouped.of(as_pair(x, v, groups=who), Side.of(v)).shared
+
+    assert alike(pair.y) == pytest.approx(0.5, abs=0.06)  # three standard errors
+    none, some = (plant(pair, kind=kind, mi=mi) for mi in (0.0, 0.5))
+    assert none.digest != plant(as_pair(x, y), kind=kind, mi=0).digest
+    for task in (none, some):
+        drawn, found = draw(task, 2000, 0)
+        assert (drawn[:, 0].numpy() == x).all()
+        assert (np.sort(found[:, 0]) == np.sort(y)).all()
+        ratio = pointwise(task, drawn, found)
+        assert float(ratio.mean()) == pytest.approx(task.mi, abs=0.08)
+    assert alike(draw(none, 2000, 0)[1].numpy()) == pytest.approx(0.5, abs=0.06)
+    with pytest.raises(InputError, match="all 2,000 rows, which are in groups"):
+        draw(none, 1000, 0)

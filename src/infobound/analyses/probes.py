@@ -112,6 +112,7 @@ def probe(
     z: Any,
     y: Any = None,
     *,
+    groups: Any = None,
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
     config: Config | None = None,
@@ -126,6 +127,9 @@ def probe(
             values; row i belongs to row i of y. Or a pair, as returned by `readers.read`, without
             y.
         y: (n,), labels: numbers, text or categories. Numbers are codes.
+        groups: (n,), a label for each row, such as its subject, if rows of a group are not
+            independent. Folds keep groups whole, so no probe is tested on a group that it was
+            fitted to.
         categorical: names of columns of z whose numbers are codes, as for `estimate`.
         numeric: names of columns of z whose text is numbers, as for `estimate`.
         config: the settings of the estimate; `Config()` by default.
@@ -153,7 +157,7 @@ def probe(
         True
     """
     config = configured(config, settings)
-    pair = data.as_pair(z, y, categorical=categorical, numeric=numeric)
+    pair = data.as_pair(z, y, groups=groups, categorical=categorical, numeric=numeric)
     classes = _expect_labels(pair)
     if len(pair.y_names) == 1:
         pair = data.with_kinds(pair, categorical=pair.y_names)

@@ -178,7 +178,7 @@ class EstimateCommand(_Samples):
         session.show(result, console.show_estimate, title=title)
         if self.check:
             session.present(console.show_checks, checks, units=session.units)
-        plain = not self.given and not self.group and not self.config.series
+        plain = not self.given and not self.config.series
         session.suggest(
             {
                 f"infobound rehearse {shlex.join(_columns(self))}": "test it on your rows" * plain,
@@ -191,6 +191,7 @@ class EstimateCommand(_Samples):
 def _columns(command: EstimateCommand) -> list[str]:
     """Return the arguments of the command that select the file and its columns."""
     words = [command.file, "--x", *command.x, "--y", *command.y]
+    words += ["--group", *command.group] if command.group else []
     for flag, columns in (("categorical", command.categorical), ("numeric", command.numeric)):
         words += [f"--{flag}", *columns] if columns else []
     return [*words, *["--drop-missing"] * command.drop_missing, *_reading(command.reading)]
@@ -295,12 +296,14 @@ class ProbeCommand(_Samples):
     """Columns of the representation: names, patterns such as 'z*' and ranges first:last."""
     y: Columns = ()
     """Column of the labels: text, or numbers that are codes."""
+    group: Columns = ()
+    """Columns that say which rows belong together, as in `infobound estimate`."""
     config: Settings = field(default_factory=Config)
     output: OmitArgPrefixes[Output] = field(default_factory=Output)
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        pair = self.read()
+        pair = self.read(group=self.group)
         from infobound.analyses import probes
         from infobound.report import console
 
@@ -796,6 +799,8 @@ class RehearseCommand(_Samples):
     Example: infobound rehearse data.csv --x 'a*' --y b --width 0.05
     """
 
+    group: Columns = ()
+    """Columns that say which rows belong together, as in `infobound estimate`."""
     ladder: Annotated[tuple[float, ...] | None, arg(metavar="FLOAT ...")] = None
     """Values of MI to plant, in nats. Default: 0 0.02 0.05 0.15 0.5 1.5, and the estimate on your
     rows if it is larger."""
@@ -820,7 +825,7 @@ class RehearseCommand(_Samples):
 
     def __call__(self, session: Session) -> None:
         """Run the command."""
-        pair = self.read()
+        pair = self.read(group=self.group)
         from infobound.report import listings
         from infobound.studies import calibration
 

@@ -235,6 +235,7 @@ def rehearse(
     x: Any,
     y: Any = None,
     *,
+    groups: Any = None,
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
     ladder: Sequence[float] | None = None,
@@ -256,6 +257,9 @@ def rehearse(
         x: (n, p) or (n,), NumPy, torch or pandas values; row i belongs to row i of y. Or a `Pair`,
             as returned by `readers.read`, without y.
         y: (n, q) or (n,).
+        groups: (n,), a label for each row, such as its subject, if rows of a group are not
+            independent. Planted samples keep the groups (docs/rehearse.md); with `width`, halves of
+            the rows are not drawn.
         categorical: names of columns that are categories, as in `estimate`.
         numeric: names of columns that are quantities, as in `estimate`.
         ladder: the values of MI to plant, in nats; by default `LADDER`, plus the user's own
@@ -289,7 +293,7 @@ def rehearse(
         >>> [(line.kind, line.truth, line.runs) for line in found.lines]
         [('independent', 0.0, 1), ('monotone', 0.5, 1)]
     """
-    pair = data.as_pair(x, y, categorical=categorical, numeric=numeric)
+    pair = data.as_pair(x, y, groups=groups, categorical=categorical, numeric=numeric)
     config = configured(config, settings)
     if ladder is not None:
         ladder = [
@@ -306,7 +310,8 @@ def rehearse(
     arguments.function("watch", watch, 1)
     units.expect_files("out", out, unit, overwrite)
     config = config.with_(certify=False)
-    own_way = {"own": grid.ConfiguredEstimator(config)}
+    ids = None if pair.groups is None else tuple(pair.groups.tolist())
+    own_way = {"own": grid.ConfiguredEstimator(config, ids)}
     grid.ready(own_way, jobs=jobs, dask=dask)
     with locks.held(out):
         own = estimate.estimate(pair, config=config, progress=False)
@@ -315,7 +320,8 @@ def rehearse(
             rungs.append(float(f"{own.mi:.2g}"))
         limits = {kind: capacity(pair, kind=kind) for kind in dict.fromkeys(kinds)}
         left_out = {k: tuple(r for r in rungs if r > most) for k, most in limits.items()}
-        plan = _plan(pair, config, rungs, limits, own.mi if width is not None else None)
+        half = width is not None and ids is None  # halves of groups would be other groups
+        plan = _plan(pair, config, rungs, limits, own.mi if half else None)
         if not plan:
             raise InputError(
                 "Expected a rung that these rows can carry, at most "

@@ -109,9 +109,15 @@ class _Device:
 
 @dataclass(frozen=True)
 class ConfiguredEstimator:
-    """The estimator of this package with the settings of a `Config`; the seed is the cell's."""
+    """The estimator of this package with the settings of a `Config`; the seed is the cell's.
+
+    Attributes:
+        config: the settings.
+        groups: the group of each row of all samples, if rows are in groups.
+    """
 
     config: Config
+    groups: tuple[int, ...] | None = None
 
     def settings(self) -> Mapping[str, Any]:
         """Return the configuration without its seed."""
@@ -131,7 +137,7 @@ class ConfiguredEstimator:
         given: np.ndarray | None,
     ) -> Mapping[str, Any]:
         """Estimate from x (n, p), y (n, q) and z, with interval and findings, in nats."""
-        pair = as_pair(x, y, given=given, categorical=categorical)
+        pair = as_pair(x, y, given=given, groups=self.groups, categorical=categorical)
         result = estimate.estimate(pair, config=self.config.with_(seed=seed), progress=False)
         names = ("mi", "held_out", "held_out_error", "training", "kept", "seconds")
         low, high = result.interval

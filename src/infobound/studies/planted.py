@@ -2,7 +2,8 @@
 
 The rows of each side are ordered (`Side`), positions in the two orders are coupled by a copula of
 known MI (`KINDS`), and rows are paired by their positions (`Planted`). The margins stay those of
-the user's rows. Nothing is estimated here.
+the user's rows. Rows of a group stay together: x keeps its groups, and the noise of y is shared
+within groups as much as y is. Nothing else is estimated here.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch import Tensor
 from infobound.data import Pair, Transform
 from infobound.errors import InputError
 
-__all__ = ["KINDS", "Planted", "Side", "capacity", "plant"]
+__all__ = ["KINDS", "Grouped", "Planted", "Side", "capacity", "plant"]
 
 KINDS = {
     "monotone": "y rises with x",
@@ -100,6 +101,51 @@ class Side:
 
 
 @dataclass(frozen=True, eq=False)
+class Grouped:
+    """Rows in groups, and how much the rows of a group have in common.
+
+    Attributes:
+        x: (n, p), the rows of x in their order.
+        ids: (n,), the group of each row as an id from 0.
+        shared: the share of the variance of y's positions that is between groups.
+    """
+
+    x: np.ndarray
+    ids: np.ndarray
+    shared: float
+
+    @classmethod
+    def of(cls, pair: Pair, y: Side) -> Grouped | None:
+        """Measure what the rows of a group have in common; None if rows are in no groups.
+
+        It is the intraclass correlation of the normal scores of y's positions, from the mean
+        squares between and within groups.
+
+        Source: Donner 1986, https://doi.org/10.2307/1403259.
+
+        Example:
+            >>> from infobound.data import as_pair
+            >>> y = np.repeat(np.arange(10.0), 4)
+            >>> pair = as_pair(np.arange(40.0), y, groups=y)
+            >>> Grouped.of(pair, Side.of(pair.y)).shared
+            1.0
+        """
+        ids = pair.groups
+        if ids is None:
+            return None
+        scores = ndtri(y.places(pair.y))
+        sizes = np.bincount(ids)
+        means = np.bincount(ids, weights=scores) / sizes
+        count, n = len(sizes), len(ids)
+        within = float(((scores - means[ids]) ** 2).sum()) / max(n - count, 1)
+        between = float(sizes @ (means - scores.mean()) ** 2) / max(count - 1, 1)
+        size = (n - float((sizes**2).sum()) / n) / max(count - 1, 1)
+        whole = between + (size - 1) * within
+        shared = float(np.clip((between - within) / whole, 0, 1)) if whole > 0 else 0.0
+        return cls(pair.x, ids, shared)
+
+
+@dataclass(frozen=True, eq=False)
 class Planted:
     """A task (`distributions.joint`) that pairs rows of x and of y by a copula of known MI.
 
@@ -114,6 +160,7 @@ class Planted:
         strength: the MI of the copula, in nats.
         x: the rows of x.
         y: the rows of y.
+        groups: the groups of the rows, if they are in groups.
 
     Source: the distribution of ranks does not depend on the margins, Sklar 1959; the mutual
     information is that of the copula, Ma and Sun 2011,
@@ -124,6 +171,7 @@ class Planted:
     strength: float
     x: Side
     y: Side
+    groups: Grouped | None = None
 
     @property
     def name(self) -> str:
@@ -153,7 +201,9 @@ class Planted:
     @property
     def digest(self) -> str:
         """A hash of the rows and of their coupling."""
-        parts = (self.x.rows, self.x.counts, self.y.rows, self.y.counts)
+        parts = [self.x.rows, self.x.counts, self.y.rows, self.y.counts]
+        if self.groups is not None:
+            parts += [self.groups.x, self.groups.ids, np.array(self.groups.shared)]
         data = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
         return hashlib.sha256(data + f"{self.kind} {self.strength!r}".encode()).hexdigest()
 
@@ -167,11 +217,31 @@ class Planted:
             raise InputError(f"Expected at most {self.x.n:,} rows, all that there are; got {n:,}.")
         seed = torch.randint(2**62, (1,), generator=generator)
         rng = np.random.default_rng(int(seed))
+        if self.groups is not None:
+            return self._grouped(n, rng)
         # Equally many positions on either side, so that the fold is at the median of the rows.
         uniform = np.column_stack([rng.random((n, 2)), rng.permutation(n) / n])
         ranks = (np.argsort(np.argsort(places)) for places in self._couple(uniform))
         x, y = (side.drawn(r, rng) for side, r in zip((self.x, self.y), ranks, strict=True))
         return torch.from_numpy(x), torch.from_numpy(y)
+
+    def _grouped(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Leave x in its place, and couple y whose noise is partly shared by the rows of a group.
+
+        Raises:
+            InputError: If n is not the number of rows.
+        """
+        assert self.groups is not None
+        ids, shared = self.groups.ids, self.groups.shared
+        if n != len(ids):
+            raise InputError(f"Expected all {len(ids):,} rows, which are in groups; got {n:,}.")
+        places = self.x.places(self.groups.x) + 0.5 * (rng.random(n) - 0.5) / n  # ties at random
+        u = (np.argsort(np.argsort(places)) + 0.5) / n
+        noise = math.sqrt(shared) * rng.normal(size=ids.max() + 1)[ids]
+        noise += math.sqrt(1 - shared) * rng.normal(size=n)
+        v = self._rho * ndtri(self._spread(u)) + math.sqrt(1 - self._rho**2) * noise
+        y = self.y.drawn(np.argsort(np.argsort(v)), rng)
+        return torch.from_numpy(np.array(self.groups.x)), torch.from_numpy(y)
 
     def log_ratio(self, x: Tensor, y: Tensor) -> Tensor:
         """Return log p(x_i, y_j) / (p(x_i) p(y_j)), (n, m), for x (n, dim_x) and y (m, dim_y)."""
@@ -299,13 +369,14 @@ def plant(pair: Pair, *, kind: str = "monotone", mi: float) -> Planted:
     if kind not in KINDS:
         raise InputError(f"Expected a kind among {', '.join(KINDS)}; got {kind!r}.")
     sides = Side.of(pair.x), Side.of(pair.y)
+    groups = Grouped.of(pair, sides[1])
     most = capacity(pair, kind=kind)
     if not 0 <= mi <= most:
         raise InputError(
             f"Expected between 0 and {most:.2f} nats, what {len(pair.x):,} rows of these columns "
             f"can carry; got {mi:g}. Leave it out of the ladder."
         )
-    whole = Planted(kind, mi, *sides)
+    whole = Planted(kind, mi, *sides, groups)
     if mi == 0 or not whole._repeats:
         return whole
 
@@ -313,8 +384,8 @@ def plant(pair: Pair, *, kind: str = "monotone", mi: float) -> Planted:
         return Planted(kind, strength, *sides)._mean(13, 0) - mi
 
     if misses(MOST_MI) <= 0:
-        return Planted(kind, MOST_MI, *sides)
-    return Planted(kind, float(brentq(misses, mi / 2, MOST_MI, rtol=1e-4)), *sides)
+        return Planted(kind, MOST_MI, *sides, groups)
+    return Planted(kind, float(brentq(misses, mi / 2, MOST_MI, rtol=1e-4)), *sides, groups)
 
 
 def capacity(pair: Pair, *, kind: str = "monotone") -> float:
