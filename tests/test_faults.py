@@ -517,7 +517,7 @@ peers._elsewhere(sys.executable, "import time; open(sys.argv[1], 'w').close(); t
 
 CELLS = """
 import sys, time
-from infobound.analyses import grid; from infobound import config
+from infobound.studies import grid; from infobound import config
 class Slow:
     def sample(self, n, generator):
         open(self.begun, "w").close()

@@ -63,5 +63,8 @@ assert curve.found == (0,)
 # sphinx_gallery_end_ignore
 
 # %%
-# What the numbers say: in this table no stock leads by a month or more. They do not say that nothing leads within a
-# month, since one row is a month, nor why the stocks move together: the market is a common cause of all of them.
+# What the numbers say, and what they do not
+# ------------------------------------------
+#
+# In this table no stock leads by a month or more. This does not exclude that one leads within a month, since one row is
+# a month, and it does not explain why the stocks move together: the market is a common cause of all of them.

@@ -23,13 +23,13 @@ import pytest
 from forks import FORKS
 
 from infobound import lagged_pairs, pairwise, rehearse, transfer_network
+from infobound._system import versions
 from infobound.benchmark import sampling, study, tasks
 from infobound.cli import main as cli
 from infobound.config import Config
 from infobound.errors import InputError
 from infobound.runner import dask_cluster
 from infobound.studies import grid
-from infobound.training import run_directory
 
 pytestmark = pytest.mark.distributed
 
@@ -66,7 +66,8 @@ def dask_command(name, words, folder, allowed, python):
     with (folder / f"{name}.log").open("a") as log:
         os.dup2(log.fileno(), 1), os.dup2(log.fileno(), 2)
     if python:
-        run_directory.platform.python_version = lambda: python
+        versions.platform.python_version = lambda: python
+        versions._found.cache_clear()
     dask.config.set({"distributed.scheduler.allowed-failures": allowed})
     main = importlib.import_module(f"distributed.cli.dask_{name}").main
     main([*words, "--no-dashboard"], standalone_mode=False)

@@ -194,7 +194,10 @@ def _code(name: str, value: Any) -> str:
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int | float | str | range):
-        return repr(value)
+        try:
+            return repr(value)
+        except ValueError:  # more digits than Python converts
+            return name
     if isinstance(value, PurePath):
         return repr(str(value))
     if isinstance(value, list | tuple) and len(value) <= LONGEST:

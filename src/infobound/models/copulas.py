@@ -363,8 +363,8 @@ def _ridged(scatter: Tensor) -> Tensor:
 def _student_scatter(z: Tensor, degrees: float, start: Tensor) -> tuple[Tensor, float]:
     """Fit the scatter of rows z (n, d) by fixed-point iteration from `start`.
 
-    At the solution the weights average one. Dividing by their sum rather than by n leads there in
-    far fewer iterations.
+    At the solution the weights average 1 + c / degrees with c columns of zeros. Dividing by what
+    their sum implies for n, rather than by n, leads there in far fewer iterations.
 
     Returns:
         The scatter (d, d), and the copula's mean log likelihood.
@@ -372,12 +372,13 @@ def _student_scatter(z: Tensor, degrees: float, start: Tensor) -> tuple[Tensor, 
     Source: Kent, Tyler and Vardi 1994, https://doi.org/10.1080/03610919408813180.
     """
     d = z.shape[1]
+    mean = 1 + int((z == 0).all(dim=0).sum()) / degrees
     scatter = start
     for _ in range(15):
         earlier = scatter
         distance = (z @ torch.linalg.inv(scatter) * z).sum(1)
         weights = (degrees + d) / (degrees + distance)
-        scatter = _ridged((z * weights[:, None]).T @ z / weights.sum())
+        scatter = _ridged((z * weights[:, None]).T @ z * (mean / weights.sum()))
         if (scatter - earlier).abs().max() < SETTLED * scatter.abs().max():
             break
     distance = (z @ torch.linalg.inv(scatter) * z).sum(1)

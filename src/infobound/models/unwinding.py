@@ -283,7 +283,10 @@ def _gaussian_mi(covariance: Tensor, first: slice, second: slice) -> Tensor:
     both = torch.cat([left, right], -2)
     ridge = RIDGED * both.diagonal(dim1=-2, dim2=-1).mean(-1, keepdim=True)
     own_a, own_b, joint = (
-        torch.linalg.slogdet(part + ridge[..., None] * torch.eye(part.shape[-1]).to(part))[1]
+        torch.linalg.slogdet(
+            part
+            + ridge[..., None] * torch.eye(part.shape[-1], dtype=part.dtype, device=part.device)
+        )[1]
         for part in (*parts, both)
     )
     mi: Tensor = 0.5 * (own_a + own_b - joint)

@@ -213,7 +213,8 @@ def _marks(
     )
     style: dict[str, Any] = {"color": colour, "markersize": 6}
     style |= {"markeredgecolor": "white", "markeredgewidth": 0.6}
-    style |= {"label": name, "zorder": 3, "clip_on": False}
+    # A line without points that is not clipped would take all of the room of the layout.
+    style |= {"label": name, "zorder": 3, "clip_on": not records}
     axes.plot(x, [r["mi"] for r in records], mark, **style)
 
 
