@@ -223,6 +223,16 @@ def test_an_option_without_effect_is_found():
     assert not unread_options("o = parser(__doc__, saves=False)\no.threads")
 
 
+def test_time_of_default_estimates(tmp_path, monkeypatch):
+    defaults = importlib.import_module("defaults")
+    monkeypatch.setattr(defaults, "yardstick", lambda: (2.0, 2.0))
+    quick = functools.partial(defaults.estimate, estimator="gaussian", certify=False)
+    monkeypatch.setattr(defaults, "estimate", quick)
+    (row,) = run("defaults", tmp_path, "--sizes=80")["rows"]
+    assert [*row["seconds"]] == [*defaults.KINDS]
+    assert row["ratios"] == {kind: each / 2 for kind, each in row["seconds"].items()}
+
+
 def test_time_of_estimates_given_a_third_variable(monkeypatch, capsys):
     conditional = importlib.import_module("conditional")
     monkeypatch.setattr(conditional, "yardstick", lambda: (2.0, 2.0))
