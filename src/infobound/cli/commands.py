@@ -562,7 +562,6 @@ class LagsCommand:
         from infobound.files import readers, tables
         from infobound.report import listings
         from infobound.series import lagged_pairs
-        from infobound.tables import column_pictures
 
         found = readers.opened(self.file, options=self.reading)
         names = found.select(self.columns, "columns") if self.columns else found.names
@@ -586,21 +585,9 @@ class LagsCommand:
                 overwrite=self.overwrite,
                 progress=bar,
             )
-        name, unit = locations.name(self.file), session.units
-        if self.table is not None:
-            result.save(self.table, units=unit)
-        for path, kind in ((self.figure, "network"), (self.matrix, "matrix")):
-            if path is not None:
-                column_pictures.write(result.figure(kind, title=name, units=unit), path)
-        if self.output.json:
-            return session.json(result.as_dict(unit))
-        title = f"{name}: {result.heading}"
-        session.present(listings.show_lagged_pairs, result, units=unit, title=title, top=self.top)
-        first = result.pairs[0]
-        words = [self.file, "--x", first.x, "--y", first.y, "--max-lag", str(self.max_lag)]
-        words += [word for name in self.group for word in ("--group", name)]
-        pair = shlex.join([*words, *_reading(self.reading)])
-        session.suggest({f"infobound lags {pair}": "one pair at all lags"})
+        first, lags = result.pairs[0], ["--max-lag", str(self.max_lag)]
+        pair = "lags", first.x, first.y, lags, "one pair at all lags"
+        _show_pairs(self, session, result, listings.show_lagged_pairs, pair)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -713,7 +700,6 @@ class TransferCommand:
         from infobound.files import readers
         from infobound.report import listings
         from infobound.series import transfer_network
-        from infobound.tables import column_pictures
 
         found = readers.opened(self.file, options=self.reading)
         names = found.select(self.columns, "columns") if self.columns else found.names
@@ -738,21 +724,43 @@ class TransferCommand:
                 watch=lambda progress: bar("pairs", progress.done, progress.total),
                 **past,
             )
-        name, unit = locations.name(self.file), session.units
-        if self.table is not None:
-            result.save(self.table, units=unit)
-        for path, kind in ((self.figure, "network"), (self.matrix, "matrix")):
-            if path is not None:
-                column_pictures.write(result.figure(kind, title=name, units=unit), path)
-        if self.output.json:
-            return session.json(result.as_dict(unit))
-        title = f"{name}: {result.heading}"
-        session.present(listings.show_network, result, units=unit, title=title, top=self.top)
-        first = result.links[0]
-        words = [self.file, "--x", first.source, "--y", first.target]
-        words += [word for name in self.group for word in ("--group", name)]
-        pair = shlex.join([*words, *_reading(self.reading)])
-        session.suggest({f"infobound transfer {pair} --lag 1:20": "one pair, with its lags"})
+        first, lags = result.links[0], ["--lag", "1:20"]
+        pair = "transfer", first.source, first.target, lags, "one pair, with its lags"
+        _show_pairs(self, session, result, listings.show_network, pair)
+
+
+def _show_pairs(
+    command: LagsCommand | TransferCommand,
+    session: Session,
+    result: Any,
+    show: Callable[..., None],
+    pair: tuple[str, str, str, list[str], str],
+) -> None:
+    """Write and print the result of all pairs of columns, and suggest a command for the first.
+
+    Args:
+        command: the command with its options.
+        session: the session.
+        result: the result.
+        show: prints it.
+        pair: of the suggestion: the command, x, y, its lags, and what it does.
+    """
+    from infobound.tables import column_pictures
+
+    name, unit = locations.name(command.file), session.units
+    if command.table is not None:
+        result.save(command.table, units=unit)
+    for path, kind in ((command.figure, "network"), (command.matrix, "matrix")):
+        if path is not None:
+            column_pictures.write(result.figure(kind, title=name, units=unit), path)
+    if command.output.json:
+        return session.json(result.as_dict(unit))
+    title = f"{name}: {result.heading}"
+    session.present(show, result, units=unit, title=title, top=command.top)
+    word, x, y, lags, what = pair
+    groups = [part for each in command.group for part in ("--group", each)]
+    words = [command.file, "--x", x, "--y", y, *lags, *groups, *_reading(command.reading)]
+    session.suggest({f"infobound {word} {shlex.join(words)}": what})
 
 
 def _expect_unused(command: Any, *names: str) -> None:
