@@ -587,7 +587,7 @@ class LagsCommand:
             )
         first, lags = result.pairs[0], ["--max-lag", str(self.max_lag)]
         pair = "lags", first.x, first.y, lags, "one pair at all lags"
-        _show_pairs(self, session, result, listings.show_lagged_pairs, pair)
+        _show_pairs(self, session, result, listings.show_lagged_pairs, self.top, pair)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -726,7 +726,7 @@ class TransferCommand:
             )
         first, lags = result.links[0], ["--lag", "1:20"]
         pair = "transfer", first.source, first.target, lags, "one pair, with its lags"
-        _show_pairs(self, session, result, listings.show_network, pair)
+        _show_pairs(self, session, result, listings.show_network, self.top, pair)
 
 
 def _show_pairs(
@@ -734,6 +734,7 @@ def _show_pairs(
     session: Session,
     result: Any,
     show: Callable[..., None],
+    top: int,
     pair: tuple[str, str, str, list[str], str],
 ) -> None:
     """Write and print the result of all pairs of columns, and suggest a command for the first.
@@ -743,6 +744,7 @@ def _show_pairs(
         session: the session.
         result: the result.
         show: prints it.
+        top: the number of pairs that are printed.
         pair: of the suggestion: the command, x, y, its lags, and what it does.
     """
     from infobound.tables import column_pictures
@@ -756,7 +758,7 @@ def _show_pairs(
     if command.output.json:
         return session.json(result.as_dict(unit))
     title = f"{name}: {result.heading}"
-    session.present(show, result, units=unit, title=title, top=command.top)
+    session.present(show, result, units=unit, title=title, top=top)
     word, x, y, lags, what = pair
     groups = [part for each in command.group for part in ("--group", each)]
     words = [command.file, "--x", x, "--y", y, *lags, *groups, *_reading(command.reading)]
