@@ -6,7 +6,6 @@ Matplotlib ships the monthly prices of some stocks and of the S&P 500 index sinc
 Does the change of one price say something about that of another, and does one come first?
 """
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.cbook import get_sample_data
@@ -44,8 +43,7 @@ assert all(pair.mi > 0.1 for pair in pairs.pairs)
 # All six pairs depend on each other, with the strongest evidence within the same month: the lag is 0, and the picture
 # has lines instead of arrows.
 
-pairs.figure("network", title="Monthly returns")
-plt.show()
+network = pairs.figure("network", title="Monthly returns")
 
 # %%
 # One pair at all lags
@@ -55,8 +53,7 @@ plt.show()
 
 curve = infobound.lags(returns["MSFT"], returns["^GSPC"], max_lag=12, refine=False)
 print(curve)
-curve.plot()
-plt.show()
+profile = curve.plot()
 
 # sphinx_gallery_start_ignore
 assert curve.found == (0,)
