@@ -20,6 +20,7 @@ import torch
 from infobound._system import arguments, locks, memory, torch_state, units
 from infobound._system.calls import Call, Recorded, recorded
 from infobound._system.units import Nats
+from infobound._system.versions import versions
 from infobound.benchmark import tasks
 from infobound.bounds.variational import BOUNDS
 from infobound.config import Config, configured
@@ -374,7 +375,7 @@ def _reproduce(
         reached=figures.first_reached(smooth, history["iteration"], MARKED_SHARE * task.mi),
         ceiling=ceiling,
         config=config.as_dict(),
-        versions=run_directory.versions(),
+        versions=versions(),
         seconds=time.perf_counter() - start,
         call=Call.of("infobound.reproduce", (), {"config": config, **parameters}),
     )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from infobound._system.versions import versions
 from infobound.bounds.variational import lookup
 from infobound.config import Config
 from infobound.data.pair import GIVEN, Pair
@@ -59,7 +60,7 @@ def result_of(
         kept=sum(fold.kept for fold in found.folds),
         config=config.as_dict(),
         seed=config.seed,
-        versions=run_directory.versions(),
+        versions=versions(),
         seconds=time.perf_counter() - start,
         pointwise=tuple(found.pointwise.tolist()) if config.pointwise else None,
         effective_n=found.effective_n,

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from infobound._system.versions import versions
 from infobound.errors import InputError
-from infobound.training import run_directory
 
 __all__ = ["Cluster", "Lost", "about", "connected"]
 
@@ -56,7 +56,7 @@ def about(requirements: tuple[Callable[[], Mapping[str, str]], ...] = ()) -> Map
         >>> [*about()]
         ['python', 'infobound', 'torch', 'numpy', 'scipy', 'sources']
     """
-    found = {name: value for name, value in run_directory.versions().items() if name != "platform"}
+    found = {name: value for name, value in versions().items() if name != "platform"}
     digest = hashlib.sha256()
     root = Path(__file__).parents[1]  # checkouts of the same version may differ
     for file in sorted(root.rglob("*.py")):

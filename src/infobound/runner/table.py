@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from infobound._system import locks
+from infobound._system.versions import versions
 from infobound.errors import InputError
 from infobound.runner import compute, dask_cluster
 from infobound.runner.compute import Progress, Work
 from infobound.runner.store import Store
-from infobound.training import run_directory
 
 __all__ = ["computed"]
 
@@ -81,7 +81,7 @@ def computed(
                     f"{described(record)}. Name another out, or compute all anew with overwrite "
                     "(--overwrite)."
                 )
-        store.write_label({"versions": run_directory.versions(), "files": names})
+        store.write_label({"versions": versions(), "files": names})
         compute.run(work, keys, store, by, watch=watch)
         found = store.records()
         return {name: found[name][1] for name in keys}

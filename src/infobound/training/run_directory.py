@@ -49,7 +49,7 @@ from infobound.errors import FaultWarning, InputError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Events", "Run", "versions"]
+__all__ = ["Events", "Run"]
 
 T = TypeVar("T")
 FORMAT, VERSION = "infobound-run", 1
