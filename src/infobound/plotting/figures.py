@@ -29,7 +29,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
-__all__ = ["canvas", "draw", "estimate_figure", "finish", "first_reached", "listed", "quiet"]
+__all__ = [
+    "FOUND",
+    "canvas",
+    "draw",
+    "estimate_figure",
+    "finish",
+    "first_reached",
+    "listed",
+    "quiet",
+]
 __all__ += ["render", "shaded", "smooth", "training_curve"]
 
 
@@ -43,6 +52,7 @@ DISTANT_CEILING = 2.5
 CUT_BELOW = 1.5
 SPARSE = 400  # with fewer records than this, the raw curve is a wide band behind the smoothed one
 DPI = 150
+FOUND = 0.05  # p-values and q-values up to this are called found
 TITLE = 72  # most letters of a line of a title
 CELLS = 40  # rows and columns of a table up to which its cells stay vectors
 KINDS: tuple[Literal["png", "svg"], ...] = ("png", "svg")  # file formats of every figure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from infobound._system.units import scale
-from infobound.plotting.figures import BLUE, GREY, INK, MIST, PALE, canvas, finish
+from infobound.plotting.figures import BLUE, FOUND, GREY, INK, MIST, PALE, canvas, finish
 from infobound.plotting.transfer_figures import circle, framed
 
 if TYPE_CHECKING:
@@ -89,7 +89,12 @@ def lag_curve(
     size = 22 if len(lags) <= DOTS else 8
     if found.any():
         axes.scatter(
-            lags[found], values[found], s=size, color=BLUE, zorder=3, label="adjusted p ≤ 0.05"
+            lags[found],
+            values[found],
+            s=size,
+            color=BLUE,
+            zorder=3,
+            label=f"adjusted p ≤ {FOUND:g}",
         )
     axes.axhline(0, color=INK, linewidth=0.9)
     axes.axvline(0, color=INK, linewidth=0.7, linestyle=":")
@@ -138,7 +143,7 @@ def lag_matrix(
     """
     values = np.asarray(values, dtype=np.float64) / scale(unit)
     texts = np.char.mod("%.0f", lags)
-    bar = f"mutual information ({unit}); framed: q ≤ 0.05"
+    bar = f"mutual information ({unit}); framed: q ≤ {FOUND:g}"
     figure, axes = framed(values, found, texts, names=names, title=title, bar=bar)
     axes.set_xlabel("number in a cell: lag in rows, positive if the row leads", color=INK)
     return figure
@@ -163,7 +168,7 @@ def lag_network(links: Sequence[Link], *, names: Sequence[str], title: str) -> F
     """
     from matplotlib.patches import FancyArrowPatch
 
-    figure, axes = canvas(7.6, 7.2, f"{title}; arrows from what leads, q ≤ 0.05")
+    figure, axes = canvas(7.6, 7.2, f"{title}; arrows from what leads, q ≤ {FOUND:g}")
     places = circle(axes, names)
     shown = sorted(links, key=lambda one: -one.mi)[:MOST_LINKS]
     largest = max((one.mi for one in shown), default=1.0)

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from infobound._system.units import scale
-from infobound.plotting.figures import BLUE, GREY, INK, ORANGE, canvas, finish, quiet, shaded
+from infobound.plotting.figures import BLUE, FOUND, GREY, INK, ORANGE, canvas, finish, quiet, shaded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["FOUND", "Arrow", "circle", "directions", "framed", "matrix", "network"]
+__all__ = ["Arrow", "circle", "directions", "framed", "matrix", "network"]
 
-FOUND = 0.05  # largest p-value or q-value of what is drawn in colour
 LONGEST = 24  # letters of a name
 MOST_ARROWS = 200  # of a network, the strongest
 LEAST_TOP = 0.02  # nats at the end of a scale of colours, if all values are smaller

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from infobound.files.description import ColumnDescription, FileDescription
 from infobound.pages.numbers import maybe, number, signed, small, span
+from infobound.plotting.figures import FOUND
 from infobound.series.lagged_pairs import LaggedPairs
 from infobound.series.lags import Lag, Lags
 from infobound.series.transfer_network import TransferNetwork
@@ -40,7 +41,6 @@ WIDE = 76  # letters of a line from which there are bars
 NAMED = 8  # letters of a column's name on one line at least
 VALUES = 24  # letters of a line for the values of a described column, at least
 BAR = 16  # cells of the longest bar
-FOUND = 0.05  # q-values up to this are called found
 LINES = 21  # lines of a curve
 
 

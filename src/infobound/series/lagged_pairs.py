@@ -24,6 +24,7 @@ from infobound.estimation.point import z_quantile
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
 from infobound.plotting import lag_figures
+from infobound.plotting.figures import FOUND
 from infobound.runner.compute import Work
 from infobound.runner.table import computed
 from infobound.series import lags_page
@@ -40,7 +41,6 @@ __all__ = ["PICTURES", "LaggedPair", "LaggedPairs", "lagged_pairs"]
 
 PICTURES = ("network", "matrix")
 
-FOUND = 0.05  # q-values up to this are called found
 
 Progress = Callable[[str, int, int], None]
 

@@ -27,6 +27,7 @@ from infobound.files.tables import read_table
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
 from infobound.plotting import lag_figures
+from infobound.plotting.figures import FOUND
 from infobound.results.estimate import Estimate
 from infobound.series import lags_page
 from infobound.series.lag_tests import Whitened, Windows, expect_lags, lag_tests, whiten
@@ -53,7 +54,6 @@ SHIFTS = 60  # of y by more than the largest lag, whose estimates give the band
 CHUNK = 16  # pairs estimated between two calls of `progress`
 DRAWS = 199  # of a function that draws surrogates
 INDEPENDENT = (4.5, 6.0)  # rows x MI of independent rows by ranks: the .9 quantile, and its tail
-FOUND = 0.05  # adjusted p-values up to this are called found
 
 Progress = Callable[[str, int, int], None]
 

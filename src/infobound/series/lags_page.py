@@ -10,6 +10,7 @@ from infobound.pages.numbers import number, p_value, small, span
 from infobound.pages.page import Answer, Measure, Number, Page, Picture, Table
 from infobound.pages.references import SOFTWARE
 from infobound.plotting.column_figures import heat_map
+from infobound.plotting.figures import FOUND
 
 if TYPE_CHECKING:
     from infobound.series.lagged_pairs import LaggedPairs
@@ -22,7 +23,6 @@ WHITENED = "haugh1976independence"
 AMORTISED = "https://arxiv.org/abs/2402.10158"
 FALSE_DISCOVERIES = "https://doi.org/10.1111/j.2517-6161.1995.tb02031.x"
 SHOWN = 200  # lags or pairs of a table
-FOUND = 0.05  # p-values and q-values up to this are called found
 NULL = "the whole series are independent"
 CAUSES = Answer(
     "Could a common cause, season or trend explain it?",

@@ -31,6 +31,7 @@ from infobound.pages.numbers import p_value
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
 from infobound.plotting import transfer_figures
+from infobound.plotting.figures import FOUND
 from infobound.results.estimate import Estimate
 from infobound.series import transfer_page
 from infobound.series.transfer_tests import (
@@ -213,8 +214,7 @@ class Transfer(Recorded, Presentable):
         rows.append(("difference", last.mi, last.interval, last.p_value))
         scans = {
             f"{one.source} → {one.target}": [
-                (test.lag, test.statistic, test.p_value <= transfer_figures.FOUND)
-                for test in one.scan
+                (test.lag, test.statistic, test.p_value <= FOUND) for test in one.scan
             ]
             for one in both
             if one.scan

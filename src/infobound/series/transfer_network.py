@@ -31,6 +31,7 @@ from infobound.errors import InputError
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
 from infobound.plotting import transfer_figures
+from infobound.plotting.figures import FOUND
 from infobound.runner.compute import Progress, Work
 from infobound.runner.table import computed
 from infobound.series import transfer_page
@@ -126,8 +127,8 @@ class TransferNetwork(Recorded, Presentable):
 
     def __str__(self) -> str:
         """Describe the result in one line."""
-        count = sum(link.q_value <= transfer_figures.FOUND for link in self.links)
-        said = f"{self.heading}; {count:,} with q <= {transfer_figures.FOUND:g}."
+        count = sum(link.q_value <= FOUND for link in self.links)
+        said = f"{self.heading}; {count:,} with q <= {FOUND:g}."
         if not self.links:
             return said
         first = self.links[0]
@@ -181,16 +182,14 @@ class TransferNetwork(Recorded, Presentable):
         kind = arguments.choice("kind", kind, PICTURES)
         title = f"{title or 'Transfer entropy'}: {self.heading}"
         if kind == "matrix":
-            found = self.matrix("q_value").to_numpy() <= transfer_figures.FOUND
+            found = self.matrix("q_value").to_numpy() <= FOUND
             values = self.matrix().to_numpy()
             return transfer_figures.matrix(
                 values, found, names=self.columns, title=title, unit=units
             )
         scale(units)
         arrows = [
-            transfer_figures.Arrow(
-                link.source, link.target, link.mi, link.q_value <= transfer_figures.FOUND
-            )
+            transfer_figures.Arrow(link.source, link.target, link.mi, link.q_value <= FOUND)
             for link in self.links
         ]
         return transfer_figures.network(arrows, names=self.columns, title=title)

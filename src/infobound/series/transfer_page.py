@@ -13,6 +13,7 @@ from infobound.pages.numbers import number, p_value, percent, signed, small, spa
 from infobound.pages.page import Answer, Measure, Number, Page, Picture, Remark, Table, Verdict
 from infobound.pages.references import SOFTWARE
 from infobound.plotting.dependence_figures import comparison_figure
+from infobound.plotting.figures import FOUND
 from infobound.results.methods import changed, paragraphs, references
 from infobound.results.page import remarks, verdict
 
@@ -28,7 +29,6 @@ RESIDUALS = "https://arxiv.org/abs/1804.07203"
 STORAGE = "https://doi.org/10.1016/j.ins.2012.04.016"
 FALSE_DISCOVERIES = "https://doi.org/10.1111/j.2517-6161.1995.tb02031.x"
 SHOWN = 200  # pairs of a table
-FOUND = 0.05  # q-values up to this are called found
 CAUSES = Answer(
     "Does it show a cause?",
     "No: a common cause that is not given, or a series between, looks like a transfer.",

@@ -12,6 +12,7 @@ from infobound.pages.numbers import number, percent, small, span
 from infobound.pages.page import Answer, Measure, Number, Page, Picture, Table
 from infobound.pages.references import SOFTWARE
 from infobound.plotting import column_figures
+from infobound.plotting.figures import FOUND
 from infobound.results.methods import references
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ WAYS = {
     "ranks": "by the ranks of the values, with a network that was trained once and with nearest "
     "neighbours",
 }
-FOUND = 0.05  # q-values up to this are called found
 BARS = 60  # columns of a bar chart
 SHOWN = 200  # pairs of a table
 COMPARED = 10  # pairs that are compared with other results
