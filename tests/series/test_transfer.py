@@ -159,7 +159,11 @@ def test_categories_are_series_too():
         ({"history": "long"}, "Expected history to be of type int"),
         ({"source_history": 0}, "Expected source_history to be a positive number"),
         ({"history": 80}, "Expected a series, or trials, of more than 80 rows"),
-        ({"groups": [1, 2]}, "Expected groups to have one label for each of 80 rows"),
+        ({"groups": [1, 2]}, "Expected a group for each of the 80 rows"),
+        (
+            {"groups": [None] + ["a"] * 79},
+            "Expected a group for each row; got 1 of 80 rows without a label",
+        ),
         ({"groups": np.arange(80)}, "Expected a series, or trials, of more than 1 rows"),
         ({"surrogates": np.zeros((19, 5))}, "Expected surrogates of shape"),
         ({"surrogates": lambda values, rng: values[1:]}, "Expected surrogates to return finite"),

@@ -13,7 +13,7 @@ from infobound.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["group_ids", "useful_groups"]
+__all__ = ["complete_ids", "group_ids", "useful_groups"]
 
 
 def group_ids(labels: Any) -> np.ndarray:
@@ -54,6 +54,34 @@ def _codes(frame: pd.DataFrame) -> np.ndarray:
     return codes
 
 
+def complete_ids(ids: np.ndarray, n: int) -> np.ndarray:
+    """Return the ids if there is one for each of n rows.
+
+    Args:
+        ids: those of `group_ids`.
+        n: the number of rows.
+
+    Raises:
+        InputError: If there are more or fewer ids than rows, or labels are missing.
+
+    Example:
+        >>> complete_ids(group_ids(["a", "b", "a"]), 3).tolist()
+        [0, 1, 0]
+    """
+    if len(ids) != n:
+        raise InputError(
+            f"Expected a group for each of the {n:,} rows; got {len(ids):,} labels. Give one label "
+            "for each row."
+        )
+    missing = int((ids < 0).sum())
+    if missing:
+        raise InputError(
+            f"Expected a group for each row; got {missing:,} of {n:,} rows without a label. Give "
+            "these rows labels, or leave them out (--drop-missing)."
+        )
+    return ids
+
+
 def useful_groups(ids: np.ndarray, n: int) -> tuple[np.ndarray | None, Sequence[str]]:
     """Return ids if they differ from "all rows" and "each row", or else a note.
 
@@ -68,18 +96,7 @@ def useful_groups(ids: np.ndarray, n: int) -> tuple[np.ndarray | None, Sequence[
         >>> useful_groups(np.zeros(3, dtype=int), 3)
         (None, ('All rows are in one group, so groups change nothing.',))
     """
-    if len(ids) != n:
-        raise InputError(
-            f"Expected a group for each of the {n:,} rows; got {len(ids):,} labels. Give one label "
-            "for each row."
-        )
-    missing = int((ids < 0).sum())
-    if missing:
-        raise InputError(
-            f"Expected a group for each row; got {missing:,} of {n:,} rows without a label. Give "
-            "these rows labels, or leave them out (--drop-missing)."
-        )
-    count = len(np.unique(ids))
+    count = len(np.unique(complete_ids(ids, n)))
     if count == 1:
         return None, ("All rows are in one group, so groups change nothing.",)
     if count == n:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from infobound.data.groups import complete_ids, group_ids
 from infobound.errors import InputError
 
 __all__ = ["Trials", "as_trials"]
@@ -97,14 +98,6 @@ def as_trials(groups: Any, n: int) -> Trials:
     """
     if groups is None:
         return Trials((np.arange(n),))
-    labels = np.asarray(groups)
-    if labels.shape != (n,):
-        raise InputError(
-            f"Expected groups to have one label for each of {n} rows; got shape {labels.shape}. "
-            "Give a one-dimensional array of labels."
-        )
-    if labels.dtype == object:
-        labels = labels.astype(str)
-    ids = np.unique(labels, return_inverse=True)[1]
+    ids = complete_ids(group_ids(groups), n)
     order = np.argsort(ids, kind="stable")
     return Trials(tuple(np.split(order, np.flatnonzero(np.diff(ids[order])) + 1)))

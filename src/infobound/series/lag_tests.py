@@ -20,6 +20,7 @@ from scipy.special import gammaincc, ndtri
 
 from infobound._system import arguments
 from infobound.data.columns import Column
+from infobound.data.groups import complete_ids, group_ids
 from infobound.errors import InputError
 from infobound.tables.column_scores import scores
 
@@ -55,17 +56,20 @@ class Windows(NamedTuple):
     lengths: tuple[int, ...]
 
     @classmethod
-    def of(cls, n: int, groups: Codes | None = None) -> Windows:
-        """Sort rows by group (n,); the rows of a group keep their order.
+    def of(cls, n: int, groups: Any = None) -> Windows:
+        """Sort n rows by the labels of their groups (n,); the rows of a group keep their order.
+
+        Raises:
+            InputError: If there is not one label for each row.
 
         Example:
-            >>> Windows.of(4, np.array([0, 1, 0, 1]))
+            >>> Windows.of(4, ["a", "b", "a", "b"])
             Windows(order=array([0, 2, 1, 3]), lengths=(2, 2))
         """
         if groups is None:
             return cls(np.arange(n), (n,))
-        counts = np.unique(groups, return_counts=True)[1]
-        return cls(np.argsort(groups, kind="stable"), tuple(counts.tolist()))
+        ids = complete_ids(group_ids(groups), n)
+        return cls(np.argsort(ids, kind="stable"), tuple(np.bincount(ids).tolist()))
 
     @property
     def slices(self) -> list[slice]:

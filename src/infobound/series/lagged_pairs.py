@@ -17,7 +17,7 @@ import numpy as np
 from infobound import __version__
 from infobound._system import arguments, torch_state
 from infobound._system.calls import Recorded, recorded
-from infobound._system.units import Nats, Result, scale
+from infobound._system.units import Nats, Result, expect_files, scale
 from infobound.data.columns import Column, as_table
 from infobound.errors import InputError
 from infobound.estimation.point import z_quantile
@@ -29,7 +29,7 @@ from infobound.runner.compute import Work
 from infobound.runner.table import computed
 from infobound.series import lags_page
 from infobound.series.lag_tests import Whitened, Windows, expect_lags, lag_tests, whiten
-from infobound.series.lags import group_numbers, inflation_of, take
+from infobound.series.lags import inflation_of, take
 from infobound.tables.column_pairs import save_table
 from infobound.tables.estimates import LEVEL, estimates
 
@@ -245,9 +245,7 @@ def lagged_pairs(
     seed = arguments.seed("seed", seed)
     jobs = None if jobs is None else arguments.integer("jobs", jobs, least=1)
     out = None if out is None else arguments.directory("out", out)
-    arguments.expect(
-        out is not None or not overwrite, "overwrite", "given with out", overwrite, "Name out."
-    )
+    expect_files("out", out, "nats", overwrite)
     report: Progress = progress or (lambda what, done, total: None)
     table = as_table(frame, categorical=categorical, numeric=numeric)
     left_out = dict(table.left_out)
@@ -260,7 +258,7 @@ def lagged_pairs(
             f"{' '.join([*left_out.values()][:3])}"
         )
     n = len(channels[0].codes)
-    windows = Windows.of(n, group_numbers(groups, n))
+    windows = Windows.of(n, groups)
     max_lag = expect_lags(max_lag, windows)
     both = [*itertools.combinations(channels, 2)]
     keys = [_Key(x, y, windows, max_lag, seed) for x, y in both]

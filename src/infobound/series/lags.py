@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Lag",
     "Lags",
-    "group_numbers",
     "inflation_of",
     "lags",
     "read_series",
@@ -396,7 +395,7 @@ class _Series(NamedTuple):
                 f"Expected equal lengths for x and y; got {n:,} and {len(other.codes):,}. Row i of "
                 "x and row i of y are of the same time."
             )
-        return cls(one, other, Windows.of(n, group_numbers(groups, n)), (*said, *more))
+        return cls(one, other, Windows.of(n, groups), (*said, *more))
 
 
 def _column(side: str, values: Any, categorical: bool) -> tuple[Column, tuple[str, ...]]:
@@ -418,26 +417,6 @@ def _column(side: str, values: Any, categorical: bool) -> tuple[Column, tuple[st
         frame = rows.set_axis([side], axis=1)
     table = as_table(frame, categorical=[side] if categorical else [])
     return replace(table.column(side), name=label), (*notes, *table.notes)
-
-
-def group_numbers(groups: Any, n: int) -> np.ndarray | None:
-    """Return numbers of groups (n,)."""
-    if groups is None:
-        return None
-    import pandas as pd
-
-    labels = np.asarray(groups)
-    if labels.shape != (n,):
-        raise InputError(
-            f"Expected a group for each of {n:,} rows; got shape {labels.shape}. Give one column."
-        )
-    codes = pd.factorize(labels)[0]
-    if (codes < 0).any():
-        raise InputError(
-            f"Expected a group for each row; {(codes < 0).sum():,} are missing. Fill them, or drop "
-            "these rows."
-        )
-    return np.asarray(codes)
 
 
 def _surrogates(given: Any, y: Column, count: int | None, seed: int) -> list[Column] | None:

@@ -23,7 +23,7 @@ import numpy as np
 from infobound import __version__, data
 from infobound._system import arguments, torch_state
 from infobound._system.calls import Recorded, recorded
-from infobound._system.units import Nats, Result, convert, scale
+from infobound._system.units import Nats, Result, convert, expect_files, scale
 from infobound.config import Config, configured
 from infobound.data.containers import as_rows
 from infobound.data.lagged import Trials, as_trials
@@ -284,9 +284,7 @@ def transfer_network(
     permutations = arguments.integer("permutations", permutations, least=FEWEST)
     jobs = None if jobs is None else arguments.integer("jobs", jobs, least=1)
     out = None if out is None else arguments.directory("out", out)
-    arguments.expect(
-        out is not None or not overwrite, "overwrite", "given with out", overwrite, "Name out."
-    )
+    expect_files("out", out, "nats", overwrite)
     table = _Table.of(frame, groups, arguments.names("given", given), categorical, numeric)
     trials = as_trials(table.groups, table.n).after(past.longest)
     settings = _Settings(past, permutations, config)
