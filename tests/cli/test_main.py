@@ -307,7 +307,7 @@ def test_lags_within_groups_as_json_in_bits(series):
         (["--x", "x", "--y", "y", "--table", "all.xlsx"], "ending in .json, .csv, .parquet"),
         (["--x", "x", "--y", "y", "--matrix", "all.png"], "Expected --matrix for all pairs"),
         (["--columns", "x", "--group", "who"], "at least two usable columns; got 1"),
-        (["--overwrite"], "Expected overwrite to be given with out"),
+        (["--overwrite"], "Expected overwrite only with out"),
     ],
 )
 def test_what_is_wrong_with_lags_is_said(series, words, fragment):

@@ -11,6 +11,7 @@ import infobound
 from infobound.errors import InputError
 from infobound.pages import bars, progress
 
+QUICK = infobound.Config(critic="none", base="gaussian", certify=False)
 FAST = {"n_iters": 20, "folds": 2, "eval_every": 5, "certify": False, "base": "gaussian"}
 
 
@@ -53,6 +54,45 @@ def test_pairs_have_a_bar_of_stages_and_estimates_within_have_none(capsys):
     assert "estimating" in said
     assert "validation" not in said
     infobound.pairwise(table, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+SERIES = np.random.default_rng(1).normal(size=(120, 2))
+LONG = {
+    "lags": (lambda **own: infobound.lags(*SERIES.T, 3, **own, config=QUICK), "estimating"),
+    "lagged_pairs": (lambda **own: infobound.lagged_pairs(SERIES, 3, **own), "pairs"),
+    "transfer_network": (
+        lambda **own: infobound.transfer_network(SERIES, permutations=19, jobs=1, **own),
+        "pairs",
+    ),
+    "rehearse": (
+        lambda **own: infobound.rehearse(
+            *rows(), ladder=[0], kinds=["monotone"], seeds=1, jobs=1, estimator="gaussian", **own
+        ),
+        "estimates",
+    ),
+}
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("name", [*LONG])
+def test_long_computations_have_one_bar(name, capsys):
+    call, counted = LONG[name]
+    call()
+    said = words(capsys.readouterr().err)
+    assert counted in said
+    assert "validation" not in said
+    call(progress=False)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("terminal")
+def test_transfer_calls_the_function_in_place_of_a_bar(capsys):
+    seen = []
+    infobound.transfer_entropy(
+        *SERIES.T, permutations=19, watch=seen.append, critic="separable", **FAST
+    )
+    assert seen
     assert capsys.readouterr().err == ""
 
 

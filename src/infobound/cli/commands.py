@@ -689,8 +689,10 @@ class TransferCommand:
             options=self.reading,
         )
         groups = readers.opened(self.file, options=self.reading).groups(self.group)
-        with session.training(None):
-            result = transfer.transfer_entropy(pair, groups=groups, config=self.config, **past)
+        with session.training(None) as hooks:
+            result = transfer.transfer_entropy(
+                pair, groups=groups, config=self.config, **past, **hooks
+            )
         if self.figure is not None:
             column_pictures.write(result.figure(session.units), self.figure)
         session.show(result, console.show_transfer, given=" ".join(self.given))

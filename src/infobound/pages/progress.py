@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infobound._system import arguments
 from infobound.pages.screens import in_notebook, in_terminal
 
-__all__ = ["shown"]
+if TYPE_CHECKING:
+    from infobound.runner.compute import Progress
+
+__all__ = ["Stages", "counted", "shown", "staged"]
+
+Stages = Callable[[str, int, int], None]  # called with what is done, the steps done and all steps
 
 
 @contextlib.contextmanager
@@ -42,4 +47,39 @@ def shown(
             own(*values)
 
     with bar:
+        yield both
+
+
+@contextlib.contextmanager
+def staged(progress: Stages | bool | None) -> Iterator[Stages]:
+    """Yield what is called with a stage, the number of steps done and that of all its steps.
+
+    Args:
+        progress: a function that is called so; or whether there is a bar, None for one in terminals
+            and notebooks.
+    """
+    own, wanted = (progress, None) if callable(progress) else (None, progress)
+    with shown(wanted, own, stages=True) as bar:
+        yield bar or (lambda what, done, total: None)
+
+
+@contextlib.contextmanager
+def counted(
+    progress: bool | None, watch: Callable[[Progress], None] | None, what: str
+) -> Iterator[Callable[[Progress], None]]:
+    """Yield what is called with the progress of a table: the caller's function, a bar, or both.
+
+    Args:
+        progress: whether there is a bar in terminals and notebooks; None shows one if the caller
+            has no function of its own.
+        watch: the caller's function.
+        what: what is counted, such as "pairs".
+    """
+    with staged(progress if watch is None or progress is not None else False) as bar:
+
+        def both(step: Progress) -> None:
+            bar(what, step.done, step.total)
+            if watch is not None:
+                watch(step)
+
         yield both

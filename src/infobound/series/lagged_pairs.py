@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from infobound.errors import InputError
 from infobound.estimation.point import z_quantile
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
+from infobound.pages.progress import Stages, staged
 from infobound.plotting import lag_figures
 from infobound.plotting.figures import FOUND
 from infobound.runner.compute import Work
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["PICTURES", "LaggedPair", "LaggedPairs", "lagged_pairs"]
 
 PICTURES = ("network", "matrix")
-
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -200,7 +198,7 @@ def lagged_pairs(
     jobs: int | None = None,
     dask: str | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Stages | bool | None = None,
 ) -> LaggedPairs:
     """Find the best lag of each pair of channels, and test all pairs at all lags.
 
@@ -221,7 +219,8 @@ def lagged_pairs(
         dask: the address of a Dask scheduler, for example "tcp://host:8786", whose workers compute
             instead of `jobs`.
         overwrite: whether to delete earlier pairs in `out`.
-        progress: called with what is done, the number of steps done and that of all steps.
+        progress: whether to show a bar; by default in terminals and notebooks. Or a function, which
+            is called with what is done, the number of steps done and that of all steps.
 
     Returns:
         The pairs, those with the strongest evidence first.
@@ -246,7 +245,6 @@ def lagged_pairs(
     jobs = None if jobs is None else arguments.integer("jobs", jobs, least=1)
     out = None if out is None else arguments.directory("out", out)
     expect_files("out", out, "nats", overwrite)
-    report: Progress = progress or (lambda what, done, total: None)
     table = as_table(frame, categorical=categorical, numeric=numeric)
     left_out = dict(table.left_out)
     channels = [column for column in table.columns if column.levels > 1]
@@ -262,27 +260,28 @@ def lagged_pairs(
     max_lag = expect_lags(max_lag, windows)
     both = [*itertools.combinations(channels, 2)]
     keys = [_Key(x, y, windows, max_lag, seed) for x, y in both]
-    if out is None and dask is None and jobs in (None, 1):
-        white = {column.name: whiten(column, windows) for column in channels}
-        rows = []
-        for done, key in enumerate(keys, 1):
-            rows.append(_row(key, white[key.x.name], white[key.y.name]))
-            report("pairs", done, len(keys))
-    else:
-        found = computed(
-            WORK,
-            {_file_name(_Row(key.x.name, key.y.name)): key for key in keys},
-            _Row,
-            _file_name,
-            problem=_problem,
-            described=lambda row: f"{row.x} and {row.y}",
-            out=out,
-            jobs=1 if jobs is None and dask is None else jobs,
-            dask=dask,
-            overwrite=overwrite,
-            watch=lambda step: report("pairs", step.done, step.total),
-        )
-        rows = [*found.values()]
+    with staged(progress) as report:
+        if out is None and dask is None and jobs in (None, 1):
+            white = {column.name: whiten(column, windows) for column in channels}
+            rows = []
+            for done, key in enumerate(keys, 1):
+                rows.append(_row(key, white[key.x.name], white[key.y.name]))
+                report("pairs", done, len(keys))
+        else:
+            found = computed(
+                WORK,
+                {_file_name(_Row(key.x.name, key.y.name)): key for key in keys},
+                _Row,
+                _file_name,
+                problem=_problem,
+                described=lambda row: f"{row.x} and {row.y}",
+                out=out,
+                jobs=1 if jobs is None and dask is None else jobs,
+                dask=dask,
+                overwrite=overwrite,
+                watch=lambda step: report("pairs", step.done, step.total),
+            )
+            rows = [*found.values()]
     for row in rows:
         if row.error:
             raise InputError(row.error)

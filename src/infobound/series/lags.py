@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,6 +26,7 @@ from infobound.files.read_options import ReadOptions
 from infobound.files.tables import read_table
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
+from infobound.pages.progress import Stages, staged
 from infobound.plotting import lag_figures
 from infobound.plotting.figures import FOUND
 from infobound.results.estimate import Estimate
@@ -53,8 +54,6 @@ SHIFTS = 60  # of y by more than the largest lag, whose estimates give the band
 CHUNK = 16  # pairs estimated between two calls of `progress`
 DRAWS = 199  # of a function that draws surrogates
 INDEPENDENT = (4.5, 6.0)  # rows x MI of independent rows by ranks: the .9 quantile, and its tail
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -225,7 +224,7 @@ def lags(
     refine: bool = True,
     seed: int = 0,
     config: Config | None = None,
-    progress: Progress | None = None,
+    progress: Stages | bool | None = None,
 ) -> Lags:
     """Estimate I(X_{t-l}; Y_t) of two series for each lag l, and test which lags are dependent.
 
@@ -249,7 +248,8 @@ def lags(
         seed: seed of the estimates and of everything random.
         config: settings of the refined estimate; `Config()` by default. Rows are a series, and the
             level is raised so that the intervals of all lags would hold together.
-        progress: called with what is done, the number of steps done and that of all steps.
+        progress: whether to show a bar; by default in terminals and notebooks. Or a function, which
+            is called with what is done, the number of steps done and that of all steps.
 
     Returns:
         The curve, its peak, the band and the tests; in nats.
@@ -271,7 +271,6 @@ def lags(
     """
     seed, refine = arguments.seed("seed", seed), arguments.boolean("refine", refine)
     config = config or Config(seed=seed)
-    report: Progress = progress or (lambda what, done, total: None)
     pair = _Series.of(x, y, groups, arguments.names("categorical", categorical))
     one, other, windows = pair.x, pair.y, pair.windows
     n, max_lag = len(one.codes), expect_lags(max_lag, windows)
@@ -299,24 +298,26 @@ def lags(
         still = windows.order
         pairs += [(take(one, still), take(each, still)) for each in drawn[:SHIFTS]]
     found: list[ColumnEstimate] = []
-    for start in range(0, len(pairs), CHUNK):
-        found += estimates(pairs[start : start + CHUNK], seed=seed)
-        report("estimating", len(found), len(pairs))
-    null = np.array([each.mi for each in found[len(steps) :]])
-    chance = max(float(null.mean()), 0.0)
-    curve = tuple(
-        _lag(lag, each, sides, windows, float(null.std()), chance, p, adjusted)
-        for lag, each, p, adjusted in zip(steps, found, tests.p_value, tests.adjusted, strict=False)
-    )
-    strength = np.where(tests.adjusted <= FOUND, tests.statistic, -math.inf)
-    if not np.isfinite(strength).any():
-        strength = np.array([each.mi for each in curve])
-    best = int(np.argmax(strength))
-    refined = None
-    if refine:
-        report("refining", 0, 1)
-        refined = _refined(*pairs[best], config, len(steps))
-        report("refining", 1, 1)
+    with staged(progress) as report:
+        for start in range(0, len(pairs), CHUNK):
+            found += estimates(pairs[start : start + CHUNK], seed=seed)
+            report("estimating", len(found), len(pairs))
+        null = np.array([each.mi for each in found[len(steps) :]])
+        chance = max(float(null.mean()), 0.0)
+        curve = tuple(
+            _lag(lag, each, sides, windows, float(null.std()), chance, p, adjusted)
+            for lag, each, p, adjusted in zip(
+                steps, found, tests.p_value, tests.adjusted, strict=False
+            )
+        )
+        strength = np.where(tests.adjusted <= FOUND, tests.statistic, -math.inf)
+        if not np.isfinite(strength).any():
+            strength = np.array([each.mi for each in curve])
+        best = int(np.argmax(strength))
+        refined = None
+        if refine:
+            report("refining", 0, 1)
+            refined = _refined(*pairs[best], config, len(steps))
     return Lags(
         x=one.name,
         y=other.name,
@@ -532,4 +533,6 @@ def _refined(x: Column, y: Column, config: Config, count: int) -> Estimate:
     rows = [own if each.categorical else ndtri(middle_ranks(own)) for own, each in both]
     kinds = [side for side, each in zip("xy", (x, y), strict=True) if each.categorical]
     level = 1 - (1 - config.level) / count
-    return estimate(*rows, categorical=kinds, config=config.with_(level=level, series=True))
+    return estimate(
+        *rows, categorical=kinds, config=config.with_(level=level, series=True), progress=False
+    )

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from infobound.training import loop
+
 __all__ = [
     "DEFAULT",
     "MOST",
@@ -321,6 +323,8 @@ def transfer_entropy(
     numeric: Sequence[str] = (),
     seed: int = 0,
     config: Config | None = None,
+    watch: Callable[[loop.Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
     **settings: Any,
 ) -> Transfer:
     """Estimate the transfer entropy of two series in both directions, with tests.
@@ -353,6 +357,8 @@ def transfer_entropy(
         seed: seed of tests and estimates, unless there is a `config`, which has its own.
         config: the settings of the estimates; by default closed forms without a network. Rows are
             always a series, and nothing is certified.
+        watch: called with a `loop.Progress` after each evaluation.
+        stop: called between iterations; if it returns True, `Interrupted` is raised.
         **settings: any field of `Config`, by name.
 
     Returns:
@@ -360,6 +366,7 @@ def transfer_entropy(
 
     Raises:
         InputError: If rows cannot be used, are too few for the past, or an argument is invalid.
+        Interrupted: If `stop` returned True.
 
     Source: transfer entropy, Schreiber 2000, https://doi.org/10.1103/PhysRevLett.85.461; choice of
     lags with maximum statistics, Novelli et al. 2019, https://arxiv.org/abs/1902.06828.
@@ -398,6 +405,8 @@ def transfer_entropy(
             surrogates=draws[k],
             permutations=permutations,
             config=config,
+            watch=watch,
+            stop=stop,
         )
         for k in (0, 1)
     ]
@@ -422,6 +431,9 @@ def in_one_direction(
     surrogates: Iterable[np.ndarray] | None = None,
     permutations: int = 999,
     config: Config,
+    watch: Callable[[loop.Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    progress: bool | None = None,
 ) -> Direction:
     """Choose lags, test and estimate the transfer from one series to another.
 
@@ -435,6 +447,9 @@ def in_one_direction(
         surrogates: surrogates of the source, (n, p) each, in place of rotations.
         permutations: the number of draws of each test.
         config: the settings of the estimate.
+        watch: see `estimate`, also for `stop` and `progress`.
+        stop: between iterations.
+        progress: whether a bar is shown.
 
     Returns:
         The direction; its estimate has the contribution of each row.
@@ -457,6 +472,9 @@ def in_one_direction(
         given=rows.base,
         groups=trials.groups,
         config=config,
+        watch=watch,
+        stop=stop,
+        progress=progress,
     )
     scan = [
         LagTest(lag[0], float(statistic), float(max(p)))
@@ -491,6 +509,8 @@ def storage(
     numeric: Sequence[str] = (),
     seed: int = 0,
     config: Config | None = None,
+    watch: Callable[[loop.Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
     **settings: Any,
 ) -> Storage:
     """Estimate the active information storage of a series, I(past of y; y_t).
@@ -504,6 +524,8 @@ def storage(
         numeric: names of columns that are quantities, in the same way.
         seed: seed of the estimate, unless there is a `config`.
         config: the settings; by default closed forms without a network. Rows are always a series.
+        watch: called with a `loop.Progress` after each evaluation.
+        stop: called between iterations; if it returns True, `Interrupted` is raised.
         **settings: any field of `Config`, by name.
 
     Returns:
@@ -511,6 +533,7 @@ def storage(
 
     Raises:
         InputError: If rows cannot be used, are too few, or an argument is invalid.
+        Interrupted: If `stop` returned True.
 
     Source: Lizier, Prokopenko and Zomaya 2012, https://doi.org/10.1016/j.ins.2012.04.016.
 
@@ -533,6 +556,8 @@ def storage(
         trials.past(values, [0]),
         groups=trials.groups,
         config=config,
+        watch=watch,
+        stop=stop,
     )
     return Storage(found.mi, found.interval, found.p_value, lags, found.n, found)
 

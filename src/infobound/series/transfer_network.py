@@ -30,6 +30,7 @@ from infobound.data.lagged import Trials, as_trials
 from infobound.errors import InputError
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
+from infobound.pages.progress import counted
 from infobound.plotting import transfer_figures
 from infobound.plotting.figures import FOUND
 from infobound.runner.compute import Progress, Work
@@ -230,6 +231,7 @@ def transfer_network(
     overwrite: bool = False,
     config: Config | None = None,
     watch: Callable[[Progress], None] | None = None,
+    progress: bool | None = None,
 ) -> TransferNetwork:
     """Estimate the transfer entropy of all ordered pairs of columns of a table of series.
 
@@ -259,6 +261,8 @@ def transfer_network(
         overwrite: whether to delete earlier pairs in `out`.
         config: the settings of the estimates.
         watch: called with a `Progress` after each pair.
+        progress: whether to show a bar; by default in terminals and notebooks, if there is no
+            `watch`.
 
     Returns:
         All ordered pairs, in nats. The q-values are those of Benjamini and Hochberg, for all pairs.
@@ -302,20 +306,21 @@ def transfer_network(
             f"Expected two or more columns that can be used; got {len(names)}. "
             f"{' '.join([*table.left_out.values()][:3])}"
         )
-    rows = computed(
-        WORK,
-        {_file_name(_row_of(key)): key for key in keys},
-        _Row,
-        _file_name,
-        files=FILES,
-        problem=_problem,
-        described=_arrow,
-        out=out,
-        jobs=jobs,
-        dask=dask,
-        overwrite=overwrite,
-        watch=watch,
-    )
+    with counted(progress, watch, "pairs") as report:
+        rows = computed(
+            WORK,
+            {_file_name(_row_of(key)): key for key in keys},
+            _Row,
+            _file_name,
+            files=FILES,
+            problem=_problem,
+            described=_arrow,
+            out=out,
+            jobs=jobs,
+            dask=dask,
+            overwrite=overwrite,
+            watch=report,
+        )
     result = _result([*rows.values()], table, tuple(names), tuple(given), permutations)
     if out is not None:
         result.save(Path(out) / FILES[0])
@@ -443,6 +448,7 @@ def _compute(key: _Key) -> _Row:
             names=(key.source, key.target),
             permutations=key.settings.permutations,
             config=key.settings.config,
+            progress=False,
         )
     except InputError as error:
         return dataclasses.replace(_row_of(key), error=str(error))

@@ -29,6 +29,7 @@ from infobound.errors import InputError
 from infobound.estimation import estimate
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
+from infobound.pages.progress import counted
 from infobound.plotting import accuracy_figures, figures
 from infobound.results.estimate import Estimate
 from infobound.studies import grid, rehearsal_page
@@ -248,6 +249,7 @@ def rehearse(
     overwrite: bool = False,
     config: Config | None = None,
     watch: Callable[[grid.Progress], None] | None = None,
+    progress: bool | None = None,
     unit: str = "nats",
     **settings: Any,
 ) -> Rehearsal:
@@ -274,6 +276,8 @@ def rehearse(
         overwrite: whether to delete earlier runs in `out`.
         config: the settings; `Config()` by default. Nothing is certified, whatever they are.
         watch: called with a `Progress` after each run.
+        progress: whether to show a bar; by default in terminals and notebooks, if there is no
+            `watch`.
         unit: "nats" or "bits", the unit of `rehearse.json` and of the figure in `out`. The returned
             values are always in nats.
         **settings: any field of `Config`, by name.
@@ -327,7 +331,10 @@ def rehearse(
                 "Expected a rung that these rows can carry, at most "
                 f"{max(limits.values()):.2f} nats; got {', '.join(f'{r:g}' for r in rungs)}."
             )
-        with tempfile.TemporaryDirectory() as folder:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            counted(progress, watch, "estimates") as report,
+        ):
             found = grid.run_grid(
                 "rehearsal",
                 plan,
@@ -339,7 +346,7 @@ def rehearse(
                 dask=dask,
                 overwrite=overwrite,
                 pages=grid.CALIBRATION,
-                watch=watch,
+                watch=report,
             )
         planned = {(label, n) for label, _, _, n in plan}
         rows = [r for r in found.rows if (r.task, r.n) in planned]  # without an earlier ladder's

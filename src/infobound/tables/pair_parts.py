@@ -173,6 +173,7 @@ def estimate_columns(
         given=np.stack(rows[2:], axis=1) if given else None,
         categorical=[name for name, one in zip(names, sides, strict=True) if one.categorical],
         config=config,
+        progress=False,
     )
 
 

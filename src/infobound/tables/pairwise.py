@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,13 @@ from infobound.config import Config
 from infobound.data.columns import Column, ColumnTable, as_table
 from infobound.errors import InputError
 from infobound.estimation.counts import observed_entropy
-from infobound.pages.progress import shown
+from infobound.pages.progress import Stages, staged
 from infobound.tables.column_pairs import ColumnPair, Pairwise, Refined
 from infobound.tables.column_tests import column_tests
 from infobound.tables.estimates import FEWEST_ROWS, estimates, takes_few_values
 from infobound.tables.pair_parts import PairValues, estimate_columns, in_parts, with_rows
 
 __all__ = ["pairwise"]
-
-Progress = Callable[[str, int, int], None]
 
 
 @recorded("frame")
@@ -45,7 +43,7 @@ def pairwise(
     dask: str | None = None,
     overwrite: bool = False,
     config: Config | None = None,
-    progress: Progress | bool | None = None,
+    progress: Stages | bool | None = None,
 ) -> Pairwise:
     """Estimate the mutual information of all pairs of columns, or of each column and a target.
 
@@ -123,9 +121,8 @@ def pairwise(
         overwrite=overwrite,
         config=config,
     )
-    own, wanted = (progress, None) if callable(progress) else (None, progress)
-    with shown(wanted, own, stages=True) as bar:
-        return _pairwise(table, asked, bar or (lambda what, done, total: None))
+    with staged(progress) as report:
+        return _pairwise(table, asked, report)
 
 
 @dataclass(frozen=True)
@@ -144,7 +141,7 @@ class _Asked:
     config: Config
 
 
-def _pairwise(table: ColumnTable, asked: _Asked, report: Progress) -> Pairwise:
+def _pairwise(table: ColumnTable, asked: _Asked, report: Stages) -> Pairwise:
     """Test and estimate all pairs of a table of usable columns."""
     targets, conditions, config, seed = asked.targets, asked.given, asked.config, asked.seed
     right = [table.column(name) for name in targets]
@@ -251,7 +248,7 @@ def _places(left: int, right: int) -> np.ndarray:
 
 
 def _at_once(
-    columns: Sequence[tuple[Column, Column]], asked: _Asked, report: Progress
+    columns: Sequence[tuple[Column, Column]], asked: _Asked, report: Stages
 ) -> list[PairValues | None]:
     """Estimate pairs in threads of this process."""
     found = estimates(
