@@ -1,11 +1,13 @@
 """BibTeX of exactly the methods that were used."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 
 import infobound
 from infobound.bounds.variational import BOUNDS
+from infobound.pages import references
 from infobound.pages.references import REFERENCES, SOFTWARE, bibtex
 from infobound.results import methods as estimate_methods
 from infobound.results.methods import OF_BASES
@@ -33,6 +35,21 @@ def test_entries_are_complete_and_have_keys_of_their_own():
         if "arXiv" not in text and text.startswith("@article"):
             assert "volume = {" in text
             assert "pages = {" in text
+
+
+def test_citations_in_the_text_name_the_author_and_year_of_their_address():
+    root, named = Path(__file__).resolve().parents[2], set()
+    texts = {*root.glob("src/**/*.py"), *root.glob("docs/*.md")} - {Path(references.__file__)}
+    for path in texts:
+        text = " ".join(path.read_text(encoding="utf-8").split())
+        for address, paper in REFERENCES.items():
+            for before in text.split(address)[:-1]:
+                before = before[-80:]
+                if year := re.search(r"\b([12]\d{3})\W*(\[arXiv:\S*\]\()?$", before):
+                    assert re.split("[,{]", paper.authors)[0] in before, (path, before)
+                    assert int(year[1]) == paper.year, (path, before)
+                    named.add(paper.key)
+    assert len(named) > 30
 
 
 def test_what_was_not_used_is_not_cited(results):

@@ -328,7 +328,7 @@ def flo(s: Sums, *, u: Tensor | float | None = None) -> Tensor:
     Raises:
         InputError: If u is not given and there are fewer than three columns.
 
-    Source: Guo et al. 2021, https://arxiv.org/abs/2107.01131.
+    Source: Guo et al. 2022, https://arxiv.org/abs/2107.01131.
 
     Example:
         >>> flo(sums.of(torch.tensor([[2.0, 0.0, 1.0], [0.0, 2.0, 1.0]]), halves)).mean()
@@ -501,6 +501,6 @@ BOUNDS: dict[str, Bound] = {
         pooled=True),
     "flo": Bound("FLO", flo, True,
         "InfoNCE's normaliser made linear by a guess u from other negatives; no ceiling.",
-        "Guo et al. 2021", "https://arxiv.org/abs/2107.01131", settings=("u",), extras=halves),
+        "Guo et al. 2022", "https://arxiv.org/abs/2107.01131", settings=("u",), extras=halves),
 }
 # fmt: on

@@ -361,8 +361,9 @@ def serial(pair: Pair) -> tuple[Serial, Serial] | None:
 
     The ranks of each column are correlated with themselves some rows before, and with the row
     number. The distribution of such a sum for shuffled rows is bounded by Bernstein's inequality
-    (https://doi.org/10.1080/01621459.1962.10482149), which needs no normal margins and stays valid
-    if few rows differ from the rest. The level is divided among all columns and lags (Bonferroni).
+    (see Bennett 1962, https://doi.org/10.1080/01621459.1962.10482149), which needs no normal
+    margins and stays valid if few rows differ from the rest. The level is divided among all columns
+    and lags (Bonferroni).
 
     Example:
         >>> from infobound.data import as_pair

@@ -250,7 +250,7 @@ def projection_p(
         The p-value, in (0, 1].
 
     Source: Shah and Peters 2020, https://arxiv.org/abs/1804.07203; learned projections, Lundborg,
-    Kim, Shah and Samworth 2022, https://arxiv.org/abs/2211.02039.
+    Kim, Shah and Samworth 2024, https://arxiv.org/abs/2211.02039.
 
     Example:
         >>> rng = np.random.default_rng(0)

@@ -48,7 +48,7 @@ class GaussianCopula(Product):
         mi: the MI in nats; by default that of the correlations.
 
     Source: Kay 1992, https://ieeexplore.ieee.org/document/227286 (MI through canonical
-    correlations); Misra, Singh and Demchuk 2005, Journal of Multivariate Analysis 92 (the log
+    correlations); Cai, Liang and Zhou 2015, https://doi.org/10.1016/j.jmva.2015.02.003 (the log
     determinant's bias).
 
     Example:

@@ -88,6 +88,7 @@ REFERENCES: dict[str, Reference] = {
         _ICML,
         2019,
         "inproceedings",
+        pages="5171--5180",
     ),
     "https://doi.org/10.1002/cpa.3160360204": Reference(
         "donsker1983asymptotic",
@@ -102,10 +103,11 @@ REFERENCES: dict[str, Reference] = {
         "belghazi2018mine",
         "Belghazi, Mohamed Ishmael and Baratin, Aristide and Rajeswar, Sai and Ozair, Sherjil and "
         "Bengio, Yoshua and Courville, Aaron and Hjelm, R. Devon",
-        "MINE: Mutual Information Neural Estimation",
+        "Mutual Information Neural Estimation",
         _ICML,
         2018,
         "inproceedings",
+        pages="531--540",
     ),
     "https://arxiv.org/abs/0809.0853": Reference(
         "nguyen2010estimating",
@@ -370,7 +372,7 @@ REFERENCES: dict[str, Reference] = {
     "https://doi.org/10.1080/01621459.1973.10481350": Reference(
         "efron1973stein",
         "Efron, Bradley and Morris, Carl",
-        "Stein's Estimation Rule and Its Competitors: An Empirical Bayes Approach",
+        "Stein's Estimation Rule and Its Competitors---An Empirical Bayes Approach",
         _JASA,
         1973,
         volume="68",
@@ -403,14 +405,15 @@ REFERENCES: dict[str, Reference] = {
         volume="24",
         pages="49--64",
     ),
-    "misra2005estimation": Reference(
-        "misra2005estimation",
-        "Misra, Neeraj and Singh, Harshinder and Demchuk, Eugene",
-        "Estimation of the Entropy of a Multivariate Normal Distribution",
+    "https://doi.org/10.1016/j.jmva.2015.02.003": Reference(
+        "cai2015law",
+        "Cai, T. Tony and Liang, Tengyuan and Zhou, Harrison H.",
+        "Law of Log Determinant of Sample Covariance Matrix and Optimal Estimation of Differential "
+        "Entropy for High-Dimensional Gaussian Distributions",
         "Journal of Multivariate Analysis",
-        2005,
-        volume="92",
-        pages="324--342",
+        2015,
+        volume="137",
+        pages="161--172",
     ),
     "https://arxiv.org/abs/1711.05101": Reference(
         "loshchilov2019decoupled",

@@ -121,7 +121,7 @@ class Grouped:
         It is the intraclass correlation of the normal scores of y's positions, from the mean
         squares between and within groups.
 
-        Source: Donner 1986, https://doi.org/10.2307/1403259.
+        Source: Donner 1986, International Statistical Review 54, 67-82.
 
         Example:
             >>> from infobound.data import as_pair
