@@ -116,6 +116,29 @@ def test_a_search_that_goes_on_never_ends_below_its_start(d):
     assert values[-1] > values[0] + 0.05
 
 
+@pytest.mark.parametrize(("d", "planes"), [(2, 1), (3, 1), (6, 2)])
+def test_the_gradient_of_the_mi_is_its_slope(d, planes):
+    """Compared with differences of the MI, for free frames that are not orthonormal."""
+    rng = np.random.default_rng(d)
+    rows, other, radial = rng.normal(size=(d, 50)), rng.normal(size=(2, 50)), rng.random((4, 50))
+    other[0] += rows[0]
+    free = rng.normal(size=(d, 2 * planes)), rng.normal(size=(planes, 4))
+
+    def mi(*free):
+        turn = unwinding._Turn.of(rows, radial, *free)
+        found, slope = unwinding._mi_and_slope(np.concatenate([turn.rows, other]), d)
+        return found, turn.slopes(slope[:d])
+
+    slopes, step = mi(*free)[1], 1e-6
+    for k, part in enumerate(free):
+        for at in np.ndindex(part.shape):
+            moved = [[each.copy() for each in free] for _ in range(2)]
+            moved[0][k][at] += step
+            moved[1][k][at] -= step
+            difference = (mi(*moved[0])[0] - mi(*moved[1])[0]) / (2 * step)
+            assert slopes[k][at] == pytest.approx(difference, rel=1e-5, abs=1e-7)
+
+
 def test_margins_alone_are_no_rotation():
     """Cubes of normals are a Gaussian copula; their directions add MI to the rows."""
     x, y = normal_pairs(2000, 3, 4)

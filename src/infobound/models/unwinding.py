@@ -7,7 +7,7 @@ The inverse has the same form, is a bijection, and leaves mutual information as 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -204,44 +204,113 @@ def _orthonormal(frame: Tensor) -> Tensor:
 def _climbed(a: Tensor, b: Tensor, start: Rotations, steps: int) -> tuple[float, Rotations]:
     """The penalised MI of the copula after L-BFGS, and the rotations there.
 
-    It is SciPy's, because constructing PyTorch's imports its compiler, which takes seconds.
+    L-BFGS is SciPy's, because constructing PyTorch's imports its compiler, which takes seconds.
+    Values and gradients are NumPy's: for so few numbers, PyTorch takes several times as long.
     """
     from scipy.optimize import minimize
 
-    radial = _radial(a), _radial(b)
+    sides = [
+        (rows.T.contiguous().cpu().numpy(), _radial(rows).T.contiguous().cpu().numpy())
+        for rows in (a, b)
+    ]
     parts = [part for rotation in start if rotation is not None for part in rotation]
-    sizes = [part.numel() for part in parts]
+    ends = np.cumsum([part.numel() for part in parts])
+    of_angles = np.repeat(np.arange(len(parts)) % 2, [part.numel() for part in parts])
+    p = a.shape[1]
 
-    def placed(flat: Tensor) -> Rotations:
-        """The rotations with these frames, made orthonormal, and angles."""
-        pieces = zip(flat.split(sizes), parts, strict=True)
-        free = iter([piece.reshape(part.shape) for piece, part in pieces])
-        first, second = (
-            None if each is None else Rotation(_orthonormal(next(free)), next(free))
-            for each in start
-        )
-        return first, second
+    def pieces(flat: np.ndarray) -> Iterator[np.ndarray]:
+        """The frame and the angles of one side, and then of the other."""
+        split = zip(np.split(flat, ends[:-1]), parts, strict=True)
+        return (piece.reshape(part.shape) for piece, part in split)
 
-    def value(rotations: Rotations) -> Tensor:
-        sides, penalty = [], a.new_zeros(())
-        for rows, rotation, functions in zip((a, b), rotations, radial, strict=True):
-            if rotation is not None:
-                penalty = penalty + RIDGE * (rotation.angles**2).sum()
-                rows = _rotated(rows, rotation, functions)
-            sides.append(rows)
-        return copula_mi(*sides) - penalty
+    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        free, angles = pieces(flat), of_angles * flat
+        turns = [
+            _Turn.of(*side, next(free), next(free)) if rotation is not None else None
+            for side, rotation in zip(sides, start, strict=True)
+        ]
+        rows = [
+            side[0] if turn is None else turn.rows for side, turn in zip(sides, turns, strict=True)
+        ]
+        mi, slope = _mi_and_slope(np.concatenate(rows), p)
+        slopes = [
+            part.ravel()
+            for turn, own in zip(turns, (slope[:p], slope[p:]), strict=True)
+            if turn is not None
+            for part in turn.slopes(own)
+        ]
+        return RIDGE * float(angles @ angles) - mi, 2 * RIDGE * angles - np.concatenate(slopes)
 
-    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
-        flat = torch.from_numpy(values).to(a.device).requires_grad_()
-        with torch.enable_grad():
-            found = -value(placed(flat))
-            (slope,) = torch.autograd.grad(found, flat)
-        return float(found.detach()), slope.cpu().numpy()
-
-    begun = torch.cat([part.reshape(-1) for part in parts]).cpu().numpy()
+    begun = np.concatenate([part.cpu().numpy().ravel() for part in parts])
     options = {"maxiter": steps, "maxcor": 20, "ftol": CHANGE}
     best = minimize(loss, begun, jac=True, method="L-BFGS-B", options=options)
-    return -float(best.fun), placed(torch.from_numpy(best.x).to(a.device))
+    free = (torch.from_numpy(piece).to(a.device) for piece in pieces(best.x))
+    first, second = (
+        None if each is None else Rotation(_orthonormal(next(free)), next(free)) for each in start
+    )
+    return -float(best.fun), (first, second)
+
+
+class _Turn(NamedTuple):
+    """Columns of rows (d, n) after a rotation, and what its gradient needs."""
+
+    rows: np.ndarray
+    before: np.ndarray
+    radial: np.ndarray
+    frame: np.ndarray  # orthonormal (d, 2 m), the first factor of that which is free
+    factor: np.ndarray  # (2 m, 2 m), the second one
+    planes: np.ndarray  # (2, m, n), the columns in the planes
+    turn: np.ndarray  # (2, m, n), the cosine of the angle less one, and its sine
+
+    @classmethod
+    def of(
+        cls, before: np.ndarray, radial: np.ndarray, free: np.ndarray, angles: np.ndarray
+    ) -> _Turn:
+        """Turn columns (d, n) by angles that weigh functions of the norm (4, n)."""
+        frame, factor = np.linalg.qr(free)
+        signs = np.sign(factor.diagonal())
+        frame, factor = frame * signs, factor * signs[:, None]
+        angle = angles @ radial
+        turn = np.stack([np.cos(angle) - 1, np.sin(angle)])
+        planes = (frame.T @ before).reshape(turn.shape)
+        rows = before + frame @ _moved(planes, *turn)
+        return cls(rows, before, radial, frame, factor, planes, turn)
+
+    def slopes(self, by_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The gradient by the free frame and the angles, from that by the turned columns (d, n)."""
+        cos, sin = self.turn
+        by_planes = (self.frame.T @ by_rows).reshape(self.turn.shape)
+        first, second = self.planes
+        by_angle = by_planes[1] * ((cos + 1) * first - sin * second)
+        by_angle -= by_planes[0] * ((cos + 1) * second + sin * first)
+        moved, back = _moved(self.planes, cos, sin), _moved(by_planes, cos, -sin)
+        by_frame = by_rows @ moved.T + self.before @ back.T
+        # Frame and factor both change with the free frame, and the factor stays triangular.
+        inner = by_frame.T @ self.frame
+        symmetric = np.tril(inner) + np.tril(inner, -1).T
+        by_free = np.linalg.solve(self.factor, (by_frame - self.frame @ symmetric).T).T
+        return by_free, by_angle @ self.radial.T
+
+
+def _moved(planes: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> np.ndarray:
+    """What turning by an angle adds to columns in planes (2, m, n): (2 m, n); cos is less one."""
+    first, second = planes
+    return np.concatenate([cos * first - sin * second, sin * first + cos * second])
+
+
+def _mi_and_slope(rows: np.ndarray, p: int) -> tuple[float, np.ndarray]:
+    """The MI of the Gaussian with the covariance of rows (d, n), nats, and its gradient by them.
+
+    The first p columns are those of x. `_gaussian_mi` gives the same value, without a gradient.
+    """
+    rows = rows - rows.mean(1, keepdims=True)
+    covariance = rows @ rows.T / rows.shape[1]
+    covariance.flat[:: len(rows) + 1] += RIDGED * covariance.diagonal().mean()
+    mi, on_covariance = -0.5 * np.linalg.slogdet(covariance)[1], -np.linalg.inv(covariance)
+    for own in (slice(0, p), slice(p, None)):
+        mi += 0.5 * np.linalg.slogdet(covariance[own, own])[1]
+        on_covariance[own, own] += np.linalg.inv(covariance[own, own])
+    return float(mi), (on_covariance / rows.shape[1]) @ rows
 
 
 def copula_mi(a: Tensor, b: Tensor) -> Tensor:
@@ -255,23 +324,15 @@ class _CopulaMI(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
-        rows, p = torch.cat([a, b], 1), a.shape[1]
-        rows -= rows.mean(0)
-        covariance = rows.T @ rows / len(rows)
-        ctx.save_for_backward(rows, covariance)
-        ctx.p = p
-        return _gaussian_mi(covariance, slice(0, p), slice(p, len(covariance)))
+        ctx.p = a.shape[1]
+        mi, slope = _mi_and_slope(torch.cat([a, b], 1).T.contiguous().cpu().numpy(), ctx.p)
+        ctx.save_for_backward(torch.from_numpy(slope.T).to(a))
+        return a.new_tensor(mi)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor]:
-        rows, covariance = ctx.saved_tensors
-        ridge = RIDGED * covariance.diagonal().mean()
-        covariance = covariance + torch.diag(ridge.expand(len(covariance)))
-        by_covariance = -torch.linalg.inv(covariance)
-        for own in (slice(0, ctx.p), slice(ctx.p, None)):
-            by_covariance[own, own] += torch.linalg.inv(covariance[own, own])
-        on_rows = rows @ (by_covariance * (slope / len(rows)))
+        on_rows = slope * ctx.saved_tensors[0]
         return on_rows[:, : ctx.p], on_rows[:, ctx.p :]
 
 
