@@ -260,7 +260,8 @@ class _Turn(NamedTuple):
     frame: np.ndarray  # orthonormal (d, 2 m), the first factor of that which is free
     factor: np.ndarray  # (2 m, 2 m), the second one
     planes: np.ndarray  # (2, m, n), the columns in the planes
-    turn: np.ndarray  # (2, m, n), the cosine of the angle less one, and its sine
+    turn: tuple[np.ndarray, np.ndarray]  # (m, n), the cosine of the angle less one, and its sine
+    moved: np.ndarray  # (2 m, n), what turning adds to the columns in the planes
 
     @classmethod
     def of(
@@ -268,28 +269,26 @@ class _Turn(NamedTuple):
     ) -> _Turn:
         """Turn columns (d, n) by angles that weigh functions of the norm (4, n)."""
         frame, factor = np.linalg.qr(free)
-        signs = np.sign(factor.diagonal())
+        signs = np.sign(factor.diagonal())  # as in `_orthonormal`
         frame, factor = frame * signs, factor * signs[:, None]
         angle = angles @ radial
-        turn = np.stack([np.cos(angle) - 1, np.sin(angle)])
-        planes = (frame.T @ before).reshape(turn.shape)
-        rows = before + frame @ _moved(planes, *turn)
-        return cls(rows, before, radial, frame, factor, planes, turn)
+        turn = np.cos(angle) - 1, np.sin(angle)
+        planes = (frame.T @ before).reshape(2, *angle.shape)
+        moved = _moved(planes, *turn)
+        return cls(before + frame @ moved, before, radial, frame, factor, planes, turn, moved)
 
     def slopes(self, by_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The gradient by the free frame and the angles, from that by the turned columns (d, n)."""
         cos, sin = self.turn
-        by_planes = (self.frame.T @ by_rows).reshape(self.turn.shape)
-        first, second = self.planes
-        by_angle = by_planes[1] * ((cos + 1) * first - sin * second)
-        by_angle -= by_planes[0] * ((cos + 1) * second + sin * first)
-        moved, back = _moved(self.planes, cos, sin), _moved(by_planes, cos, -sin)
-        by_frame = by_rows @ moved.T + self.before @ back.T
+        by_planes = (self.frame.T @ by_rows).reshape(self.planes.shape)
+        turned = self.planes + self.moved.reshape(self.planes.shape)
+        by_angle = by_planes[1] * turned[0] - by_planes[0] * turned[1]
+        by_frame = by_rows @ self.moved.T + self.before @ _moved(by_planes, cos, -sin).T
         # Frame and factor both change with the free frame, and the factor stays triangular.
         inner = by_frame.T @ self.frame
-        symmetric = np.tril(inner) + np.tril(inner, -1).T
-        by_free = np.linalg.solve(self.factor, (by_frame - self.frame @ symmetric).T).T
-        return by_free, by_angle @ self.radial.T
+        low = np.tri(len(inner), dtype=bool)
+        by_free = by_frame - self.frame @ np.where(low, inner, inner.T)
+        return np.linalg.solve(self.factor, by_free.T).T, by_angle @ self.radial.T
 
 
 def _moved(planes: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> np.ndarray:
@@ -303,14 +302,15 @@ def _mi_and_slope(rows: np.ndarray, p: int) -> tuple[float, np.ndarray]:
 
     The first p columns are those of x. `_gaussian_mi` gives the same value, without a gradient.
     """
+    n = rows.shape[1]
     rows = rows - rows.mean(1, keepdims=True)
-    covariance = rows @ rows.T / rows.shape[1]
+    covariance = rows @ rows.T / n
     covariance.flat[:: len(rows) + 1] += RIDGED * covariance.diagonal().mean()
     mi, on_covariance = -0.5 * np.linalg.slogdet(covariance)[1], -np.linalg.inv(covariance)
     for own in (slice(0, p), slice(p, None)):
         mi += 0.5 * np.linalg.slogdet(covariance[own, own])[1]
         on_covariance[own, own] += np.linalg.inv(covariance[own, own])
-    return float(mi), (on_covariance / rows.shape[1]) @ rows
+    return float(mi), (on_covariance / n) @ rows
 
 
 def copula_mi(a: Tensor, b: Tensor) -> Tensor:
