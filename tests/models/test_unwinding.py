@@ -146,7 +146,7 @@ def test_the_gradient_of_the_mi_is_its_slope(d, planes):
     free = rng.normal(size=(d, 2 * planes)), rng.normal(size=(planes, 4)), rng.normal(size=d)
 
     def mi(*free):
-        turn = unwinding._Turn.of(rows, *free)
+        turn = unwinding._Turn.of(rows, unwinding._norms(rows), *free)
         found, slope = unwinding._mi_and_slope(np.concatenate([turn.rows, other]), d)
         return found, turn.slopes(slope[:d])
 

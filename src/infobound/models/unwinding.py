@@ -235,6 +235,7 @@ def _climbed(a: Tensor, b: Tensor, start: Rotations, steps: int) -> tuple[float,
     from scipy.optimize import minimize
 
     sides = [rows.T.contiguous().cpu().numpy() for rows in (a, b)]
+    norms = [_norms(side) for side in sides]
     parts = [part for rotation in start if rotation is not None for part in rotation]
     ends = np.cumsum([part.numel() for part in parts])
     ridges = [0.0, RIDGE / len(a), CENTRE_RIDGE / len(a)] * (len(parts) // 3)
@@ -249,8 +250,8 @@ def _climbed(a: Tensor, b: Tensor, start: Rotations, steps: int) -> tuple[float,
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         free = pieces(flat)
         turns = [
-            None if rotation is None else _Turn.of(side, next(free), next(free), next(free))
-            for side, rotation in zip(sides, start, strict=True)
+            None if rotation is None else _Turn.of(*side, next(free), next(free), next(free))
+            for side, rotation in zip(zip(sides, norms, strict=True), start, strict=True)
         ]
         rows = [
             side if turn is None else turn.rows for side, turn in zip(sides, turns, strict=True)
@@ -279,55 +280,76 @@ class _Turn(NamedTuple):
     """Columns of rows (d, n) after a rotation, and what its gradient needs."""
 
     rows: np.ndarray
-    is_free: bool  # whether the centre is not the mean
     arms: np.ndarray  # (d, n), from the centre
-    norm: np.ndarray  # (n,)
+    norm: np.ndarray  # (n,), of the arms
     radial: np.ndarray  # (4, n), functions of the norm
-    angles: np.ndarray  # (m, 4)
     frame: np.ndarray  # orthonormal (d, 2 m), the first factor of that which is free
     factor: np.ndarray  # (2 m, 2 m), the second one
+    angles: np.ndarray  # (m, 4)
     planes: np.ndarray  # (2, m, n), the columns in the planes
-    turn: np.ndarray  # (2, m, n), the cosine of the angle less one, and its sine
+    turn: tuple[np.ndarray, np.ndarray]  # (m, n), the cosine of the angle less one, and its sine
+    moved: np.ndarray  # (2 m, n), what is added to the columns in the planes
+    centre: np.ndarray  # (d,), or (0,) for the mean
 
     @classmethod
     def of(
-        cls, before: np.ndarray, free: np.ndarray, angles: np.ndarray, centre: np.ndarray
+        cls,
+        before: np.ndarray,
+        norms: tuple[np.ndarray, np.ndarray],
+        free: np.ndarray,
+        angles: np.ndarray,
+        centre: np.ndarray,
     ) -> _Turn:
-        """Turn columns (d, n) about a centre (d,) by angles that weigh functions of the norm."""
-        arms = before - centre[:, None] if len(centre) else before
-        square = np.einsum("dn,dn->n", arms, arms) / len(arms)
-        norm = np.sqrt(square.clip(1e-12))
-        radial = np.stack([norm, square, np.sin(2 * norm), np.cos(2 * norm)])
+        """Turn columns (d, n) by angles that weigh functions of the norm.
+
+        Args:
+            before: (d, n).
+            norms: their `_norms`.
+            free: (d, 2 m), a frame that need not be orthonormal.
+            angles: (m, 4).
+            centre: (d,), or (0,) for the mean.
+        """
+        arms = before
+        if len(centre):
+            arms = before - centre[:, None]
+            norms = _norms(arms)
         frame, factor = np.linalg.qr(free)
-        signs = np.sign(factor.diagonal())
+        signs = np.sign(factor.diagonal())  # as in `_orthonormal`
         frame, factor = frame * signs, factor * signs[:, None]
-        angle = angles @ radial
-        turn = np.stack([np.cos(angle) - 1, np.sin(angle)])
-        planes = (frame.T @ arms).reshape(turn.shape)
-        rows = before + frame @ _moved(planes, *turn)
-        return cls(rows, len(centre) > 0, arms, norm, radial, angles, frame, factor, planes, turn)
+        angle = angles @ norms[1]
+        turn = np.cos(angle) - 1, np.sin(angle)
+        planes = (frame.T @ arms).reshape(2, *angle.shape)
+        moved = _moved(planes, *turn)
+        rows = before + frame @ moved
+        return cls(rows, arms, *norms, frame, factor, angles, planes, turn, moved, centre)
 
     def slopes(self, by_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The gradient by free frame, angles and centre, from that by the turned columns (d, n)."""
         cos, sin = self.turn
-        by_planes = (self.frame.T @ by_rows).reshape(self.turn.shape)
-        first, second = self.planes
-        by_angle = by_planes[1] * ((cos + 1) * first - sin * second)
-        by_angle -= by_planes[0] * ((cos + 1) * second + sin * first)
-        moved, back = _moved(self.planes, cos, sin), _moved(by_planes, cos, -sin)
-        by_frame = by_rows @ moved.T + self.arms @ back.T
+        by_planes = (self.frame.T @ by_rows).reshape(self.planes.shape)
+        turned = self.planes + self.moved.reshape(self.planes.shape)
+        by_angle = by_planes[1] * turned[0] - by_planes[0] * turned[1]
+        back = _moved(by_planes, cos, -sin)
+        by_frame = by_rows @ self.moved.T + self.arms @ back.T
         # Frame and factor both change with the free frame, and the factor stays triangular.
         inner = by_frame.T @ self.frame
-        symmetric = np.tril(inner) + np.tril(inner, -1).T
-        by_free = np.linalg.solve(self.factor, (by_frame - self.frame @ symmetric).T).T
-        if not self.is_free:
-            return by_free, by_angle @ self.radial.T, np.empty(0)
+        low = np.tri(len(inner), dtype=bool)
+        by_free = by_frame - self.frame @ np.where(low, inner, inner.T)
+        by_free = np.linalg.solve(self.factor, by_free.T).T
+        if not len(self.centre):
+            return by_free, by_angle @ self.radial.T, self.centre
         by_radial = self.angles.T @ by_angle
         by_norm = by_radial[0] + 2 * self.norm * by_radial[1]
         by_norm += 2 * (self.radial[3] * by_radial[2] - self.radial[2] * by_radial[3])
-        along = self.arms @ (by_norm / (len(self.arms) * self.norm))
-        by_centre = -self.frame @ back.sum(1) - along
+        by_centre = -self.frame @ back.sum(1) - self.arms @ (by_norm / self.norm) / len(self.arms)
         return by_free, by_angle @ self.radial.T, by_centre
+
+
+def _norms(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The norm (n,) of columns (d, n) and the functions of it (4, n), as in `_radial`."""
+    square = np.einsum("dn,dn->n", columns, columns) / len(columns)
+    norm = np.sqrt(square.clip(1e-12))
+    return norm, np.stack([norm, square, np.sin(2 * norm), np.cos(2 * norm)])
 
 
 def _moved(planes: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> np.ndarray:
@@ -341,14 +363,15 @@ def _mi_and_slope(rows: np.ndarray, p: int) -> tuple[float, np.ndarray]:
 
     The first p columns are those of x. `_gaussian_mi` gives the same value, without a gradient.
     """
+    n = rows.shape[1]
     rows = rows - rows.mean(1, keepdims=True)
-    covariance = rows @ rows.T / rows.shape[1]
+    covariance = rows @ rows.T / n
     covariance.flat[:: len(rows) + 1] += RIDGED * covariance.diagonal().mean()
     mi, on_covariance = -0.5 * np.linalg.slogdet(covariance)[1], -np.linalg.inv(covariance)
     for own in (slice(0, p), slice(p, None)):
         mi += 0.5 * np.linalg.slogdet(covariance[own, own])[1]
         on_covariance[own, own] += np.linalg.inv(covariance[own, own])
-    return float(mi), (on_covariance / rows.shape[1]) @ rows
+    return float(mi), (on_covariance / n) @ rows
 
 
 def copula_mi(a: Tensor, b: Tensor) -> Tensor:
