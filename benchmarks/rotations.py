@@ -1,11 +1,11 @@
 """Error where both sides are turned by angles that depend on the norm, with and without `unwound`.
 
-    python benchmarks/rotations.py [--seeds 2] [--rows 1000] [--columns 3 5 10]
+    python benchmarks/rotations.py [--seeds 2] [--rows 1000] [--columns 3 5 10] [--kinds corner ...]
 
 x and y are standard normal, with two pairs of columns of correlation 0.8 (1.022 nats). Each side is
 turned by exp(A a(|x|)) for a random skew-symmetric A of norm sqrt(d) and an angle a that is
 proportional to |x|, to its square or to its sine, with |x| in units of sqrt(d) for the first two.
-In "corner" columns are uniform on (0, 3) before, and turn about 0 as in "square". "control" has no
+In "corner" columns are uniform on (0, 1.5) before, and turn about 0 as in "square". "control" has no
 rotation.
 """
 
@@ -45,7 +45,7 @@ def sample(n, d, name, seed):
     x, y = rng.normal(size=(2, n, d))
     y[:, :2] = 0.8 * x[:, :2] + 0.6 * y[:, :2]
     if name == "corner":
-        x, y = 3 * ndtr(x), 3 * ndtr(y)
+        x, y = 1.5 * ndtr(x), 1.5 * ndtr(y)
     return turned(x, ANGLES[name], rng), turned(y, ANGLES[name], rng)
 
 
@@ -55,11 +55,12 @@ def main():
     options_of.add_argument("--seeds", type=int, default=2)
     options_of.add_argument("--rows", type=int, default=1000)
     options_of.add_argument("--columns", type=int, nargs="+", default=[3, 5, 10])
+    options_of.add_argument("--kinds", nargs="+", choices=[*ANGLES], default=[*ANGLES])
     options = options_of.parse_args()
     torch.set_num_threads(options.threads)
     others = ",".join(name for name in BASES if name != "unwound")
     errors = {"with": {}, "without": {}}
-    for name, d, seed in itertools.product(ANGLES, options.columns, range(options.seeds)):
+    for name, d, seed in itertools.product(options.kinds, options.columns, range(options.seeds)):
         x, y = sample(options.rows, d, name, seed)
         line = [f"{name:8} {d:2} columns, seed {seed}:"]
         for variant, base in (("with", "auto"), ("without", others)):

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
+from scipy.special import ndtri
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -31,6 +32,8 @@ LAST_STEPS = (
     80,
 )  # from the best; between, one for `ROWS_PER_STEP`, so that few are not overfit
 ROWS_PER_STEP = 50
+ROUNDS, SCORED_STEPS = 3, 10  # of the search on normal scores: updates of knots, steps for each
+COARSE = 20  # knots in it
 KEPT = 2  # starts that are searched further
 CHANGE = 1e-5  # of the value, nats, below which L-BFGS stops
 START_ROWS = 1_500  # rows that all starts are optimised on; the best is then optimised on all rows
@@ -131,6 +134,8 @@ class UnwoundCopula(Product):
             return GaussianCopula.fit(x, y)
         steps = min(max(len(x) // ROWS_PER_STEP, LAST_STEPS[0]), LAST_STEPS[1])
         rotations = _climbed(a, b, rotations, steps)[1]
+        for _ in range(ROUNDS):
+            rotations = _climbed(a, b, rotations, SCORED_STEPS, scored=True)[1]
         u, v = map(_unwound, (a, b), rotations)
         knots = knots_of(u, KNOTS), knots_of(v, KNOTS)
         scores = (normal_scores(*both).to(x.dtype) for both in zip((u, v), knots, strict=True))
@@ -226,8 +231,13 @@ def _orthonormal(frame: Tensor) -> Tensor:
     return found
 
 
-def _climbed(a: Tensor, b: Tensor, start: Rotations, steps: int) -> tuple[float, Rotations]:
-    """The penalised MI of the copula after L-BFGS, and the rotations there.
+def _climbed(
+    a: Tensor, b: Tensor, start: Rotations, steps: int, *, scored: bool = False
+) -> tuple[float, Rotations]:
+    """The penalised MI of the Gaussian after L-BFGS, and the rotations there.
+
+    It is that of the turned rows or, if `scored`, of their normal scores; their knots stay those
+    of the start.
 
     L-BFGS is SciPy's, because constructing PyTorch's imports its compiler, which takes seconds.
     Values and gradients are NumPy's: for so few numbers, PyTorch takes several times as long.
@@ -236,6 +246,10 @@ def _climbed(a: Tensor, b: Tensor, start: Rotations, steps: int) -> tuple[float,
 
     sides = [rows.T.contiguous().cpu().numpy() for rows in (a, b)]
     norms = [_norms(side) for side in sides]
+    knots = [
+        knots_of(_unwound(side, turn), COARSE).cpu().numpy() if scored else None
+        for side, turn in zip((a, b), start, strict=True)
+    ]
     parts = [part for rotation in start if rotation is not None for part in rotation]
     ends = np.cumsum([part.numel() for part in parts])
     ridges = [0.0, RIDGE / len(a), CENTRE_RIDGE / len(a)] * (len(parts) // 3)
@@ -253,15 +267,19 @@ def _climbed(a: Tensor, b: Tensor, start: Rotations, steps: int) -> tuple[float,
             None if rotation is None else _Turn.of(*side, next(free), next(free), next(free))
             for side, rotation in zip(zip(sides, norms, strict=True), start, strict=True)
         ]
-        rows = [
-            side if turn is None else turn.rows for side, turn in zip(sides, turns, strict=True)
-        ]
+        rows, rises = zip(
+            *(
+                _scored(side if turn is None else turn.rows, own)
+                for side, turn, own in zip(sides, turns, knots, strict=True)
+            ),
+            strict=True,
+        )
         mi, slope = _mi_and_slope(np.concatenate(rows), p)
         slopes = [
             part.ravel()
-            for turn, own in zip(turns, (slope[:p], slope[p:]), strict=True)
+            for turn, own, rise in zip(turns, (slope[:p], slope[p:]), rises, strict=True)
             if turn is not None
-            for part in turn.slopes(own)
+            for part in turn.slopes(own * rise)
         ]
         return float(ridge @ flat**2) - mi, 2 * ridge * flat - np.concatenate(slopes)
 
@@ -343,6 +361,22 @@ class _Turn(NamedTuple):
         by_norm += 2 * (self.radial[3] * by_radial[2] - self.radial[2] * by_radial[3])
         by_centre = -self.frame @ back.sum(1) - self.arms @ (by_norm / self.norm) / len(self.arms)
         return by_free, by_angle @ self.radial.T, by_centre
+
+
+def _scored(columns: np.ndarray, knots: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The normal scores of columns (d, n), linear between knots (d, m), and their slopes (d, n).
+
+    Without knots these are the columns themselves.
+    """
+    if knots is None:
+        return columns, np.ones(1)
+    scores, slopes = np.empty_like(columns), np.empty_like(columns)
+    levels = ndtri((np.arange(knots.shape[1]) + 0.5) / knots.shape[1])
+    for k, (column, own) in enumerate(zip(columns, knots, strict=True)):
+        place = np.searchsorted(own, column).clip(1, len(own) - 1)
+        slopes[k] = (np.diff(levels) / np.diff(own))[place - 1]
+        scores[k] = levels[place] + slopes[k] * (column - own[place])
+    return scores, slopes
 
 
 def _norms(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
