@@ -1,11 +1,12 @@
 """Error where both sides are turned by angles that depend on the norm, with and without `unwound`.
 
-    python benchmarks/rotations.py [--seeds 2] [--rows 1000] [--columns 3 5 10]
+    python benchmarks/rotations.py [--seeds 2] [--rows 1000] [--columns 3 5 10] [--kinds corner ...]
 
 x and y are standard normal, with two pairs of columns of correlation 0.8 (1.022 nats). Each side is
 turned by exp(A a(|x|)) for a random skew-symmetric A of norm sqrt(d) and an angle a that is
 proportional to |x|, to its square or to its sine, with |x| in units of sqrt(d) for the first two.
-"control" has no rotation.
+In "corner" columns are uniform on (0, 1.5) before, and turn about 0 as in "square". "control" has no
+rotation.
 """
 
 import itertools
@@ -13,6 +14,7 @@ import itertools
 import numpy as np
 import torch
 from common import parser
+from scipy.special import ndtr
 
 from infobound import estimate
 from infobound.models.closed_forms import BASES
@@ -22,6 +24,7 @@ ANGLES = {
     "norm": lambda norm, d: 1.5 * norm / np.sqrt(d),
     "square": lambda norm, d: norm**2 / d,
     "sine": lambda norm, d: 2 * np.sin(norm),
+    "corner": lambda norm, d: norm**2 / d,
     "control": lambda norm, d: 0 * norm,
 }
 
@@ -41,6 +44,8 @@ def sample(n, d, name, seed):
     rng = np.random.default_rng([seed, d, list(ANGLES).index(name)])
     x, y = rng.normal(size=(2, n, d))
     y[:, :2] = 0.8 * x[:, :2] + 0.6 * y[:, :2]
+    if name == "corner":
+        x, y = 1.5 * ndtr(x), 1.5 * ndtr(y)
     return turned(x, ANGLES[name], rng), turned(y, ANGLES[name], rng)
 
 
@@ -50,11 +55,12 @@ def main():
     options_of.add_argument("--seeds", type=int, default=2)
     options_of.add_argument("--rows", type=int, default=1000)
     options_of.add_argument("--columns", type=int, nargs="+", default=[3, 5, 10])
+    options_of.add_argument("--kinds", nargs="+", choices=[*ANGLES], default=[*ANGLES])
     options = options_of.parse_args()
     torch.set_num_threads(options.threads)
     others = ",".join(name for name in BASES if name != "unwound")
     errors = {"with": {}, "without": {}}
-    for name, d, seed in itertools.product(ANGLES, options.columns, range(options.seeds)):
+    for name, d, seed in itertools.product(options.kinds, options.columns, range(options.seeds)):
         x, y = sample(options.rows, d, name, seed)
         line = [f"{name:8} {d:2} columns, seed {seed}:"]
         for variant, base in (("with", "auto"), ("without", others)):

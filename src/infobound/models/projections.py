@@ -13,6 +13,7 @@ from infobound.critics import contract
 from infobound.critics.contract import Critic, Rows
 from infobound.models.copulas import GaussianCopula, canonical_directions
 from infobound.models.densities import MixtureModel
+from infobound.models.margins import knots_of, normal_scores
 from infobound.models.unwinding import copula_mi
 
 __all__ = ["ProjectedModel"]
@@ -22,8 +23,6 @@ KNOTS, COARSE = 400, 20  # of the normal scores of a direction in the model, and
 ROUNDS, STEPS = 3, 6  # of the search: updates of the knots, and steps of L-BFGS for each
 NOISE = 1.0  # nats by which scores must exceed values on one row; on n rows, NOISE / sqrt(n)
 TRIAL_ROWS = 1_500  # rows on which the first directions are tried
-KNOT_DISTANCE = 1e-9  # least difference of knots
-RISE_BEYOND = 5.0  # distances of the outermost knots up to which scores rise beyond them
 
 Sides: TypeAlias = tuple[Tensor, Tensor]  # of x and of y
 
@@ -100,15 +99,15 @@ class ProjectedModel(Critic):
         else:
             found = _searched(sides, (start.left.double(), start.right.double()), 1)
         moved = [side @ part for side, part in zip(sides, found, strict=True)]
-        knots = [_knots(rows, KNOTS) for rows in moved]
-        scores = [_scores(rows, known) for rows, known in zip(moved, knots, strict=True)]
+        knots = [knots_of(rows, KNOTS) for rows in moved]
+        scores = [normal_scores(rows, known) for rows, known in zip(moved, knots, strict=True)]
         inner = MixtureModel.fit_few(scores[0].to(x.dtype), scores[1].to(x.dtype))
         return cls(inner, found[0].to(x.dtype), found[1].to(x.dtype), knots[0], knots[1])
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
         """What the inner model encodes of the scores along the directions."""
-        u = _scores((x @ self.left).double(), self.knots_x).to(x.dtype)
-        v = _scores((y @ self.right).double(), self.knots_y).to(y.dtype)
+        u = normal_scores((x @ self.left).double(), self.knots_x).to(x.dtype)
+        v = normal_scores((y @ self.right).double(), self.knots_y).to(y.dtype)
         return contract.encode(self.inner, u, v)
 
     def pair(self, a: Rows, b: Rows) -> Tensor:
@@ -126,7 +125,7 @@ def _gains(sides: Sides, directions: Sides) -> bool:
     first = directions[0][:, :1], directions[1][:, :1]
     values = [side @ part for side, part in zip(few, first, strict=True)]
     found = [side @ part for side, part in zip(few, _searched(few, first, 1), strict=True)]
-    more = float(copula_mi(*(_scores(rows, _knots(rows, KNOTS)) for rows in found)))
+    more = float(copula_mi(*(normal_scores(rows, knots_of(rows, KNOTS)) for rows in found)))
     n, parameters = len(few[0]), sum(len(part) for part in first)
     return more - float(copula_mi(*values)) > 0.5 * parameters / n + NOISE / math.sqrt(n)
 
@@ -138,7 +137,7 @@ def _searched(sides: Sides, start: Sides, rounds: int) -> Sides:
     sizes = [part.numel() for part in start]
     found = start
     for _ in range(rounds):
-        knots = [_knots(side @ part, COARSE) for side, part in zip(sides, found, strict=True)]
+        knots = [knots_of(side @ part, COARSE) for side, part in zip(sides, found, strict=True)]
 
         def placed(flat: Tensor) -> Sides:
             pieces = zip(flat.split(sizes), start, strict=True)
@@ -149,7 +148,7 @@ def _searched(sides: Sides, start: Sides, rounds: int) -> Sides:
             flat = torch.from_numpy(values).to(start[0].device).requires_grad_()
             with torch.enable_grad():
                 moved = [side @ part for side, part in zip(sides, placed(flat), strict=True)]
-                mi = -copula_mi(*(_scores(*both) for both in zip(moved, knots, strict=True)))
+                mi = -copula_mi(*(normal_scores(*both) for both in zip(moved, knots, strict=True)))
                 (slope,) = torch.autograd.grad(mi, flat)
             return float(mi.detach()), slope.cpu().numpy()
 
@@ -157,22 +156,3 @@ def _searched(sides: Sides, start: Sides, rounds: int) -> Sides:
         best = minimize(loss, begun, jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
         found = placed(torch.from_numpy(best.x).to(start[0].device))
     return found
-
-
-def _knots(rows: Tensor, count: int) -> Tensor:
-    """The values (k, m) of at most `count` even quantiles of rows (n, k), strictly ascending."""
-    values, n = rows.T.contiguous().sort(1)[0], len(rows)
-    count = min(count, n)
-    steps = torch.arange(count, device=rows.device)
-    return values[:, ((steps + 0.5) * (n / count)).long()] + KNOT_DISTANCE * steps
-
-
-def _scores(rows: Tensor, knots: Tensor) -> Tensor:
-    """The normal scores of rows (n, k), linear between the knots and beyond the outermost."""
-    count = knots.shape[1]
-    levels = (torch.arange(count, dtype=rows.dtype, device=rows.device) + 0.5) / count
-    values, columns = torch.special.ndtri(levels), rows.T.contiguous()
-    index = (torch.searchsorted(knots, columns) - 1).clamp(0, count - 2)
-    low, high = knots.gather(1, index), knots.gather(1, index + 1)
-    share = ((columns - low) / (high - low)).clamp(-RISE_BEYOND, 1 + RISE_BEYOND)
-    return torch.lerp(values[index], values[index + 1], share).T

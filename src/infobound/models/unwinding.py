@@ -7,41 +7,58 @@ The inverse has the same form, is a bijection, and leaves mutual information as 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
+from scipy.special import ndtri
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from infobound.critics.contract import Product, Rows
 from infobound.models.copulas import GaussianCopula
+from infobound.models.margins import knots_of, normal_scores
 
 __all__ = ["MARGIN", "UnwoundCopula", "copula_mi"]
 
+KNOTS = 400  # of the normal scores of a column
 PLANES = 8  # of rotation per side, at most
 PER_PARAMETER = 5  # rows for each parameter: 2 d of a plane, and 4 of its angle
 SPREADS = (0.0, 0.3, 0.5, 0.5, 0.8)  # of the angles at the starts, radians
-# Of L-BFGS from each start, from the best `KEPT` of them, and from the best.
-SEARCH_STEPS = (6, 9, 80)
+SEARCH_STEPS = (6, 9)  # of L-BFGS from each start, and from the best `KEPT` of them
+LAST_STEPS = (
+    30,
+    80,
+)  # from the best; between, one for `ROWS_PER_STEP`, so that few are not overfit
+ROWS_PER_STEP = 50
+ROUNDS, SCORED_STEPS = 3, 10  # of the search on normal scores: updates of knots, steps for each
+COARSE = 20  # knots in it
 KEPT = 2  # starts that are searched further
 CHANGE = 1e-5  # of the value, nats, below which L-BFGS stops
 START_ROWS = 1_500  # rows that all starts are optimised on; the best is then optimised on all rows
 RIDGED = 1e-9  # times the mean variance: added to variances, so that there is a determinant
-RIDGE = 1e-3  # penalty on squared coefficients of the angles, nats
+RIDGE = 1.0  # penalty on squared coefficients of the angles, nats on one row; on n rows, RIDGE / n
+CENTRE_RIDGE = 0.1  # the same on the centre, in units of the columns
 TEST_ROWS = 2_000  # rows of the test for rotations
 FIRST, SAMPLES = 5, 20  # of a Gaussian copula, for a first and the final test for rotations
 FUNCTIONS = (3, 1)  # of the norm that it reads
+PRODUCTS = 0  # in place of a number of functions: products of two columns
+FAR = 3.0  # robust standard deviations from which values count less in its products
 MARGIN = 1.0  # nats by which rotations must exceed none on one row; on n rows, MARGIN / sqrt(n)
 CLEAR_ROTATION = 2.5  # standard deviations by which the rows must exceed them; else none is sought
 
 
 class Rotation(NamedTuple):
-    """Planes and angles: `frame` (d, 2 m) spans m planes, `angles` (m, k) weighs the functions."""
+    """Planes, angles and the point about which rows turn.
+
+    `frame` (d, 2 m) spans m planes, `angles` (m, k) weighs the functions of the distance from
+    `centre` (d,), which is relative to the mean of the rows; (0,) if it is the mean.
+    """
 
     frame: Tensor
     angles: Tensor
+    centre: Tensor
 
 
 Rotations: TypeAlias = tuple[Rotation | None, Rotation | None]  # of x and of y
@@ -50,8 +67,9 @@ Rotations: TypeAlias = tuple[Rotation | None, Rotation | None]  # of x and of y
 class UnwoundCopula(Product):
     """The Gaussian copula of u = R(x) x and v = R(y) y, with rotations that depend on the norm.
 
-    R(x) turns m orthogonal planes by angles that are linear in `_radial` functions of |x|. Planes
-    and angles maximise the MI of the copula of u and v, by L-BFGS.
+    R(x) turns m orthogonal planes by angles that are linear in `_radial` functions of |x|, the
+    distance from a centre. Planes, angles and centre maximise the MI of the Gaussian of u and v, by
+    L-BFGS. The copula is that of the normal scores of their columns.
 
     Source: the rotations are those of Czyż et al. 2023, section 3.2,
     https://arxiv.org/abs/2306.11078, with other functions of the norm.
@@ -70,15 +88,20 @@ class UnwoundCopula(Product):
 
     mean_x: Tensor
     mean_y: Tensor
+    knots_x: Tensor
+    knots_y: Tensor
 
     def __init__(
         self,
         copula: GaussianCopula,
         rotations: Rotations,
         means: tuple[Tensor, Tensor],
+        knots: tuple[Tensor, Tensor],
     ) -> None:
         super().__init__()
         self.copula = copula
+        self.register_buffer("knots_x", knots[0])
+        self.register_buffer("knots_y", knots[1])
         self.register_buffer("mean_x", means[0])
         self.register_buffer("mean_y", means[1])
         for side, rotation in zip("xy", rotations, strict=True):
@@ -109,24 +132,33 @@ class UnwoundCopula(Product):
             rotations = _started(a, b) if start is None else None
         if rotations is None:
             return GaussianCopula.fit(x, y)
-        rotations = _climbed(a, b, _as(rotations, torch.float64), SEARCH_STEPS[2])[1]
-        u, v = (side.to(x.dtype) for side in map(_unwound, (a, b), rotations))
-        centres = means[0].to(x.dtype), means[1].to(x.dtype)
-        return cls(GaussianCopula.fit(u, v), _as(rotations, x.dtype), centres)
+        steps = min(max(len(x) // ROWS_PER_STEP, LAST_STEPS[0]), LAST_STEPS[1])
+        rotations = _climbed(a, b, rotations, steps)[1]
+        for _ in range(ROUNDS):
+            rotations = _climbed(a, b, rotations, SCORED_STEPS, scored=True)[1]
+        u, v = map(_unwound, (a, b), rotations)
+        knots = knots_of(u, KNOTS), knots_of(v, KNOTS)
+        scores = (normal_scores(*both).to(x.dtype) for both in zip((u, v), knots, strict=True))
+        return cls(GaussianCopula.fit(*scores), rotations, means, knots)
 
     @property
     def rotations(self) -> Rotations:
         """The rotations of x and of y; None for no rotation."""
         found = []
         for side in "xy":
-            frame, angles = getattr(self, f"frame_{side}"), getattr(self, f"angles_{side}")
-            found.append(None if frame is None else Rotation(frame, angles))
+            parts = [getattr(self, f"{name}_{side}") for name in Rotation._fields]
+            found.append(None if parts[0] is None else Rotation(*parts))
         return found[0], found[1]
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
-        """What the Gaussian copula encodes of the rotated rows."""
-        centred = x - self.mean_x, y - self.mean_y
-        return self.copula.encode(*map(_unwound, centred, self.rotations))
+        """What the Gaussian copula encodes of the scores of the rotated rows."""
+        centred = x.double() - self.mean_x, y.double() - self.mean_y
+        turned = map(_unwound, centred, self.rotations)
+        u, v = (
+            normal_scores(rows, knots).to(x.dtype)
+            for rows, knots in zip(turned, (self.knots_x, self.knots_y), strict=True)
+        )
+        return self.copula.encode(u, v)
 
 
 def _radial(rows: Tensor) -> Tensor:
@@ -136,37 +168,31 @@ def _radial(rows: Tensor) -> Tensor:
     return torch.stack([norm, square, torch.sin(2 * norm), torch.cos(2 * norm)], -1)
 
 
-def _rotated(rows: Tensor, rotation: Rotation, radial: Tensor) -> Tensor:
-    """Rows (n, d), turned in each plane by its angle."""
-    angle = radial @ rotation.angles.T
-    first, second = (rows @ rotation.frame).chunk(2, dim=1)
+def _unwound(rows: Tensor, rotation: Rotation | None) -> Tensor:
+    """Centred rows (n, d), turned in each plane by its angle."""
+    if rotation is None:
+        return rows
+    arms = rows - rotation.centre if len(rotation.centre) else rows
+    angle = _radial(arms) @ rotation.angles.T
+    first, second = (arms @ rotation.frame).chunk(2, dim=1)
     cos, sin = angle.cos() - 1, angle.sin()
     moved = torch.cat([cos * first - sin * second, sin * first + cos * second], 1)
     return rows + moved @ rotation.frame.T
 
 
-def _unwound(rows: Tensor, rotation: Rotation | None) -> Tensor:
-    """Centred rows (n, d) after their rotation."""
-    return rows if rotation is None else _rotated(rows, rotation, _radial(rows))
-
-
-def _as(rotations: Rotations, kind: torch.dtype) -> Rotations:
-    """The rotations in another precision."""
-    first, second = (
-        None if each is None else Rotation(*(part.to(kind) for part in each)) for each in rotations
-    )
-    return first, second
-
-
 def _started(a: Tensor, b: Tensor) -> Rotations | None:
     """The best of several short searches on some centred rows; None if there is no rotation."""
-    if not _has_twist(a[:TEST_ROWS], b[:TEST_ROWS]):
+    twist = _twist(a[:TEST_ROWS], b[:TEST_ROWS])
+    if twist is None:
         return None
     few = a[:START_ROWS], b[:START_ROWS]
     generator = torch.Generator().manual_seed(0)
     tried = []
     for spread in SPREADS:
-        first, second = (_start(side.shape[1], spread, generator, a) for side in (a, b))
+        first, second = (
+            _start(side.shape[1], spread, generator, a, moves=twist == "products")
+            for side in (a, b)
+        )
         tried.append(_climbed(*few, (first, second), SEARCH_STEPS[0]))
     best = sorted(tried, key=lambda each: -each[0])[:KEPT]
     gained, found = max(
@@ -177,10 +203,13 @@ def _started(a: Tensor, b: Tensor) -> Rotations | None:
     return found if gained > float(copula_mi(*few)) + clear else None
 
 
-def _start(d: int, spread: float, generator: torch.Generator, like: Tensor) -> Rotation | None:
+def _start(
+    d: int, spread: float, generator: torch.Generator, like: Tensor, *, moves: bool = False
+) -> Rotation | None:
     """Random planes of d columns, with angles of that spread; None for one column.
 
-    There are as many planes as the rows of `like` support, on both sides.
+    There are as many planes as the rows of `like` support, on both sides. The centre is the mean;
+    it may move in the search or not.
     """
     if d < 2:
         return None
@@ -188,7 +217,8 @@ def _start(d: int, spread: float, generator: torch.Generator, like: Tensor) -> R
     planes = min(d // 2, PLANES, max(1, most))
     frame = torch.randn(d, 2 * planes, generator=generator, dtype=torch.float64)
     angles = torch.randn(planes, 4, generator=generator, dtype=torch.float64) * (spread + 0.01)
-    return Rotation(_orthonormal(frame).to(like.device), angles.to(like.device))
+    centre = torch.zeros(d if moves else 0, dtype=torch.float64)
+    return Rotation(*(part.to(like.device) for part in (_orthonormal(frame), angles, centre)))
 
 
 def _orthonormal(frame: Tensor) -> Tensor:
@@ -201,47 +231,181 @@ def _orthonormal(frame: Tensor) -> Tensor:
     return found
 
 
-def _climbed(a: Tensor, b: Tensor, start: Rotations, steps: int) -> tuple[float, Rotations]:
-    """The penalised MI of the copula after L-BFGS, and the rotations there.
+def _climbed(
+    a: Tensor, b: Tensor, start: Rotations, steps: int, *, scored: bool = False
+) -> tuple[float, Rotations]:
+    """The penalised MI of the Gaussian after L-BFGS, and the rotations there.
 
-    It is SciPy's, because constructing PyTorch's imports its compiler, which takes seconds.
+    It is that of the turned rows or, if `scored`, of their normal scores; their knots stay those
+    of the start.
+
+    L-BFGS is SciPy's, because constructing PyTorch's imports its compiler, which takes seconds.
+    Values and gradients are NumPy's: for so few numbers, PyTorch takes several times as long.
     """
     from scipy.optimize import minimize
 
-    radial = _radial(a), _radial(b)
+    sides = [rows.T.contiguous().cpu().numpy() for rows in (a, b)]
+    norms = [_norms(side) for side in sides]
+    knots = [
+        knots_of(_unwound(side, turn), COARSE).cpu().numpy() if scored else None
+        for side, turn in zip((a, b), start, strict=True)
+    ]
     parts = [part for rotation in start if rotation is not None for part in rotation]
-    sizes = [part.numel() for part in parts]
+    ends = np.cumsum([part.numel() for part in parts])
+    ridges = [0.0, RIDGE / len(a), CENTRE_RIDGE / len(a)] * (len(parts) // 3)
+    ridge = np.repeat(ridges, [part.numel() for part in parts])
+    p = a.shape[1]
 
-    def placed(flat: Tensor) -> Rotations:
-        """The rotations with these frames, made orthonormal, and angles."""
-        pieces = zip(flat.split(sizes), parts, strict=True)
-        free = iter([piece.reshape(part.shape) for piece, part in pieces])
-        first, second = (
-            None if each is None else Rotation(_orthonormal(next(free)), next(free))
-            for each in start
+    def pieces(flat: np.ndarray) -> Iterator[np.ndarray]:
+        """The frame, the angles and the centre of one side, and then of the other."""
+        split = zip(np.split(flat, ends[:-1]), parts, strict=True)
+        return (piece.reshape(part.shape) for piece, part in split)
+
+    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        free = pieces(flat)
+        turns = [
+            None if rotation is None else _Turn.of(*side, next(free), next(free), next(free))
+            for side, rotation in zip(zip(sides, norms, strict=True), start, strict=True)
+        ]
+        rows, rises = zip(
+            *(
+                _scored(side if turn is None else turn.rows, own)
+                for side, turn, own in zip(sides, turns, knots, strict=True)
+            ),
+            strict=True,
         )
-        return first, second
+        mi, slope = _mi_and_slope(np.concatenate(rows), p)
+        slopes = [
+            part.ravel()
+            for turn, own, rise in zip(turns, (slope[:p], slope[p:]), rises, strict=True)
+            if turn is not None
+            for part in turn.slopes(own * rise)
+        ]
+        return float(ridge @ flat**2) - mi, 2 * ridge * flat - np.concatenate(slopes)
 
-    def value(rotations: Rotations) -> Tensor:
-        sides, penalty = [], a.new_zeros(())
-        for rows, rotation, functions in zip((a, b), rotations, radial, strict=True):
-            if rotation is not None:
-                penalty = penalty + RIDGE * (rotation.angles**2).sum()
-                rows = _rotated(rows, rotation, functions)
-            sides.append(rows)
-        return copula_mi(*sides) - penalty
-
-    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
-        flat = torch.from_numpy(values).to(a.device).requires_grad_()
-        with torch.enable_grad():
-            found = -value(placed(flat))
-            (slope,) = torch.autograd.grad(found, flat)
-        return float(found.detach()), slope.cpu().numpy()
-
-    begun = torch.cat([part.reshape(-1) for part in parts]).cpu().numpy()
+    begun = np.concatenate([part.cpu().numpy().ravel() for part in parts])
     options = {"maxiter": steps, "maxcor": 20, "ftol": CHANGE}
     best = minimize(loss, begun, jac=True, method="L-BFGS-B", options=options)
-    return -float(best.fun), placed(torch.from_numpy(best.x).to(a.device))
+    free = (torch.from_numpy(piece).to(a.device) for piece in pieces(best.x))
+    first, second = (
+        None if each is None else Rotation(_orthonormal(next(free)), next(free), next(free))
+        for each in start
+    )
+    return -float(best.fun), (first, second)
+
+
+class _Turn(NamedTuple):
+    """Columns of rows (d, n) after a rotation, and what its gradient needs."""
+
+    rows: np.ndarray
+    arms: np.ndarray  # (d, n), from the centre
+    norm: np.ndarray  # (n,), of the arms
+    radial: np.ndarray  # (4, n), functions of the norm
+    frame: np.ndarray  # orthonormal (d, 2 m), the first factor of that which is free
+    factor: np.ndarray  # (2 m, 2 m), the second one
+    angles: np.ndarray  # (m, 4)
+    planes: np.ndarray  # (2, m, n), the columns in the planes
+    turn: tuple[np.ndarray, np.ndarray]  # (m, n), the cosine of the angle less one, and its sine
+    moved: np.ndarray  # (2 m, n), what is added to the columns in the planes
+    centre: np.ndarray  # (d,), or (0,) for the mean
+
+    @classmethod
+    def of(
+        cls,
+        before: np.ndarray,
+        norms: tuple[np.ndarray, np.ndarray],
+        free: np.ndarray,
+        angles: np.ndarray,
+        centre: np.ndarray,
+    ) -> _Turn:
+        """Turn columns (d, n) by angles that weigh functions of the norm.
+
+        Args:
+            before: (d, n).
+            norms: their `_norms`.
+            free: (d, 2 m), a frame that need not be orthonormal.
+            angles: (m, 4).
+            centre: (d,), or (0,) for the mean.
+        """
+        arms = before
+        if len(centre):
+            arms = before - centre[:, None]
+            norms = _norms(arms)
+        frame, factor = np.linalg.qr(free)
+        signs = np.sign(factor.diagonal())  # as in `_orthonormal`
+        frame, factor = frame * signs, factor * signs[:, None]
+        angle = angles @ norms[1]
+        turn = np.cos(angle) - 1, np.sin(angle)
+        planes = (frame.T @ arms).reshape(2, *angle.shape)
+        moved = _moved(planes, *turn)
+        rows = before + frame @ moved
+        return cls(rows, arms, *norms, frame, factor, angles, planes, turn, moved, centre)
+
+    def slopes(self, by_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The gradient by free frame, angles and centre, from that by the turned columns (d, n)."""
+        cos, sin = self.turn
+        by_planes = (self.frame.T @ by_rows).reshape(self.planes.shape)
+        turned = self.planes + self.moved.reshape(self.planes.shape)
+        by_angle = by_planes[1] * turned[0] - by_planes[0] * turned[1]
+        back = _moved(by_planes, cos, -sin)
+        by_frame = by_rows @ self.moved.T + self.arms @ back.T
+        # Frame and factor both change with the free frame, and the factor stays triangular.
+        inner = by_frame.T @ self.frame
+        low = np.tri(len(inner), dtype=bool)
+        by_free = by_frame - self.frame @ np.where(low, inner, inner.T)
+        by_free = np.linalg.solve(self.factor, by_free.T).T
+        if not len(self.centre):
+            return by_free, by_angle @ self.radial.T, self.centre
+        by_radial = self.angles.T @ by_angle
+        by_norm = by_radial[0] + 2 * self.norm * by_radial[1]
+        by_norm += 2 * (self.radial[3] * by_radial[2] - self.radial[2] * by_radial[3])
+        by_centre = -self.frame @ back.sum(1) - self.arms @ (by_norm / self.norm) / len(self.arms)
+        return by_free, by_angle @ self.radial.T, by_centre
+
+
+def _scored(columns: np.ndarray, knots: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The normal scores of columns (d, n), linear between knots (d, m), and their slopes (d, n).
+
+    Without knots these are the columns themselves.
+    """
+    if knots is None:
+        return columns, np.ones(1)
+    scores, slopes = np.empty_like(columns), np.empty_like(columns)
+    levels = ndtri((np.arange(knots.shape[1]) + 0.5) / knots.shape[1])
+    for k, (column, own) in enumerate(zip(columns, knots, strict=True)):
+        place = np.searchsorted(own, column).clip(1, len(own) - 1)
+        slopes[k] = (np.diff(levels) / np.diff(own))[place - 1]
+        scores[k] = levels[place] + slopes[k] * (column - own[place])
+    return scores, slopes
+
+
+def _norms(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The norm (n,) of columns (d, n) and the functions of it (4, n), as in `_radial`."""
+    square = np.einsum("dn,dn->n", columns, columns) / len(columns)
+    norm = np.sqrt(square.clip(1e-12))
+    return norm, np.stack([norm, square, np.sin(2 * norm), np.cos(2 * norm)])
+
+
+def _moved(planes: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> np.ndarray:
+    """What turning by an angle adds to columns in planes (2, m, n): (2 m, n); cos is less one."""
+    first, second = planes
+    return np.concatenate([cos * first - sin * second, sin * first + cos * second])
+
+
+def _mi_and_slope(rows: np.ndarray, p: int) -> tuple[float, np.ndarray]:
+    """The MI of the Gaussian with the covariance of rows (d, n), nats, and its gradient by them.
+
+    The first p columns are those of x. `_gaussian_mi` gives the same value, without a gradient.
+    """
+    n = rows.shape[1]
+    rows = rows - rows.mean(1, keepdims=True)
+    covariance = rows @ rows.T / n
+    covariance.flat[:: len(rows) + 1] += RIDGED * covariance.diagonal().mean()
+    mi, on_covariance = -0.5 * np.linalg.slogdet(covariance)[1], -np.linalg.inv(covariance)
+    for own in (slice(0, p), slice(p, None)):
+        mi += 0.5 * np.linalg.slogdet(covariance[own, own])[1]
+        on_covariance[own, own] += np.linalg.inv(covariance[own, own])
+    return float(mi), (on_covariance / n) @ rows
 
 
 def copula_mi(a: Tensor, b: Tensor) -> Tensor:
@@ -255,23 +419,15 @@ class _CopulaMI(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
-        rows, p = torch.cat([a, b], 1), a.shape[1]
-        rows -= rows.mean(0)
-        covariance = rows.T @ rows / len(rows)
-        ctx.save_for_backward(rows, covariance)
-        ctx.p = p
-        return _gaussian_mi(covariance, slice(0, p), slice(p, len(covariance)))
+        ctx.p = a.shape[1]
+        mi, slope = _mi_and_slope(torch.cat([a, b], 1).T.contiguous().cpu().numpy(), ctx.p)
+        ctx.save_for_backward(torch.from_numpy(slope.T).to(a))
+        return a.new_tensor(mi)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor]:
-        rows, covariance = ctx.saved_tensors
-        ridge = RIDGED * covariance.diagonal().mean()
-        covariance = covariance + torch.diag(ridge.expand(len(covariance)))
-        by_covariance = -torch.linalg.inv(covariance)
-        for own in (slice(0, ctx.p), slice(ctx.p, None)):
-            by_covariance[own, own] += torch.linalg.inv(covariance[own, own])
-        on_rows = rows @ (by_covariance * (slope / len(rows)))
+        on_rows = slope * ctx.saved_tensors[0]
         return on_rows[:, : ctx.p], on_rows[:, ctx.p :]
 
 
@@ -293,19 +449,22 @@ def _gaussian_mi(covariance: Tensor, first: slice, second: slice) -> Tensor:
     return mi
 
 
-def _has_twist(a: Tensor, b: Tensor) -> bool:
-    """Whether directions that turn with the norm clearly add MI to the rows.
+def _twist(a: Tensor, b: Tensor) -> Literal["directions", "products"] | None:
+    """What clearly adds MI to the rows: directions that turn with the norm, or products.
 
+    Directions show rotations about the mean, and products of two columns those about other points.
     What they add to one side, beside the rows of the other, is compared with what they add in
     samples of a Gaussian copula with the same correlations and margins, where there is no rotation.
     A few samples suffice where it is not even half of what is clear.
-    The directions are bounded, so heavy tails do not raise it.
+    Both are bounded or nearly so, so heavy tails do not raise it.
     """
     n, widths = len(a), (a.shape[1], b.shape[1])
     rows = torch.cat([a, b], 1)
     read = [k for k in FUNCTIONS if 3 * (1 + k) * sum(widths) < n]
+    if 3 * sum(d + d * (d + 1) // 2 for d in widths) < n:
+        read.append(PRODUCTS)
     if not read:
-        return False
+        return None
     margins = rows.sort(0)[0]
     scores = torch.special.ndtri((_ranks(rows).to(rows.dtype) + 0.5) / n)
     values, vectors = torch.linalg.eigh(scores.T @ scores / n)
@@ -318,9 +477,10 @@ def _has_twist(a: Tensor, b: Tensor) -> bool:
         left, right = margins.expand(size).gather(1, _ranks(noise @ root.T)).split(widths, -1)
         null = np.concatenate([null, _gains(left, right, read)])
         clear = CLEAR_ROTATION if count == SAMPLES else CLEAR_ROTATION / 2
-        if not (shown > null.mean(0) + clear * null.std(0, ddof=1)).any():
-            return False
-    return True
+        found = shown > null.mean(0) + clear * null.std(0, ddof=1)
+        if not found.any():
+            return None
+    return "products" if read[-1] == PRODUCTS and found[-1] else "directions"
 
 
 def _ranks(rows: Tensor) -> Tensor:
@@ -331,29 +491,35 @@ def _ranks(rows: Tensor) -> Tensor:
 
 
 def _gains(a: Tensor, b: Tensor, read: Sequence[int]) -> np.ndarray:
-    """The MI, nats, that the directions of one side add to the rows (..., n, d), over both sides.
+    """The MI, nats, that more columns of one side add to the rows (..., n, d), over both sides.
 
-    One value for each number of functions of the norm in `read`: (..., len(read)).
+    One value for each of `read`, a number of functions of the norm or `PRODUCTS`: (..., len(read)).
     """
-    most = max(read)
-    left, right = (
-        [side, *_directions(side)[:most]] if side.shape[-1] > 1 else [side] for side in (a, b)
-    )
-    rows = torch.cat([*left, *right], -1)
-    rows -= rows.mean(-2, keepdim=True)
-    covariance = rows.mT @ rows / rows.shape[-2]
-    p, q, width = a.shape[-1], b.shape[-1], sum(part.shape[-1] for part in left)
-    own_a, own_b = slice(0, p), slice(width, width + q)
-    known = 2 * _gaussian_mi(covariance, own_a, own_b)
     found = []
     for k in read:
-        more_a, more_b = slice(0, min(p * (1 + k), width)), slice(width, width + q * (1 + k))
-        found.append(
-            _gaussian_mi(covariance, more_a, own_b)
-            + _gaussian_mi(covariance, own_a, more_b)
-            - known
+        left, right = (
+            side if side.shape[-1] < 2 else torch.cat([side, *_added(side, k)], -1)
+            for side in (a, b)
         )
+        p, q, width = a.shape[-1], b.shape[-1], left.shape[-1]
+        rows = torch.cat([left, right], -1)
+        rows -= rows.mean(-2, keepdim=True)
+        covariance = rows.mT @ rows / rows.shape[-2]
+        own_a, own_b = slice(0, p), slice(width, width + q)
+        gained = -2 * _gaussian_mi(covariance, own_a, own_b)
+        gained += _gaussian_mi(covariance, slice(0, width), own_b)
+        gained += _gaussian_mi(covariance, own_a, slice(width, None))
+        found.append(gained)
     return torch.stack(found, -1).cpu().numpy()
+
+
+def _added(rows: Tensor, count: int) -> list[Tensor]:
+    """The products of two columns, or directions with so many functions of the norm."""
+    if count != PRODUCTS:
+        return _directions(rows)[:count]
+    near = rows / torch.sqrt(1 + (rows / FAR) ** 2)
+    first, second = torch.triu_indices(rows.shape[-1], rows.shape[-1], device=rows.device)
+    return [near[..., first] * near[..., second]]
 
 
 def _directions(rows: Tensor) -> list[Tensor]:
