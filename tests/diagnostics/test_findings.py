@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from infobound._system.sentences import worded
@@ -311,6 +312,22 @@ def test_the_order_of_a_file_is_not_called_a_series():
     message = at(**PLANTED["series"][0])["series"]
     assert "the file was merely sorted or merged" in message
     assert "look like a series" not in message
+
+
+def test_codes_among_given_values_are_extreme():
+    assert "given[0] (-999 in 4 rows)" in at(pair=as_pair(X, Y, given=STRAY))["extreme_values"]
+    assert "extreme_values" not in at(pair=as_pair(X, Y, given=X[::-1]))
+
+
+def test_rounding_hides_nothing_of_classes_that_are_known_already():
+    rounded = as_pair(X.round(1), np.arange(N) % 3)  # at most log 3 = 1.099
+    assert "tied_values" in at(pair=rounded, mi=0.9)
+    assert "tied_values" not in at(pair=rounded, mi=1.05)
+
+
+def test_rows_that_are_sorted_by_a_category_name_its_column():
+    labels = pd.Series(np.array(["a", "b", "c"])[np.digitize(Y[ORDER, 0], [-1, 1])], name="site")
+    assert "sorted by site, " in at(pair=as_pair(X[ORDER], labels))["sorted_rows"]
 
 
 def test_heavy_tailed_terms_are_not_one_row():

@@ -380,9 +380,9 @@ def _sorted_rows(e: Evidence) -> str | None:
     if name is None or e.blocks or e.groups is not None or data_checks.serial(e.pair) is None:
         return None
     return (
-        f"The rows are sorted by {name}, so a series looks like a sorted file. If the "
-        "rows are independent cases, this is harmless; if they follow each other in time, use "
-        "series=True (--series)."
+        f"The rows are sorted by {name}, so their order does not show whether they are a time "
+        "series. If they are independent cases, this is harmless; if they follow each other in "
+        "time, use series=True (--series)."
     )
 
 
@@ -455,7 +455,7 @@ def _few_moves(e: Evidence) -> str | None:
 
 def _tied(e: Evidence) -> str | None:
     tied = data_checks.tied_columns(e.columns, e.mi)
-    if not tied:
+    if not tied or e.is_at_entropy(e.mi):  # rounding hides no more than is missing to the entropy
         return None
     names = [f"{name} ({share:.0%} of rows)" for name, share in tied]
     return (
@@ -510,7 +510,7 @@ def _side_of_classes(pair: Pair) -> Sequence[str]:
 
 
 def _extreme(e: Evidence) -> str | None:
-    found = data_checks.outlier_columns(e.columns)
+    found = data_checks.outlier_columns((*e.columns, *data_checks.given_columns(e.pair)))
     if not found:
         return None
     listed = _listed([f"{name} ({what})" for name, what in found])
