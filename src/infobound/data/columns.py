@@ -55,6 +55,8 @@ class ColumnTable:
         notes: how the table was read.
         targets: the names of the columns that the others are to be compared with, if any.
         given: the names of the columns that are given, if any.
+        categorical: the names of the columns that were declared as categories.
+        numeric: the names of those that were declared as quantities.
     """
 
     columns: tuple[Column, ...]
@@ -62,6 +64,8 @@ class ColumnTable:
     notes: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
 
     def column(self, name: str) -> Column:
         """Return a column by name.
