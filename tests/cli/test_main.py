@@ -240,7 +240,17 @@ def test_a_target_as_json_in_bits(columns, tmp_path):
     assert (code, err, found["unit"], found["targets"]) == (0, "", "bits", ["kind"])
     assert found["pairs"][0]["x"] == "a"
     assert found["pairs"][0]["mi"] > 0.4
+    asked = {"target": "['kind']", "permutations": "99", "seed": "0"}
+    assert found["call"]["settings"] == asked
     assert (tmp_path / "bars.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_that_nothing_is_found_is_said_plainly(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    pd.DataFrame(rows, columns=["a", "b"]).to_csv(tmp_path / "rows.csv", index=False)
+    _, out, _ = call("columns", tmp_path / "rows.csv", "--permutations", 99)
+    assert "None of 1 pairs has a q of 0.05 or less." in " ".join(out.split())
+    assert "of these" not in out
 
 
 @pytest.mark.parametrize(
@@ -600,8 +610,9 @@ def test_the_command_to_type_next_keeps_what_columns_are(tmp_path, capsys):
     rows = "\n".join(f"{a},{b}" for a, b in rng.integers(4, size=(80, 2)))
     (tmp_path / "t.csv").write_text(f"a,b\n{rows}\n")
     words = ["estimate", str(tmp_path / "t.csv"), "--x", "a", "--y", "b", "--categorical", "a"]
-    main([*words, "--numeric", "b", "--estimator", "gaussian", "--no-certify"])
-    assert "--categorical a --numeric b" in " ".join(capsys.readouterr().out.split())
+    main([*words, "--numeric", "b", "--estimator", "gaussian", "--no-certify", "--folds", "3"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--categorical a --numeric b --folds 3 --estimator gaussian" in said
 
 
 def test_names_that_look_like_markup_are_printed_as_they_are(tmp_path, monkeypatch, capsys):
