@@ -141,7 +141,7 @@ def as_table(
         rows = pd.DataFrame(rows, columns=[str(k) for k in range(rows.shape[1])], dtype=kind)
     if not rows.shape[0] or not rows.shape[1]:
         raise InputError(f"Expected a table with rows and columns; got shape {rows.shape}.")
-    kinds = (arguments.names("categorical", categorical), arguments.names("numeric", numeric))
+    kinds = (arguments.labels("categorical", categorical), arguments.labels("numeric", numeric))
     both = sorted(set(kinds[0]) & set(kinds[1]))
     if both:
         raise InputError(

@@ -221,8 +221,8 @@ def as_pairs(
         >>> left.x_names, right.x_names
         (('x1[0]',), ('x2[0]', 'x2[1]'))
     """
-    codes = arguments.names("categorical", categorical)
-    quantities = arguments.names("numeric", numeric)
+    codes = arguments.labels("categorical", categorical)
+    quantities = arguments.labels("numeric", numeric)
     both = sorted(set(codes) & set(quantities))
     if both:
         raise InputError(

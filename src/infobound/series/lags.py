@@ -273,7 +273,7 @@ def lags(
     seed, refine = arguments.seed("seed", seed), arguments.boolean("refine", refine)
     config = config or Config(seed=seed)
     report: Progress = progress or (lambda what, done, total: None)
-    pair = _Series.of(x, y, groups, arguments.names("categorical", categorical))
+    pair = _Series.of(x, y, groups, arguments.labels("categorical", categorical))
     one, other, windows = pair.x, pair.y, pair.windows
     n, max_lag = len(one.codes), expect_lags(max_lag, windows)
     if permutations is not None:

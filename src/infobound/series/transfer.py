@@ -539,7 +539,7 @@ def storage(
 
 def _as_x(names: Sequence[str]) -> list[str]:
     """Return names of columns of y as those of x, since both are the same series."""
-    asked = arguments.names("categorical or numeric", names)
+    asked = arguments.labels("categorical or numeric", names)
     return [f"x{name[1:]}" if name == "y" or name.startswith("y[") else name for name in asked]
 
 
