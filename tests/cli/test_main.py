@@ -615,6 +615,17 @@ def test_the_command_to_type_next_keeps_what_columns_are(tmp_path, capsys):
     assert "--categorical a --numeric b --folds 3 --estimator gaussian" in said
 
 
+def test_warnings_of_what_is_compared_are_told(tmp_path, capsys):
+    rows = np.random.default_rng(0).normal(size=(80, 3))
+    rows[:4, 0] = -999
+    pd.DataFrame(rows, columns=["a", "b", "c"]).to_csv(tmp_path / "t.csv", index=False)
+    quick = ["--critic", "none", "--base", "gaussian", "--no-certify", "--quiet"]
+    main(["compare", str(tmp_path / "t.csv"), "--x1", "a", "--x2", "b", "--y", "c", *quick])
+    main(["interaction", str(tmp_path / "t.csv"), "--x", "b", "--y", "c", "--given", "a", *quick])
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("extreme values Values far from all others: a (-999 in 4 rows)") == 2
+
+
 def test_names_that_look_like_markup_are_printed_as_they_are(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
