@@ -25,7 +25,7 @@ import pandas as pd
 import pictures
 import pytest
 
-from infobound import __version__
+from infobound import __version__, estimate
 from infobound.benchmark import notebook, tasks
 from infobound.cli.commands import COMMANDS
 from infobound.cli.main import main
@@ -552,6 +552,9 @@ def test_units_are_those_of_the_files_too(files, tmp_path, capsys):
     assert f"{stored['mi']:.3f}" in picture
     assert f"≥ {stored['certified']:.3f}" in picture
     assert "I(a1, a2; b1, b2), 150 rows" in picture
+    labels = pd.Series(list("uvw") * 50, name="label")
+    estimate(np.arange(150.0), labels, run=tmp_path / "of labels", critic="none")
+    assert "; label), 150 rows" in (tmp_path / "of labels" / "estimate.svg").read_text()
     main(["resume", str(run), "--json", "--quiet"])  # in the run's unit
     assert same(json.loads(capsys.readouterr().out), stored)
     main(["resume", str(run), "--json", "--quiet", "--units", "nats"])

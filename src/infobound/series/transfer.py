@@ -33,6 +33,7 @@ from infobound.pages.presentable import Presentable
 from infobound.plotting import transfer_figures
 from infobound.plotting.figures import FOUND
 from infobound.results.estimate import Estimate
+from infobound.results.methods import shown_names
 from infobound.series import transfer_page
 from infobound.series.transfer_tests import (
     Sources,
@@ -781,6 +782,6 @@ def _called(
 
 
 def _name(columns: Sequence[str], otherwise: str) -> str:
-    """Return the names of columns, or a letter for those of an array."""
+    """Return the names of columns, one for a category, or a letter for those of an array."""
     unnamed = any(name.startswith(f"{otherwise}[") for name in columns)
-    return otherwise if unnamed else " ".join(columns)
+    return otherwise if unnamed else " ".join(shown_names(columns))
