@@ -447,6 +447,14 @@ def test_constant_columns_tell_nothing_and_break_nothing(settings):
         assert "constant_columns" in codes(result)
 
 
+def test_an_interval_below_zero_reaches_zero():
+    """Two events that never meet: their correlation is known to be near zero, and no more."""
+    x, y = np.random.default_rng([1, 99]).random((2, 200)) < 0.04
+    result = estimate(x, y, critic="none", base="gaussian", certify=False)
+    assert result.mi < 0
+    assert result.interval[1] == 0
+
+
 def test_many_columns_are_read_through_canonical_directions():
     """Of 216 pixels a network overfits less on the directions that go together."""
     x, y = images.ImageRows(rows=6, size=12).sample(1200, torch.Generator().manual_seed(5))

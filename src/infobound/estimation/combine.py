@@ -216,7 +216,7 @@ def finish(
     ends = limit.interval(z_quantile(config.level), excess)
     return PointEstimate(
         mi=min(mi, limit.value) + 0.0,
-        interval=(min(low, ends[0]), min(high, ends[1])),
+        interval=(min(low, ends[0]), min(max(high, 0.0), ends[1])),  # no MI is negative
         unlimited=(mi, high - mi),
         method=method,
         pointwise=spread[np.argsort(rows)],
