@@ -5,8 +5,8 @@
 x and y are standard normal, with two pairs of columns of correlation 0.8 (1.022 nats). Each side is
 turned by exp(A a(|x|)) for a random skew-symmetric A of norm sqrt(d) and an angle a that is
 proportional to |x|, to its square or to its sine, with |x| in units of sqrt(d) for the first two.
-In "corner" columns are uniform on (0, 1.5) before, and turn about 0 as in "square". "control" has no
-rotation.
+In "corner" columns are uniform on (0, 1.5) before, and turn about 0 as in "square". "control" has
+no rotation.
 """
 
 import itertools

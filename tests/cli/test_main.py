@@ -25,7 +25,7 @@ import pandas as pd
 import pictures
 import pytest
 
-from infobound import __version__
+from infobound import __version__, estimate
 from infobound.benchmark import notebook, tasks
 from infobound.cli.commands import COMMANDS
 from infobound.cli.main import main
@@ -240,7 +240,17 @@ def test_a_target_as_json_in_bits(columns, tmp_path):
     assert (code, err, found["unit"], found["targets"]) == (0, "", "bits", ["kind"])
     assert found["pairs"][0]["x"] == "a"
     assert found["pairs"][0]["mi"] > 0.4
+    asked = {"target": "['kind']", "permutations": "99", "seed": "0"}
+    assert found["call"]["settings"] == asked
     assert (tmp_path / "bars.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_that_nothing_is_found_is_said_plainly(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(60, 2))
+    pd.DataFrame(rows, columns=["a", "b"]).to_csv(tmp_path / "rows.csv", index=False)
+    _, out, _ = call("columns", tmp_path / "rows.csv", "--permutations", 99)
+    assert "None of 1 pairs has a q of 0.05 or less." in " ".join(out.split())
+    assert "of these" not in out
 
 
 @pytest.mark.parametrize(
@@ -542,6 +552,9 @@ def test_units_are_those_of_the_files_too(files, tmp_path, capsys):
     assert f"{stored['mi']:.3f}" in picture
     assert f"≥ {stored['certified']:.3f}" in picture
     assert "I(a1, a2; b1, b2), 150 rows" in picture
+    labels = pd.Series(list("uvw") * 50, name="label")
+    estimate(np.arange(150.0), labels, run=tmp_path / "of labels", critic="none")
+    assert "; label), 150 rows" in (tmp_path / "of labels" / "estimate.svg").read_text()
     main(["resume", str(run), "--json", "--quiet"])  # in the run's unit
     assert same(json.loads(capsys.readouterr().out), stored)
     main(["resume", str(run), "--json", "--quiet", "--units", "nats"])
@@ -600,8 +613,20 @@ def test_the_command_to_type_next_keeps_what_columns_are(tmp_path, capsys):
     rows = "\n".join(f"{a},{b}" for a, b in rng.integers(4, size=(80, 2)))
     (tmp_path / "t.csv").write_text(f"a,b\n{rows}\n")
     words = ["estimate", str(tmp_path / "t.csv"), "--x", "a", "--y", "b", "--categorical", "a"]
-    main([*words, "--numeric", "b", "--estimator", "gaussian", "--no-certify"])
-    assert "--categorical a --numeric b" in " ".join(capsys.readouterr().out.split())
+    main([*words, "--numeric", "b", "--estimator", "gaussian", "--no-certify", "--folds", "3"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--categorical a --numeric b --folds 3 --estimator gaussian" in said
+
+
+def test_warnings_of_what_is_compared_are_told(tmp_path, capsys):
+    rows = np.random.default_rng(0).normal(size=(80, 3))
+    rows[:4, 0] = -999
+    pd.DataFrame(rows, columns=["a", "b", "c"]).to_csv(tmp_path / "t.csv", index=False)
+    quick = ["--critic", "none", "--base", "gaussian", "--no-certify", "--quiet"]
+    main(["compare", str(tmp_path / "t.csv"), "--x1", "a", "--x2", "b", "--y", "c", *quick])
+    main(["interaction", str(tmp_path / "t.csv"), "--x", "b", "--y", "c", "--given", "a", *quick])
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("extreme values Values far from all others: a (-999 in 4 rows)") == 2
 
 
 def test_names_that_look_like_markup_are_printed_as_they_are(tmp_path, monkeypatch, capsys):

@@ -142,3 +142,18 @@ def test_what_is_given_is_a_third_side():
         data.as_pair(pair, given=z)
     with pytest.raises(InputError, match=r"missing values in the arrays.*given"):
         data.as_pair(x, y, given=np.where(z == 0, np.nan, z))
+
+
+def test_missing_values_of_a_series_beside_itself_are_named_once():
+    series = pd.Series([1.0, None, 3.0], name="rate")
+    with pytest.raises(
+        InputError, match=r"columns rate \(1\)\. Fill them; or, if rows are no time"
+    ):
+        data.as_pair(series, series)
+
+
+def test_different_indexes_are_said_with_the_remedy():
+    x = pd.Series([1.0, 2.0, 3.0], index=[5, 6, 7])
+    (note,) = data.as_pair(x, x.iloc[::-1]).notes
+    assert note.endswith("by position, not by index. To pair them by index, give y.loc[x.index].")
+    assert data.as_pair(x, x.iloc[::-1].loc[x.index]).notes == ()

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from infobound._system.sentences import worded
@@ -311,6 +312,34 @@ def test_the_order_of_a_file_is_not_called_a_series():
     message = at(**PLANTED["series"][0])["series"]
     assert "the file was merely sorted or merged" in message
     assert "look like a series" not in message
+
+
+def test_estimates_of_nothing_are_not_ok_because_all_rows_are_alike():
+    alike = {"held_out": 0.0014, "error": 0.0006, "train": 0.001, "mi": -0.0004}
+    assert "estimate, 0.000 +- 0.0064 nats, does" in at(**alike, half_width=0.0064)["zero"]
+    assert "does not reject (p = 0.99)" in at(**alike, half_width=0.0064, p_value=0.99)["zero"]
+    assert "p-value, 0.004, shows" in at(**alike, half_width=0.0064, p_value=0.004)["unmeasured"]
+    more = {"held_out": 0.02, "error": 0.01, "train": 0.03, "mi": 0.03, "half_width": 0.04}
+    assert "zero" in at(**more, p_value=0.3)
+    assert "zero" not in at(**more)
+    assert "zero" not in at(**more, p_value=0.01)
+    assert "zero" not in at(**more, p_value=0.3, smallest_p=0.1, blocks=True)
+
+
+def test_codes_among_given_values_are_extreme():
+    assert "given[0] (-999 in 4 rows)" in at(pair=as_pair(X, Y, given=STRAY))["extreme_values"]
+    assert "extreme_values" not in at(pair=as_pair(X, Y, given=X[::-1]))
+
+
+def test_rounding_hides_nothing_of_classes_that_are_known_already():
+    rounded = as_pair(X.round(1), np.arange(N) % 3)  # at most log 3 = 1.099
+    assert "tied_values" in at(pair=rounded, mi=0.9)
+    assert "tied_values" not in at(pair=rounded, mi=1.05)
+
+
+def test_rows_that_are_sorted_by_a_category_name_its_column():
+    labels = pd.Series(np.array(["a", "b", "c"])[np.digitize(Y[ORDER, 0], [-1, 1])], name="site")
+    assert "sorted by site, " in at(pair=as_pair(X[ORDER], labels))["sorted_rows"]
 
 
 def test_heavy_tailed_terms_are_not_one_row():

@@ -443,7 +443,16 @@ def test_constant_columns_tell_nothing_and_break_nothing(settings):
         result = estimate(left, right, critic="none", **settings)
         assert abs(result.mi) < 0.02
         assert result.p_value == 1
+        assert settings or (result.mi, result.interval) == (0, (0, 0))
         assert "constant_columns" in codes(result)
+
+
+def test_an_interval_below_zero_reaches_zero():
+    """Two events that never meet: their correlation is known to be near zero, and no more."""
+    x, y = np.random.default_rng([1, 99]).random((2, 200)) < 0.04
+    result = estimate(x, y, critic="none", base="gaussian", certify=False)
+    assert result.mi < 0
+    assert result.interval[1] == 0
 
 
 def test_many_columns_are_read_through_canonical_directions():
@@ -594,3 +603,25 @@ def test_codes_named_as_categories_tell_more_and_equal_text():
     assert "unordered_codes" not in {finding.code for finding in named.findings}
     with pytest.raises(InputError, match="categorical to be a list of strings"):
         estimate(codes, y, categorical="x")
+
+
+def test_columns_are_named_by_the_labels_that_pandas_gives():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.integers(4, size=(80, 2)))
+    settings = {"critic": "none", "base": "gaussian", "certify": False}
+    kinds = ([1], ["1"], frame.columns[1:], np.array([1]))
+    for kind in kinds:
+        found = estimate(frame, rng.normal(size=80), categorical=kind, **settings)
+        assert found.x_names == ("0", "1=0", "1=1", "1=2", "1=3")
+    levels = frame.set_axis(pd.MultiIndex.from_tuples([("eye", "left"), ("eye", "right")]), axis=1)
+    found = estimate(levels, rng.normal(size=80), categorical=[("eye", "left")], **settings)
+    assert found.x_names[0] == "('eye', 'left')=0"
+    with pytest.raises(InputError, match="columns among 0, 1, y"):
+        estimate(frame, rng.normal(size=80), categorical=[3], **settings)
+
+
+def test_an_unknown_critic_is_an_error_where_no_network_is_built():
+    x = np.random.default_rng(0).normal(size=(80, 2))
+    for settings in ({"base": "gaussian"}, {"estimator": "gaussian"}):
+        with pytest.raises(InputError, match="critic to be one of separable, joint"):
+            estimate(x, x, critic="nope", certify=False, **settings)

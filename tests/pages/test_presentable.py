@@ -1,8 +1,10 @@
 """What every result can be asked for: texts, frames, figures and pages, in both units."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from results_of_each_kind import MADE
 
@@ -47,6 +49,15 @@ def test_a_notebook_shows_escaped_text(result):
     assert "nats" in text
     assert "<script" not in text.lower()
     assert "bits" in result.page("bits")._repr_html_()
+
+
+def test_a_summary_and_a_notebook_say_how_rows_were_read():
+    x = pd.Series(np.random.default_rng(0).normal(size=60))
+    result = infobound.estimate(x, x.iloc[::-1], critic="none", certify=False)
+    assert "note  x and y have different indexes" in result.summary()
+    assert "x and y have different indexes" in result._repr_html_()
+    many = replace(result.page(), notes=tuple(map(str, range(12))))
+    assert "note  7\n  ... and 4 more notes" in str(many)
 
 
 def test_figures_are_written(result, tmp_path):

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.signal import lfilter
 
@@ -181,3 +182,10 @@ def test_what_is_refused(settings, sentence):
 def test_the_longest_lag_of_an_automatic_history():
     assert Past.of(1, "auto").longest == 10
     assert Past.of(range(1, 4), 2).candidates == [(1, 2), (2, 3), (3, 4)]
+
+
+def test_a_category_is_called_by_its_column():
+    rng = np.random.default_rng(0)
+    stage = pd.Series(rng.choice(["rem", "wake", "deep"], size=120), name="stage")
+    found = transfer_entropy(stage, rng.normal(size=120), base="gaussian", permutations=19)
+    assert (found.forward.source, found.forward.target) == ("stage", "y")

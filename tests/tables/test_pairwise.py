@@ -41,6 +41,13 @@ def test_all_pairs_come_strongest_first_and_the_rest_is_said():
     assert "2 with q <= 0.05" in repr(found)
 
 
+def test_a_target_is_named_by_its_number():
+    rows = np.random.default_rng(0).normal(size=(40, 3))
+    found = pairwise(rows, 2, permutations=19)
+    assert found.targets == ("2",)
+    assert found.pairs == pairwise(rows, ["2"], permutations=19).pairs
+
+
 def test_targets_and_matrix():
     found = pairwise(table(), ["kind", "c"], permutations=99)
     assert found.matrix().shape == (2, 2)

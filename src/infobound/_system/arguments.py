@@ -11,7 +11,7 @@ import difflib
 import inspect
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ __all__ = [
     "function",
     "instance",
     "integer",
+    "labels",
     "level",
     "listed",
     "lookup",
@@ -186,6 +187,20 @@ def names(name: str, value: Any) -> tuple[str, ...]:
     remedy = f"Write [{shown(value)}]." if isinstance(value, str) else ""
     expect(several, name, "a list of strings", value, remedy)
     return tuple(value)
+
+
+def labels(name: str, value: Any) -> tuple[str, ...]:
+    """Check names of columns in any collection; whole numbers and tuples become text.
+
+    The columns of a frame of pandas have such labels where they were not named, or have levels.
+
+    Example:
+        >>> labels("categorical", [0, ("eye", "left"), "age"])
+        ('0', "('eye', 'left')", 'age')
+    """
+    if isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping):
+        value = [str(each) if isinstance(each, Integral | tuple) else each for each in value]
+    return names(name, value)
 
 
 def numbers(name: str, value: Any) -> tuple[Any, ...]:

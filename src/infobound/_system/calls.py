@@ -59,6 +59,17 @@ class Call:
         code = {name: _code(name, value) for name, value in settings.items()}
         return cls(function, tuple(data), code, versions())
 
+    def with_names(self, **columns: Sequence[str]) -> Call:
+        """Return the call with columns that a file's table has chosen already, as keywords.
+
+        Example:
+            >>> call = Call("infobound.pairwise", ("frame",), {"seed": "0"})
+            >>> call.with_names(target=("price",), given=()).settings
+            {'target': "['price']", 'seed': '0'}
+        """
+        named = {name: repr([*chosen]) for name, chosen in columns.items() if chosen}
+        return dataclasses.replace(self, settings={**named, **self.settings})
+
     @property
     def code(self) -> str:
         """Python code that repeats the call, given the data; empty if it is unknown."""

@@ -24,6 +24,7 @@ from infobound.errors import InputError
 from infobound.estimation.estimate import estimate
 from infobound.estimation.point import z_quantile
 from infobound.inference.standard_errors import standard_error
+from infobound.pages.numbers import p_value
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
 from infobound.results.estimate import Estimate
@@ -64,7 +65,7 @@ class Comparison(Recorded, Presentable):
         low, high = self.interval
         return (
             f"I(X1;Y) - I(X2;Y) = {self.difference:.3f} nats [{low:.3f}, {high:.3f}], "
-            f"p = {self.p_value:.2g}, {self.first.n:,} rows"
+            f"{p_value(self.p_value)}, {self.first.n:,} rows"
         )
 
     @property

@@ -21,6 +21,7 @@ from infobound.config import Config, configured
 from infobound.errors import InputError
 from infobound.estimation.conditional_guarantees import GivenSampler
 from infobound.estimation.estimate import estimate
+from infobound.pages.numbers import p_value
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
 from infobound.results.estimate import Estimate
@@ -60,7 +61,7 @@ class Interaction(Recorded, Presentable):
         low, high = self.interval
         return (
             f"I(X;Y|Z) - I(X;Y) = {self.difference:.3f} nats [{low:.3f}, {high:.3f}], "
-            f"p = {self.p_value:.2g}, {self.conditional.n:,} rows"
+            f"{p_value(self.p_value)}, {self.conditional.n:,} rows"
         )
 
     @property

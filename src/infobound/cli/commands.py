@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -179,9 +179,10 @@ class EstimateCommand(_Samples):
         if self.check:
             session.present(console.show_checks, checks, units=session.units)
         plain = not self.given and not self.config.series
+        words = [*_columns(self), *_flags(self.config.with_(certify=True))]
         session.suggest(
             {
-                f"infobound rehearse {shlex.join(_columns(self))}": "test it on your rows" * plain,
+                f"infobound rehearse {shlex.join(words)}": "test it on your rows" * plain,
                 "--check": "" if self.check or self.given else "test properties of the estimate",
                 "--run DIR": "" if self.run else "save settings, curves and result",
             }
@@ -194,17 +195,19 @@ def _columns(command: EstimateCommand) -> list[str]:
     words += ["--group", *command.group] if command.group else []
     for flag, columns in (("categorical", command.categorical), ("numeric", command.numeric)):
         words += [f"--{flag}", *columns] if columns else []
-    return [*words, *["--drop-missing"] * command.drop_missing, *_reading(command.reading)]
+    return [*words, *["--drop-missing"] * command.drop_missing, *_flags(command.reading)]
 
 
-def _reading(options: ReadOptions) -> list[str]:
-    """Return the arguments that give the options of reading."""
+def _flags(options: ReadOptions | Config) -> list[str]:
+    """Return the arguments that give the options that are not the defaults."""
     words = []
     for each in fields(options):
         value, flag = getattr(options, each.name), each.name.replace("_", "-")
+        if value == each.default:
+            continue
         if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
-        elif value != each.default:
+        else:
             words += [f"--{flag}", *map(str, value if isinstance(value, tuple) else [value])]
     return words
 
@@ -402,6 +405,15 @@ class ColumnsCommand:
                 overwrite=self.overwrite,
                 progress=bar,
             )
+        result = replace(
+            result,
+            call=result.call.with_names(
+                target=table.targets,
+                given=table.given,
+                categorical=table.categorical,
+                numeric=table.numeric,
+            ),
+        )
         name, unit = locations.name(self.file), session.units
         if self.table is not None:
             result.save(self.table, units=unit)
@@ -416,7 +428,7 @@ class ColumnsCommand:
         first = result.pairs[0]
         given = [word for name in result.given for word in ("--given", name)]
         sides = ["--x", first.x, "--y", first.y, *given]
-        pair = shlex.join([self.file, *sides, *_reading(self.reading)])
+        pair = shlex.join([self.file, *sides, *_flags(self.reading)])
         session.suggest(
             {
                 f"infobound estimate {pair}": "estimate one pair in full",
@@ -585,6 +597,8 @@ class LagsCommand:
                 overwrite=self.overwrite,
                 progress=bar,
             )
+        call = result.call.with_names(categorical=table.categorical, numeric=table.numeric)
+        result = replace(result, call=call)
         first, lags = result.pairs[0], ["--max-lag", str(self.max_lag)]
         pair = "lags", first.x, first.y, lags, "one pair at all lags"
         _show_pairs(self, session, result, listings.show_lagged_pairs, self.top, pair)
@@ -763,7 +777,7 @@ def _show_pairs(
     session.present(show, result, units=unit, title=title, top=top)
     word, x, y, lags, what = pair
     groups = [part for each in command.group for part in ("--group", each)]
-    words = [command.file, "--x", x, "--y", y, *lags, *groups, *_reading(command.reading)]
+    words = [command.file, "--x", x, "--y", y, *lags, *groups, *_flags(command.reading)]
     session.suggest({f"infobound {word} {shlex.join(words)}": what})
 
 

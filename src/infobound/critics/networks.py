@@ -24,7 +24,7 @@ from infobound.critics.fused_elu import EluPairs, elu_pairs
 from infobound.errors import InputError
 
 __all__ = ["CRITICS", "Bilinear", "Composite", "InputColumns", "Joint", "Separable", "build"]
-__all__ += ["expect_room"]
+__all__ += ["expect_known", "expect_room"]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,
@@ -363,6 +363,23 @@ CRITICS: dict[str, Callable[[int, int, Config, torch.Generator], nn.Module]] = {
 WEIGHT_COPIES = 8  # of the weights: gradient, two moments, average, best weights, and a checkpoint
 
 
+def expect_known(name: str) -> None:
+    """Reject the name of a critic that does not exist, also where no network will be built.
+
+    Raises:
+        InputError: If there is no such critic.
+
+    Example:
+        >>> expect_known("separabel")
+        Traceback (most recent call last):
+        ...
+        infobound.errors.InputError: Expected critic to be one of separable, joint, ...
+    """
+    if name != "none" and name not in CRITICS:
+        names = ", ".join([*CRITICS, "none"])
+        raise InputError(f"Expected critic to be one of {names}; got {name!r}.")
+
+
 def expect_room(dim_x: int, dim_y: int, config: Config) -> None:
     """Reject a network whose training does not fit in memory, before anything is allocated.
 
@@ -418,8 +435,6 @@ def build(dim_x: int, dim_y: int, config: Config, generator: torch.Generator) ->
     """
     if config.critic == "none":
         return None
-    if config.critic not in CRITICS:
-        names = ", ".join([*CRITICS, "none"])
-        raise InputError(f"Expected critic to be one of {names}; got {config.critic!r}.")
+    expect_known(config.critic)
     expect_room(dim_x, dim_y, config)
     return CRITICS[config.critic](dim_x, dim_y, config, generator)

@@ -55,6 +55,8 @@ class ColumnTable:
         notes: how the table was read.
         targets: the names of the columns that the others are to be compared with, if any.
         given: the names of the columns that are given, if any.
+        categorical: the names of the columns that were declared as categories.
+        numeric: the names of those that were declared as quantities.
     """
 
     columns: tuple[Column, ...]
@@ -62,6 +64,8 @@ class ColumnTable:
     notes: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
 
     def column(self, name: str) -> Column:
         """Return a column by name.
@@ -137,7 +141,7 @@ def as_table(
         rows = pd.DataFrame(rows, columns=[str(k) for k in range(rows.shape[1])], dtype=kind)
     if not rows.shape[0] or not rows.shape[1]:
         raise InputError(f"Expected a table with rows and columns; got shape {rows.shape}.")
-    kinds = (arguments.names("categorical", categorical), arguments.names("numeric", numeric))
+    kinds = (arguments.labels("categorical", categorical), arguments.labels("numeric", numeric))
     both = sorted(set(kinds[0]) & set(kinds[1]))
     if both:
         raise InputError(

@@ -221,8 +221,8 @@ def as_pairs(
         >>> left.x_names, right.x_names
         (('x1[0]',), ('x2[0]', 'x2[1]'))
     """
-    codes = arguments.names("categorical", categorical)
-    quantities = arguments.names("numeric", numeric)
+    codes = arguments.labels("categorical", categorical)
+    quantities = arguments.labels("numeric", numeric)
     both = sorted(set(codes) & set(quantities))
     if both:
         raise InputError(
@@ -276,7 +276,7 @@ def _pair(
         if have_different_indexes(x, values):
             notes.append(
                 f"{name} and {side} have different indexes: rows were paired by position, not by "
-                "index."
+                f"index. To pair them by index, give {side}.loc[{name}.index]."
             )
     found: dict[str, Any] = {}
     for side, values in {name: x, "y": y, **({} if given is None else {GIVEN: given})}.items():
@@ -495,11 +495,12 @@ def _dropped(
 ) -> str:
     """Return a note about dropped rows, or raise if they must not be dropped or none are left."""
     if not drop_missing:
-        named = ", ".join(f"{name} ({count:,})" for name, count in counts if count)
+        said = dict.fromkeys(f"{name} ({count:,})" for name, count in counts if count)
+        named = ", ".join(said)  # a series and its past have one name
         raise InputError(
             f"Expected no missing values in {source}; got {rows.sum():,} of {len(rows):,} rows "
-            f"with missing values, in columns {named}. Fill them, or leave those rows out with "
-            f"--drop-missing (from Python: dropna first).{hint}"
+            f"with missing values, in columns {named}. Fill them; or, if rows are no time series, "
+            f"leave those rows out with --drop-missing (from Python: dropna first).{hint}"
         )
     if rows.all():
         raise InputError(f"Expected rows without missing values in {source}; got none.{hint}")

@@ -15,6 +15,7 @@ import numpy as np
 from infobound._system.memory import row_ids
 from infobound.data import Pair, n_distinct
 from infobound.data.encoding import LEVELS
+from infobound.data.pair import GIVEN
 
 __all__ = [
     "Column",
@@ -28,6 +29,7 @@ __all__ = [
     "copied_rows",
     "copies_across",
     "duplicated_columns",
+    "given_columns",
     "grouped_rows",
     "leaks",
     "outlier_columns",
@@ -65,7 +67,7 @@ class Column:
 
     Attributes:
         name: the name of the column.
-        side: "x" or "y".
+        side: "x", "y" or "given".
         values: the distinct values in ascending order.
         counts: how often each value occurs.
     """
@@ -105,10 +107,24 @@ def columns(pair: Pair) -> tuple[Column, ...]:
         >>> columns(as_pair([2, 1, 1], [1, 2, 3]))[0].counts.tolist()
         [2, 1]
     """
-    sides = (("x", pair.x, pair.x_names), ("y", pair.y, pair.y_names))
+    return (*_of_side(pair, "x"), *_of_side(pair, "y"))
+
+
+def given_columns(pair: Pair) -> tuple[Column, ...]:
+    """Return the columns of what is given.
+
+    Example:
+        >>> from infobound.data import as_pair
+        >>> [column.name for column in given_columns(as_pair([2, 1], [1, 2], given=[3, 4]))]
+        ['given[0]']
+    """
+    return () if pair.given is None else _of_side(pair, GIVEN)
+
+
+def _of_side(pair: Pair, side: str) -> tuple[Column, ...]:
+    rows, names = pair.sides[side]
     return tuple(
         Column(name, side, *np.unique(values, return_counts=True))
-        for side, rows, names in sides
         for name, values in zip(names, rows.T, strict=True)
     )
 
@@ -403,14 +419,22 @@ def sorted_by(pair: Pair, columns: Sequence[Column]) -> str | None:
         >>> sorted_by(pair, columns(pair))
         'y[0]'
     """
+    names = [column.name for column in columns]
     for column, v in zip(columns, (*pair.x.T, *pair.y.T), strict=True):
         steps = np.diff(v)
         blocks = 1 < len(column.values) <= len(v) / 10
         if len(column.values) > 1 and ((steps >= 0).all() or (steps <= 0).all()):
-            return column.name
+            return _origin(column.name, names)
         if blocks and np.count_nonzero(steps) == len(column.values) - 1:
-            return column.name
+            return _origin(column.name, names)
     return None
+
+
+def _origin(name: str, names: Sequence[str]) -> str:
+    """Return the column of categories that "site=A" belongs to, if there are more of it."""
+    origin = name.rpartition("=")[0]
+    together = sum(origin == other.rpartition("=")[0] for other in names)
+    return origin if origin and together > 1 else name
 
 
 @dataclass(frozen=True)

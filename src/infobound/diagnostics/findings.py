@@ -262,9 +262,21 @@ def _few_rows(e: Evidence) -> str | None:
     return f"{said}For +-{nats(wish)} collect about {rows:,} rows, or use fewer columns."
 
 
-def _near_zero(e: Evidence) -> bool:
+def _shows_nothing(e: Evidence) -> bool:
+    """Return whether the held-out value does not exceed zero clearly."""
     known = e.held_out is not None and e.error is not None
     return known and e.held_out <= max(1.645 * e.error, 1e-6)  # type: ignore[operator]
+
+
+def _near_zero(e: Evidence) -> bool:
+    """Return whether the held-out value is near zero, or else the estimate.
+
+    Two rare events that never meet have nearly the same contribution in each row, so a small error.
+    """
+    if _shows_nothing(e) or e.held_out is None or e.pair.given is not None:
+        return _shows_nothing(e)
+    kept = e.p_value is not None and e.p_value > e.alpha >= (e.smallest_p or 0.0)
+    return e.mi <= (e.half_width if kept else 0.0)
 
 
 def _measured(e: Evidence) -> str:
@@ -298,6 +310,9 @@ def _zero(e: Evidence) -> str | None:
     if not _near_zero(e) or _told(e):
         return None
     known = f"The held-out value, {_measured(e)}, does not exceed zero"
+    if not _shows_nothing(e):
+        known = f"The estimate, {bare(e.mi, 'z.3f')} +- {nats(e.half_width, '.3g')}, does not "
+        known += "exceed zero"
     if e.p_value is not None:
         return (
             f"{known} clearly, and the test of independence does not reject (p = {e.p_value:.2g}). "
@@ -380,9 +395,9 @@ def _sorted_rows(e: Evidence) -> str | None:
     if name is None or e.blocks or e.groups is not None or data_checks.serial(e.pair) is None:
         return None
     return (
-        f"The rows are sorted by {name}, so a series looks like a sorted file. If the "
-        "rows are independent cases, this is harmless; if they follow each other in time, use "
-        "series=True (--series)."
+        f"The rows are sorted by {name}, so their order does not show whether they are a time "
+        "series. If they are independent cases, this is harmless; if they follow each other in "
+        "time, use series=True (--series)."
     )
 
 
@@ -455,7 +470,7 @@ def _few_moves(e: Evidence) -> str | None:
 
 def _tied(e: Evidence) -> str | None:
     tied = data_checks.tied_columns(e.columns, e.mi)
-    if not tied:
+    if not tied or e.is_at_entropy(e.mi):  # rounding hides no more than is missing to the entropy
         return None
     names = [f"{name} ({share:.0%} of rows)" for name, share in tied]
     return (
@@ -510,7 +525,7 @@ def _side_of_classes(pair: Pair) -> Sequence[str]:
 
 
 def _extreme(e: Evidence) -> str | None:
-    found = data_checks.outlier_columns(e.columns)
+    found = data_checks.outlier_columns((*e.columns, *data_checks.given_columns(e.pair)))
     if not found:
         return None
     listed = _listed([f"{name} ({what})" for name, what in found])

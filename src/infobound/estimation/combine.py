@@ -208,13 +208,15 @@ def finish(
             method = "ksg" if weight >= 0.5 else method
     error = standard_error(spread, rows, config, groups=groups)
     low, high = interval(mi, error, extra_error, config)
+    if limit.value == 0:  # a side is constant, so there is nothing to estimate
+        mi = low = high = 0.0
     # An estimate above an entropy is too high by at least its excess, so that widens the interval,
     # but by no more than the held-out value is below the entropy.
     excess = max(0.0, min(mi - limit.value, limit.value - held_out))
     ends = limit.interval(z_quantile(config.level), excess)
     return PointEstimate(
         mi=min(mi, limit.value) + 0.0,
-        interval=(min(low, ends[0]), min(high, ends[1])),
+        interval=(min(low, ends[0]), min(max(high, 0.0), ends[1])),  # no MI is negative
         unlimited=(mi, high - mi),
         method=method,
         pointwise=spread[np.argsort(rows)],

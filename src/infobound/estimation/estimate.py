@@ -125,6 +125,7 @@ def estimate(
             f"Expected estimator 'default' with a module of your own; got {config.estimator!r}, "
             "which trains no network. Leave one of the two out."
         )
+    networks.expect_known(config.critic)
     if module is None and config.estimator == "default":
         networks.expect_room(pair.x.shape[1], pair.y.shape[1], config)
     if given_sampler is not None:

@@ -21,6 +21,7 @@ from infobound.estimation.recoded import mi_as_categories
 from infobound.estimation.selection import configure_bound
 from infobound.plotting import figures
 from infobound.results.estimate import Estimate
+from infobound.results.methods import shown_names
 from infobound.training import loop, run_directory
 
 __all__ = ["result_of", "write"]
@@ -89,7 +90,10 @@ def write(run: run_directory.Run, result: Estimate, folds: Sequence[Fold]) -> No
 def _pictures(run: run_directory.Run, result: Estimate, fit: loop.Fit | None, unit: str) -> None:
     """Draw the estimate and the training curve of the first fold."""
     bound = lookup(result.bound)
-    x, y, z = (figures.listed(run.record.get(f"{side}_names", ())) for side in ("x", "y", GIVEN))
+    x, y, z = (
+        figures.listed(shown_names(run.record.get(f"{side}_names", ())))
+        for side in ("x", "y", GIVEN)
+    )
 
     def estimated() -> Any:
         return figures.estimate_figure(

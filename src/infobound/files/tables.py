@@ -57,4 +57,10 @@ def read_table(
     table = coded_table(blocks, found.notes, codes, quantities, untyped=found.untyped)
     for name in (*targets, *conditions):
         table.column(name)
-    return replace(table, targets=tuple(targets), given=tuple(conditions))
+    return replace(
+        table,
+        targets=tuple(targets),
+        given=tuple(conditions),
+        categorical=tuple(codes),
+        numeric=tuple(quantities),
+    )

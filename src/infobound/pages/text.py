@@ -13,10 +13,11 @@ __all__ = ["summary"]
 
 WIDTH = 100  # letters of a line
 MOST = 20  # rows of a table
+NOTES = 8  # notes on how rows were read
 
 
 def summary(page: Page) -> str:
-    """Return a page as lines of plain text: title, numbers, tables, findings and verdict.
+    """Return a page as lines of plain text: title, numbers, tables, notes, findings and verdict.
 
     Example:
         >>> from infobound.pages.page import Page, Table
@@ -38,6 +39,10 @@ def _lines(page: Page) -> Iterator[str]:
         yield from _aligned(values, ())
     for table in page.tables:
         yield from _table(table)
+    for note in page.notes[:NOTES]:
+        yield from textwrap.wrap(f"note  {note}", WIDTH, subsequent_indent="  ")
+    if len(page.notes) > NOTES:
+        yield f"  ... and {len(page.notes) - NOTES:,} more notes"
     for remark in page.remarks:
         label = f"{remark.severity}: {remark.code}".replace("_", " ")
         yield from textwrap.wrap(f"{label}  {remark.text}", WIDTH, subsequent_indent="  ")

@@ -238,7 +238,12 @@ def show_transfer(result: Transfer, *, units: str, given: str = "") -> None:
     sentences.add_row("-", f"Smallest possible p: about {max(least, 1 / result.forward.n):.1g}.")
     sentences.add_row("-", "A common cause that is not given looks like a transfer.")
     console.print(sentences)
-    found = (each for one in both for each in one.estimate.findings)
+    _show_warnings(console, [one.estimate for one in both], units)
+
+
+def _show_warnings(console: Console, results: Sequence[Estimate], units: str) -> None:
+    """Print the warnings of several estimates, each once."""
+    found = (each for one in results for each in one.findings)
     for code, message in dict.fromkeys(
         (f.code, f.text(units)) for f in found if f.severity == "warning"
     ):
@@ -279,7 +284,7 @@ def show_next(commands: Mapping[str, str]) -> None:
 def show_comparison(result: Comparison, *, units: str, x1: str, x2: str, y: str) -> None:
     """Print both estimates and their difference."""
     table = _difference(result, {x1: result.first, x2: result.second}, units)
-    _show_difference(table, result.first, f"Information about {y}")
+    _show_difference(table, [result.first, result.second], f"Information about {y}", units)
 
 
 def show_interaction(result: Interaction, *, units: str, x: str, y: str, given: str) -> None:
@@ -293,7 +298,8 @@ def show_interaction(result: Interaction, *, units: str, x: str, y: str, given: 
     elif high < 0:
         sign = "negative: z explains all or part"
     table.add_row("", "", f"[dim]{sign}[/]")
-    _show_difference(table, result.conditional, f"x: {x}   y: {y}   z: {given}")
+    both = [result.conditional, result.unconditional]
+    _show_difference(table, both, f"x: {x}   y: {y}   z: {given}", units)
 
 
 def _difference(
@@ -304,19 +310,23 @@ def _difference(
     for name, one in rows.items():
         low, high = (number(end, units) for end in one.interval)
         value = f"{number(one.mi, units)} {units}"
-        table.add_row(escape(name), value, f"{low} to {high}", one.verdict)
+        table.add_row(escape(name), value, f"{low} to {high}", one.verdict.replace("_", " "))
     low, high = (number(end, units) for end in result.interval)
     difference = f"[bold]{signed(result.difference, units)}[/] {units}"
     table.add_row("difference", difference, f"{low} to {high}", p_value(result.p_value))
     return table
 
 
-def _show_difference(table: Table, one: Estimate, title: str) -> None:
-    """Print the table, with what both estimates have in common."""
+def _show_difference(table: Table, both: Sequence[Estimate], title: str, units: str) -> None:
+    """Print the table, with what both estimates have in common, and their warnings."""
+    console, one = Console(highlight=False), both[0]
     level = f"{100 * one.config['level']:.4g} %"
     below = f"[dim]intervals at {level}, {one.n:,} rows, the same for both[/]"
     panel = Panel(table, title=escape(title), subtitle=below, title_align="left")
-    Console(highlight=False).print(panel)
+    console.print(panel)
+    for note in dict.fromkeys(note for each in both for note in each.notes):
+        console.print(Text.assemble(("note  ", "dim"), note))
+    _show_warnings(console, both, units)
 
 
 def show_probes(result: Probes, *, units: str, title: str) -> None:

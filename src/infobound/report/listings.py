@@ -198,8 +198,7 @@ def show_network(result: TransferNetwork, *, units: str, title: str, top: int) -
     console.print(table)
     count = sum(link.q_value <= FOUND for link in result.links)
     said = [
-        f"{count:,} of {len(result.links):,} ordered pairs have q <= {FOUND:g}: on average at most "
-        f"{100 * FOUND:g} % of these have no transfer.",
+        _counted(count, len(result.links), "ordered pairs", "have no transfer"),
         "A common cause that is not given, or a series between, looks like a transfer.",
     ]
     if result.least_q > FOUND:
@@ -296,6 +295,16 @@ def show_pairwise(result: Pairwise, *, units: str, title: str, top: int) -> None
     console.print(sentences)
 
 
+def _counted(found: int, count: int, what: str, wrong: str) -> str:
+    """Say how many are found, and how many of these are `wrong`."""
+    if not found:
+        return f"None of {count:,} {what} has a q of {FOUND:g} or less."
+    return (
+        f"{found:,} of {count:,} {what} have q <= {FOUND:g}: on average at most "
+        f"{100 * FOUND:g} % of these {wrong}."
+    )
+
+
 def _screened(result: Pairwise, shown: int) -> list[str]:
     """Describe how many pairs are found, what the numbers are for, and what was left out."""
     pairs, count = result.pairs, len(result.pairs)
@@ -303,12 +312,15 @@ def _screened(result: Pairwise, shown: int) -> list[str]:
     def found(value: Callable[[ColumnPair], float]) -> int:
         return sum(value(pair) <= FOUND for pair in pairs)
 
-    said = [
-        f"{found(lambda pair: pair.q_value):,} of {count:,} pairs have q <= {FOUND:g}: on average "
-        f"at most {100 * FOUND:g} % of these are independent. "
-        f"{found(lambda pair: pair.adjusted_p):,} are found at {FOUND:g} after adjustment for all "
-        "pairs: on average in 19 of 20 tables, none of these is independent."
-    ]
+    likely, sure = found(lambda pair: pair.q_value), found(lambda pair: pair.adjusted_p)
+    said = [_counted(likely, count, "pairs", "are independent")]
+    if sure:
+        said[0] += (
+            f" {sure:,} are found at {FOUND:g} after adjustment for all pairs: on average in 19 of "
+            "20 tables, none of these is independent."
+        )
+    elif likely:
+        said[0] += f" None is found at {FOUND:g} after adjustment for all pairs."
     if shown < count:
         said.append(f"{shown:,} pairs are shown: --top for more, --table FILE for all.")
     chosen = "Each interval is for one pair; the strongest of many are too high on average."
@@ -345,8 +357,8 @@ def show_lagged_pairs(result: LaggedPairs, *, units: str, title: str, top: int) 
     console.print(table)
     count = sum(pair.q_value <= FOUND for pair in result.pairs)
     said = [
-        f"{count:,} of {len(result.pairs):,} pairs have q <= {FOUND:g}: on average at most "
-        f"{100 * FOUND:g} % of these are independent series. x leads at positive lags.",
+        _counted(count, len(result.pairs), "pairs", "are independent series")
+        + " x leads at positive lags.",
         "Each lag is the one with the strongest evidence of many, so its value is too large on "
         "average.",
     ]

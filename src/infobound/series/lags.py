@@ -24,6 +24,7 @@ from infobound.estimation.point import z_quantile
 from infobound.files import readers
 from infobound.files.read_options import ReadOptions
 from infobound.files.tables import read_table
+from infobound.pages.numbers import small
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
 from infobound.pages.progress import Stages, staged
@@ -150,7 +151,7 @@ class Lags(Recorded, Presentable):
             leads = f"; {self.x if peak.lag > 0 else self.y} leads"
         return (
             f"{self.x} and {self.y}, {len(self.curve):,} lags, {self.n:,} rows. Peak at lag "
-            f"{peak.lag}, {peak.mi:.3f} nats, adjusted p {peak.adjusted_p:.2g}{leads}."
+            f"{peak.lag}, {peak.mi:.3f} nats, adjusted p {small(peak.adjusted_p)}{leads}."
         )
 
     def page(self, units: str = "nats") -> Page:
@@ -271,7 +272,7 @@ def lags(
     """
     seed, refine = arguments.seed("seed", seed), arguments.boolean("refine", refine)
     config = config or Config(seed=seed)
-    pair = _Series.of(x, y, groups, arguments.names("categorical", categorical))
+    pair = _Series.of(x, y, groups, arguments.labels("categorical", categorical))
     one, other, windows = pair.x, pair.y, pair.windows
     n, max_lag = len(one.codes), expect_lags(max_lag, windows)
     if permutations is not None:

@@ -33,6 +33,7 @@ from infobound.pages.presentable import Presentable
 from infobound.plotting import transfer_figures
 from infobound.plotting.figures import FOUND
 from infobound.results.estimate import Estimate
+from infobound.results.methods import shown_names
 from infobound.series import transfer_page
 from infobound.series.transfer_tests import (
     Sources,
@@ -564,7 +565,7 @@ def storage(
 
 def _as_x(names: Sequence[str]) -> list[str]:
     """Return names of columns of y as those of x, since both are the same series."""
-    asked = arguments.names("categorical or numeric", names)
+    asked = arguments.labels("categorical or numeric", names)
     return [f"x{name[1:]}" if name == "y" or name.startswith("y[") else name for name in asked]
 
 
@@ -806,6 +807,6 @@ def _called(
 
 
 def _name(columns: Sequence[str], otherwise: str) -> str:
-    """Return the names of columns, or a letter for those of an array."""
+    """Return the names of columns, one for a category, or a letter for those of an array."""
     unnamed = any(name.startswith(f"{otherwise}[") for name in columns)
-    return otherwise if unnamed else " ".join(columns)
+    return otherwise if unnamed else " ".join(shown_names(columns))

@@ -289,7 +289,7 @@ def transfer_network(
     jobs = None if jobs is None else arguments.integer("jobs", jobs, least=1)
     out = None if out is None else arguments.directory("out", out)
     expect_files("out", out, "nats", overwrite)
-    table = _Table.of(frame, groups, arguments.names("given", given), categorical, numeric)
+    table = _Table.of(frame, groups, arguments.labels("given", given), categorical, numeric)
     trials = as_trials(table.groups, table.n).after(past.longest)
     settings = _Settings(past, permutations, config)
     names = [name for name in table.columns if name not in given]
@@ -352,7 +352,7 @@ class _Table:
         if isinstance(rows, np.ndarray):
             kind = object if rows.dtype.kind in "UO" else None
             rows = pd.DataFrame(rows, columns=[str(k) for k in range(rows.shape[1])], dtype=kind)
-        kinds = (arguments.names("categorical", categorical), arguments.names("numeric", numeric))
+        kinds = (arguments.labels("categorical", categorical), arguments.labels("numeric", numeric))
         for name in (*given, *kinds[0], *kinds[1]):
             arguments.lookup("column", name, dict.fromkeys(rows.columns))
         if isinstance(groups, str):

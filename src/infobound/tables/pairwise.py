@@ -6,6 +6,7 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ __all__ = ["pairwise"]
 @recorded("frame")
 def pairwise(
     frame: Any,
-    target: str | Sequence[str] | None = None,
+    target: str | int | Sequence[Any] | None = None,
     *,
     given: str | Sequence[str] | None = None,
     categorical: Sequence[str] = (),
@@ -214,11 +215,11 @@ def _pairwise(table: ColumnTable, asked: _Asked, report: Stages) -> Pairwise:
 
 
 def _names(
-    name: str, asked: str | Sequence[str] | None, otherwise: Sequence[str]
+    name: str, asked: str | int | Sequence[Any] | None, otherwise: Sequence[str]
 ) -> tuple[str, ...]:
     """Return names of columns, each once."""
-    asked = (asked,) if isinstance(asked, str) else otherwise if asked is None else asked
-    return tuple(dict.fromkeys(arguments.names(name, asked)))
+    asked = (asked,) if isinstance(asked, str | Integral) else otherwise if asked is None else asked
+    return tuple(dict.fromkeys(arguments.labels(name, asked)))
 
 
 def _expect_apart(
