@@ -71,7 +71,8 @@ def _described(
     cls = info.type
     if cls not in commands:
         return None
-    types, texts = typing.get_type_hints(cls, include_extras=True), _help(cls)
+    types = typing.get_type_hints(cls, include_extras=True)
+    texts = _help(cls)  # type: ignore[arg-type]  # it looks for the hash of instances
     settings_last = sorted(dataclasses.fields(cls), key=lambda each: each.name == "config")
     return StructConstructorSpec(
         instantiate=cls,

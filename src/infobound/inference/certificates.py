@@ -166,10 +166,11 @@ class Bet:
 
     def _clipped(self, scores: np.ndarray) -> np.ndarray:
         """Return s for scores f, of the same shape."""
-        found = np.subtract(scores, self.shift, dtype=np.float64)
+        found: np.ndarray = np.subtract(scores, self.shift, dtype=np.float64)
         found *= self.slope
         np.maximum(found, self.floor, out=found)
-        return np.minimum(found, self.cap, out=found)
+        np.minimum(found, self.cap, out=found)
+        return found
 
     def log_factors(self, values: np.ndarray, mi: float) -> np.ndarray:
         """Return the log factors by which pairs multiply the wealth against "I(X;Y) <= mi".
