@@ -1,10 +1,18 @@
 """Tests run in as many processes as there are cores, each on one thread."""
 
+import gc
 import os
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; processes inherit it
+
+
+def pytest_collection_finish():
+    """Modules and tests stay to the end: no garbage is sought among them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 @pytest.fixture

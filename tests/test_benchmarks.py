@@ -6,6 +6,7 @@ import importlib
 import json
 from pathlib import Path
 
+import forks
 import numpy as np
 import pytest
 import torch
@@ -21,6 +22,13 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 def _found(monkeypatch):
     """The scripts import each other as `python benchmarks/name.py` lets them."""
     monkeypatch.syspath_prepend(str(FOLDER))
+
+
+@pytest.fixture
+def forked(monkeypatch):
+    """Scripts start processes that have imported torch already."""
+    for name in ("common", "distance", "ranks", "time_to_answer"):
+        monkeypatch.setattr(importlib.import_module(name), "subprocess", forks)
 
 
 def run(name, tmp_path, *words):
@@ -60,6 +68,7 @@ def test_notebook(tmp_path):
     assert [row["ratio"][0] == 1 for row in rows] == [True, False]
 
 
+@pytest.mark.usefixtures("forked")
 def test_limit(tmp_path):
     words = ("--repeats=1", "--rows=40", "--many=300", "--batch=200", "--steps=5")
     rows = run("limit", tmp_path, *words)["rows"]
@@ -72,6 +81,7 @@ def test_limit(tmp_path):
     assert 0 < small["bytes"] <= 1.1 * large["bytes"]
 
 
+@pytest.mark.usefixtures("forked")
 def test_time_to_answer(tmp_path):
     words = ("--seeds=1", "--rows=60", "--steps=4", "--repeats=1", "--near=99", "--whole")
     found = run("time_to_answer", tmp_path, *words, "--", *BASE)
@@ -80,6 +90,7 @@ def test_time_to_answer(tmp_path):
     assert len(found["rows"]) == 5
 
 
+@pytest.mark.usefixtures("forked")
 def test_scaling(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.import_module("scaling"), "IMPORTS", "import numpy")
     found = run("scaling", tmp_path, "--sizes", 200, "--", *BASE)
@@ -160,7 +171,10 @@ def test_learning(tmp_path, monkeypatch):
 
 
 @pytest.mark.distributed
+@pytest.mark.usefixtures("forked")
 def test_ranks(tmp_path, monkeypatch):
+    monkeypatch.setenv("PET_RUN_PATH", "1")  # options of torchrun: its ranks are forked from it
+    monkeypatch.setenv("PET_START_METHOD", "fork")
     ranks = importlib.import_module("ranks")
     started = ranks.started  # one rank is this process; what starts two starts one as well
     monkeypatch.setattr(ranks, "started", lambda n, o: started(n, o) if n > 1 else ranks.work(o))
@@ -182,6 +196,7 @@ def test_the_plan_for_more_machines_grows_with_what_is_sent(capsys):
     assert all(a < b for a, b in zip(milliseconds[::2], milliseconds[1::2], strict=True))
 
 
+@pytest.mark.usefixtures("forked")
 def test_distance(tmp_path):
     pytest.importorskip("aiohttp")
     words = ("--rows=3000", "--columns=4", "--select=2", "--files=2", "--group=500", "--ranks", "1")

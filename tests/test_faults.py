@@ -535,11 +535,10 @@ grid.run_grid("slow", plan, {"own": own}, out=sys.argv[1] + "-out", seeds=1, fir
 def test_children_end_with_the_process_that_was_killed(tmp_path, monkeypatch, script):
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
     kills = importlib.import_module("kills")
-    words = [sys.executable, "-c", script, tmp_path / "begun"]
-    process = subprocess.Popen(words, start_new_session=True)
+    process = forks.Popen([sys.executable, "-c", script, tmp_path / "begun"])
     assert kills.until((tmp_path / "begun").exists, 60)
-    process.kill()
-    process.wait()
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
     assert kills.until(lambda: not kills.living(process.pid), 20)
 
 

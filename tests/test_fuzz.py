@@ -6,11 +6,10 @@ the watch of `benchmarks/fuzz.py`, and some drawn by Hypothesis, which makes a f
 
 import contextlib
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
+import forks
 import hypothesis
 import pytest
 from hypothesis import strategies as st
@@ -38,6 +37,7 @@ PLANTED = {
 DRIVER = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
+sys.path.insert(0, sys.argv.pop(1))
 import fuzz, hostile, infobound
 from infobound.cli import main as cli
 import numpy as np
@@ -83,18 +83,9 @@ def found(tmp_path_factory):
     """What the watch says of planted faults, and of some inputs of each kind."""
     folder = tmp_path_factory.mktemp("fuzz")
     names = [folder / name for name in ("elsewhere", "planted.json", "hang.json", "drawn.json")]
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            DRIVER.replace("PLANTED", " ".join(PLANTED)),
-            str(COUNT),
-            *map(str, names),
-        ],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(FOLDER), *sys.path])},
-        capture_output=True,
-        text=True,
-    )
+    code = DRIVER.replace("PLANTED", " ".join(PLANTED))
+    words = [sys.executable, "-c", code, FOLDER, COUNT, *names]
+    done = forks.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     planted, hang, drawn = (json.loads(path.read_text()) for path in names[1:])
     return {"planted": [*planted["rows"], *hang["rows"]], "drawn": drawn}

@@ -1,9 +1,9 @@
 """Several ranks equal one; a rank that dies ends the others, and the run goes on."""
 
+import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import infobound.__main__
 from infobound._system import distributed, files
 from infobound.bounds import tiled
 from infobound.cli.main import main
@@ -24,39 +25,28 @@ from infobound.training.run_directory import Run
 
 pytestmark = pytest.mark.distributed
 
-TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone")
 # torchrun ends the ranks that are left as soon as it sees a dead one; these are to speak first
-TORCHRUN += ("--monitor-interval", "3")
+TORCHRUN = ("--standalone", "--monitor-interval", "3", "--nproc-per-node", "2")
+FORKED = {"PET_RUN_PATH": "1", "PET_START_METHOD": "fork"}  # more of its options
 SETTINGS = ("--critic", "joint", "--base", "none", "--folds", "2", "--n-iters", "60")
 SETTINGS += ("--eval-every", "20", "--checkpoint-every", "10", "--batch-size", "97", "--json")
 SETTINGS += ("--hidden-dim", "64")  # just wide enough that batches are shared: `tiled.SHARED_WORK`
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def torchrun():
-    """Starts ranks of a command; none of them is left behind."""
+    """Starts two ranks of a command; none of them is left behind."""
     started = []
 
-    def start(count, *words, restarts=0):
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        command = [*TORCHRUN, "--nproc-per-node", str(count), "--max-restarts", str(restarts)]
-        command += ["-m", "--", "infobound"]
-        process = subprocess.Popen(
-            [*command, *map(str, words)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
+    def start(*words, restarts=0):
+        command = [sys.executable, "-m", "torch.distributed.run", *TORCHRUN]
+        command += ["--max-restarts", restarts, "--", infobound.__main__.__file__, *words]
+        started.append(forks.Popen(command, env=os.environ | FORKED, stdout=forks.PIPE, text=True))
+        return started[-1]
 
     yield start
     for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -123,16 +113,15 @@ def test_an_estimate_is_that_of_one_process(both, sample, capsys):
 
 
 def rank(process, number):
-    """The process of a rank, once there is one."""
+    """The process of a rank, once there is one; torchrun starts them in order."""
     for _ in range(600):
-        for folder in Path("/proc").iterdir():
-            try:
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError, IndexError):
                 parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
-                words = (folder / "environ").read_bytes().split(b"\0")
-            except (OSError, IndexError):
-                continue
-            if int(parent) == process.pid and f"RANK={number}".encode() in words:
-                return int(folder.name)
+                found += [int(folder.name)] if int(parent) == process.pid else []
+        if len(found) > number:
+            return sorted(found)[number]
         time.sleep(0.1)
     raise AssertionError("no such rank")
 
@@ -169,8 +158,8 @@ def test_a_dead_first_rank_ends_the_other_with_a_sentence(sample, tmp_path):
 def test_a_dead_rank_ends_the_first_and_a_restart_goes_on_to_the_same_bits(
     torchrun, sample, both, tmp_path
 ):
-    process = torchrun(2, *estimate(sample, "--run", tmp_path / "run"), restarts=1)
-    once_it_trains(tmp_path / "run", lambda: process.poll() is None)
+    process = torchrun(*estimate(sample, "--run", tmp_path / "run"), restarts=1)
+    once_it_trains(tmp_path / "run", lambda: process.returncode is None)
     begun = (tmp_path / "run" / "run.json").stat().st_mtime_ns
     os.kill(rank(process, 1), signal.SIGKILL)
     out, err = process.communicate(timeout=120)

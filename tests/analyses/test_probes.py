@@ -12,6 +12,7 @@ from infobound.cli.main import main
 from infobound.errors import InputError
 
 QUICK = {"critic": "none", "certify": False}
+PROBED = {**QUICK, "base": "linear_probe", "folds": 2}  # where the estimate itself does not matter
 
 
 def shifted(seed, n=600):
@@ -50,11 +51,12 @@ def test_what_tells_subjects_apart_tells_nothing_about_those_of_other_folds(tmp_
     who = np.repeat(np.arange(40), 15)
     y, z = rng.integers(2, size=40)[who], 3 * rng.normal(size=(40, 3))[who]
     z += 0.3 * rng.normal(size=z.shape)
-    apart, together = (probe(z, y, groups=g, **QUICK).probes[1] for g in (who, None))
+    apart, together = (probe(z, y, groups=g, **PROBED).probes[1] for g in (who, None))
     assert apart.held_out < 0.1 < 0.4 < together.held_out
     table = pd.DataFrame(z, columns=[*"abc"]).assign(y=y, who=who)
     table.to_csv(tmp_path / "rows.csv", index=False)
     words = ["--x", "a", "b", "c", "--y", "y", "--group", "who", "--critic", "none", "--json"]
+    words += ["--base", "linear_probe", "--folds", "2"]
     main(["probe", str(tmp_path / "rows.csv"), *words, "--no-certify"])
     found = json.loads(capsys.readouterr().out)
     assert found["estimate"]["group_count"] == 40
@@ -66,7 +68,7 @@ def test_labels_are_codes_whatever_their_kind():
     z, y = shifted(7, n=400)
     names = np.array(["b", "a", "c"])[y]
     values = [
-        [p.held_out for p in probe(rows, labels, **QUICK).probes]
+        [p.held_out for p in probe(rows, labels, **PROBED).probes]
         for rows, labels in (
             (z, 10 * y),
             (torch.from_numpy(z), pd.Series(names, dtype="category")),
@@ -78,7 +80,7 @@ def test_labels_are_codes_whatever_their_kind():
 def test_a_column_of_the_representation_may_be_called_y():
     z, labels = shifted(11, n=200)
     frame = pd.DataFrame(z.round(), columns=["x", "y", "u", "v"])
-    found = probe(frame, pd.Series(labels, name="label"), **QUICK).estimate
+    found = probe(frame, pd.Series(labels, name="label"), **PROBED).estimate
     assert (found.dim_x, found.dim_y) == (4, 3)
 
 
@@ -98,17 +100,18 @@ def test_what_is_no_label_is_refused_with_the_way_out(labels, sentence):
 
 
 def test_the_command_prints_the_probes_and_json_in_bits(tmp_path, capsys):
-    z, y = shifted(10)
+    z, y = shifted(10, n=200)
     path = tmp_path / "rows.csv"
     frame = pd.DataFrame(z, columns=[f"z{k}" for k in range(4)]).assign(label=y)
     frame.to_csv(path, index=False)
     call = ["probe", str(path), "--x", "z*", "--y", "label", "--critic", "none", "--no-certify"]
+    call += ["--base", "linear_probe", "--folds", "2"]
     main([*call, "--quiet"])
     said = capsys.readouterr().out
     assert "linear" in said
     assert "verdict" in said
     main([*call, "--json", "--units", "bits"])
     found = json.loads(capsys.readouterr().out)
-    exact = probe(z, y, **QUICK)
+    exact = probe(z, y, **PROBED)
     assert found["probes"][0]["held_out"] == pytest.approx(exact.probes[0].held_out / np.log(2))
     assert found["estimate"]["mi"] == pytest.approx(exact.estimate.mi / np.log(2))

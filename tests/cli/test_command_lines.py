@@ -1,6 +1,5 @@
 """The words of a command line: their order, and what is wrong with them."""
 
-import functools
 import gzip
 import io
 import json
@@ -9,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import suites
 
 from infobound.benchmark import tasks
 from infobound.cli.arguments import arranged
@@ -165,7 +165,7 @@ def test_a_run_is_resumed_without_the_file_and_its_options(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("command", ["tasks", "bounds"])
 def test_listings_break_no_words(monkeypatch, capsys, command):
-    monkeypatch.setattr(tasks, "suite", functools.cache(tasks.suite))  # some have slow integrals
+    monkeypatch.setattr(tasks, "suite", suites.suite)
 
     def words(width):
         monkeypatch.setenv("COLUMNS", str(width))

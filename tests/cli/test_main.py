@@ -4,7 +4,6 @@ import ast
 import contextlib
 import dataclasses
 import errno
-import functools
 import inspect
 import io
 import json
@@ -24,6 +23,7 @@ import numpy as np
 import pandas as pd
 import pictures
 import pytest
+import suites
 
 from infobound import __version__, estimate
 from infobound.benchmark import notebook, tasks
@@ -373,7 +373,7 @@ def test_groups_of_series_may_not_be_missing(series, tmp_path):
 def test_listings_name_every_entry(name, monkeypatch):
     from infobound.bounds import variational
 
-    monkeypatch.setattr(tasks, "suite", functools.cache(tasks.suite))  # some have slow integrals
+    monkeypatch.setattr(tasks, "suite", suites.suite)
     table = {"tasks": tasks.TASKS, "bounds": variational.BOUNDS}[name]
     code, out, _ = call(name)
     assert code == 0
@@ -581,13 +581,12 @@ def test_numbers_named_as_categories_are_one_hot_encoded(tmp_path, capsys):
     lines = [f"{c},{c % 2},{v}" for c, v in zip(codes, rng.normal(size=80), strict=True)]
     (tmp_path / "t.csv").write_text("\n".join(["region,side,value", *lines]))
     words = ["estimate", str(tmp_path / "t.csv"), "--x", "region,side", "--y", "value", "--json"]
-    words += ["--critic", "none", "--no-certify"]
-    main([*words, "--categorical", "reg*"])
+    main([*words, *BASE, "--categorical", "reg*"])
     found = json.loads(capsys.readouterr().out)
     assert (found["dim_x"], found["dim_y"]) == (5, 1)
     assert "region has 4 categories" in found["notes"][0]
     with pytest.raises(SystemExit):
-        main([*words, "--categorical", "price"])
+        main([*words, *BASE, "--categorical", "price"])
     assert "price" in capsys.readouterr().err
 
 
@@ -654,7 +653,7 @@ def test_a_third_variable_is_given(tmp_path, capsys):
     z = rng.normal(size=300)
     table = pd.DataFrame({"x": z + rng.normal(size=300), "y": z + rng.normal(size=300), "z": z})
     table.to_csv(tmp_path / "t.csv", index=False)
-    words = ["estimate", str(tmp_path / "t.csv"), "--x", "x", "--y", "y", "--critic", "none"]
+    words = ["estimate", str(tmp_path / "t.csv"), "--x", "x", "--y", "y", *CLOSED]
     main([*words, "--given", "z", "--folds", "2"])
     printed = capsys.readouterr().out
     for said in ("I(X;Y|Z)", "x and y given z", "Held-out difference", "permuting y"):

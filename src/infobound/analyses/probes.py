@@ -73,9 +73,9 @@ class Probes(Recorded, Presentable):
         probes: a linear probe and a network.
 
     Example:
-        >>> y = np.random.default_rng(0).integers(3, size=600)
-        >>> z = np.eye(3)[y] + np.random.default_rng(1).normal(size=(600, 3))
-        >>> found = probe(z, y, certify=False)
+        >>> y = np.random.default_rng(0).integers(2, size=100)
+        >>> z = np.eye(2)[y] + np.random.default_rng(1).normal(size=(100, 2))
+        >>> found = probe(z, y, certify=False, folds=2)
         >>> [one.kind for one in found.probes]
         ['linear', 'network']
     """
@@ -149,8 +149,8 @@ def probe(
     https://arxiv.org/abs/2002.10689.
 
     Example:
-        >>> y = np.random.default_rng(0).integers(2, size=500)
-        >>> noise = np.random.default_rng(1).normal(size=(500, 2))
+        >>> y = np.random.default_rng(0).integers(2, size=300)
+        >>> noise = np.random.default_rng(1).normal(size=(300, 2))
         >>> z = noise * np.where(y == 0, 1, 3)[:, None]  # same means: no linear probe finds it
         >>> linear, network = probe(z, y, certify=False).probes
         >>> linear.held_out < 0.1 < network.held_out

@@ -57,6 +57,7 @@ def parse(commands: dict[str, Callable[..., Any]], *, args: list[str]) -> Any:
         )
 
 
+@functools.cache
 def _help(cls: type) -> dict[str, str]:
     """Return the docstring of each field on one line; tyro would keep line breaks of the source."""
     parameters = docstring_parser.parse_from_object(cls).params
@@ -70,7 +71,8 @@ def _described(
     cls = info.type
     if cls not in commands:
         return None
-    types, texts = typing.get_type_hints(cls, include_extras=True), _help(cls)
+    types = typing.get_type_hints(cls, include_extras=True)
+    texts = _help(cls)  # type: ignore[arg-type]  # it looks for the hash of instances
     settings_last = sorted(dataclasses.fields(cls), key=lambda each: each.name == "config")
     return StructConstructorSpec(
         instantiate=cls,
@@ -102,17 +104,24 @@ def _grouped(info: StructTypeInfo) -> StructConstructorSpec | None:
     """Return the settings of `Config`, one section of the help per group."""
     if info.type is not Config:
         return None
-    types, texts = typing.get_type_hints(Config), _help(Config)
     fields = []
-    for name, (description, settings) in GROUPS.items():
-        group = dataclasses.make_dataclass(
-            name,
-            [(each, _setting(types[each], texts[each])) for each in settings],
-        )
-        group.__doc__ = description
+    for name, (_, settings) in GROUPS.items():
+        group = _group(name)
         default = group(**{each: getattr(info.default, each) for each in settings})
         fields.append(StructFieldSpec(name=name, type=group, default=default))
     return StructConstructorSpec(instantiate=_config, fields=tuple(fields))
+
+
+@functools.cache
+def _group(name: str) -> type:
+    """Return a dataclass of the settings of a group."""
+    types, texts = typing.get_type_hints(Config), _help(Config)
+    description, settings = GROUPS[name]
+    group = dataclasses.make_dataclass(
+        name, [(each, _setting(types[each], texts[each])) for each in settings]
+    )
+    group.__doc__ = description
+    return group
 
 
 def _setting(kind: Any, text: str) -> Any:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import torch
 from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
 
@@ -156,15 +157,20 @@ class Bet:
         Returns:
             (...), in nats.
         """
-        up, down = (
-            (self.slope * (f - self.shift)).clip(self.floor, self.cap)
-            for f in (positives, negatives)
-        )
+        up, down = self._clipped(positives), self._clipped(negatives)
         if self.mixed:
             return mixed_values(up[..., 0], down, self.mixed)
-        gap = up - np.exp(down)
+        gap = up - torch.from_numpy(down).exp_().numpy()  # twice as fast as NumPy on AVX2
         count = gap.shape[-1]
         return np.asarray(gap @ np.full(count, 1 / count) + 1)  # a mean along short rows, but fast
+
+    def _clipped(self, scores: np.ndarray) -> np.ndarray:
+        """Return s for scores f, of the same shape."""
+        found: np.ndarray = np.subtract(scores, self.shift, dtype=np.float64)
+        found *= self.slope
+        np.maximum(found, self.floor, out=found)
+        np.minimum(found, self.cap, out=found)
+        return found
 
     def log_factors(self, values: np.ndarray, mi: float) -> np.ndarray:
         """Return the log factors by which pairs multiply the wealth against "I(X;Y) <= mi".
@@ -179,7 +185,11 @@ class Bet:
         Returns:
             (...), the logs of the factors.
         """
-        return np.log1p(self.share * ((values - self.least) / (mi - self.least) - 1))
+        least = self.least
+        stake = self.share / (mi - least)
+        factors = stake * values
+        factors += 1 - self.share - stake * least
+        return np.asarray(np.log(factors))  # each is at least 1 - share, and log1p is slower
 
 
 def certificate(blocks: Sequence[Block], *, level: float = 0.95, seed: int = 0) -> float:
@@ -238,7 +248,8 @@ def certified(wealths: Sequence[Wealth], *, level: float) -> float:
     goal, count = -math.log1p(-level), math.log(len(wealths))
 
     def holds(mi: float) -> bool:
-        return bool(logsumexp([wealth.log_wealth(mi) for wealth in wealths]) - count >= goal)
+        logs = [wealth.log_wealth(mi) for wealth in wealths]
+        return bool(np.logaddexp.reduce(logs) - count >= goal)
 
     return largest(holds, max(wealth.highest for wealth in wealths))
 
@@ -298,7 +309,7 @@ def average(logs: np.ndarray) -> float:
         >>> round(average(np.log([1.0, 3.0])), 3)  # log 2
         0.693
     """
-    return float(logsumexp(logs) - math.log(len(logs)))
+    return float(np.logaddexp.reduce(logs) - math.log(len(logs)))
 
 
 def choose_bet(
