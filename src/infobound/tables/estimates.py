@@ -19,10 +19,9 @@ import torch
 from scipy.spatial import cKDTree
 from scipy.special import ndtri, psi
 
-from infobound import data
 from infobound._system.units import Nats, Result
 from infobound.data.columns import Column
-from infobound.estimation.counts import counted, observed_entropy
+from infobound.estimation.counts import counted_codes, observed_entropy
 from infobound.estimation.point import z_quantile
 from infobound.models.ranks import RankCopula, Ranks, grid_of, log_ratios
 from infobound.tables.rank_combination import Parts, combination
@@ -226,7 +225,7 @@ def prepare_pair(x: np.ndarray, y: np.ndarray, seed: int = 0) -> _Pair:
 def _by_counts(x: np.ndarray, y: np.ndarray) -> ColumnEstimate:
     """Estimate from the contingency table of two columns of few values."""
     n = len(x)
-    mi, extra, terms = counted(data.as_pair(x, y))
+    mi, extra, terms = counted_codes(x, y)
     error = math.hypot(float(terms.std()) / math.sqrt(n), extra)
     half = z_quantile(LEVEL) * error
     return ColumnEstimate(mi, mi - half, mi + half, error, None, n, "counts")
