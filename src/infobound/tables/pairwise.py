@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -202,6 +203,7 @@ def _pairwise(table: ColumnTable, asked: _Asked, report: Progress) -> Pairwise:
         level = 1 - (1 - config.level) / len(pairs)  # Bonferroni
         full = estimate_columns(x, y, config=config.with_(level=level))
         refined.append(Refined(x.name, y.name, full))
+        pairs[k] = dataclasses.replace(pairs[k], held_out=full.held_out)
         report("refining", done, min(asked.refine, len(pairs)))
     return Pairwise(
         pairs=tuple(pairs[k] for k in order),
