@@ -55,7 +55,10 @@ def test_dense_tables(k, n, most):
 
 def test_small_tables_are_drawn_as_permuted_rows_give_them():
     rng, values = np.random.default_rng(0), {}
-    i, j = rng.integers(3, size=300) ** 2 // 2, rng.integers(5, size=300)  # codes 0, 2: one is absent
+    i, j = (
+        rng.integers(3, size=300) ** 2 // 2,
+        rng.integers(5, size=300),
+    )  # codes 0, 2: one is absent
     for way, cells in (("drawn", i), ("permuted", i * 200)):  # the second has too many codes
         tables = module._permuted(cells, j, (np.bincount(cells), np.bincount(j)))
         values[way] = [module.observed_entropy(table) for table in tables]

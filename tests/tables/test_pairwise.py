@@ -220,7 +220,7 @@ def test_given_columns_with_a_target():
     assert found.matrix().shape == (3, 1)
     with pytest.raises(InputError, match=r"in target or in given; got z in both"):
         pairwise(confounded(), "z", given="z")
-    with pytest.raises(InputError, match="neither refine nor permutations with given"):
+    with pytest.raises(InputError, match="neither refine nor permutations nor screen with given"):
         pairwise(confounded(), given="z", refine=1)
     with pytest.raises(InputError, match="column"):
         pairwise(confounded(), given="age")

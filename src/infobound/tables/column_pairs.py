@@ -160,7 +160,8 @@ class Pairwise(Recorded, Presentable):
         """Return the pairs as a frame, the strongest first, with values in "nats" or "bits".
 
         The first columns are x, y, mi, low, high, held_out, p_value, q_value, n and method.
-        `held_out` is missing but for refined pairs and with given columns. With refined pairs there are `refined`, `refined_low` and `refined_high`, missing for all other pairs.
+        `held_out` is missing but for refined pairs and with given columns. With refined pairs there
+        are `refined`, `refined_low` and `refined_high`, missing for all other pairs.
 
         Raises:
             InputError: If the units are neither.
