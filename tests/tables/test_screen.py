@@ -107,6 +107,8 @@ def test_a_screened_table_says_which_pairs_were_estimated_how():
         else:
             assert pair.mi == pytest.approx(other.mi, abs=1e-4)
     assert not any("quick look" in note for note in full.notes)
+    said = [" ".join(each.page().methods) for each in (quick, full)]
+    assert ["64 x 64 groups" in text for text in said] == [True, False]
 
 
 def test_screening_starts_with_many_pairs(monkeypatch):
