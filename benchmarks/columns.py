@@ -8,9 +8,9 @@
 columns are discrete. `oracle` compares, for the discrete ones, also the mean of the exact log ratio
 over the rows (which needs the true distribution), and scikit-learn with its default settings, which
 takes all columns but classes to be predicted as continuous. `screen` are the first and new
-relations, mixed with independent rows so that the number of rows times the MI is 0, 1, 5 or 20: how
-many a quick look finds quiet, and the errors of its estimates and of the full ones there. `cover`
-is the share of 95 % intervals that hold the truth; `ratio` divides mean absolute errors; times are
+relations, and the discrete ones, mixed with independent rows so that the rows times the MI are 0,
+1, 5 or 20: how many a quick look finds quiet, and its errors and the full ones there. `cover` is
+the share of 95 % intervals that hold the truth; `ratio` divides mean absolute errors; times are
 means per pair: coding both columns, estimating all pairs of a group in one call, and scikit-learn.
 """
 
@@ -139,12 +139,23 @@ def weakened(name, nodes=2000, levels=1000):
     return ratio / np.maximum(ratio.mean(1, keepdims=True), 1e-9)
 
 
-def share_of(name, mi):
+@cache
+def mixed(name):
+    """The same for rows of a discrete relation, whose y are permuted."""
+    _, draw, _, _, ratio = GROUPS["discrete"][name]
+    rng = np.random.default_rng(0)
+    x, y = map(np.asarray, draw(60_000, rng))
+    with np.errstate(divide="ignore"):
+        found = np.nan_to_num(np.exp(ratio(x, rng.permutation(y))), posinf=0.0)
+    return found / found.mean()
+
+
+def share_of(ratios, mi):
     """The share of rows of a relation among independent ones that gives an MI, and that MI."""
 
     def of(share):
-        ratio = 1 + share * (weakened(name) - 1)
-        return float(np.mean(special.xlogy(ratio, ratio)))
+        mixture = 1 + share * (ratios - 1)
+        return float(np.mean(special.xlogy(mixture, mixture)))
 
     share = optimize.brentq(lambda s: of(s) - mi, 0, 1) if of(1) > mi else 1.0
     return share, of(share)
@@ -406,26 +417,28 @@ def oracle(n, seeds):
 def screened(n, seeds):
     """Pairs with little information: how many are quiet, and the errors of these."""
     print("rows times MI, share of quiet pairs; their error, full error, bias, high, covers")
-    for times in (0, 1, 5, 20):
-        found, quiet, count = [], 0, 0
-        for name in [*FIRST, *NEW]:
-            share, mi = share_of(name, times / n) if times else (0.0, 0.0)
-            for seed in range(seeds):
-                rng = np.random.default_rng([seed, n, times])
-                x, y = relation(name)[1](n, rng)
-                y = np.where(rng.random(n) < share, y, relation(name)[1](n, rng)[1])
-                pair = tuple(columns({"x": x, "y": y}))
-                [one] = estimates([pair], quick=[True])
-                count += 1
-                if one.method != "screen":
-                    continue
-                quiet += 1
-                [full] = estimates([pair])
-                ends = [each.low <= mi <= each.high for each in (one, full)]
-                found.append([abs(one.mi - mi), abs(full.mi - mi), one.mi - mi, one.high, *ends])
-        error, full, bias, high, *cover = np.mean(found, 0)
-        print(f"{times:3}  {quiet / count:.2f}  {error:.5f} {full:.5f}  {bias:+.5f}", end="  ")
-        print(f"{high:.5f}  {cover[0]:.2f} {cover[1]:.2f}", flush=True)
+    for groups, of in ((("first", "new"), weakened), (("discrete",), mixed)):
+        for times in (0, 1, 5, 20):
+            found, count = [], 0
+            for name, task in ((k, v) for group in groups for k, v in GROUPS[group].items()):
+                share, mi = share_of(of(name), times / n) if times else (0.0, 0.0)
+                for seed in range(seeds):
+                    rng = np.random.default_rng([seed, n, times])
+                    (x, y), (_, other) = (map(np.asarray, task[1](n, rng)) for _ in range(2))
+                    y = np.where(rng.random(n) < share, y, other)
+                    codes = [side for side in task[2:4] if side]
+                    pair = tuple(columns({"x": x, "y": y}, categorical=codes))
+                    [one] = estimates([pair], quick=[True])
+                    count += one.method != "counts"
+                    if one.method == "screen":
+                        [full] = estimates([pair])
+                        ends = [each.low <= mi <= each.high for each in (one, full)]
+                        errors = [one.mi - mi, full.mi - mi]
+                        found.append([*np.abs(errors), errors[0], one.high, *ends])
+            error, full, bias, high, *cover = np.mean(found, 0)
+            print(f"{'+'.join(groups):9} {times:3}  {len(found) / count:.2f}", end="  ")
+            print(f"{error:.5f} {full:.5f}  {bias:+.5f} {high:.5f}", end="  ")
+            print(f"{cover[0]:.2f} {cover[1]:.2f}", flush=True)
 
 
 def independent(n, seeds):

@@ -254,12 +254,8 @@ class _Screen:
         features = np.stack([look(*each) for each in sides])
         found = zip(pairs, is_quiet(features), quiet_mi(features).tolist(), strict=True)
         return [
-            ColumnEstimate(
-                (below + middle + above) / 3, 0.0, high, (above - below) / 2, None, kind.n, "screen"
-            )
-            if quiet
-            else None
-            for (kind, *_), quiet, (below, middle, above, high) in found
+            ColumnEstimate(mi, 0.0, high, error, None, kind.n, "screen") if quiet else None
+            for (kind, *_), quiet, (mi, error, high) in found
         ]
 
     def _sides(self, kind: _Kind, x: Column, y: Column) -> list[ScreenColumn]:
