@@ -344,7 +344,7 @@ class ColumnsCommand:
     """Number of permutations of the tests. Default: 99 to 1,999, by the size of the table."""
     screen: Literal["auto", "yes", "no"] = "auto"
     """Whether pairs in which no dependence shows at a quick look get its estimate and interval, in
-    a hundredth of the time. auto: if there are more than 20,000 pairs."""
+    a hundredth of the time. auto: in tables of more than 20 thousand pairs."""
     top: int = 20
     """Number of pairs to print."""
     table: Directory = None
