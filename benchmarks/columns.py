@@ -1,12 +1,17 @@
 """One column and another: errors and times beside scikit-learn's nearest neighbours, known MI.
 
     python benchmarks/columns.py [--sizes 1000 10000] [--seeds 10] [--groups first new discrete]
+    python benchmarks/columns.py --groups oracle screen
 
 `first` are the relations at which the estimate was chosen, `new` those written after it was fixed,
 `discrete` tables, classes, counts, rounded values and piles of zeros. scikit-learn is told which
-columns are discrete. `cover` is the share of 95 % intervals that hold the truth; `ratio` divides
-mean absolute errors; times are means per pair: coding both columns, estimating all pairs of a group
-in one call, and scikit-learn.
+columns are discrete. `oracle` compares, for the discrete ones, also the mean of the exact log ratio
+over the rows (which needs the true distribution), and scikit-learn with its default settings, which
+takes all columns but classes to be predicted as continuous. `screen` are the first and new
+relations, and the discrete ones, mixed with independent rows so that the rows times the MI are 0,
+1, 5 or 20: how many a quick look finds quiet, and its errors and the full ones there. `cover` is
+the share of 95 % intervals that hold the truth; `ratio` divides mean absolute errors; times are
+means per pair: coding both columns, estimating all pairs of a group in one call, and scikit-learn.
 """
 
 import time
@@ -16,7 +21,7 @@ from functools import cache
 import numpy as np
 import torch
 from common import parser
-from scipy import integrate, stats
+from scipy import integrate, optimize, special, stats
 from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
 
 from infobound.data.columns import columns
@@ -120,6 +125,42 @@ def relation_mi(name, nodes=4000, each=100):
     return float(np.mean(np.log(given) - np.log(np.interp(y, grid, margin))))
 
 
+@cache
+def weakened(name, nodes=2000, levels=1000):
+    """Densities over the product of the margins on a lattice of x and quantiles of y."""
+    noise, parts = {**FIRST, **NEW}[name]
+    t = (np.arange(nodes) + 0.5) / nodes
+    place, scale = (np.array([part[k](t) for part in parts])[:, :, None] for k in range(2))
+    weight = np.array([part[2] for part in parts])
+    _, y = relation(name)[1](200 * levels, np.random.default_rng(0))
+    y = np.quantile(y, (np.arange(levels) + 0.5) / levels)
+    given = np.tensordot(weight, noise.pdf((y - place) / scale) / scale, 1)
+    ratio = given / given.mean(0)
+    return ratio / np.maximum(ratio.mean(1, keepdims=True), 1e-9)
+
+
+@cache
+def mixed(name):
+    """The same for rows of a discrete relation, whose y are permuted."""
+    _, draw, _, _, ratio = GROUPS["discrete"][name]
+    rng = np.random.default_rng(0)
+    x, y = map(np.asarray, draw(60_000, rng))
+    with np.errstate(divide="ignore"):
+        found = np.nan_to_num(np.exp(ratio(x, rng.permutation(y))), posinf=0.0)
+    return found / found.mean()
+
+
+def share_of(ratios, mi):
+    """The share of rows of a relation among independent ones that gives an MI, and that MI."""
+
+    def of(share):
+        mixture = 1 + share * (ratios - 1)
+        return float(np.mean(special.xlogy(mixture, mixture)))
+
+    share = optimize.brentq(lambda s: of(s) - mi, 0, 1) if of(1) > mi else 1.0
+    return share, of(share)
+
+
 def relation(name):
     noise, parts = {**FIRST, **NEW}[name]
 
@@ -129,10 +170,11 @@ def relation(name):
         place, scale = (np.array([part[k](t) for part in parts]) for k in range(2))
         return t, place[part, row] + scale[part, row] * noise.ppf(rng.random(n))
 
-    return lambda: relation_mi(name), draw, "", ""
+    return lambda: relation_mi(name), draw, "", "", None
 
 
-# Discrete, mixed, tied and zero-inflated: the truth, a sample, and which sides are categories.
+# Discrete, mixed, tied and zero-inflated: the truth, a sample, which sides are categories, and the
+# log ratio of the joint density to the product of the margins.
 
 
 def entropy(shares):
@@ -143,12 +185,16 @@ def table_mi(table):
     return entropy(table.sum(0)) + entropy(table.sum(1)) - entropy(table.ravel())
 
 
+def table_ratio(table):
+    return np.log(table / np.outer(table.sum(1), table.sum(0)))
+
+
 def table(shares):
     def draw(n, rng):
         cell = rng.choice(shares.size, p=shares.ravel(), size=n)
         return cell // shares.shape[1], cell % shares.shape[1]
 
-    return lambda: table_mi(shares), draw, "x", "y"
+    return lambda: table_mi(shares), draw, "x", "y", lambda x, y: table_ratio(shares)[x, y]
 
 
 def of_classes(shares, means, spreads):
@@ -169,7 +215,11 @@ def of_classes(shares, means, spreads):
         k = rng.choice(len(shares), p=shares, size=n)
         return k, means[k] + spreads[k] * rng.normal(size=n)
 
-    return truth, draw, "x", ""
+    def ratio(k, y):
+        given = stats.norm.pdf(y[:, None], means, spreads)
+        return np.log(given[np.arange(len(k)), k] / (given @ shares))
+
+    return truth, draw, "x", "", ratio
 
 
 def counts():
@@ -184,26 +234,33 @@ def counts():
         at = rng.normal(size=n)
         return at, rng.poisson(np.exp(at))
 
-    return truth, draw, "", ""
+    def ratio(at, count):
+        margin = stats.poisson.pmf(np.arange(count.max() + 1)[:, None], np.exp(z)).mean(1)
+        return stats.poisson.logpmf(count, np.exp(at)) - np.log(margin[count])
+
+    return truth, draw, "", "", ratio
 
 
 def rounded(rho, step):
     """A pair of normals, rounded."""
     edges = np.concatenate([[-9], np.arange(-4 + step / 2, 4, step), [9]])
 
-    def truth():
+    def joint():
         t = N.ppf((np.arange(40_000) + 0.5) / 40_000)
         given = np.diff(N.cdf((edges[:, None] - rho * t) / np.sqrt(1 - rho**2)), axis=0)
         side = np.clip(np.searchsorted(edges, t) - 1, 0, len(edges) - 2)
-        both = np.stack([given[:, side == k].sum(1) for k in range(len(edges) - 1)]) / len(t)
-        return table_mi(both)
+        return np.stack([given[:, side == k].sum(1) for k in range(len(edges) - 1)]) / len(t)
 
     def draw(n, rng):
         x, noise = rng.normal(size=(2, n))
         y = rho * x + np.sqrt(1 - rho**2) * noise
         return tuple(np.clip(np.round(each / step) * step, -4, 4) for each in (x, y))
 
-    return truth, draw, "", ""
+    def ratio(*sides):
+        i, j = (np.clip(np.searchsorted(edges, each) - 1, 0, len(edges) - 2) for each in sides)
+        return table_ratio(joint())[i, j]
+
+    return lambda: table_mi(joint()), draw, "", "", ratio
 
 
 def zeros(both, rho):
@@ -215,7 +272,13 @@ def zeros(both, rho):
         y = rho * x + np.sqrt(1 - rho**2) * noise
         return np.where(cell // 2, np.exp(x), 0), np.where(cell % 2, np.exp(y), 0)
 
-    return lambda: table_mi(both) - both[1, 1] * np.log(1 - rho**2) / 2, draw, "", ""
+    def ratio(x, y):
+        i, j = ((each > 0).astype(int) for each in (x, y))
+        u, v = (np.log(np.where(each > 0, each, 1)) for each in (x, y))
+        copula = (2 * rho * u * v - rho**2 * (u**2 + v**2)) / (1 - rho**2) - np.log(1 - rho**2)
+        return table_ratio(both)[i, j] + np.where(i & j, copula / 2, 0)
+
+    return lambda: table_mi(both) - both[1, 1] * np.log(1 - rho**2) / 2, draw, "", "", ratio
 
 
 def dropout(n_nodes=4000):
@@ -239,7 +302,14 @@ def dropout(n_nodes=4000):
         lost = rng.random(n) < 1 / (1 + np.exp(2 * at))
         return at, np.where(lost, -9.0, at + 0.7 * rng.normal(size=n))
 
-    return truth, draw, "", ""
+    def ratio(at, y):
+        own = 1 / (1 + np.exp(2 * at))
+        grid = np.linspace(-7, 7, 4001)
+        dense = ((1 - gone)[:, None] * stats.norm.pdf(grid, z[:, None], 0.7)).mean(0)
+        seen = np.log((1 - own) * stats.norm.pdf(y, at, 0.7) / np.interp(y, grid, dense))
+        return np.where(y == -9, np.log(own / gone.mean()), seen)
+
+    return truth, draw, "", "", ratio
 
 
 def window():
@@ -249,7 +319,11 @@ def window():
         x = rng.integers(5, size=n)
         return x, x + 2 * rng.random(n)
 
-    return lambda: np.log(5) - 0.8 * np.log(2), draw, "", ""
+    def ratio(x, y):
+        holds = (np.arange(5) <= y[:, None]) & (y[:, None] <= np.arange(5) + 2)
+        return np.log(5 / holds.sum(1))
+
+    return lambda: np.log(5) - 0.8 * np.log(2), draw, "", "", ratio
 
 
 def dirichlet(p, q, seed):
@@ -295,13 +369,13 @@ def measured(tasks, n, seeds):
         for name in tasks
         for seed in range(seeds)
     ]
-    sides = {name: [side for side in task[2:] if side] for name, task in tasks.items()}
+    sides = {name: [side for side in task[2:4] if side] for name, task in tasks.items()}
     times = [time.process_time()]
     pairs = [tuple(columns({"x": x, "y": y}, categorical=sides[k])) for k, x, y in samples]
     times.append(time.process_time())
     found = estimates(pairs)
     times.append(time.process_time())
-    others = [neighbours(np.asarray(x), np.asarray(y), *tasks[k][2:]) for k, x, y in samples]
+    others = [neighbours(np.asarray(x), np.asarray(y), *tasks[k][2:4]) for k, x, y in samples]
     times.append(time.process_time())
     rows = {}
     for place, name in enumerate(tasks):
@@ -310,6 +384,61 @@ def measured(tasks, n, seeds):
         covered = np.mean([own.low <= mi <= own.high for own in found[part]])
         rows[name] = mi, np.array(values) - mi, covered
     return rows, np.diff(times) / len(samples)
+
+
+def by_default(x, y, of_y):
+    """scikit-learn's estimate with its default settings."""
+    way = mutual_info_classif if of_y else mutual_info_regression
+    return way(x[:, None].astype(float), y, random_state=0)[0]
+
+
+def oracle(n, seeds):
+    """Mean errors beside those of the mean of the exact log ratio over the same rows."""
+    print("own, exact log ratio, scikit-learn: told, by default")
+    found = []
+    for name, (truth, draw, of_x, of_y, ratio) in GROUPS["discrete"].items():
+        mi, errors = truth(), []
+        for seed in range(seeds):
+            x, y = map(np.asarray, draw(n, np.random.default_rng([seed, n, 77])))
+            pair = tuple(columns({"x": x, "y": y}, categorical=[s for s in (of_x, of_y) if s]))
+            values = [estimates([pair])[0].mi, ratio(x, y).mean()]
+            values += [neighbours(x, y, of_x, of_y), by_default(x, y, of_y)]
+            errors.append(np.abs(np.array(values) - mi))
+        found.append(np.mean(errors, 0))
+        print(f"{name:18} {mi:.3f}  " + "  ".join(f"{each:.4f}" for each in found[-1]), flush=True)
+    means = np.mean(found, 0)
+    print(f"{'mean':18}        " + "  ".join(f"{each:.4f}" for each in means))
+    print(
+        f"as a share of scikit-learn, told: own {means[0] / means[2]:.2f}, exact log ratio", end=" "
+    )
+    print(f"{means[1] / means[2]:.2f}; by default: {means[0] / means[3]:.2f}\n", flush=True)
+
+
+def screened(n, seeds):
+    """Pairs with little information: how many are quiet, and the errors of these."""
+    print("rows times MI, share of quiet pairs; their error, full error, bias, high, covers")
+    for groups, of in ((("first", "new"), weakened), (("discrete",), mixed)):
+        for times in (0, 1, 5, 20):
+            found, count = [], 0
+            for name, task in ((k, v) for group in groups for k, v in GROUPS[group].items()):
+                share, mi = share_of(of(name), times / n) if times else (0.0, 0.0)
+                for seed in range(seeds):
+                    rng = np.random.default_rng([seed, n, times])
+                    (x, y), (_, other) = (map(np.asarray, task[1](n, rng)) for _ in range(2))
+                    y = np.where(rng.random(n) < share, y, other)
+                    codes = [side for side in task[2:4] if side]
+                    pair = tuple(columns({"x": x, "y": y}, categorical=codes))
+                    [one] = estimates([pair], quick=[True])
+                    count += one.method != "counts"
+                    if one.method == "screen":
+                        [full] = estimates([pair])
+                        ends = [each.low <= mi <= each.high for each in (one, full)]
+                        errors = [one.mi - mi, full.mi - mi]
+                        found.append([*np.abs(errors), errors[0], one.high, *ends])
+            error, full, bias, high, *cover = np.mean(found, 0)
+            print(f"{'+'.join(groups):9} {times:3}  {len(found) / count:.2f}", end="  ")
+            print(f"{error:.5f} {full:.5f}  {bias:+.5f} {high:.5f}", end="  ")
+            print(f"{cover[0]:.2f} {cover[1]:.2f}", flush=True)
 
 
 def independent(n, seeds):
@@ -344,6 +473,14 @@ def main(arguments=None):
     warnings.simplefilter("ignore")
     for n in options.sizes:
         for group in options.groups:
+            if group == "screen":
+                print(f"screen, {n:,} rows")
+                screened(n, options.seeds)
+                continue
+            if group == "oracle":
+                print(f"discrete, {n:,} rows: mean errors", end=" ")
+                oracle(n, options.seeds)
+                continue
             if group == "independent":
                 print(f"independent, {n:,} rows")
                 independent(n, 4 * options.seeds)

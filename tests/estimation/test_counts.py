@@ -9,6 +9,7 @@ import torch
 from infobound import estimate
 from infobound.benchmark import tasks
 from infobound.data import as_pair
+from infobound.estimation import counts as module
 from infobound.estimation.counts import counted, entropy_of_counts
 
 
@@ -50,6 +51,21 @@ def test_dense_tables(k, n, most):
         covered += errors[-1] < 1.96 * spread
     assert np.mean(errors) < most
     assert covered >= 24
+
+
+def test_small_tables_are_drawn_as_permuted_rows_give_them():
+    rng, values = np.random.default_rng(0), {}
+    i, j = (
+        rng.integers(3, size=300) ** 2 // 2,
+        rng.integers(5, size=300),
+    )  # codes 0, 2: one is absent
+    for way, cells in (("drawn", i), ("permuted", i * 200)):  # the second has too many codes
+        tables = module._permuted(cells, j, (np.bincount(cells), np.bincount(j)))
+        values[way] = [module.observed_entropy(table) for table in tables]
+        assert len(values[way]) == module.PERMUTED
+    error = math.hypot(*(np.std(each) / math.sqrt(module.PERMUTED) for each in values.values()))
+    assert np.mean(values["drawn"]) == pytest.approx(np.mean(values["permuted"]), abs=4 * error)
+    assert 0.5 < np.std(values["drawn"]) / np.std(values["permuted"]) < 2
 
 
 def test_a_table_that_is_one_to_one_has_its_entropy():

@@ -13,7 +13,7 @@ from infobound.errors import InputError
 from infobound.files.tables import read_table
 from infobound.report.listings import show_pairwise
 
-FIRST = ["x", "y", "mi", "low", "high", "p_value", "q_value", "n", "method"]
+FIRST = ["x", "y", "mi", "low", "high", "held_out", "p_value", "q_value", "n", "method"]
 
 
 def table(n=300, seed=0):
@@ -30,7 +30,8 @@ def table(n=300, seed=0):
 def test_all_pairs_come_strongest_first_and_the_rest_is_said():
     found = pairwise(table(), permutations=99)
     frame = found.to_frame()
-    assert list(frame)[:9] == FIRST
+    assert list(frame)[:10] == FIRST
+    assert frame["held_out"].isna().all()
     assert len(frame) == math.comb(4, 2)
     assert frame["mi"].is_monotonic_decreasing
     assert {(row.x, row.y) for row in frame[:2].itertuples()} == {("a", "c"), ("b", "kind")}
@@ -106,6 +107,8 @@ def test_the_strongest_pairs_are_estimated_again_with_simultaneous_intervals():
     assert frame["refined"].notna().tolist() == [True] + [False] * 5
     assert frame["refined"][0] == pytest.approx(one.estimate.mi / math.log(2))
     assert frame["refined_low"][0] < frame["refined"][0] < frame["refined_high"][0]
+    assert frame["held_out"].notna().tolist() == [True] + [False] * 5
+    assert frame["held_out"][0] == pytest.approx(one.estimate.held_out / math.log(2))
 
 
 @pytest.mark.parametrize("ending", ["json", "csv", "parquet"])
@@ -224,7 +227,7 @@ def test_given_columns_with_a_target():
     assert found.matrix().shape == (3, 1)
     with pytest.raises(InputError, match=r"in target or in given; got z in both"):
         pairwise(confounded(), "z", given="z")
-    with pytest.raises(InputError, match="neither refine nor permutations with given"):
+    with pytest.raises(InputError, match="neither refine nor permutations nor screen with given"):
         pairwise(confounded(), given="z", refine=1)
     with pytest.raises(InputError, match="column"):
         pairwise(confounded(), given="age")

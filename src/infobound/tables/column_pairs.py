@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["TABLES", "ColumnPair", "Pairwise", "Refined", "expect_ending", "save_table"]
 
 TABLES = (".json", ".csv", ".parquet")
-FIRST = ["x", "y", "mi", "low", "high", "p_value", "q_value", "n", "method"]
+FIRST = ["x", "y", "mi", "low", "high", "held_out", "p_value", "q_value", "n", "method"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class ColumnPair(Result):
         n: the number of rows in which both have values.
         method: how the MI was estimated.
         standard_error: of the estimate.
-        held_out: the estimate on rows to which nothing was fitted, if there is one.
+        held_out: the value of `infobound.estimate` on rows to which nothing was fitted, for refined
+            pairs and with given columns; None for others.
 
     Example:
         >>> from infobound import pairwise
@@ -158,8 +159,9 @@ class Pairwise(Recorded, Presentable):
     def to_frame(self, units: str = "nats") -> pd.DataFrame:
         """Return the pairs as a frame, the strongest first, with values in "nats" or "bits".
 
-        The first columns are x, y, mi, low, high, p_value, q_value, n and method. With refined
-        pairs there are `refined`, `refined_low` and `refined_high`, missing for all other pairs.
+        The first columns are x, y, mi, low, high, held_out, p_value, q_value, n and method.
+        `held_out` is missing but for refined pairs and with given columns. With refined pairs there
+        are `refined`, `refined_low` and `refined_high`, missing for all other pairs.
 
         Raises:
             InputError: If the units are neither.

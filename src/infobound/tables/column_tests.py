@@ -32,6 +32,7 @@ EACH = 2_000  # multiplications that take as long as what is done with a product
 BLOCK_WORK = 1e7  # multiplications that take as long as the overhead of a block
 FEWEST_PERMUTATIONS, MOST_PERMUTATIONS = 99, 1_999  # permutations
 FEWEST_ROWS = 3  # of fewer there are too few orders
+BLOCK_PAIRS = 10_000  # pairs whose permuted statistics are sorted at once
 STRIP = 32  # columns whose products with all others are computed at once
 
 
@@ -115,18 +116,19 @@ def column_tests(
         affordable = TABLE_WORK // sum(b.work for b in blocks)
         permutations = int(np.clip(affordable, FEWEST_PERMUTATIONS, MOST_PERMUTATIONS))
     permutations = arguments.integer("permutations", permutations, least=19)
-    values, done = [], 0
+    i, j = np.concatenate([block.pairs for block in blocks], axis=1)
+    values = np.empty((1 + permutations, len(i)), dtype=np.float32)
+    done = start = 0
     for block in blocks:
-        parts = []
-        for part in block.statistics(permutations, seed):
-            parts.append(part)
+        stop = start + block.pairs.shape[1]
+        for row, part in zip(values, block.statistics(permutations, seed), strict=True):
+            row[start:stop] = part
             done += 1
             if watch is not None:
                 watch(done, len(blocks) * (1 + permutations))
-        values.append(np.stack(parts))
+        start = stop
     heavy, exact = (np.concatenate(a) for a in zip(*(b.limits() for b in blocks), strict=True))
-    found = _p_values(np.concatenate(values, axis=1), heavy, exact)
-    i, j = np.concatenate([block.pairs for block in blocks], axis=1)
+    found = _p_values(values, heavy, exact)
     tables = np.full((2, n_left, n_left if right is None else len(right)), np.nan)
     tables[:, i, j] = found
     if right is None:
@@ -145,19 +147,24 @@ def _p_values(values: np.ndarray, heavy: np.ndarray, exact: np.ndarray) -> np.nd
     """
     count, observed = len(values), values[0].astype(np.float64)
     slack = SLACK * (1 + observed)
-    as_high = (values >= observed - slack).sum(axis=0)
     tail = min(TAIL, count // 2)
-    bar = np.partition(values, count - tail, axis=0)[count - tail].astype(np.float64)
+    as_high, bar = np.empty((2, len(observed)))
+    highest = np.full(count, -np.inf)
+    for start in range(0, len(observed), BLOCK_PAIRS):
+        own = slice(start, start + BLOCK_PAIRS)
+        some = values[:, own]
+        as_high[own] = (some >= (observed - slack)[own]).sum(axis=0)
+        bar[own] = np.partition(some, count - tail, axis=0)[count - tail]
+        light = some[:, ~heavy[own]] - bar[own][~heavy[own]]
+        highest = np.maximum(highest, light.max(axis=1, initial=-np.inf))
     beyond = tail / count * np.exp(np.minimum(bar - observed, 0))
     beyond = np.where(heavy, np.clip(exact, beyond, tail / count), beyond)
     p = np.maximum(np.where(as_high >= tail, as_high / count, beyond), SMALLEST)
     # Heavy pairs would dominate the maximum: they get their share of the level for themselves.
     adjusted = np.minimum(len(p) * p, 1.0)
     if not heavy.all():
-        light = ~heavy
-        highest = np.sort((values[:, light] - bar[light]).max(axis=1))
-        lower = np.searchsorted(highest, (observed - bar - slack)[light])
-        adjusted[light] = np.minimum((count - lower) / count / light.mean(), 1.0)
+        lower = np.searchsorted(np.sort(highest), (observed - bar - slack)[~heavy])
+        adjusted[~heavy] = np.minimum((count - lower) / count / (~heavy).mean(), 1.0)
     return np.stack([p, np.maximum(adjusted, p)])
 
 

@@ -84,6 +84,7 @@ class _Part:
         name: the name of the part.
         columns: the columns that its pairs need.
         pairs: the places of both columns of each pair.
+        quick: for each pair, whether a quick look may be enough; empty if it is for none.
         given: the columns that are given.
         seed: of the estimates of columns.
         config: the settings of the estimates with given columns.
@@ -92,6 +93,7 @@ class _Part:
     name: str
     columns: tuple[Column, ...]
     pairs: tuple[tuple[int, int], ...]
+    quick: tuple[bool, ...]
     given: tuple[Column, ...]
     seed: int
     config: Config
@@ -100,6 +102,7 @@ class _Part:
 def in_parts(
     pairs: Sequence[tuple[Column, Column]],
     *,
+    quick: Sequence[bool] = (),
     given: Sequence[Column] = (),
     seed: int,
     config: Config,
@@ -113,6 +116,7 @@ def in_parts(
 
     Args:
         pairs: the pairs, with equally many rows each.
+        quick: for each pair, whether a quick look may be enough, as for `estimates`.
         given: the columns that are given.
         seed: of the estimates of columns.
         config: the settings of the estimates with given columns.
@@ -139,6 +143,7 @@ def in_parts(
             name=name,
             columns=tuple(places.values()),
             pairs=tuple((at[id(x)], at[id(y)]) for x, y in some),
+            quick=tuple(quick[k : k + size]),
             given=tuple(given),
             seed=seed,
             config=config,
@@ -198,7 +203,9 @@ def _identity(part: _Part) -> dict[str, Any]:
     for column in (*part.columns, *part.given):
         rows.update(f"{column.name}\0{column.categorical}\0".encode())
         rows.update(column.codes.tobytes())
-    settings = part.config.as_dict() if part.given else {"seed": part.seed}
+    settings: dict[str, Any] = part.config.as_dict() if part.given else {"seed": part.seed}
+    if any(part.quick):
+        settings["screen"] = hashlib.sha256(repr(part.quick).encode()).hexdigest()
     given = [column.name for column in part.given]
     return {"infobound": __version__, "rows": rows.hexdigest(), "given": given, **settings}
 
@@ -207,7 +214,7 @@ def _identity(part: _Part) -> dict[str, Any]:
 def _compute(part: _Part) -> PartRecord:
     pairs = [(part.columns[i], part.columns[j]) for i, j in part.pairs]
     if not part.given:
-        found = [PairValues.of(one) for one in estimates(pairs, part.seed)]
+        found = [PairValues.of(one) for one in estimates(pairs, part.seed, quick=part.quick)]
         return PartRecord(part.name, tuple(found))
     return PartRecord(part.name, tuple(_given(x, y, part) for x, y in pairs))
 

@@ -28,6 +28,7 @@ PERMUTATION = "https://arxiv.org/abs/1603.05766"
 FALSE_DISCOVERIES = "https://doi.org/10.1111/j.2517-6161.1995.tb02031.x"
 WAYS = {
     "counts": "by the counts of the values, where both columns take few",
+    "screen": "by the counts of at most 64 x 64 groups of values, where these show no dependence",
     "ranks": "by the ranks of the values, with a network that was trained once and with nearest "
     "neighbours",
 }
