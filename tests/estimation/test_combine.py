@@ -72,6 +72,29 @@ def test_folds_make_the_numbers_by_hand(mix):
     assert combine_folds(pair, network, Config()).method == "critic"
 
 
+@pytest.mark.parametrize("of_ranks", [3, 1])
+def test_folds_of_the_rank_network_take_its_median_of_all_rows(of_ranks, monkeypatch):
+    rng = np.random.default_rng(0)
+    pair = as_pair(*rng.normal(size=(2, 90, 1)))
+    bases = ["ranks"] * of_ranks + ["gaussian"] * (3 - of_ranks)
+    rows = np.split(rng.permutation(90), 3)
+    folds = [fold(rng, each, base=base) for each, base in zip(rows, bases, strict=True)]
+    monkeypatch.setattr(combine, "_second_opinion", lambda *_: None)
+    monkeypatch.setattr(combine, "median_mi", lambda x, y: 2.0 if len(x) == len(y) == 90 else 0)
+    plain = combine.Combined.of(pair, folds)
+    numbers = combine_folds(pair, folds, Config())
+    moved = of_ranks / 3 * (2.0 - plain.mi)
+    assert numbers.mi == pytest.approx(plain.mi + moved)
+    error = np.concatenate([each.points() for each in folds]).std() / math.sqrt(90)
+    half = 1.959964 * math.hypot(error, plain.extra_error, moved)
+    assert numbers.interval == pytest.approx((numbers.mi - half, numbers.mi + half))
+    assert numbers.held_out == pytest.approx(plain.terms.mean())
+    in_time = combine_folds(pair, folds, Config(series=True))  # trained on independent rows
+    assert in_time.mi == pytest.approx(plain.mi)
+    monkeypatch.setattr(combine, "RANKED", 89)
+    assert combine_folds(pair, folds, Config()).mi == pytest.approx(plain.mi)
+
+
 def test_a_closed_form_is_its_own_estimate_without_further_doubt():
     pair, folds = unequal(np.random.default_rng(1), closed=0.7)
     values = np.concatenate([each.parts[0].test.positives for each in folds])

@@ -18,9 +18,9 @@ from scipy import sparse
 from torch import Tensor
 
 from infobound.critics.contract import Critic, Rows
-from infobound.models.rank_network import GRIDS, RankNetwork
+from infobound.models.rank_network import GRIDS, QUANTILES, RankNetwork
 
-__all__ = ["RankCopula", "Ranks", "grid_of", "log_ratios", "network"]
+__all__ = ["RankCopula", "Ranks", "grid_of", "log_ratios", "median_mi", "network"]
 
 FINE_FROM = 2_500  # rows from which histograms have the finer grid
 HALF = 1e-6  # half of the width of a value between those of the fit
@@ -106,6 +106,20 @@ def log_ratios(pairs: Sequence[tuple[Ranks, Ranks]]) -> tuple[Tensor, Tensor, Te
     with torch.inference_mode():
         ratios, quantiles = network()(*inputs, n=len(pairs[0][0].codes))
     return inputs[0].clone(), ratios.clone(), quantiles.clone()
+
+
+def median_mi(x: Floats, y: Floats) -> float:
+    """Return the median of the MI given the ranks of two columns (n,), by the network, in nats.
+
+    Example:
+        >>> x, noise = np.random.default_rng(0).normal(size=(2, 1000))
+        >>> abs(median_mi(x, 0.6 * x + 0.8 * noise) - 0.223) < 0.05  # -log(1 - 0.36) / 2
+        True
+    """
+    grid = grid_of(len(x))
+    sides = [Ranks.of(np.unique(column, return_inverse=True)[1], grid) for column in (x, y)]
+    quantiles = log_ratios([(sides[0], sides[1])])[2][0]
+    return float(quantiles[len(QUANTILES) // 2])
 
 
 class RankCopula(Critic):
