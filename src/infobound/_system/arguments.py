@@ -198,7 +198,8 @@ def labels(name: str, value: Any) -> tuple[str, ...]:
         >>> labels("categorical", [0, ("eye", "left"), "age"])
         ('0', "('eye', 'left')", 'age')
     """
-    if isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping):
+    several = isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping)
+    if several and getattr(value, "ndim", 1) == 1:
         value = [str(each) if isinstance(each, Integral | tuple) else each for each in value]
     return names(name, value)
 

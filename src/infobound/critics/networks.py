@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from infobound._system.arguments import shown
 from infobound._system.memory import free_memory
 from infobound.config import Config
 from infobound.critics import contract
@@ -377,7 +378,7 @@ def expect_known(name: str) -> None:
     """
     if name != "none" and name not in CRITICS:
         names = ", ".join([*CRITICS, "none"])
-        raise InputError(f"Expected critic to be one of {names}; got {name!r}.")
+        raise InputError(f"Expected critic to be one of {names}; got {shown(name)}.")
 
 
 def expect_room(dim_x: int, dim_y: int, config: Config) -> None:
