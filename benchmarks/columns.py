@@ -435,6 +435,9 @@ def screened(n, seeds):
                         ends = [each.low <= mi <= each.high for each in (one, full)]
                         errors = [one.mi - mi, full.mi - mi]
                         found.append([*np.abs(errors), errors[0], one.high, *ends])
+            if not found:
+                print(f"{'+'.join(groups):9} {times:3}  none is quiet")
+                continue
             error, full, bias, high, *cover = np.mean(found, 0)
             print(f"{'+'.join(groups):9} {times:3}  {len(found) / count:.2f}", end="  ")
             print(f"{error:.5f} {full:.5f}  {bias:+.5f} {high:.5f}", end="  ")
