@@ -7,10 +7,11 @@ import pytest
 import infobound
 from infobound import Config, Estimate, data, estimate, resume
 from infobound.errors import InputError
-from infobound.estimation import conditional_guarantees
+from infobound.estimation import conditional, conditional_guarantees
 from infobound.estimation.conditional import Sides, p_values
 from infobound.estimation.conditional_guarantees import certified_by_draws, checked_sampler
 from infobound.inference import conditional_independence
+from infobound.inference.conditional_independence import Scores, neighbourhoods, projection_p
 from infobound.training import loop
 
 FAST = {"critic": "none", "folds": 3}
@@ -258,13 +259,47 @@ def test_dependent_rows_have_the_p_value_of_projections_alone():
         assert "Independence was not tested" not in " ".join(f.message for f in found.findings)
 
 
-def test_what_z_may_explain_is_taken_off_before_it_is_tested():
+def common_cause(seed, function, dz):
+    rng = np.random.default_rng([seed, 7])
+    z, noise = rng.normal(size=(200, dz)), rng.normal(size=(2, 200, 1))
+    x, y = 2 * function(z.sum(axis=1, keepdims=True) / dz**0.5) + noise
+    return data.as_pair(x, y, given=z)
+
+
+SHAPES = {"cubic": lambda t: t**3 / 15**0.5, "sine": lambda t: np.sin(2 * t) * 2**0.5}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_function_of_many_columns_that_x_and_y_share_is_no_dependence(shape, monkeypatch):
+    """The control is the test of the residuals as they were before the fit of all rows."""
+    config, rejected = Config(permutations=99), np.zeros(2)
+    for seed in range(5):
+        pair = common_cause(seed, SHAPES[shape], 20)
+        sides = Sides.of(pair, config)
+        rejected[0] += np.sum(np.array(p_values(pair, sides, config, [])) <= 0.05)
+        with monkeypatch.context() as without:
+            without.setattr(conditional, "refitted", lambda z, rest, *_, **__: (rest, 0))
+            rejected[1] += np.sum(np.array(p_values(pair, sides, config, [])) <= 0.05)
+    assert rejected[0] <= 3 < 5 <= rejected[1]  # of 10 p-values
+
+
+def test_critics_that_read_a_shared_function_are_doubted():
+    """Scores of x y are large where both hold the same function of z."""
+    rejected, config = np.zeros(2), Config(permutations=99)
+    for seed in range(4):
+        pair = common_cause(seed, SHAPES["sine"], 20)
+        sides = Sides.of(pair, config)
+        learned = [Scores(sides.x * sides.y.T, neighbourhoods(sides.z))]
+        rejected[0] += np.sum(np.array(p_values(pair, sides, config, learned)) <= 0.05)
+        rejected[1] += projection_p(sides.x, sides.y, learned) <= 0.05
+    assert rejected[0] <= 2 < 3 <= rejected[1]
+
+
+def test_what_z_may_explain_is_taken_off_before_it_is_tested(monkeypatch):
+    monkeypatch.setattr(conditional, "refitted", lambda z, rest, *_, **__: (rest, 0))
     found = []
     for seed in range(12):
-        rng = np.random.default_rng([seed, 7])
-        z, noise = rng.normal(size=(200, 5)), rng.normal(size=(2, 200, 1))
-        x, y = (2 * (z.sum(axis=1, keepdims=True) / 5**0.5) ** 3 / 15**0.5) + noise
-        pair, config = data.as_pair(x, y, given=z), Config(permutations=99)
+        pair, config = common_cause(seed, SHAPES["cubic"], 5), Config(permutations=99)
         sides = Sides.of(pair, config)
         certain = replace(sides, uncertain=(0.0, 0.0))
         found.append([p_values(pair, each, config, []) for each in (sides, certain)])

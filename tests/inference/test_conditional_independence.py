@@ -140,3 +140,18 @@ def test_a_correlation_that_errors_may_have_left_is_no_evidence():
     assert local_permutation_p(near, [], doubt=0.3, **asked) > 0.2
     assert projection_p(x, y, [], doubt=0.3) > 0.2
     assert projection_p(x, 10 * u + v, [], doubt=0.3) < 0.01
+
+
+def test_functions_that_were_fitted_to_all_rows_are_counted():
+    """Products of residuals of the same fit vary more than those of exchanged ones."""
+    runs, rejected = 150, np.zeros((2, 2))
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        functions, x, y = np.split(rng.normal(size=(60, 32)), [30, 31], axis=1)
+        x, y = (side - functions @ np.linalg.lstsq(functions, side)[0] for side in (x, y))
+        near = Neighbours(np.zeros(60, dtype=int), x, y)
+        for k, means in enumerate((30, 0)):
+            p = local_permutation_p(near, [], permutations=99, seed=seed, means=means)
+            rejected[k] += np.array([p, projection_p(x, y, [], means=means)]) <= 0.05
+    assert (rejected[0] <= runs * 0.05 + 3.5 * np.sqrt(runs * 0.05 * 0.95)).all()
+    assert (rejected[1] >= runs * 0.1).all()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from infobound.models import regression
-from infobound.models.regression import Design, Regression, residuals
+from infobound.models.regression import Design, Origin, Regression, refitted, residuals
 
 
 def standardised(z):
@@ -93,3 +93,71 @@ def test_products_of_two_columns_are_found_in_few_rows(monkeypatch):
     monkeypatch.setattr(regression, "MULTIPLIED", 0)
     assert with_products < 0.12
     assert np.mean([left(seed) for seed in range(4)]) > with_products + 0.03
+
+
+def test_functions_that_columns_share_are_found_with_few_rows():
+    before, after, count = np.zeros((3, 6))
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        z, noise = rng.normal(size=(200, 20)), rng.normal(size=(200, 2))
+        found = residuals(z, 3 * np.sin(z.sum(axis=1, keepdims=True) / 2.5) + noise)
+        fitted, count[seed] = refitted(z, found.values, found.origin)
+        before[seed], after[seed] = (np.corrcoef(e.T)[0, 1] for e in (found.values, fitted))
+    assert before.mean() > 0.3
+    assert abs(after).mean() < 0.12
+    assert (count >= 30).all()  # one, the columns, and the functions along one direction or more
+
+
+def test_dependence_remains_when_all_rows_are_fitted():
+    rng = np.random.default_rng(0)
+    z, u, v = rng.normal(size=(200, 20)), *rng.normal(size=(2, 200, 1))
+    cause = z.sum(axis=1, keepdims=True)
+    found = residuals(z, np.hstack([cause + u, cause + u + v]))
+    fitted, _ = refitted(z, found.values, found.origin)
+    assert abs(np.corrcoef(fitted.T)[0, 1] - np.sqrt(0.5)) < 0.15
+
+
+def test_too_many_columns_for_the_rows_leave_residuals_as_they_were():
+    rng = np.random.default_rng(0)
+    z, rest = rng.normal(size=(60, 30)), rng.normal(size=(60, 2))
+    origin = Origin(rest, np.zeros((60, 2)), np.ones((60, 2)))
+    fitted, count = refitted(z, rest, origin)
+    assert count == 0
+    assert fitted is rest
+
+
+def test_a_column_with_values_far_out_is_fitted_as_it_is():
+    rng = np.random.default_rng(0)
+    far = np.exp(2 * rng.normal(size=(300, 1)))
+    z = np.log(far)
+    rest = far + 0.1 * rng.normal(size=(300, 1))
+    origin = Origin(rest, np.zeros((300, 1)), np.ones((300, 1)))
+    with_it, without = (refitted(z, rest, origin, far=v)[0].std() for v in (far, None))
+    assert with_it < 0.12 < 3 * with_it < without
+
+
+def test_noise_with_long_tails_does_not_blur_the_fit():
+    """The control is least squares, even of fewer functions."""
+    errors = np.zeros((8, 2))
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        z, noise = rng.normal(size=(300, 5)), rng.normal(size=(300, 1)) ** 3
+        origin = Origin(noise, np.zeros((300, 1)), np.ones((300, 1)))
+        functions = np.hstack([np.ones((300, 1)), z])
+        fits = (
+            refitted(z, noise, origin)[0] - noise,
+            functions @ np.linalg.lstsq(functions, noise)[0],
+        )
+        errors[seed] = [np.median(np.abs(fit - np.median(fit))) for fit in fits]
+    assert errors[:, 0].mean() < 0.5 * errors[:, 1].mean()
+
+
+def test_a_direction_for_several_columns_is_that_of_the_same_column():
+    rng = np.random.default_rng(0)
+    z, start = rng.normal(size=(300, 4)), rng.normal(size=4)
+    column, weights = np.sin(z[:, 0] + z[:, 1]), np.ones(300)
+    one = regression._direction(z, column, weights, start, 6)
+    two = regression._direction(z, np.stack([column, column]), weights, start, 6)
+    np.testing.assert_allclose(two[0], one[0], atol=1e-6)
+    np.testing.assert_allclose(two[1], np.stack([one[1]] * 2), atol=1e-6)
+    assert two[2] == pytest.approx(2 * one[2])

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-__all__ = ["Transform"]
+__all__ = ["FAR", "Transform"]
 
+FAR = 5.0  # scales from the median beyond which robust scaling is logarithmic
 KNOTS = 10_000  # largest number of knots of interpolated ranks: about 0.002 sd apart
 
 
@@ -68,13 +69,17 @@ class Transform:
         ]
         return np.stack(columns, axis=1)
 
+    def scaled(self, rows: np.ndarray) -> np.ndarray:
+        """Return (x - median) / scale, (n, d)."""
+        with np.errstate(over="ignore"):
+            return np.asarray((rows * self.unit - self.centre) / self.scale)
+
     def robust(self, rows: np.ndarray) -> np.ndarray:
         """Return (x - median) / scale, (n, d); logarithmic beyond 5 (1000 gives 11.9), up to 20."""
-        with np.errstate(over="ignore"):
-            scaled = (rows * self.unit - self.centre) / self.scale
-        found: np.ndarray = np.clip(scaled, -5, 5)
-        far = np.abs(scaled) > 5
-        found[far] += np.sign(scaled[far]) * np.minimum(np.log1p(np.abs(scaled[far]) - 5), 15)
+        scaled = self.scaled(rows)
+        found: np.ndarray = np.clip(scaled, -FAR, FAR)
+        far = np.abs(scaled) > FAR
+        found[far] += np.sign(scaled[far]) * np.minimum(np.log1p(np.abs(scaled[far]) - FAR), 15)
         return found
 
     def every(self, rows: np.ndarray) -> np.ndarray:

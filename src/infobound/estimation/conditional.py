@@ -18,6 +18,7 @@ from torch import nn
 from infobound import data
 from infobound._system.memory import subsample, take_rows
 from infobound.config import Config
+from infobound.data.transforms import FAR
 from infobound.errors import InputError
 from infobound.estimation import combine
 from infobound.estimation.conditional_guarantees import (
@@ -41,7 +42,7 @@ from infobound.inference.conditional_independence import (
 )
 from infobound.inference.standard_errors import standard_error
 from infobound.models.closed_forms import WITH
-from infobound.models.regression import centred, residuals
+from infobound.models.regression import Origin, centred, refitted, residuals
 from infobound.training import loop
 
 __all__ = ["Sides", "conditional", "p_values"]
@@ -51,6 +52,9 @@ MOST_HIDDEN = 0.5  # of what is missing to a correlation of one, errors of regre
 LOST = 0.5  # most of an estimate that is added for such errors
 BIASED = 2.0  # mean squared error of a smoother over its variance: its bias adds about as much
 SCORED_PER_FOLD = 2_000  # most rows of a fold that a critic scores for the tests
+
+FARTHEST = 1e6  # scales from the median, of z as it is
+TWOFOLD = "origins", "errors", "uncertain", "left"  # fields with a value for x and one for y
 
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]  # training rows and test rows of each fold
 
@@ -63,6 +67,7 @@ class Sides:
         x: (n, p), residuals given z; columns of few values are unchanged.
         y: (n, q), the same.
         z: (n, r), standardised.
+        origins: what x and y were made of.
         errors: the parts of the variances of x and y that errors of the regressions are.
         uncertain: the parts that z may explain, but not clearly.
         left: the parts of the variances of x and y that z does not explain.
@@ -73,6 +78,7 @@ class Sides:
     x: np.ndarray
     y: np.ndarray
     z: np.ndarray
+    origins: tuple[Origin, Origin]
     errors: tuple[float, float]
     uncertain: tuple[float, float]
     left: tuple[float, float]
@@ -90,6 +96,10 @@ class Sides:
         given = take_rows(pair.given, everything)
         z = _standardised(given)
         sides = [take_rows(side, everything) for side in (pair.x, pair.y)]
+        origins = [
+            Origin(side.astype(np.float64), np.zeros(side.shape), np.ones(side.shape))
+            for side in sides
+        ]
         many = [np.flatnonzero(~are_classes(side)) for side in sides]
         wanted = np.hstack([side[:, own] for side, own in zip(sides, many, strict=True)])
         errors, uncertain, left = [0.0, 0.0], [0.0, 0.0], [1.0, 1.0]
@@ -100,6 +110,8 @@ class Sides:
             for side, own in enumerate(many):
                 if len(own):
                     here = slice(at, at + len(own))
+                    for all_columns, columns in zip(origins[side], rest.origin, strict=True):
+                        all_columns[:, own] = columns[:, here]
                     sides[side] = sides[side].copy()
                     sides[side][:, own] = rest.values[:, here]
                     errors[side] = float(rest.errors[here].mean())
@@ -107,13 +119,14 @@ class Sides:
                     left[side] = float(rest.unexplained[here].min())
                     at += len(own)
         both = (errors[0], errors[1]), (uncertain[0], uncertain[1]), (left[0], left[1])
-        found = cls(sides[0], sides[1], z, *both, strata(given), layout)
+        made_of = origins[0], origins[1]
+        found = cls(sides[0], sides[1], z, made_of, *both, strata(given), layout)
         return found.exchanged if _is_class(found.x) and not _is_class(found.y) else found
 
     @property
     def exchanged(self) -> Sides:
         """The same with x and y exchanged."""
-        parts = {name: getattr(self, name)[::-1] for name in ("errors", "uncertain", "left")}
+        parts = {name: getattr(self, name)[::-1] for name in TWOFOLD}
         return replace(self, x=self.y, y=self.x, **parts)
 
     @property
@@ -281,11 +294,35 @@ def p_values(
         x, y = within(x, levels), within(y, levels)
         return local, projection_p(x, y, learned, means=int(levels.max()) + 1)
     z = sides.z[rows]
-    x, y = (_without_classes(sides.z, side, config.seed)[rows] for side in (sides.x, sides.y))
+    x, y, means, taken = _refitted(pair, sides, config.seed)
+    x, y, means = x[rows], y[rows], math.ceil(means * len(rows) / len(x))
     plain = tuple(are_classes(side) for side in (sides.x, sides.y))
     neighbours = Neighbours.of(x, y, z, neighbourhoods(z), exact=False, plain=plain)
-    local = local_permutation_p(neighbours, learned, doubt=sides.doubt, **asked)
-    return local, projection_p(x, y, learned, doubt=sides.doubt)
+    learned = [replace(each, doubt=sides.doubt + taken) for each in learned]
+    local = local_permutation_p(neighbours, learned, means=means, doubt=sides.doubt, **asked)
+    return local, projection_p(x, y, learned, means=means, doubt=sides.doubt)
+
+
+def _refitted(
+    pair: data.Pair, sides: Sides, seed: int
+) -> tuple[np.ndarray, np.ndarray, int, float]:
+    """Return residuals of x and y after a fit of all rows, and how many functions were fitted.
+
+    The last value is the correlation of x and y that the functions may have taken out, beyond what
+    as many functions take out of noise. Critics have read x and y with it.
+    """
+    both = [_without_classes(sides.z, side, seed) for side in (sides.x, sides.y)]
+    before = np.hstack(both)
+    assert pair.given is not None
+    given = take_rows(pair.given, np.arange(len(before)))
+    scaled = data.Transform.fit(given).scaled(given)
+    far = scaled[:, (np.abs(scaled) > FAR).any(axis=0)].clip(-FARTHEST, FARTHEST)
+    found, count = refitted(sides.z, before, Origin.joined(sides.origins), far=far)
+    spread = np.maximum(before.var(axis=0), 1e-300)
+    taken = (1 - count / len(found) - found.var(axis=0) / spread).clip(min=0)
+    wide = both[0].shape[1]
+    common = math.sqrt(taken[:wide].mean() * taken[wide:].mean())
+    return found[:, :wide], found[:, wide:], count, common
 
 
 def _projection_p(sides: Sides, config: Config) -> float:

@@ -16,7 +16,7 @@ Nothing is fitted here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -50,10 +50,12 @@ class Scores:
     Attributes:
         matrix: (n, n), matrix[i, j] = f((x_i, z_i), y_j), in nats.
         neighbours: (n,), the neighbourhood of each row.
+        doubt: the correlation that errors of regressions may have left in what the critic read.
     """
 
     matrix: np.ndarray
     neighbours: np.ndarray
+    doubt: float = 0.0
 
 
 def neighbourhoods(z: np.ndarray, *, size: int = SIZE) -> np.ndarray:
@@ -135,7 +137,7 @@ class Neighbours:
         together = left[:, :, None] * modifiers[:, None, :]
         return cls(groups, np.hstack([left, together.reshape(len(x), -1)]), right)
 
-    def value(self, order: np.ndarray, *, doubt: float = 0.0) -> float:
+    def value(self, order: np.ndarray, *, doubt: float = 0.0, share: float = 1.0) -> float:
         """Return the statistic: the weighted sum of squared sums of products, studentised.
 
         Where both spreads change with z within a neighbourhood, exchanged rows have smaller
@@ -144,11 +146,12 @@ class Neighbours:
         Args:
             order: (n,), the order of the rows of y.
             doubt: the correlation that is taken off each one.
+            share: the factor of each sum.
 
         Source: studentised permutation tests, Chung and Romano 2013,
         https://doi.org/10.1214/13-AOS1090.
         """
-        sums = np.abs(self.left.T @ self.right[order])
+        sums = share * np.abs(self.left.T @ self.right[order])
         if doubt:
             left, right = map(np.sqrt, self.weights)
             sums = (sums - doubt * len(order) * np.outer(left, right)).clip(min=0)
@@ -173,6 +176,7 @@ def local_permutation_p(
     *,
     permutations: int = 499,
     seed: int,
+    means: int = 0,
     doubt: float = 0.0,
 ) -> float:
     """Return a p-value of X independent of Y given Z, by exchanging y within neighbourhoods.
@@ -186,6 +190,8 @@ def local_permutation_p(
         learned: scores of several groups of rows; may be empty.
         permutations: the number of permutations; the p-value is at least 1 / (1 + permutations).
         seed: the seed of the permutations.
+        means: how many functions of z were fitted to these rows, as in `projection_p`. Rows of y
+            that were exchanged are not orthogonal to them, which makes their products smaller.
         doubt: the correlation of x and y that errors of their regressions may have left; it is
             taken off what the rows show.
 
@@ -207,14 +213,18 @@ def local_permutation_p(
     centred = [_centred(each) for each in learned]
     orders = [_orders(each, rng) for each in (neighbours.groups, *(c.neighbours for c in centred))]
     seen = np.empty((permutations + 1, 2))
+    share = np.sqrt(1 - means / len(neighbours.groups))
     for k in range(permutations + 1):
         order, *others = map(next, orders)
-        seen[k, 0] = neighbours.value(order, doubt=0.0 if k else doubt)
+        if k:
+            seen[k, 0] = neighbours.value(order)
+        else:
+            seen[k, 0] = neighbours.value(order, doubt=doubt, share=share)
         seen[k, 1] = sum(
             float(each.matrix[np.arange(len(own)), own].sum())
             for each, own in zip(centred, others, strict=True)
         )
-    seen[0, 1] -= doubt * sum(len(each.matrix) for each in centred)
+    seen[0, 1] -= sum(each.doubt * len(each.matrix) for each in centred)
     used = seen if learned else seen[:, :1]
     values = (used >= used[0] - 1e-12 * np.abs(used[0])).mean(axis=0)
     return float(min(1.0, values.min() * used.shape[1]))
@@ -239,8 +249,9 @@ def projection_p(
         x: (n, p), residuals.
         y: (n, q), residuals.
         learned: scores of several groups of rows; may be empty.
-        means: how many means of the same rows were subtracted from each column; the sum of
-            products has then a larger variance than that of n independent ones.
+        means: how many means of the same rows were subtracted from each column, or functions
+            of z fitted to them; the sum of products has then a larger variance than that of n
+            independent ones.
         doubt: the correlation that errors of the regressions may have left, as in
             `local_permutation_p`.
         error: returns the standard error of the mean of values (n,), of rows that depend on each
@@ -270,7 +281,10 @@ def projection_p(
     values = [float(min(1.0, plain.min() * len(plain)))]
     if learned:
         terms = np.concatenate([_diagonal(each.matrix) for each in learned])
-        values.append(float(ndtr(doubt * np.sqrt(len(terms)) - _studentised(terms))))
+        lost = np.average(
+            [each.doubt for each in learned], weights=[len(e.matrix) for e in learned]
+        )
+        values.append(float(ndtr(lost * np.sqrt(len(terms)) - _studentised(terms))))
     return float(min(1.0, min(values) * len(values)))
 
 
@@ -291,7 +305,7 @@ def _centred(scores: Scores) -> Scores:
     matrix = matrix - matrix.mean(axis=1, keepdims=True)
     matrix -= matrix.mean(axis=0)
     spread = matrix.std()
-    return Scores(matrix / spread if spread > 0 else 0 * matrix, scores.neighbours)
+    return replace(scores, matrix=matrix / spread if spread > 0 else 0 * matrix)
 
 
 def _orders(groups: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -21,7 +21,16 @@ from scipy.optimize import nnls
 
 from infobound.data import Layout
 
-__all__ = ["Design", "Known", "Regression", "Residuals", "centred", "residuals"]
+__all__ = [
+    "Design",
+    "Known",
+    "Origin",
+    "Regression",
+    "Residuals",
+    "centred",
+    "refitted",
+    "residuals",
+]
 
 DOUBTED = 2  # folds whose rows show the errors of regressions
 SMOOTHER_FOLDS = 5  # of rows, for residuals of rows that a smoother was not fitted to
@@ -47,6 +56,11 @@ MOST_RESIDUAL = 5.0  # most by which a residual exceeds its scale where that is 
 CONSTANT = 0.02  # standard deviation of a scale up to which it counts as constant
 GAIN_RAMP = 2.0, 4.0  # gain in standard errors between which a regression gets its weight
 TARGETS = 8  # most columns for which directions are searched
+MOST_FUNCTIONS = 1 / 3  # of the number of rows, functions that residuals are fitted to once more
+HUBER = 1.345  # standard deviations beyond which residuals count less: 95 % efficient for normals
+LONG_TAILS = 2.0  # by which Huber's estimate must be more precise than least squares to be used
+HUBER_STEPS = 15
+NORMAL_MEDIAN = 0.6745  # median absolute value of a standard normal
 
 Features = Callable[[np.ndarray], np.ndarray]
 
@@ -334,6 +348,25 @@ class Regression:
         return found
 
 
+class Origin(NamedTuple):
+    """What residuals were made of.
+
+    Attributes:
+        columns: (n, k), the columns before anything was taken out.
+        linear: (n, k), the linear part that was taken out first.
+        scale: (n, k), what the rest was divided by.
+    """
+
+    columns: np.ndarray
+    linear: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: Sequence[Origin]) -> Origin:
+        """Return the columns of all parts side by side."""
+        return cls(*map(np.hstack, zip(*parts, strict=True)))
+
+
 class Residuals(NamedTuple):
     """Residuals of the location and scale of columns given others.
 
@@ -344,12 +377,14 @@ class Residuals(NamedTuple):
         uncertain: (k,), the part of it that regressions would explain, but whose gain was not
             clear enough to be taken out.
         unexplained: (k,), the part of the variance of the columns that is left.
+        origin: what they were made of.
     """
 
     values: np.ndarray
     errors: np.ndarray
     uncertain: np.ndarray
     unexplained: np.ndarray
+    origin: Origin
 
 
 def residuals(
@@ -384,7 +419,8 @@ def residuals(
     found = np.empty_like(values, dtype=np.float64)
     errors, uncertain, unexplained = np.empty((3, values.shape[1]))
     searched = values.shape[1] <= TARGETS
-    rest = values - design.linear(values)
+    linear, scales = design.linear(values), np.empty_like(found)
+    rest = values - linear
     for k, column in enumerate(rest.T):
         weights, scale, doubt = None, np.ones(len(z)), 0.0
         starts: list[list[np.ndarray] | None] = [[] if searched else None for _ in range(3)]
@@ -413,7 +449,7 @@ def residuals(
             if scale.std() < CONSTANT:
                 break
             weights = 1 / scale**2
-        found[:, k] = left / scale
+        found[:, k], scales[:, k] = left / scale, scale
         unexplained[k] = left.var() / max(values[:, k].var(), 1e-300)
         noise = 0.0
         if part:
@@ -422,8 +458,9 @@ def residuals(
         total = max(float(found[:, k].var()), 1e-300)
         errors[k] = noise / total + doubt
         uncertain[k] = (1 - part) ** 2 * float((((location - mean) / scale) ** 2).mean()) / total
-    values = found / np.maximum(found.std(axis=0), 1e-300)
-    return Residuals(values, errors, uncertain, unexplained)
+    spread = np.maximum(found.std(axis=0), 1e-300)
+    origin = Origin(values, linear, scales * spread)
+    return Residuals(found / spread, errors, uncertain, unexplained, origin)
 
 
 def _clear(gain: np.ndarray) -> float:
@@ -463,6 +500,100 @@ def centred(
     searched = values.shape[1] <= TARGETS
     location = [design.stacked(column, None, [] if searched else None)[0] for column in values.T]
     return np.asarray(values - np.column_stack(location))
+
+
+def refitted(
+    z: np.ndarray, rest: np.ndarray, origin: Origin, *, far: np.ndarray | None = None
+) -> tuple[np.ndarray, int]:
+    """Return residuals less what z still explains of them, by a fit of all rows, for tests.
+
+    `residuals` treats each column alone and takes the linear part out first, from other rows. With
+    few rows and many columns of z, a smooth function that two columns share may then be missed, or
+    remain in the errors of both linear parts. Here all columns search together for directions of
+    z, beginning with their linear parts. Then each residual, with the linear part added again, is
+    fitted to z and to smooth functions along these directions: by least squares, or by Huber's
+    M-estimate if the noise has such long tails that this is far more precise.
+
+    Args:
+        z: (n, r), standardised.
+        rest: (n, k), residuals.
+        origin: what they were made of.
+        far: (n, m), columns of z with values so far out that z does not hold them as they are.
+
+    Returns:
+        The residuals (n, k), and the number of functions that were fitted. It is 0, and the
+        residuals are unchanged, if there would be too many for the rows.
+
+    Source: projection pursuit, as for `residuals`; M-estimates, Huber 1964,
+    https://doi.org/10.1214/aoms/1177703732.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> z, noise = rng.normal(size=(200, 20)), rng.normal(size=(200, 2))
+        >>> found = residuals(z, 3 * np.sin(z.sum(axis=1, keepdims=True) / 2.5) + noise)
+        >>> after = refitted(z, found.values, found.origin)[0]
+        >>> [bool(np.corrcoef(each.T)[0, 1] > 0.3) for each in (found.values, after)]
+        [True, False]
+    """
+    searched = origin.columns.shape[1] <= TARGETS
+    ways = _shared_directions(z, origin.columns) if searched else []
+    smooth = [_Bumps.of(z @ way)(z @ way) for way in ways]
+    functions = np.hstack([np.ones((len(z), 1)), z, *smooth, *([] if far is None else [far])])
+    functions /= np.maximum(np.sqrt((functions**2).mean(axis=0)), 1e-300)
+    count = functions.shape[1]
+    if count > MOST_FUNCTIONS * len(z):
+        return rest, 0
+    found = [
+        _unfitted(functions * (scale.mean() / scale)[:, None], column + linear / scale)
+        for column, linear, scale in zip(rest.T, origin.linear.T, origin.scale.T, strict=True)
+    ]
+    return np.column_stack(found), count
+
+
+def _unfitted(functions: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Return a column (n,) less its fit to functions (n, k), of least squares or Huber's."""
+    ridge = 1e-6 * (functions**2).sum() / functions.shape[1] * np.eye(functions.shape[1])
+
+    def left(weights: np.ndarray) -> np.ndarray:
+        weighted = functions.T * weights
+        slopes = np.linalg.solve(weighted @ functions + ridge, weighted @ column)
+        return np.asarray(column - functions @ slopes)
+
+    plain = robust = left(np.ones(len(column)))
+    for _ in range(HUBER_STEPS):
+        bound = HUBER * max(float(np.median(np.abs(robust))) / NORMAL_MEDIAN, 1e-300)
+        robust = left(bound / np.maximum(np.abs(robust), bound))
+    near = np.abs(robust).clip(max=bound)
+    variance = (near**2).mean() / max(float((near < bound).mean()), 1e-300) ** 2
+    return robust if (plain**2).mean() > LONG_TAILS * variance > 0 else plain
+
+
+def _shared_directions(z: np.ndarray, columns: np.ndarray) -> list[np.ndarray]:
+    """Return directions of z along which smooth functions explain all columns (n, k) best.
+
+    Each one must lower the Bayesian information criterion: where columns depend on each other, they
+    also fit the same directions of their noise, which must not count as functions of z.
+    """
+    rows = np.arange(len(z))
+    if len(z) > SEARCH_ROWS:
+        rows = np.linspace(0, len(z) - 1, SEARCH_ROWS).astype(int)
+    z, columns = z[rows], columns[rows] - columns[rows].mean(axis=0)
+    left = (columns / np.maximum(columns.std(axis=0), 1e-300)).T
+    same, ways = np.ones(len(z)), []
+    r = z.shape[1]
+    penalty = (SMOOTH_KNOTS * len(left) + r) * math.log(len(z)) / left.size
+    for _ in range(TERMS if r > 1 else 1):
+        starts = [way for each in left for way in _moments(z, each, same)]
+        tried = [_direction(z, left, same, way, ROUGH_STEPS) for way in starts]
+        if not tried:
+            break
+        way = min(tried, key=lambda each: each[2])[0]
+        way, fitted, misses = _direction(z, left, same, way, GAUSS_NEWTON_STEPS)
+        if misses * math.exp(penalty) > (left**2).sum():
+            break
+        left = left - fitted
+        ways.append(way)
+    return ways
 
 
 def _shares(tried: np.ndarray, column: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
@@ -729,25 +860,28 @@ def _direction(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Improve a direction by Gauss-Newton steps on the fit of a smooth function of it.
 
+    With several rows of `left` (k, n), each has a function of its own.
+
     Returns:
-        The direction, the fitted values (n,), and the weighted sum of squared misses.
+        The direction, the fitted values, as `left`, and the weighted sum of squared misses.
     """
     r = z.shape[1]
     way = start / np.linalg.norm(start)
     fitted, slopes = _along(z @ way, left, weights)
-    misses = float(weights @ (left - fitted) ** 2)
+    every = np.broadcast_to(weights, left.shape).ravel()
+    misses = float(every @ (left - fitted).ravel() ** 2)
     damping = 0.1
     for _ in range(steps if r > 1 else 0):
-        design = z * slopes[:, None]
-        square = (design * weights[:, None]).T @ design
-        gradient = (weights * (left - fitted)) @ design
+        design = (z * slopes[..., None]).reshape(-1, r)
+        square = (design * every[:, None]).T @ design
+        gradient = (every * (left - fitted).ravel()) @ design
         before = misses
         for _ in range(4):
             ridge = (damping * np.trace(square) / r + 1e-12) * np.eye(r)
             there = way + np.linalg.solve(square + ridge, gradient)
             there /= np.linalg.norm(there)
             values, ups = _along(z @ there, left, weights)
-            now = float(weights @ (left - values) ** 2)
+            now = float(every @ (left - values).ravel() ** 2)
             if now < misses:
                 way, fitted, slopes, misses = there, values, ups, now
                 damping = max(damping / 5, 1e-4)
@@ -766,7 +900,10 @@ def _misses(z: np.ndarray, left: np.ndarray, weights: np.ndarray, way: np.ndarra
 def _along(
     values: np.ndarray, left: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fit a smooth function along a direction; return its values (n,) and its slopes (n,)."""
+    """Fit a smooth function along a direction; return its values and its slopes.
+
+    Both have the shape of `left`: (n,), or (k, n) for a function of each of k rows.
+    """
     bumps = _Bumps.of(values)
     basis = np.empty((SMOOTH_KNOTS + 2, len(values)))
     basis[0], basis[1] = 1.0, values
@@ -774,7 +911,7 @@ def _along(
     weighted = basis * weights
     square = weighted @ basis.T
     square[np.diag_indices_from(square)] += weights.sum() * ALONG
-    found = np.linalg.solve(square, weighted @ left)
-    own = found[2:]
+    found = np.linalg.solve(square, weighted @ left.T).T
+    own = found[..., 2:]
     slopes = (own * bumps.centres) @ basis[2:] - values * (own @ basis[2:])
-    return found @ basis, found[1] + slopes / bumps.width**2
+    return found @ basis, found[..., 1:2] + slopes / bumps.width**2
