@@ -48,6 +48,26 @@ def test_a_nearly_deterministic_relation_survives_errors_of_regressions():
     assert np.corrcoef(*apart)[0, 1] == pytest.approx(np.corrcoef(found.values.T)[0, 1], abs=2e-3)
 
 
+def test_a_relation_of_columns_survives_many_given_columns():
+    # y is x, which z does not say, and much of z, which hides little noise.
+    rng = np.random.default_rng(0)
+    z, x = standardised(rng.normal(size=(300, 30))), rng.normal(size=300)
+    columns = np.column_stack([x, x + z.mean(axis=1) * np.sqrt(30) + 0.1 * rng.normal(size=300)])
+    design, mix = Design(z), np.array([[2.0, -1.9], [1.0, 1.0]])
+    left = columns - design.linear(columns)
+    correlation = np.corrcoef(left.T)[0, 1]
+    assert -np.log(1 - correlation**2) / 2 > np.log(101) / 2 - 0.15  # 1.3 less by variances
+    np.testing.assert_allclose(design.linear(columns @ mix), design.linear(columns) @ mix)
+
+
+def test_more_columns_than_rows_lose_what_the_given_ones_say():
+    rng = np.random.default_rng(0)
+    z = standardised(rng.normal(size=(60, 3)))
+    columns = 3 * z @ rng.normal(size=(3, 80)) + rng.normal(size=(60, 80))
+    left = columns - Design(z).linear(columns)
+    assert left.var() < 1.5 < 0.1 * columns.var()
+
+
 def test_columns_that_do_not_depend_on_them_stay_as_they_are():
     rng = np.random.default_rng(0)
     z, noise = rng.normal(size=(1000, 5)), rng.normal(size=(1000, 2))

@@ -42,6 +42,7 @@ PRODUCT_REACH = 3.0  # standard deviations beyond which products of columns do n
 MULTIPLIED = 10  # most columns whose products are features
 FEW_VALUES = 10  # a column of at most this many values has no smooth function of its own
 PENALTIES = np.logspace(-7, 1, 17)  # relative to the largest eigenvalue
+LEAST_SPREAD = 1e-12  # part of the variance of a combination of columns below which it is constant
 SCALE_ROUNDS = 2  # of location and scale
 MOST_RESIDUAL = 5.0  # most by which a residual exceeds its scale where that is estimated
 CONSTANT = 0.02  # standard deviation of a scale up to which it counts as constant
@@ -113,10 +114,14 @@ class Design:
         """Return predictions (n, k) of each fold's rows from the others by ridge regression.
 
         All columns have the same penalty, so that what a column is of others remains in what is
-        left of them: errors of the regressions are then the same combination.
+        left of them: errors of the regressions are then the same combination. A penalty large
+        enough for each column by itself would leave more of z in their difference than there is of
+        it. So generalised cross-validation compares determinants of what is left, which choose the
+        same penalty for all linear combinations; with almost as many columns as rows, variances.
         """
         values = values[self.order]
         found = np.empty_like(values, dtype=np.float64)
+        k = values.shape[1]
         for rest, own in self.parts:
             means, mean = self.z[rest].mean(axis=0), values[rest].mean(axis=0)
             design, target = self.z[rest] - means, values[rest] - mean
@@ -124,10 +129,13 @@ class Design:
             sizes = sizes.clip(min=0)
             projected = vectors.T @ (design.T @ target)
             gains = 1 / (sizes + PENALTIES[:, None] * max(sizes[-1], 1e-300))
-            total = np.maximum((target**2).sum(axis=0), 1e-300)
-            explained = np.einsum("jk,aj->ak", projected**2 / total, gains * (2 - sizes * gains))
+            unit = np.sqrt((target**2).sum(axis=0)).clip(min=1e-150)
+            known, share = projected / unit, gains * (2 - sizes * gains)
+            left = (target / unit).T @ (target / unit) - (known.T * share[:, None]) @ known
+            left[:, ~np.eye(k, dtype=bool)] *= 1 - min(k / len(rest), 1.0) ** 2
+            spreads = np.linalg.eigvalsh(left).clip(min=LEAST_SPREAD)
             freedom = np.minimum((1 + (sizes * gains).sum(axis=1)) / len(rest), 0.99)
-            best = np.argmin((1 - explained).mean(axis=1) / (1 - freedom) ** 2)
+            best = np.argmin(np.log(spreads).mean(axis=1) - 2 * np.log(1 - freedom))
             slopes = vectors @ (gains[best][:, None] * projected)
             found[own] = mean + (self.z[own] - means) @ slopes
         return self.restored(found)
