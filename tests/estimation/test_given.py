@@ -8,7 +8,8 @@ import infobound
 from infobound import Config, Estimate, data, estimate, resume
 from infobound.errors import InputError
 from infobound.estimation import conditional_guarantees
-from infobound.estimation.conditional import Sides, p_values
+from infobound.estimation.combine import Combined
+from infobound.estimation.conditional import Sides, _less_attenuated, p_values
 from infobound.estimation.conditional_guarantees import certified_by_draws, checked_sampler
 from infobound.inference import conditional_independence
 from infobound.training import loop
@@ -44,6 +45,20 @@ def certify_with(monkeypatch, base):
 @pytest.fixture
 def one_base(monkeypatch):
     certify_with(monkeypatch, "gaussian")
+
+
+def test_errors_of_regressions_are_restored_by_pair_of_columns():
+    rng = np.random.default_rng(0)
+    x, noise = rng.normal(size=(2, 20_000, 3))
+    y = 0.6 * x + 0.8 * noise
+    errors = {"errors": (0.02, 0.02), "scale_errors": (0.01, 0.01), "uncertain": (0.0, 0.0)}
+    sides = Sides(x, y, x[:, :1], **errors, left=(1.0, 1.0), levels=None)
+    empty = np.empty(0)
+    seen = Combined(3 * truth(0.6 / 1.03), 0.0, "base", empty, empty, empty, 0.0)
+    found = _less_attenuated(seen, sides)
+    half = 3 * (truth(0.6) - truth(0.6 / 1.03)) / 2
+    assert found.mi - seen.mi == pytest.approx(half, rel=0.03)  # 1.6 times this as one pair
+    assert found.extra_error == pytest.approx(half, rel=0.03)
 
 
 def test_a_common_cause_leaves_nothing():

@@ -85,6 +85,16 @@ def test_errors_are_those_that_another_sample_shows():
     assert lost / 4 < found.errors[0] < 4 * lost
 
 
+def test_errors_of_scales_are_those_that_another_sample_shows():
+    rng = np.random.default_rng(0)
+    z, noise = rng.normal(size=(1000, 5)), rng.normal(size=(1000, 3))
+    found = residuals(z, np.exp(z.sum(axis=1, keepdims=True) / 4) * noise)
+    large = np.abs(noise) > 1  # where errors of the location are small
+    apart = np.log(np.abs(found.values / noise)[large]).var()
+    assert apart / 3 < found.scale_errors.mean() < 3 * apart
+    assert found.errors.max() < 0.01
+
+
 def test_what_determines_a_column_leaves_nothing():
     z = np.random.default_rng(0).normal(size=(500, 1))
     assert residuals(z, 2 * z).unexplained[0] < 1e-6

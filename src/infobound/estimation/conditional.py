@@ -63,7 +63,8 @@ class Sides:
         x: (n, p), residuals given z; columns of few values are unchanged.
         y: (n, q), the same.
         z: (n, r), standardised.
-        errors: the parts of the variances of x and y that errors of the regressions are.
+        errors: the parts of the variances of x and y that errors of their locations are.
+        scale_errors: the parts that errors of their scales are.
         uncertain: the parts that z may explain, but not clearly.
         left: the parts of the variances of x and y that z does not explain.
         levels: (n,), which value of z each row has, as an id, if z takes few values.
@@ -74,6 +75,7 @@ class Sides:
     y: np.ndarray
     z: np.ndarray
     errors: tuple[float, float]
+    scale_errors: tuple[float, float]
     uncertain: tuple[float, float]
     left: tuple[float, float]
     levels: np.ndarray | None
@@ -92,7 +94,7 @@ class Sides:
         sides = [take_rows(side, everything) for side in (pair.x, pair.y)]
         many = [np.flatnonzero(~are_classes(side)) for side in sides]
         wanted = np.hstack([side[:, own] for side, own in zip(sides, many, strict=True)])
-        errors, uncertain, left = [0.0, 0.0], [0.0, 0.0], [1.0, 1.0]
+        errors, scale_errors, uncertain, left = ([v, v] for v in (0.0, 0.0, 0.0, 1.0))
         if wanted.shape[1]:
             scaled = data.Transform.fit(wanted).robust(wanted)
             rest = residuals(z, scaled, seed=config.seed, layout=layout)
@@ -103,18 +105,23 @@ class Sides:
                     sides[side] = sides[side].copy()
                     sides[side][:, own] = rest.values[:, here]
                     errors[side] = float(rest.errors[here].mean())
+                    scale_errors[side] = float(rest.scale_errors[here].mean())
                     uncertain[side] = float(rest.uncertain[here].mean())
                     left[side] = float(rest.unexplained[here].min())
                     at += len(own)
-        both = (errors[0], errors[1]), (uncertain[0], uncertain[1]), (left[0], left[1])
-        found = cls(sides[0], sides[1], z, *both, strata(given), layout)
+        found = cls(
+            *(sides[0], sides[1], z),
+            *((errors[0], errors[1]), (scale_errors[0], scale_errors[1])),
+            *((uncertain[0], uncertain[1]), (left[0], left[1])),
+            *(strata(given), layout),
+        )
         return found.exchanged if _is_class(found.x) and not _is_class(found.y) else found
 
     @property
     def exchanged(self) -> Sides:
         """The same with x and y exchanged."""
-        parts = {name: getattr(self, name)[::-1] for name in ("errors", "uncertain", "left")}
-        return replace(self, x=self.y, y=self.x, **parts)
+        names = ("errors", "scale_errors", "uncertain", "left")
+        return replace(self, x=self.y, y=self.x, **{n: getattr(self, n)[::-1] for n in names})
 
     @property
     def doubt(self) -> float:
@@ -355,19 +362,26 @@ def _standardised(z: np.ndarray) -> np.ndarray:
 def _less_attenuated(found: combine.Combined, sides: Sides) -> combine.Combined:
     """Correct half of what errors of the regressions may take from a normal dependence.
 
-    They are noise in the residuals: with a part e of their variances they divide a squared
-    correlation by 1 + e. Critics that read z recover some of it, so the other half is uncertain.
+    They are noise in the residuals: with a part e of their variances they divide squared canonical
+    correlations by 1 + e. Critics that read z recover some of it, so the other half is uncertain.
     So is what a common function of z adds if it was not clear enough to be taken out.
     """
-    seen = 1 - math.exp(-2 * max(found.mi, 0.0))
-    true = min(
-        seen * (1 + sides.errors[0]) * (1 + sides.errors[1]),
-        (seen + MOST_HIDDEN) / (1 + MOST_HIDDEN),
-    )
-    lost = min(-math.log1p(-true) / 2 - max(found.mi, 0.0), LOST * max(found.mi, 0.0)) / 2
+    mi = max(found.mi, 0.0)
+    seen = -np.expm1(-2 * mi * _canonical_shares(sides.x, sides.y))
+    noise = math.prod(1 + e + s for e, s in zip(sides.errors, sides.scale_errors, strict=True))
+    true = np.minimum(seen * noise, (seen + MOST_HIDDEN) / (1 + MOST_HIDDEN))
+    lost = min(float(-np.log1p(-true).sum()) / 2 - mi, LOST * mi) / 2
     added = -math.log1p(-min(sides.uncertain[0] * sides.uncertain[1], MOST_HIDDEN)) / 2
     extra = math.hypot(found.extra_error, lost, added)
     return replace(found, mi=found.mi + lost, extra_error=extra)
+
+
+def _canonical_shares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the shares of the pairs of canonical directions in the MI of a normal dependence."""
+    left, right = (np.linalg.qr(side - side.mean(axis=0))[0] for side in (x, y))
+    squares = np.linalg.svd(left.T @ right, compute_uv=False) ** 2
+    found = -np.log1p(-squares.clip(1e-12, 1 - 1e-12))
+    return np.asarray(found / found.sum())
 
 
 def _is_class(rows: np.ndarray) -> bool:

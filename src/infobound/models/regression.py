@@ -347,8 +347,9 @@ class Residuals(NamedTuple):
 
     Attributes:
         values: (n, k), about standardised.
-        errors: (k,), the part of their variance that the error of the regressions is, as far as two
+        errors: (k,), the part of their variance that the error of the location is, as far as two
             halves of the rows disagree.
+        scale_errors: (k,), the same of the scale.
         uncertain: (k,), the part of it that regressions would explain, but whose gain was not
             clear enough to be taken out.
         unexplained: (k,), the part of the variance of the columns that is left.
@@ -356,6 +357,7 @@ class Residuals(NamedTuple):
 
     values: np.ndarray
     errors: np.ndarray
+    scale_errors: np.ndarray
     uncertain: np.ndarray
     unexplained: np.ndarray
 
@@ -390,11 +392,11 @@ def residuals(
     """
     design = Design(z, seed=seed, folds=SMOOTHER_FOLDS, layout=layout)
     found = np.empty_like(values, dtype=np.float64)
-    errors, uncertain, unexplained = np.empty((3, values.shape[1]))
+    errors, scale_errors, uncertain, unexplained = np.empty((4, values.shape[1]))
     searched = values.shape[1] <= TARGETS
     rest = values - design.linear(values)
     for k, column in enumerate(rest.T):
-        weights, scale, doubt = None, np.ones(len(z)), 0.0
+        weights, scale, scale_errors[k] = None, np.ones(len(z)), 0.0
         starts: list[list[np.ndarray] | None] = [[] if searched else None for _ in range(3)]
         for again in range(SCALE_ROUNDS):  # from the second on, rows weigh by their scale
             location, shares = design.stacked(column, weights, starts[0])
@@ -413,25 +415,24 @@ def residuals(
             size = np.abs(left) / scale
             size = (size / max(size.mean(), 1e-300)).clip(max=MOST_RESIDUAL)
             power = _clear(size - size * np.exp(-step) - step)
-            doubt = power**2 * doubt if again else 0.0
+            scale_errors[k] *= (1 - power) ** 2  # a second step corrects the first one
             scale = (scale * np.exp(power * step)).clip(0.05, 20)
             if power:
                 _, apart = design.disagreement(wanted, None, starts[1 + min(again, 1)], scaled)
-                doubt += power**2 * float(apart.var()) / 4
+                scale_errors[k] += power**2 * float(apart.var()) / 4
             if scale.std() < CONSTANT:
                 break
             weights = 1 / scale**2
         found[:, k] = left / scale
         unexplained[k] = left.var() / max(values[:, k].var(), 1e-300)
-        noise = 0.0
+        noise, total = 0.0, max(float(found[:, k].var()), 1e-300)
         if part:
             rows, apart = design.disagreement(*asked)
             noise = part**2 * float(((apart / scale[rows]) ** 2).mean()) / 4
-        total = max(float(found[:, k].var()), 1e-300)
-        errors[k] = noise / total + doubt
+        errors[k] = noise / total
         uncertain[k] = (1 - part) ** 2 * float((((location - mean) / scale) ** 2).mean()) / total
     values = found / np.maximum(found.std(axis=0), 1e-300)
-    return Residuals(values, errors, uncertain, unexplained)
+    return Residuals(values, errors, scale_errors, uncertain, unexplained)
 
 
 def _clear(gain: np.ndarray) -> float:
