@@ -47,18 +47,30 @@ def one_base(monkeypatch):
     certify_with(monkeypatch, "gaussian")
 
 
+def restored(mi, errors, extra_error=0.0):
+    """What is added to an MI of three pairs of columns, and the error of that."""
+    x, noise = np.random.default_rng(0).normal(size=(2, 20_000, 3))
+    parts = {"errors": errors, "scale_errors": errors, "uncertain": (0.0, 0.0), "left": (1.0, 1.0)}
+    sides = Sides(x, 0.6 * x + 0.8 * noise, x[:, :1], **parts, levels=None)
+    none = np.empty(0)
+    found = Combined(mi, extra_error, "base", none, none, none, 0.0)
+    after = _less_attenuated(found, sides)
+    return after.mi - mi, after.extra_error
+
+
 def test_errors_of_regressions_are_restored_by_pair_of_columns():
-    rng = np.random.default_rng(0)
-    x, noise = rng.normal(size=(2, 20_000, 3))
-    y = 0.6 * x + 0.8 * noise
-    errors = {"errors": (0.02, 0.02), "scale_errors": (0.01, 0.01), "uncertain": (0.0, 0.0)}
-    sides = Sides(x, y, x[:, :1], **errors, left=(1.0, 1.0), levels=None)
-    empty = np.empty(0)
-    seen = Combined(3 * truth(0.6 / 1.03), 0.0, "base", empty, empty, empty, 0.0)
-    found = _less_attenuated(seen, sides)
-    half = 3 * (truth(0.6) - truth(0.6 / 1.03)) / 2
-    assert found.mi - seen.mi == pytest.approx(half, rel=0.03)  # 1.6 times this as one pair
-    assert found.extra_error == pytest.approx(half, rel=0.03)
+    # The mean squared errors of location and scale are twice their variances.
+    seen = 3 * truth(0.6 / (1 + 4 * 0.005))
+    half = (3 * truth(0.6) - seen) / 2
+    assert restored(seen, (0.005, 0.005)) == pytest.approx((half, half), rel=0.03)
+    assert restored(0.0, (0.005, 0.005)) == (0, 0)
+
+
+def test_what_a_tuned_critic_smooths_away_is_restored_where_there_is_dependence():
+    added, error = restored(0.7, (0.0, 0.0), 0.06)
+    assert added == pytest.approx(0.03 * (1 - np.exp(-1.4)))
+    assert error == pytest.approx(np.hypot(0.06, added))
+    assert restored(0.0, (0.0, 0.0), 0.06) == (0, 0.06)
 
 
 def test_a_common_cause_leaves_nothing():

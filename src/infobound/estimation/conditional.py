@@ -360,20 +360,28 @@ def _standardised(z: np.ndarray) -> np.ndarray:
 
 
 def _less_attenuated(found: combine.Combined, sides: Sides) -> combine.Combined:
-    """Correct half of what errors of the regressions may take from a normal dependence.
+    """Correct half of what regressions and critics may hide of a dependence.
 
-    They are noise in the residuals: with a part e of their variances they divide squared canonical
-    correlations by 1 + e. Critics that read z recover some of it, so the other half is uncertain.
-    So is what a common function of z adds if it was not clear enough to be taken out.
+    Errors of the regressions are noise in the residuals: with a part e of their variances they
+    divide squared canonical correlations by 1 + e. Critics that read z recover some of it, so the
+    other half is uncertain. So is what a common function of z adds if it was not clear enough to be
+    taken out.
+
+    A critic that is tuned on held-out rows is too smooth by about as much as its own noise costs.
+    This lowers training and held-out value alike, so their mean does not correct it. Where there is
+    no dependence, there is nothing to smooth.
     """
     mi = max(found.mi, 0.0)
     seen = -np.expm1(-2 * mi * _canonical_shares(sides.x, sides.y))
-    noise = math.prod(1 + e + s for e, s in zip(sides.errors, sides.scale_errors, strict=True))
+    noise = math.prod(
+        1 + BIASED * (e + s) for e, s in zip(sides.errors, sides.scale_errors, strict=True)
+    )
     true = np.minimum(seen * noise, (seen + MOST_HIDDEN) / (1 + MOST_HIDDEN))
     lost = min(float(-np.log1p(-true).sum()) / 2 - mi, LOST * mi) / 2
+    smoothed = -math.expm1(-2 * mi) * found.extra_error / 2
     added = -math.log1p(-min(sides.uncertain[0] * sides.uncertain[1], MOST_HIDDEN)) / 2
-    extra = math.hypot(found.extra_error, lost, added)
-    return replace(found, mi=found.mi + lost, extra_error=extra)
+    extra = math.hypot(found.extra_error, lost, smoothed, added)
+    return replace(found, mi=found.mi + lost + smoothed, extra_error=extra)
 
 
 def _canonical_shares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
