@@ -59,10 +59,9 @@ def restored(mi, errors, extra_error=0.0):
 
 
 def test_errors_of_regressions_are_restored_by_pair_of_columns():
-    # The mean squared errors of location and scale are twice their variances.
-    seen = 3 * truth(0.6 / (1 + 4 * 0.005))
-    half = (3 * truth(0.6) - seen) / 2
-    assert restored(seen, (0.005, 0.005)) == pytest.approx((half, half), rel=0.03)
+    seen = 3 * truth(0.6 / 1.01)
+    half, twice = (3 * truth(0.6 * (1 + k * 0.01) / 1.01) - seen for k in (0.5, 1))
+    assert restored(seen, (0.005, 0.005)) == pytest.approx((half, twice), rel=0.03)
     assert restored(0.0, (0.005, 0.005)) == (0, 0)
 
 

@@ -364,8 +364,8 @@ def _less_attenuated(found: combine.Combined, sides: Sides) -> combine.Combined:
 
     Errors of the regressions are noise in the residuals: with a part e of their variances they
     divide squared canonical correlations by 1 + e. Critics that read z recover some of it, so the
-    other half is uncertain. So is what a common function of z adds if it was not clear enough to be
-    taken out.
+    other half is uncertain, as is what a bias of the regressions adds to e, about as much as their
+    variance. So is what a common function of z adds if it was not clear enough to be taken out.
 
     A critic that is tuned on held-out rows is too smooth by about as much as its own noise costs.
     This lowers training and held-out value alike, so their mean does not correct it. Where there is
@@ -373,14 +373,17 @@ def _less_attenuated(found: combine.Combined, sides: Sides) -> combine.Combined:
     """
     mi = max(found.mi, 0.0)
     seen = -np.expm1(-2 * mi * _canonical_shares(sides.x, sides.y))
-    noise = math.prod(
-        1 + BIASED * (e + s) for e, s in zip(sides.errors, sides.scale_errors, strict=True)
-    )
-    true = np.minimum(seen * noise, (seen + MOST_HIDDEN) / (1 + MOST_HIDDEN))
-    lost = min(float(-np.log1p(-true).sum()) / 2 - mi, LOST * mi) / 2
+
+    def half_of_lost(factor: float) -> float:
+        parts = (e + s for e, s in zip(sides.errors, sides.scale_errors, strict=True))
+        noise = math.prod(1 + factor * part for part in parts)
+        true = np.minimum(seen * noise, (seen + MOST_HIDDEN) / (1 + MOST_HIDDEN))
+        return min(float(-np.log1p(-true).sum()) / 2 - mi, LOST * mi) / 2
+
+    lost = half_of_lost(1.0)
     smoothed = -math.expm1(-2 * mi) * found.extra_error / 2
     added = -math.log1p(-min(sides.uncertain[0] * sides.uncertain[1], MOST_HIDDEN)) / 2
-    extra = math.hypot(found.extra_error, lost, smoothed, added)
+    extra = math.hypot(found.extra_error, half_of_lost(BIASED), smoothed, added)
     return replace(found, mi=found.mi + lost + smoothed, extra_error=extra)
 
 
