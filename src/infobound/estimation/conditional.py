@@ -9,7 +9,7 @@ the first MI that do not read Z compete with those that do.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -49,6 +49,7 @@ __all__ = ["Sides", "conditional", "p_values"]
 TESTED_ROWS = 20_000  # most rows that the tests look at
 MOST_HIDDEN = 0.5  # of what is missing to a correlation of one, errors of regressions may hide
 LOST = 0.5  # most of an estimate that is added for such errors
+BLURRED_ROWS = 10_000  # most rows to which noise like these errors is added
 BIASED = 2.0  # mean squared error of a smoother over its variance: its bias adds about as much
 SCORED_PER_FOLD = 2_000  # most rows of a fold that a critic scores for the tests
 
@@ -193,8 +194,9 @@ def conditional(
     parts = sides.layout.folds(len(pair.x), config.folds, seed=config.seed)
     found, folds, critics = _difference(sides, config, parts, hooks)
     limit = pair.sample[1].limit
-    found = _less_attenuated(found, sides)
     neighbours = _second_opinion(sides, config)
+    blurred = {} if neighbours is None else _blurred(sides, config)
+    found = _less_attenuated(found, sides, blurred)
     most = limit[1] if limit else NO_LIMIT
     point = combine.finish(found, folds, config, most, neighbours, groups=pair.groups)
     point = replace(point, left=sides.left)
@@ -359,13 +361,17 @@ def _standardised(z: np.ndarray) -> np.ndarray:
     return np.asarray((scaled - scaled.mean(axis=0)) / np.where(spread > 0, spread, 1.0))
 
 
-def _less_attenuated(found: combine.Combined, sides: Sides) -> combine.Combined:
+def _less_attenuated(
+    found: combine.Combined, sides: Sides, blurred: Mapping[float, float]
+) -> combine.Combined:
     """Correct half of what regressions and critics may hide of a dependence.
 
     Errors of the regressions are noise in the residuals: with a part e of their variances they
-    divide squared canonical correlations by 1 + e. Critics that read z recover some of it, so the
-    other half is uncertain, as is what a bias of the regressions adds to e, about as much as their
-    variance. So is what a common function of z adds if it was not clear enough to be taken out.
+    divide squared canonical correlations by 1 + e. Sharper dependence loses more, as much as the
+    neighbours' estimate in `blurred` if the same noise is added once more. Critics that read z
+    recover some of it, so the other half is uncertain, as is what a bias of the regressions adds to
+    e, about as much as their variance. So is what a common function of z adds if it was not clear
+    enough to be taken out.
 
     A critic that is tuned on held-out rows is too smooth by about as much as its own noise costs.
     This lowers training and held-out value alike, so their mean does not correct it. Where there is
@@ -378,13 +384,41 @@ def _less_attenuated(found: combine.Combined, sides: Sides) -> combine.Combined:
         parts = (e + s for e, s in zip(sides.errors, sides.scale_errors, strict=True))
         noise = math.prod(1 + factor * part for part in parts)
         true = np.minimum(seen * noise, (seen + MOST_HIDDEN) / (1 + MOST_HIDDEN))
-        return min(float(-np.log1p(-true).sum()) / 2 - mi, LOST * mi) / 2
+        normal = float(-np.log1p(-true).sum()) / 2 - mi
+        return min(max(normal, blurred.get(factor, 0.0)), LOST * mi) / 2
 
     lost = half_of_lost(1.0)
     smoothed = -math.expm1(-2 * mi) * found.extra_error / 2
     added = -math.log1p(-min(sides.uncertain[0] * sides.uncertain[1], MOST_HIDDEN)) / 2
     extra = math.hypot(found.extra_error, half_of_lost(BIASED), smoothed, added)
     return replace(found, mi=found.mi + lost + smoothed, extra_error=extra)
+
+
+def _blurred(sides: Sides, config: Config) -> dict[float, float]:
+    """Return what errors of regressions, times a factor, take from the neighbours' estimate.
+
+    Source: simulation extrapolation, Cook and Stefanski 1994,
+    https://doi.org/10.1080/01621459.1994.10476871.
+    """
+    errors = [e + s for e, s in zip(sides.errors, sides.scale_errors, strict=True)]
+    if not any(errors) or not sides.layout.independent:
+        return {}
+    rows = subsample(np.arange(len(sides.x)), BLURRED_ROWS, seed=config.seed)
+    pair = [side[rows] / np.maximum(side.std(axis=0), 1e-300) for side in (sides.x, sides.y)]
+    rng = np.random.default_rng(config.seed)
+    noises = [[rng.normal(size=side.shape) for side in pair] for _ in range(2)]
+
+    def neighbours(factor: float, noise: Sequence[np.ndarray]) -> float:
+        sizes = [math.sqrt(factor * e) for e in errors]
+        moved = [a + size * b for a, size, b in zip(pair, sizes, noise, strict=True)]
+        x, y = (data.Transform.fit(side).normal_scores(side) for side in moved)
+        return float(ksg_terms(x, y).mean())
+
+    plain = neighbours(0.0, noises[0])
+    return {
+        factor: plain - float(np.mean([neighbours(factor, noise) for noise in noises]))
+        for factor in (1.0, BIASED)
+    }
 
 
 def _canonical_shares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
