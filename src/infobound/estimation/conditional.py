@@ -49,7 +49,7 @@ __all__ = ["Sides", "conditional", "p_values"]
 TESTED_ROWS = 20_000  # most rows that the tests look at
 MOST_HIDDEN = 0.5  # of what is missing to a correlation of one, errors of regressions may hide
 LOST = 0.5  # most of an estimate that is added for such errors
-BLURRED_ROWS = 10_000  # most rows to which noise like these errors is added
+BLURRED_ROWS = 5_000  # most rows to which noise like these errors is added
 BIASED = 2.0  # mean squared error of a smoother over its variance: its bias adds about as much
 SCORED_PER_FOLD = 2_000  # most rows of a fold that a critic scores for the tests
 
