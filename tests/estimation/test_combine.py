@@ -1,6 +1,7 @@
 """Point estimate and interval are what the folds' numbers make, and what neighbours add to them."""
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -102,6 +103,28 @@ def test_a_closed_form_is_its_own_estimate_without_further_doubt():
     half = 1.959964 * values.std() / 10
     assert numbers.mi == pytest.approx(0.7)
     assert numbers.interval == pytest.approx((0.7 - half, 0.7 + half))
+
+
+def test_rows_count_alike_where_only_some_folds_have_closed_forms():
+    """The rows of a fold have values of its own, which a closed form sees in the other folds."""
+    rng, rows = np.random.default_rng(0), np.arange(400).reshape(4, 100)
+    pair = as_pair(rng.normal(size=(400, 4)), rng.normal(size=(400, 1)))
+    sums, level = rng.normal(size=4), 0.5
+    closed = [level + (sums.sum() - own) / 3 for own in sums]
+    parts = [
+        {"test": scored(rng, 100, level + own), "training": scored(rng, 100, level + after)}
+        for own, after in zip(sums, np.roll(sums, -1), strict=True)
+    ]
+    for part, own, after in zip(parts, sums, np.roll(sums, -1), strict=True):
+        for name, mean in (("test", own), ("training", after)):
+            values = part[name].positives
+            values += level + mean - values.mean()
+    for kinds in itertools.product((False, True), repeat=4):
+        known = [
+            {"closed": value} if kind else {} for kind, value in zip(kinds, closed, strict=True)
+        ]
+        folds = [fold(rng, r, **p, **k) for r, p, k in zip(rows, parts, known, strict=True)]
+        assert combine_folds(pair, folds, Config()).mi == pytest.approx(level + sums.mean())
 
 
 def test_an_estimate_ends_at_an_entropy_and_its_interval_at_what_that_may_be():

@@ -8,7 +8,8 @@ import infobound
 from infobound import Config, Estimate, data, estimate, resume
 from infobound.errors import InputError
 from infobound.estimation import conditional, conditional_guarantees
-from infobound.estimation.conditional import Sides, p_values
+from infobound.estimation.combine import Combined
+from infobound.estimation.conditional import Sides, _blurred, _less_attenuated, p_values
 from infobound.estimation.conditional_guarantees import certified_by_draws, checked_sampler
 from infobound.inference import conditional_independence
 from infobound.inference.conditional_independence import Scores, neighbourhoods, projection_p
@@ -45,6 +46,46 @@ def certify_with(monkeypatch, base):
 @pytest.fixture
 def one_base(monkeypatch):
     certify_with(monkeypatch, "gaussian")
+
+
+def restored(mi, errors, extra_error=0.0, blurred=None):
+    """What is added to an MI of three pairs of columns, and the error of that."""
+    x, noise = np.random.default_rng(0).normal(size=(2, 20_000, 3))
+    parts = {"errors": errors, "scale_errors": errors, "uncertain": (0.0, 0.0), "left": (1.0, 1.0)}
+    sides = Sides(x, 0.6 * x + 0.8 * noise, x[:, :1], **parts, levels=None)
+    none = np.empty(0)
+    found = Combined(mi, extra_error, "base", none, none, none, 0.0)
+    after = _less_attenuated(found, sides, blurred or {})
+    return after.mi - mi, after.extra_error
+
+
+def test_errors_of_regressions_are_restored_by_pair_of_columns():
+    seen = 3 * truth(0.6 / 1.01)
+    half, twice = (3 * truth(0.6 * (1 + k * 0.01) / 1.01) - seen for k in (0.5, 1))
+    assert restored(seen, (0.005, 0.005)) == pytest.approx((half, twice), rel=0.03)
+    assert restored(0.0, (0.005, 0.005)) == (0, 0)
+
+
+def test_more_is_restored_where_the_same_noise_hides_more_of_a_sharp_dependence():
+    added = restored(0.7, (0.005, 0.005), blurred={1.0: 0.1, 2.0: 0.15})
+    assert added == pytest.approx((0.05, 0.075))
+    rng = np.random.default_rng(0)
+    x, noise = rng.normal(size=(2, 1000, 1))
+    parts = {"scale_errors": (0.0, 0.0), "uncertain": (0.0, 0.0), "left": (1.0, 1.0)}
+    smooth, sharp = (
+        _blurred(Sides(x, y, x, (0.02, 0.02), **parts, levels=None), Config())
+        for y in (0.6 * x + 0.8 * noise, np.sin(4 * x) + 0.1 * noise)
+    )
+    assert max(smooth.values()) < 0.06 < 0.2 < sharp[1.0] < sharp[2.0]
+    sure = Sides(x, np.sin(4 * x), x, (0.0, 0.0), **parts, levels=None)
+    assert not _blurred(sure, Config())
+
+
+def test_what_a_tuned_critic_smooths_away_is_restored_where_there_is_dependence():
+    added, error = restored(0.7, (0.0, 0.0), 0.06)
+    assert added == pytest.approx(0.03 * (1 - np.exp(-1.4)))
+    assert error == pytest.approx(np.hypot(0.06, added))
+    assert restored(0.0, (0.0, 0.0), 0.06) == (0, 0.06)
 
 
 def test_a_common_cause_leaves_nothing():

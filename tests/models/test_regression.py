@@ -48,6 +48,26 @@ def test_a_nearly_deterministic_relation_survives_errors_of_regressions():
     assert np.corrcoef(*apart)[0, 1] == pytest.approx(np.corrcoef(found.values.T)[0, 1], abs=2e-3)
 
 
+def test_a_relation_of_columns_survives_many_given_columns():
+    # y is x, which z does not say, and much of z, which hides little noise.
+    rng = np.random.default_rng(0)
+    z, x = standardised(rng.normal(size=(300, 30))), rng.normal(size=300)
+    columns = np.column_stack([x, x + z.mean(axis=1) * np.sqrt(30) + 0.1 * rng.normal(size=300)])
+    design, mix = Design(z), np.array([[2.0, -1.9], [1.0, 1.0]])
+    left = columns - design.linear(columns)
+    correlation = np.corrcoef(left.T)[0, 1]
+    assert -np.log(1 - correlation**2) / 2 > np.log(101) / 2 - 0.15  # 1.3 less by variances
+    np.testing.assert_allclose(design.linear(columns @ mix), design.linear(columns) @ mix)
+
+
+def test_more_columns_than_rows_lose_what_the_given_ones_say():
+    rng = np.random.default_rng(0)
+    z = standardised(rng.normal(size=(60, 3)))
+    columns = 3 * z @ rng.normal(size=(3, 80)) + rng.normal(size=(60, 80))
+    left = columns - Design(z).linear(columns)
+    assert left.var() < 1.5 < 0.1 * columns.var()
+
+
 def test_columns_that_do_not_depend_on_them_stay_as_they_are():
     rng = np.random.default_rng(0)
     z, noise = rng.normal(size=(1000, 5)), rng.normal(size=(1000, 2))
@@ -63,6 +83,16 @@ def test_errors_are_those_that_another_sample_shows():
     found = residuals(z, 2 * CAUSES["sine"](z)[:, None] + noise)
     lost = 1 - np.corrcoef(found.values[:, 0], noise[:, 0])[0, 1] ** 2
     assert lost / 4 < found.errors[0] < 4 * lost
+
+
+def test_errors_of_scales_are_those_that_another_sample_shows():
+    rng = np.random.default_rng(0)
+    z, noise = rng.normal(size=(1000, 5)), rng.normal(size=(1000, 3))
+    found = residuals(z, np.exp(z.sum(axis=1, keepdims=True) / 4) * noise)
+    large = np.abs(noise) > 1  # where errors of the location are small
+    apart = np.log(np.abs(found.values / noise)[large]).var()
+    assert apart / 3 < found.scale_errors.mean() < 3 * apart
+    assert found.errors.max() < 0.01
 
 
 def test_what_determines_a_column_leaves_nothing():

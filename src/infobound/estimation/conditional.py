@@ -9,7 +9,7 @@ the first MI that do not read Z compete with those that do.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -50,11 +50,18 @@ __all__ = ["Sides", "conditional", "p_values"]
 TESTED_ROWS = 20_000  # most rows that the tests look at
 MOST_HIDDEN = 0.5  # of what is missing to a correlation of one, errors of regressions may hide
 LOST = 0.5  # most of an estimate that is added for such errors
+BLURRED_ROWS = 5_000  # most rows to which noise like these errors is added
 BIASED = 2.0  # mean squared error of a smoother over its variance: its bias adds about as much
 SCORED_PER_FOLD = 2_000  # most rows of a fold that a critic scores for the tests
 
 FARTHEST = 1e6  # scales from the median, of z as it is
-TWOFOLD = "origins", "errors", "uncertain", "left"  # fields with a value for x and one for y
+TWOFOLD = (
+    "origins",
+    "errors",
+    "scale_errors",
+    "uncertain",
+    "left",
+)  # fields with a value for x and one for y
 
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]  # training rows and test rows of each fold
 
@@ -68,7 +75,8 @@ class Sides:
         y: (n, q), the same.
         z: (n, r), standardised.
         origins: what x and y were made of.
-        errors: the parts of the variances of x and y that errors of the regressions are.
+        errors: the parts of the variances of x and y that errors of their locations are.
+        scale_errors: the parts that errors of their scales are.
         uncertain: the parts that z may explain, but not clearly.
         left: the parts of the variances of x and y that z does not explain.
         levels: (n,), which value of z each row has, as an id, if z takes few values.
@@ -80,6 +88,7 @@ class Sides:
     z: np.ndarray
     origins: tuple[Origin, Origin]
     errors: tuple[float, float]
+    scale_errors: tuple[float, float]
     uncertain: tuple[float, float]
     left: tuple[float, float]
     levels: np.ndarray | None
@@ -102,7 +111,7 @@ class Sides:
         ]
         many = [np.flatnonzero(~are_classes(side)) for side in sides]
         wanted = np.hstack([side[:, own] for side, own in zip(sides, many, strict=True)])
-        errors, uncertain, left = [0.0, 0.0], [0.0, 0.0], [1.0, 1.0]
+        errors, scale_errors, uncertain, left = ([v, v] for v in (0.0, 0.0, 0.0, 1.0))
         if wanted.shape[1]:
             scaled = data.Transform.fit(wanted).robust(wanted)
             rest = residuals(z, scaled, seed=config.seed, layout=layout)
@@ -115,12 +124,16 @@ class Sides:
                     sides[side] = sides[side].copy()
                     sides[side][:, own] = rest.values[:, here]
                     errors[side] = float(rest.errors[here].mean())
+                    scale_errors[side] = float(rest.scale_errors[here].mean())
                     uncertain[side] = float(rest.uncertain[here].mean())
                     left[side] = float(rest.unexplained[here].min())
                     at += len(own)
-        both = (errors[0], errors[1]), (uncertain[0], uncertain[1]), (left[0], left[1])
-        made_of = origins[0], origins[1]
-        found = cls(sides[0], sides[1], z, made_of, *both, strata(given), layout)
+        found = cls(
+            *(sides[0], sides[1], z, (origins[0], origins[1])),
+            *((errors[0], errors[1]), (scale_errors[0], scale_errors[1])),
+            *((uncertain[0], uncertain[1]), (left[0], left[1])),
+            *(strata(given), layout),
+        )
         return found.exchanged if _is_class(found.x) and not _is_class(found.y) else found
 
     @property
@@ -199,8 +212,9 @@ def conditional(
     parts = sides.layout.folds(len(pair.x), config.folds, seed=config.seed)
     found, folds, critics = _difference(sides, config, parts, hooks)
     limit = pair.sample[1].limit
-    found = _less_attenuated(found, sides)
     neighbours = _second_opinion(sides, config)
+    blurred = {} if neighbours is None else _blurred(sides, config)
+    found = _less_attenuated(found, sides, blurred)
     most = limit[1] if limit else NO_LIMIT
     point = combine.finish(found, folds, config, most, neighbours, groups=pair.groups)
     point = replace(point, left=sides.left)
@@ -389,22 +403,72 @@ def _standardised(z: np.ndarray) -> np.ndarray:
     return np.asarray((scaled - scaled.mean(axis=0)) / np.where(spread > 0, spread, 1.0))
 
 
-def _less_attenuated(found: combine.Combined, sides: Sides) -> combine.Combined:
-    """Correct half of what errors of the regressions may take from a normal dependence.
+def _less_attenuated(
+    found: combine.Combined, sides: Sides, blurred: Mapping[float, float]
+) -> combine.Combined:
+    """Correct half of what regressions and critics may hide of a dependence.
 
-    They are noise in the residuals: with a part e of their variances they divide a squared
-    correlation by 1 + e. Critics that read z recover some of it, so the other half is uncertain.
-    So is what a common function of z adds if it was not clear enough to be taken out.
+    Errors of the regressions are noise in the residuals: with a part e of their variances they
+    divide squared canonical correlations by 1 + e. Sharper dependence loses more, as much as the
+    neighbours' estimate in `blurred` if the same noise is added once more. Critics that read z
+    recover some of it, so the other half is uncertain, as is what a bias of the regressions adds to
+    e, about as much as their variance. So is what a common function of z adds if it was not clear
+    enough to be taken out.
+
+    A critic that is tuned on held-out rows is too smooth by about as much as its own noise costs.
+    This lowers training and held-out value alike, so their mean does not correct it. Where there is
+    no dependence, there is nothing to smooth.
     """
-    seen = 1 - math.exp(-2 * max(found.mi, 0.0))
-    true = min(
-        seen * (1 + sides.errors[0]) * (1 + sides.errors[1]),
-        (seen + MOST_HIDDEN) / (1 + MOST_HIDDEN),
-    )
-    lost = min(-math.log1p(-true) / 2 - max(found.mi, 0.0), LOST * max(found.mi, 0.0)) / 2
+    mi = max(found.mi, 0.0)
+    seen = -np.expm1(-2 * mi * _canonical_shares(sides.x, sides.y))
+
+    def half_of_lost(factor: float) -> float:
+        parts = (e + s for e, s in zip(sides.errors, sides.scale_errors, strict=True))
+        noise = math.prod(1 + factor * part for part in parts)
+        true = np.minimum(seen * noise, (seen + MOST_HIDDEN) / (1 + MOST_HIDDEN))
+        normal = float(-np.log1p(-true).sum()) / 2 - mi
+        return min(max(normal, blurred.get(factor, 0.0)), LOST * mi) / 2
+
+    lost = half_of_lost(1.0)
+    smoothed = -math.expm1(-2 * mi) * found.extra_error / 2
     added = -math.log1p(-min(sides.uncertain[0] * sides.uncertain[1], MOST_HIDDEN)) / 2
-    extra = math.hypot(found.extra_error, lost, added)
-    return replace(found, mi=found.mi + lost, extra_error=extra)
+    extra = math.hypot(found.extra_error, half_of_lost(BIASED), smoothed, added)
+    return replace(found, mi=found.mi + lost + smoothed, extra_error=extra)
+
+
+def _blurred(sides: Sides, config: Config) -> dict[float, float]:
+    """Return what errors of regressions, times a factor, take from the neighbours' estimate.
+
+    Source: simulation extrapolation, Cook and Stefanski 1994,
+    https://doi.org/10.1080/01621459.1994.10476871.
+    """
+    errors = [e + s for e, s in zip(sides.errors, sides.scale_errors, strict=True)]
+    if not any(errors) or not sides.layout.independent:
+        return {}
+    rows = subsample(np.arange(len(sides.x)), BLURRED_ROWS, seed=config.seed)
+    pair = [side[rows] / np.maximum(side.std(axis=0), 1e-300) for side in (sides.x, sides.y)]
+    rng = np.random.default_rng(config.seed)
+    noises = [[rng.normal(size=side.shape) for side in pair] for _ in range(2)]
+
+    def neighbours(factor: float, noise: Sequence[np.ndarray]) -> float:
+        sizes = [math.sqrt(factor * e) for e in errors]
+        moved = [a + size * b for a, size, b in zip(pair, sizes, noise, strict=True)]
+        x, y = (data.Transform.fit(side).normal_scores(side) for side in moved)
+        return float(ksg_terms(x, y).mean())
+
+    plain = neighbours(0.0, noises[0])
+    return {
+        factor: plain - float(np.mean([neighbours(factor, noise) for noise in noises]))
+        for factor in (1.0, BIASED)
+    }
+
+
+def _canonical_shares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the shares of the pairs of canonical directions in the MI of a normal dependence."""
+    left, right = (np.linalg.qr(side - side.mean(axis=0))[0] for side in (x, y))
+    squares = np.linalg.svd(left.T @ right, compute_uv=False) ** 2
+    found = -np.log1p(-squares.clip(1e-12, 1 - 1e-12))
+    return np.asarray(found / found.sum())
 
 
 def _is_class(rows: np.ndarray) -> bool:

@@ -127,6 +127,11 @@ class Fold:
         """The weight of the constant critic."""
         return max(0.0, 1 - sum(part.weight for part in self.parts))
 
+    @property
+    def closed(self) -> float:
+        """The weight of closed forms that are their own estimate, of their training rows."""
+        return sum(p.weight * p.mix.positives for p in self.parts if p.closed is not None)
+
     def weight_of(self, base: str) -> float:
         """Return the weight of a base alone, by its name; it may read what is given, or not."""
         return sum(

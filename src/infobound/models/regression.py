@@ -51,6 +51,7 @@ PRODUCT_REACH = 3.0  # standard deviations beyond which products of columns do n
 MULTIPLIED = 10  # most columns whose products are features
 FEW_VALUES = 10  # a column of at most this many values has no smooth function of its own
 PENALTIES = np.logspace(-7, 1, 17)  # relative to the largest eigenvalue
+LEAST_SPREAD = 1e-12  # part of the variance of a combination of columns below which it is constant
 SCALE_ROUNDS = 2  # of location and scale
 MOST_RESIDUAL = 5.0  # most by which a residual exceeds its scale where that is estimated
 CONSTANT = 0.02  # standard deviation of a scale up to which it counts as constant
@@ -127,10 +128,14 @@ class Design:
         """Return predictions (n, k) of each fold's rows from the others by ridge regression.
 
         All columns have the same penalty, so that what a column is of others remains in what is
-        left of them: errors of the regressions are then the same combination.
+        left of them: errors of the regressions are then the same combination. A penalty large
+        enough for each column by itself would leave more of z in their difference than there is of
+        it. So generalised cross-validation compares determinants of what is left, which choose the
+        same penalty for all linear combinations; with almost as many columns as rows, variances.
         """
         values = values[self.order]
         found = np.empty_like(values, dtype=np.float64)
+        k = values.shape[1]
         for rest, own in self.parts:
             means, mean = self.z[rest].mean(axis=0), values[rest].mean(axis=0)
             design, target = self.z[rest] - means, values[rest] - mean
@@ -138,10 +143,13 @@ class Design:
             sizes = sizes.clip(min=0)
             projected = vectors.T @ (design.T @ target)
             gains = 1 / (sizes + PENALTIES[:, None] * max(sizes[-1], 1e-300))
-            total = np.maximum((target**2).sum(axis=0), 1e-300)
-            explained = np.einsum("jk,aj->ak", projected**2 / total, gains * (2 - sizes * gains))
+            unit = np.sqrt((target**2).sum(axis=0)).clip(min=1e-150)
+            known, share = projected / unit, gains * (2 - sizes * gains)
+            left = (target / unit).T @ (target / unit) - (known.T * share[:, None]) @ known
+            left[:, ~np.eye(k, dtype=bool)] *= 1 - min(k / len(rest), 1.0) ** 2
+            spreads = np.linalg.eigvalsh(left).clip(min=LEAST_SPREAD)
             freedom = np.minimum((1 + (sizes * gains).sum(axis=1)) / len(rest), 0.99)
-            best = np.argmin((1 - explained).mean(axis=1) / (1 - freedom) ** 2)
+            best = np.argmin(np.log(spreads).mean(axis=1) - 2 * np.log(1 - freedom))
             slopes = vectors @ (gains[best][:, None] * projected)
             found[own] = mean + (self.z[own] - means) @ slopes
         return self.restored(found)
@@ -372,8 +380,9 @@ class Residuals(NamedTuple):
 
     Attributes:
         values: (n, k), about standardised.
-        errors: (k,), the part of their variance that the error of the regressions is, as far as two
+        errors: (k,), the part of their variance that the error of the location is, as far as two
             halves of the rows disagree.
+        scale_errors: (k,), the same of the scale.
         uncertain: (k,), the part of it that regressions would explain, but whose gain was not
             clear enough to be taken out.
         unexplained: (k,), the part of the variance of the columns that is left.
@@ -382,6 +391,7 @@ class Residuals(NamedTuple):
 
     values: np.ndarray
     errors: np.ndarray
+    scale_errors: np.ndarray
     uncertain: np.ndarray
     unexplained: np.ndarray
     origin: Origin
@@ -417,12 +427,12 @@ def residuals(
     """
     design = Design(z, seed=seed, folds=SMOOTHER_FOLDS, layout=layout)
     found = np.empty_like(values, dtype=np.float64)
-    errors, uncertain, unexplained = np.empty((3, values.shape[1]))
+    errors, scale_errors, uncertain, unexplained = np.empty((4, values.shape[1]))
     searched = values.shape[1] <= TARGETS
     linear, scales = design.linear(values), np.empty_like(found)
     rest = values - linear
     for k, column in enumerate(rest.T):
-        weights, scale, doubt = None, np.ones(len(z)), 0.0
+        weights, scale, scale_errors[k] = None, np.ones(len(z)), 0.0
         starts: list[list[np.ndarray] | None] = [[] if searched else None for _ in range(3)]
         for again in range(SCALE_ROUNDS):  # from the second on, rows weigh by their scale
             location, shares = design.stacked(column, weights, starts[0])
@@ -441,26 +451,25 @@ def residuals(
             size = np.abs(left) / scale
             size = (size / max(size.mean(), 1e-300)).clip(max=MOST_RESIDUAL)
             power = _clear(size - size * np.exp(-step) - step)
-            doubt = power**2 * doubt if again else 0.0
+            scale_errors[k] *= (1 - power) ** 2  # a second step corrects the first one
             scale = (scale * np.exp(power * step)).clip(0.05, 20)
             if power:
                 _, apart = design.disagreement(wanted, None, starts[1 + min(again, 1)], scaled)
-                doubt += power**2 * float(apart.var()) / 4
+                scale_errors[k] += power**2 * float(apart.var()) / 4
             if scale.std() < CONSTANT:
                 break
             weights = 1 / scale**2
         found[:, k], scales[:, k] = left / scale, scale
         unexplained[k] = left.var() / max(values[:, k].var(), 1e-300)
-        noise = 0.0
+        noise, total = 0.0, max(float(found[:, k].var()), 1e-300)
         if part:
             rows, apart = design.disagreement(*asked)
             noise = part**2 * float(((apart / scale[rows]) ** 2).mean()) / 4
-        total = max(float(found[:, k].var()), 1e-300)
-        errors[k] = noise / total + doubt
+        errors[k] = noise / total
         uncertain[k] = (1 - part) ** 2 * float((((location - mean) / scale) ** 2).mean()) / total
     spread = np.maximum(found.std(axis=0), 1e-300)
     origin = Origin(values, linear, scales * spread)
-    return Residuals(found / spread, errors, uncertain, unexplained, origin)
+    return Residuals(found / spread, errors, scale_errors, uncertain, unexplained, origin)
 
 
 def _clear(gain: np.ndarray) -> float:
