@@ -109,7 +109,7 @@ def test_rows_count_alike_where_only_some_folds_have_closed_forms():
     """The rows of a fold have values of its own, which a closed form sees in the other folds."""
     rng, rows = np.random.default_rng(0), np.arange(400).reshape(4, 100)
     pair = as_pair(rng.normal(size=(400, 4)), rng.normal(size=(400, 1)))
-    sums, level = rng.normal(size=4), 0.5
+    sums, level = rng.normal(size=4), 3.0
     closed = [level + (sums.sum() - own) / 3 for own in sums]
     parts = [
         {"test": scored(rng, 100, level + own), "training": scored(rng, 100, level + after)}
@@ -137,6 +137,23 @@ def test_an_estimate_ends_at_an_entropy_and_its_interval_at_what_that_may_be():
     for largest, end in ((1.0, 0.4 + 1.959964 * 0.01), (0.41, 0.41)):
         unsure = combine_folds(pair, folds, Config(), Entropy(0.4, 0.01, largest))
         assert unsure.interval[1] == pytest.approx(end)
+
+
+@pytest.mark.parametrize("errors", [-4.0, -2.0, -0.5, 3.0])
+def test_what_is_more_than_an_error_below_zero_is_an_error_of_the_critics(errors):
+    """Of -2 standard errors half is left, of -4 a tenth; the interval keeps its lower end."""
+    pair, folds = unequal(np.random.default_rng(1), closed=9.0)
+    plain = combine_folds(pair, folds, Config())
+    error = standard_error(plain.pointwise, np.arange(100), Config())
+    half = (plain.interval[1] - plain.mi) / z_quantile(0.95)  # with other doubts
+    _, folds = unequal(np.random.default_rng(1), closed=errors * error)
+    found = combine_folds(pair, folds, Config())
+    share = 1 / (1 + max(0.0, -errors - 1) ** 2)
+    assert found.mi == pytest.approx(share * errors * error)
+    low, high = found.interval
+    wide = math.hypot(half, (1 - share) * errors * error / 2)
+    assert low == pytest.approx(found.mi - z_quantile(0.95) * wide)
+    assert high == pytest.approx(max(0.0, found.mi + z_quantile(0.95) * wide))
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,11 @@ def finish(
             mi, spread = mi + weight * differs, (1 - weight) * spread + weight * others
             method = "ksg" if weight >= 0.5 else method
     error = standard_error(spread, rows, config, groups=groups)
+    # No MI is negative: what is more than a standard error below zero is an error of the critics.
+    below = max(0.0, -mi - error) / max(error, 1e-12)
+    share = 1 / (1 + below**2)
+    extra_error = math.hypot(extra_error, (1 - share) * mi / 2)
+    mi, spread = share * mi, share * spread
     low, high = interval(mi, error, extra_error, config)
     if limit.value == 0:  # a side is constant, so there is nothing to estimate
         mi = low = high = 0.0
