@@ -143,7 +143,7 @@ def test_a_sample_depends_on_task_n_and_seed_alone():
 
 
 def test_codes_of_categories_are_declared(tmp_path, monkeypatch):
-    table = [("symbols", tasks.make("alphabet", k=6)), ("labels", tasks.make("labels"))]
+    table = [("symbols", tasks.make("alphabet", k=30)), ("labels", tasks.make("labels"))]
     monkeypatch.setattr(sampling.tasks, "suite", lambda name: table)
     plan = {"sizes": [400], "seeds": 1, "jobs": 1, "config": CHEAP.with_(base="auto")}
     found = study.study("mine", out=tmp_path / "out", estimators=["base_only"], **plan)

@@ -45,7 +45,9 @@ def test_the_notebooks_pair_is_near_the_truth_and_held_out_below_it():
     ]
     errors = np.array([r.mi - 4.982 for r in results])
     assert np.abs(errors).max() < 0.5
-    assert abs(errors.mean()) < 4 * errors.std(ddof=1) / math.sqrt(len(errors)) + 0.02
+    assert abs(errors.mean()) < 3 * 0.10 / math.sqrt(
+        len(errors)
+    )  # four cannot show their own error
     assert np.mean([r.held_out for r in results]) < 4.982
     assert all("saturated" in codes(r) for r in results)
 

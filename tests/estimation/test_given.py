@@ -13,6 +13,7 @@ from infobound.estimation.conditional import Sides, _blurred, _less_attenuated, 
 from infobound.estimation.conditional_guarantees import certified_by_draws, checked_sampler
 from infobound.inference import conditional_independence
 from infobound.inference.conditional_independence import Scores, neighbourhoods, projection_p
+from infobound.models.regression import Origin
 from infobound.training import loop
 
 FAST = {"critic": "none", "folds": 3}
@@ -48,11 +49,15 @@ def one_base(monkeypatch):
     certify_with(monkeypatch, "gaussian")
 
 
+def made_of(x):
+    return (Origin(x, 0 * x, 0 * x + 1),) * 2
+
+
 def restored(mi, errors, extra_error=0.0, blurred=None):
     """What is added to an MI of three pairs of columns, and the error of that."""
     x, noise = np.random.default_rng(0).normal(size=(2, 20_000, 3))
     parts = {"errors": errors, "scale_errors": errors, "uncertain": (0.0, 0.0), "left": (1.0, 1.0)}
-    sides = Sides(x, 0.6 * x + 0.8 * noise, x[:, :1], **parts, levels=None)
+    sides = Sides(x, 0.6 * x + 0.8 * noise, x[:, :1], made_of(x), **parts, levels=None)
     none = np.empty(0)
     found = Combined(mi, extra_error, "base", none, none, none, 0.0)
     after = _less_attenuated(found, sides, blurred or {})
@@ -73,11 +78,11 @@ def test_more_is_restored_where_the_same_noise_hides_more_of_a_sharp_dependence(
     x, noise = rng.normal(size=(2, 1000, 1))
     parts = {"scale_errors": (0.0, 0.0), "uncertain": (0.0, 0.0), "left": (1.0, 1.0)}
     smooth, sharp = (
-        _blurred(Sides(x, y, x, (0.02, 0.02), **parts, levels=None), Config())
+        _blurred(Sides(x, y, x, made_of(x), (0.02, 0.02), **parts, levels=None), Config())
         for y in (0.6 * x + 0.8 * noise, np.sin(4 * x) + 0.1 * noise)
     )
     assert max(smooth.values()) < 0.06 < 0.2 < sharp[1.0] < sharp[2.0]
-    sure = Sides(x, np.sin(4 * x), x, (0.0, 0.0), **parts, levels=None)
+    sure = Sides(x, np.sin(4 * x), x, made_of(x), (0.0, 0.0), **parts, levels=None)
     assert not _blurred(sure, Config())
 
 

@@ -140,8 +140,10 @@ def _permuted(
     from scipy.stats import random_table
 
     rng, width = np.random.default_rng(0), len(sides[1])
-    if len(sides[0]) * width <= len(i):
-        seen = [np.sort(counts[counts > 0]) for counts in sides]
+    seen = [np.sort(counts[counts > 0]) for counts in sides]
+    if min(map(len, seen)) < 2:  # a table of one row is its margins; SciPy's is not initialised
+        yield from [max(seen, key=len)] * PERMUTED
+    elif len(sides[0]) * width <= len(i):
         yield from random_table(*seen, seed=rng).rvs(PERMUTED).reshape(PERMUTED, -1)
     else:
         for _ in range(PERMUTED):

@@ -537,7 +537,7 @@ def refitted(
     https://doi.org/10.1214/aoms/1177703732.
 
     Example:
-        >>> rng = np.random.default_rng(0)
+        >>> rng = np.random.default_rng(1)
         >>> z, noise = rng.normal(size=(200, 20)), rng.normal(size=(200, 2))
         >>> found = residuals(z, 3 * np.sin(z.sum(axis=1, keepdims=True) / 2.5) + noise)
         >>> after = refitted(z, found.values, found.origin)[0]

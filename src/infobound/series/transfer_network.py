@@ -289,6 +289,7 @@ def transfer_network(
     jobs = None if jobs is None else arguments.integer("jobs", jobs, least=1)
     out = None if out is None else arguments.directory("out", out)
     expect_files("out", out, "nats", overwrite)
+    progress = None if progress is None else arguments.boolean("progress", progress)
     table = _Table.of(frame, groups, arguments.labels("given", given), categorical, numeric)
     trials = as_trials(table.groups, table.n).after(past.longest)
     settings = _Settings(past, permutations, config)

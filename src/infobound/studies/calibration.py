@@ -312,6 +312,7 @@ def rehearse(
     dask = None if dask is None else arguments.text("dask", dask)
     out = None if out is None else arguments.directory("out", out)
     arguments.function("watch", watch, 1)
+    progress = None if progress is None else arguments.boolean("progress", progress)
     units.expect_files("out", out, unit, overwrite)
     config = config.with_(certify=False)
     ids = None if pair.groups is None else tuple(pair.groups.tolist())
