@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 import train_rank_network as source
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from infobound.models.rank_network import QUANTILES
 from infobound.tables.estimates import known_parts, prepare_pair
@@ -74,36 +75,52 @@ def loss(quantiles: Tensor, exact: Tensor, log_n: Tensor) -> Tensor:
     return (each.sum(1) * (log_n / 2).exp()).mean() / 30
 
 
-def main() -> None:
+def options_of(description: str, samples: int, output: str) -> argparse.Namespace:
+    """The options of a script that trains a small network."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        description=description, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--samples", type=int, default=19_000)
+    parser.add_argument("--samples", type=int, default=samples)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=Path("rank_combination.safetensors"))
-    options = parser.parse_args()
-    parts, exact = samples(options.samples, options.seed)
-    torch.manual_seed(options.seed)
-    network = RankCombination()
+    parser.add_argument("--output", type=Path, default=Path(output))
+    return parser.parse_args()
+
+
+def train(network: nn.Module, loss_of: Callable[[Tensor], Tensor], count: int) -> None:
+    """Minimise the loss of the samples with these indices (batch,), of `count`."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS, 1e-5)
     for _ in range(EPOCHS):
-        for rows in torch.randperm(len(exact)).split(BATCH):
-            some = Parts(*(each[rows] for each in parts))
-            value = loss(network(some), exact[rows], some.log_n)
+        for rows in torch.randperm(count).split(BATCH):
+            value = loss_of(rows)
             optimizer.zero_grad()
             value.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
         schedule.step()
+
+
+def save(network: nn.Module, options: argparse.Namespace, count: int) -> None:
+    """Write the weights, with the number of samples and the seed."""
+    about = {"samples": str(count), "seed": str(options.seed)}
+    save_file(network.state_dict(), options.output, about)
+
+
+def main() -> None:
+    options = options_of(__doc__, 19_000, "rank_combination.safetensors")
+    parts, exact = samples(options.samples, options.seed)
+    torch.manual_seed(options.seed)
+    network = RankCombination()
+
+    def loss_of(rows: Tensor) -> Tensor:
+        some = Parts(*(each[rows] for each in parts))
+        return loss(network(some), exact[rows], some.log_n)
+
+    train(network, loss_of, len(exact))
     with torch.no_grad():
         before, after = (loss(q, exact, parts.log_n) for q in (parts.quantiles, network(parts)))
     print(f"{len(exact):,} samples, loss {before:.4f} of the rank network, {after:.4f} combined")
-    save_file(
-        network.state_dict(),
-        options.output,
-        {"samples": str(len(exact)), "seed": str(options.seed)},
-    )
+    save(network, options, len(exact))
 
 
 if __name__ == "__main__":

@@ -10,15 +10,12 @@ samples that the screen finds quiet are used.
 
 from __future__ import annotations
 
-import argparse
 import math
-from pathlib import Path
 
 import numpy as np
 import torch
 import train_rank_combination as finer
 import train_rank_network as source
-from safetensors.torch import save_file
 from torch import Tensor
 
 from infobound.tables.screen import QUANTILES, ScreenColumn, ScreenNetwork, is_quiet, look
@@ -29,7 +26,6 @@ INDEPENDENT = 0.3  # share of samples
 LEAST, MOST = 0.1, 100.0  # rows times MI
 WAVES = 1 / 4  # share of samples with faster functions
 EACH = 4  # samples of each distribution
-EPOCHS, BATCH, RATE, DECAY = 60, 128, 3e-3, 1e-2
 
 
 def column(values: Tensor) -> ScreenColumn:
@@ -83,35 +79,16 @@ def loss(network: ScreenNetwork, features: Tensor, exact: Tensor) -> Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--samples", type=int, default=40_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=Path("screen.safetensors"))
-    options = parser.parse_args()
+    options = finer.options_of(__doc__, 40_000, "screen.safetensors")
     features, exact = samples(options.samples, options.seed)
     torch.manual_seed(options.seed)
     network = ScreenNetwork()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS, 1e-5)
-    for _ in range(EPOCHS):
-        for rows in torch.randperm(len(exact)).split(BATCH):
-            value = loss(network, features[rows], exact[rows])
-            optimizer.zero_grad()
-            value.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-        schedule.step()
+    finer.train(network, lambda rows: loss(network, features[rows], exact[rows]), len(exact))
     with torch.no_grad():
         inside = exact <= network(features)[:, -1] * features[:, -4].exp()
         print(f"{len(exact):,} samples, loss {loss(network, features, exact):.3f}", end=", ")
         print(f"{inside.float().mean():.3f} below the highest quantile")
-    save_file(
-        network.state_dict(),
-        options.output,
-        {"samples": str(len(exact)), "seed": str(options.seed)},
-    )
+    finer.save(network, options, len(exact))
 
 
 if __name__ == "__main__":
