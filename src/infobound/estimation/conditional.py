@@ -55,13 +55,8 @@ BIASED = 2.0  # mean squared error of a smoother over its variance: its bias add
 SCORED_PER_FOLD = 2_000  # most rows of a fold that a critic scores for the tests
 
 FARTHEST = 1e6  # scales from the median, of z as it is
-TWOFOLD = (
-    "origins",
-    "errors",
-    "scale_errors",
-    "uncertain",
-    "left",
-)  # fields with a value for x and one for y
+# Fields of `Sides` with a value for x and one for y.
+TWOFOLD = ("origins", "errors", "scale_errors", "uncertain", "left")
 
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]  # training rows and test rows of each fold
 

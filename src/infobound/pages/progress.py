@@ -12,9 +12,19 @@ from infobound.pages.screens import in_notebook, in_terminal
 if TYPE_CHECKING:
     from infobound.runner.compute import Progress
 
-__all__ = ["Stages", "counted", "shown", "staged"]
+__all__ = ["Stages", "counted", "expect_progress", "shown", "staged"]
 
 Stages = Callable[[str, int, int], None]  # called with what is done, the steps done and all steps
+
+
+def expect_progress(progress: object) -> None:
+    """Check whether a bar is asked for, before anything is computed.
+
+    Raises:
+        InputError: If it is neither a boolean nor None.
+    """
+    if progress is not None:
+        arguments.boolean("progress", progress)
 
 
 @contextlib.contextmanager
@@ -29,8 +39,7 @@ def shown(
         own: the caller's function.
         stages: whether it is called as a `StageBar`; otherwise, as a `Bar`.
     """
-    if progress is not None:
-        arguments.boolean("progress", progress)
+    expect_progress(progress)
     if progress is False or (progress is None and own is not None):
         yield own
         return

@@ -30,7 +30,7 @@ from infobound.data.lagged import Trials, as_trials
 from infobound.errors import InputError
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
-from infobound.pages.progress import counted
+from infobound.pages.progress import counted, expect_progress
 from infobound.plotting import transfer_figures
 from infobound.plotting.figures import FOUND
 from infobound.runner.compute import Progress, Work
@@ -289,7 +289,7 @@ def transfer_network(
     jobs = None if jobs is None else arguments.integer("jobs", jobs, least=1)
     out = None if out is None else arguments.directory("out", out)
     expect_files("out", out, "nats", overwrite)
-    progress = None if progress is None else arguments.boolean("progress", progress)
+    expect_progress(progress)
     table = _Table.of(frame, groups, arguments.labels("given", given), categorical, numeric)
     trials = as_trials(table.groups, table.n).after(past.longest)
     settings = _Settings(past, permutations, config)

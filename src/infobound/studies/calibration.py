@@ -29,7 +29,7 @@ from infobound.errors import InputError
 from infobound.estimation import estimate
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
-from infobound.pages.progress import counted
+from infobound.pages.progress import counted, expect_progress
 from infobound.plotting import accuracy_figures, figures
 from infobound.results.estimate import Estimate
 from infobound.studies import grid, rehearsal_page
@@ -312,7 +312,7 @@ def rehearse(
     dask = None if dask is None else arguments.text("dask", dask)
     out = None if out is None else arguments.directory("out", out)
     arguments.function("watch", watch, 1)
-    progress = None if progress is None else arguments.boolean("progress", progress)
+    expect_progress(progress)
     units.expect_files("out", out, unit, overwrite)
     config = config.with_(certify=False)
     ids = None if pair.groups is None else tuple(pair.groups.tolist())

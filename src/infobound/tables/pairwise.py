@@ -20,11 +20,11 @@ from infobound.data.columns import Column, ColumnTable, as_table
 from infobound.errors import InputError
 from infobound.estimation.counts import observed_entropy
 from infobound.pages.progress import Stages, staged
+from infobound.plotting.figures import FOUND
 from infobound.tables.column_pairs import ColumnPair, Pairwise, Refined
 from infobound.tables.column_tests import column_tests
 from infobound.tables.estimates import FEWEST_ROWS, estimates, takes_few_values
 from infobound.tables.pair_parts import PairValues, estimate_columns, in_parts, with_rows
-from infobound.tables.pairwise_page import FOUND
 
 __all__ = ["pairwise"]
 
