@@ -13,7 +13,12 @@ from infobound.data import Transform, n_distinct
 from infobound.estimation.estimate import estimate
 from infobound.estimation.ksg import ksg_terms
 from infobound.models.closed_forms import BASES, TABLE_ROWS, Shape
-from infobound.models.copulas import ContaminatedCopula, GaussianCopula, StudentCopula
+from infobound.models.copulas import (
+    ContaminatedCopula,
+    GaussianCopula,
+    StudentCopula,
+    canonical_directions,
+)
 from infobound.models.densities import (
     COARSE,
     ClasswiseGaussian,
@@ -48,6 +53,52 @@ def test_under_independence_the_ratio_averages_to_one_and_the_score_to_no_more_t
     assert abs(float(off.exp().mean()) - 1) < 4 * error + 0.02
     assert float(off.mean()) < 0
     assert float(table.diagonal().mean()) == pytest.approx(0.223, abs=0.08)
+
+
+@pytest.fixture
+def turned(monkeypatch):
+    """Turn round the eigenvectors and singular vectors, whose signs depend on the device."""
+
+    def apply():
+        eigh, svd = torch.linalg.eigh, torch.linalg.svd
+
+        def signs(count):
+            return torch.where(torch.arange(count) % 2 == 0, -1.0, 1.0).double()
+
+        def other_eigh(matrix):
+            values, vectors = eigh(matrix)
+            return values, vectors * signs(vectors.shape[-1])
+
+        def other_svd(matrix, **options):
+            u, sizes, vt = svd(matrix, **options)
+            k = len(sizes)
+            return -u[:, :k] * signs(k), sizes, -vt[:k] * signs(k)[:, None]
+
+        monkeypatch.setattr(torch.linalg, "eigh", other_eigh)
+        monkeypatch.setattr(torch.linalg, "svd", other_svd)
+
+    return apply
+
+
+@pytest.mark.parametrize("name", [n for n in BASES if n not in ("table", "ranks")])
+def test_a_closed_form_does_not_depend_on_the_signs_of_eigenvectors(name, turned):
+    x, y = (torch.from_numpy(side)[:1500].double() for side in sample_for(name))
+    if name.startswith("gaussians"):  # products, whose likelihood has many local maxima
+        x, noise = torch.randn(2, 1200, 4, generator=torch.Generator().manual_seed(0)).double()
+        y = x[:, :1] * x[:, 1:2] + 0.3 * noise[:, :1]
+    one = BASES[name].fit(x, y)
+    turned()
+    other = BASES[name].fit(x, y)
+    torch.testing.assert_close(other(x[:99], y[:99]), one(x[:99], y[:99]), atol=1e-4, rtol=0)
+
+
+def test_canonical_directions_have_the_same_signs(turned):
+    x, noise = torch.randn(2, 500, 5, generator=torch.Generator().manual_seed(0)).double()
+    one = canonical_directions(x, x[:, :3] + noise[:, :3])
+    turned()
+    other = canonical_directions(x, x[:, :3] + noise[:, :3])
+    for each, found in zip(one, other, strict=True):
+        torch.testing.assert_close(found, each)
 
 
 def test_the_student_copula_is_the_students_own_ratio():

@@ -167,11 +167,14 @@ def test_margins_alone_are_no_rotation():
     assert unwinding._twist(*cubes) is None
 
 
-@pytest.mark.parametrize(("centre", "sign"), [(0.0, "directions"), ([2.0, 0.0, 1.0], "products")])
-def test_products_show_a_centre_far_from_the_mean(centre, sign):
+@pytest.mark.parametrize(
+    ("centre", "sign", "least"), [(0.0, "directions", 7), ([2.0, 0.0, 1.0], "products", 11)]
+)
+def test_products_show_a_centre_far_from_the_mean(centre, sign, least):
+    """At the mean, products add something too: they are clear in about 3 of 10 samples."""
     found = []
-    for seed in range(6):
+    for seed in range(12):
         x, y = normal_pairs(2000, 3, seed)
         turned = wound(x, ANGLES["norm"], 1, np.array(centre))
         found.append(unwinding._twist(torch.from_numpy(turned), torch.from_numpy(y)))
-    assert found.count(sign) >= 5
+    assert found.count(sign) >= least

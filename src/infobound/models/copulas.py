@@ -402,7 +402,8 @@ def canonical_directions(x: Tensor, y: Tensor, *, ridge: float = 0.1) -> tuple[T
 
     Returns:
         The k directions of x, (dim_x, k), and of y, (dim_y, k); k may be 0, and is 0 if the ranks
-        of both covariances add up to n or more.
+        of both covariances add up to n or more. The largest number of each direction of x is
+        positive, so that the signs are the same on each device.
 
     Source: Vinod 1976, https://doi.org/10.1016/0304-4076(76)90010-5 (the ridge); Wachter 1980,
     https://doi.org/10.1214/aos/1176345134 (the edge of the correlations of independent rows).
@@ -419,7 +420,9 @@ def canonical_directions(x: Tensor, y: Tensor, *, ridge: float = 0.1) -> tuple[T
     p, q = (min(1.0, rank / n) for rank in ranks)
     edge = math.sqrt(p * (1 - q)) + math.sqrt(q * (1 - p))
     k = int((r > edge).sum()) if p + q < 1 else 0
-    return left[:, :k].to(x.dtype), right[:, :k].to(y.dtype)
+    left, right = left[:, :k], right[:, :k]
+    signs = left.gather(0, left.abs().argmax(0, keepdim=True)).sign()
+    return (left * signs).to(x.dtype), (right * signs).to(y.dtype)
 
 
 class _Canonical(NamedTuple):

@@ -320,7 +320,9 @@ class MixtureModel(Critic):
         mean = rows.mean(0)
         spectrum, vectors = torch.linalg.eigh(torch.cov(rows.T, correction=0))
         roots = spectrum.clamp_min(1e-9 * spectrum.max()).sqrt()
-        white = (rows - mean) @ (vectors / roots)
+        # Symmetric roots, because devices give eigenvectors different signs and starts are random.
+        whiten, back = (vectors / roots) @ vectors.T, (vectors * roots) @ vectors.T
+        white = (rows - mean) @ whiten
         price = 0.5 * math.log(n) / n * (1 + d + d * (d + 1) / 2)
         best, found = -0.5 * d * (1 + math.log(2 * math.pi)) - price, None
         counts = range(2, components(n, d, A_FEW) + 1)
@@ -335,7 +337,6 @@ class MixtureModel(Critic):
             best, found = shown, fitted
         if found is None:
             return GaussianCopula.fit(x, y)
-        back = vectors * roots
         means, covariances = mean + found.means @ back.T, back @ found.covariances @ back.T
         return cls(found.weights, means, covariances, x.shape[1])
 

@@ -468,7 +468,7 @@ def _twist(a: Tensor, b: Tensor) -> Literal["directions", "products"] | None:
     margins = rows.sort(0)[0]
     scores = torch.special.ndtri((_ranks(rows).to(rows.dtype) + 0.5) / n)
     values, vectors = torch.linalg.eigh(scores.T @ scores / n)
-    root = vectors * values.clamp_min(0).sqrt()
+    root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T  # whatever the eigenvectors' signs
     generator = torch.Generator().manual_seed(0)
     shown, null = _gains(a, b, read), np.empty((0, len(read)))
     for count in (FIRST, SAMPLES):
