@@ -82,7 +82,7 @@ def turned(monkeypatch):
 
 @pytest.mark.parametrize("name", [n for n in BASES if n not in ("table", "ranks")])
 def test_a_closed_form_does_not_depend_on_the_signs_of_eigenvectors(name, turned):
-    x, y = (torch.from_numpy(side)[:1500].double() for side in sample_for(name))
+    x, y = (torch.from_numpy(side)[:900, :40].double() for side in sample_for(name))
     if name.startswith("gaussians"):  # products, whose likelihood has many local maxima
         x, noise = torch.randn(2, 1200, 4, generator=torch.Generator().manual_seed(0)).double()
         y = x[:, :1] * x[:, 1:2] + 0.3 * noise[:, :1]

@@ -36,6 +36,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "only_gaussian": {"base": "gaussian"},
     "no_unwound": {"base": ",".join(name for name in BASES if name != "unwound")},
     "no_projected": {"base": ",".join(name for name in BASES if name != "projected")},
+    "no_mean": {"base": ",".join(name for name in BASES if name != "mean")},
     "no_few_gaussians": {"base": ",".join(name for name in BASES if "gaussians" not in name)},
     "no_mixture": {"base": "gaussian,gaussian_raw,student,contaminated"},
     "no_average": {"ema": 0.0},

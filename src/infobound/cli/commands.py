@@ -959,8 +959,8 @@ class StudyCommand:
     """Number of samples per task and size. Their seeds count up from --seed."""
     estimators: tuple[str, ...] = ("default",)
     """Variants of the settings below: default, base_only, no_base, no_unwound, no_projected,
-    no_few_gaussians, no_elliptical, only_gaussian, no_mixture, no_average, scores, robust, joint,
-    nwj, ksg, gaussian, student."""
+    no_mean, no_few_gaussians, no_elliptical, only_gaussian, no_mixture, no_average, scores, robust,
+    joint, nwj, ksg, gaussian, student."""
     tasks: tuple[str, ...] = ("*",)
     """Only tasks whose label matches one of these patterns, such as 'multinormal*'."""
     files: Directory = None

@@ -394,8 +394,10 @@ class _Inputs:
         """Return the shape of a sample of that many training rows, perhaps without the given."""
         p, q = self.job.pair.x.shape[1], self.job.pair.y.shape[1]
         if own:
-            return Shape(rows, p - self.job.given + q, self.own_levels, self.levels[1])
-        return Shape(rows, p + q, *self.levels)
+            p, levels = p - self.job.given, (self.own_levels, self.levels[1])
+        else:
+            levels = self.levels
+        return Shape(rows, p + q, *levels, min(p, q))
 
     def rows(self, index: np.ndarray) -> loop.Rows:
         """Return the transformed rows with these indices."""
@@ -554,9 +556,11 @@ def _best_bases(
                 totals[name] = -math.inf  # it would take long, and not be the best
                 continue
             critic = inputs.critic(name, fit, None, config)
-            value = _infonce(critic, (x, y))
-            if isinstance(critic.base, GaussianCopula):
-                known[name] = value, critic.base.mi
+            mi = critic.base.mi if isinstance(critic.base, GaussianCopula) else None
+            same = [value for value, other in known.values() if other == mi]
+            value = same[0] if same else _infonce(critic, (x, y))
+            if mi is not None:  # several models may be the same copula
+                known[name] = value, mi
             elif bases[name].partial and known:
                 most, mi = max(known.values())
                 trained = inputs.rows(subsample(fit, len(x), seed=seed))

@@ -24,6 +24,7 @@ from infobound.models.densities import (
     MixtureModel,
     components,
 )
+from infobound.models.means import TARGETS, MeanModel
 from infobound.models.posteriors import LINEAR, ClassPosterior
 from infobound.models.projections import ProjectedModel
 from infobound.models.ranks import RankCopula
@@ -60,12 +61,14 @@ class Shape(NamedTuple):
         columns: the number of columns of x and y together.
         levels_x: the number of distinct rows of x; that of all rows if few are repeated.
         levels_y: the number of distinct rows of y.
+        narrow: the number of columns of the side that has fewer.
     """
 
     rows: int
     columns: int
     levels_x: int
     levels_y: int
+    narrow: int = 1
 
     @property
     def is_wide(self) -> bool:
@@ -130,6 +133,7 @@ class Base:
         named: whether it is compared only if `base` names it.
         refit: maps a fitted critic, x and y to one fitted to these, in less time than `fit`.
         own: whether it reads x without the columns that are given, where there are any.
+        ungiven: whether it is left out where columns are given, for which there is a regression.
     """
 
     fit: Callable[[Tensor, Tensor], nn.Module]
@@ -148,6 +152,7 @@ class Base:
     named: bool = False
     refit: Callable[[Any, Tensor, Tensor], nn.Module] | None = None
     own: bool = False
+    ungiven: bool = False
 
 
 def _determined(shape: Shape) -> bool:
@@ -258,6 +263,20 @@ BASES: dict[str, Base] = {
         partial=True,
         refit=lambda model, x, y: ProjectedModel.fit(x, y, start=model),
     ),
+    "mean": Base(
+        MeanModel.fit,
+        "robust",
+        lambda s: (
+            s.narrow <= TARGETS
+            and s.columns > 2
+            and s.rows > REGRESSED * s.columns
+            and not s.has_cells
+        ),
+        most=UNWOUND,
+        margin=MARGIN,
+        refit=lambda model, x, y: MeanModel.fit(x, y, start=model),
+        ungiven=True,
+    ),
     "classwise": Base(
         ClasswiseGaussian.fit, "robust", lambda s: s.has_classes and _affordable(s), can_start=False
     ),
@@ -294,12 +313,13 @@ def bank(given: int) -> Mapping[str, Base]:
     """
     if not given:
         return BASES
-    without = {name: replace(base, own=True) for name, base in BASES.items()}
+    models = {name: base for name, base in BASES.items() if not base.ungiven}
+    without = {name: replace(base, own=True) for name, base in models.items()}
     both = {
         name + WITH: replace(
             base, after=base.after and base.after + WITH, unless=base.unless and base.unless + WITH
         )
-        for name, base in BASES.items()
+        for name, base in models.items()
     }
     regression = Base(
         partial(RegressionModel.fit, given=given),

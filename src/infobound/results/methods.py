@@ -55,6 +55,7 @@ OF_BASES: dict[str, tuple[str, ...]] = {  # papers of the closed forms, by name
     "gaussians": (MIXTURE, BIC),
     "gaussians_raw": (MIXTURE, BIC),
     "projected": (COPULA, "https://doi.org/10.1214/aos/1176345134"),
+    "mean": (PURSUIT, STACKED, "https://arxiv.org/abs/2402.10158"),
     "posterior": (STACKING, "https://doi.org/10.1080/01621459.1989.10478752"),
     "table": ("https://doi.org/10.1080/01621459.1973.10481350",),
     "linear_probe": ("https://arxiv.org/abs/2002.10689",),
