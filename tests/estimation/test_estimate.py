@@ -106,7 +106,7 @@ def test_the_base_is_chosen_by_what_the_rows_are():
         (heavy * x, heavy * normal, {"student"}),
         (x, share, {"contaminated", "gaussians", "gaussians_raw"}),  # all three have two parts
         (x[:, :1], bent, {"ranks"}),
-        (x[:, :2], np.c_[bent, noise[:, 1]], {"mixture", "fine_mixture"}),
+        (x[:, :2], np.c_[bent, noise[:, 1]], {"mixture", "fine_mixture", "mean"}),
         (labels, told, {"table"}),
     ]:
         found = estimate(left, right, critic="none", certify=False, folds=2)
