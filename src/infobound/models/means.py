@@ -18,7 +18,7 @@ from infobound.models.regression import Design, Regression
 
 __all__ = ["TARGETS", "MeanModel"]
 
-TARGETS = 4  # most columns whose means are regressed
+TARGETS = 2  # most columns whose means are regressed
 TRIAL_ROWS = 600  # rows on which it is tried whether means are more than linear
 GAIN = 0.7  # nats of a column that they must add there, over sqrt(n): the most that noise added
 
