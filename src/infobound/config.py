@@ -111,7 +111,7 @@ class Config:
     gaussian, gaussian_raw, gaussian_shrunk (columns close to the number of rows), unwound (after
     rotations that depend on the norm), student, contaminated, mixture, fine_mixture, finest_mixture
     (up to four columns), gaussians, gaussians_raw (two to four Gaussians), projected (a few
-    directions of many columns), mean (few columns that vary around a function of the others),
+    directions of many columns), mean (one column that varies around a function of the others),
     classwise and posterior (x or y has few distinct values), table, linear_probe, network_probe
     (one kind of classifier; only if named). Separate several by commas. auto: all of them, or none
     if the critic is your own module."""

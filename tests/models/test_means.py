@@ -9,9 +9,7 @@ from scipy import signal, stats
 
 from infobound import estimate
 from infobound.models.copulas import GaussianCopula
-from infobound.models.densities import MixtureModel
 from infobound.models.means import MeanModel
-from infobound.models.ranks import RankCopula
 
 FUNCTIONS = {
     "product": lambda x: x[:, :1] * x[:, 1:2],
@@ -58,19 +56,7 @@ def test_either_side_may_be_the_one_with_a_mean():
     x, y = tensors(*sample("product", 800, 0))
     model, other = MeanModel.fit(x, y), MeanModel.fit(y, x)
     assert (model.of_y, other.of_y) == (True, False)
-    assert isinstance(model.inner, RankCopula)
     torch.testing.assert_close(other(y[:50], x[:60]), model(x[:60], y[:50]).T)
-
-
-def test_of_sides_as_wide_the_means_that_say_more_are_taken():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(1000, 2))
-    y = np.column_stack([x[:, 0] * x[:, 1], x[:, 0] ** 2 - x[:, 1] ** 2])
-    y += 0.3 * rng.normal(size=y.shape)
-    model = MeanModel.fit(*tensors(x, y))
-    assert model.of_y
-    assert isinstance(model.inner, MixtureModel)
-    assert not MeanModel.fit(*tensors(y, x)).of_y
 
 
 def monotone(rng, n):
@@ -82,14 +68,9 @@ def independent(rng, n):
     return rng.normal(size=(n, 3)), rng.exponential(size=(n, 1))
 
 
-def wide(rng, n):
-    x = rng.normal(size=(n, 6))
-    return x, np.roll(x, 1, axis=1) ** 2 + rng.normal(size=(n, 6))
-
-
-@pytest.mark.parametrize("kind", [monotone, independent, wide])
+@pytest.mark.parametrize("kind", [monotone, independent])
 @pytest.mark.parametrize("seed", range(3))
-def test_without_curves_or_with_many_columns_it_is_the_copula(kind, seed):
+def test_without_curves_it_is_the_copula(kind, seed):
     x, y = tensors(*kind(np.random.default_rng(seed), 600))
     model = MeanModel.fit(x, y)
     assert isinstance(model, GaussianCopula)

@@ -24,7 +24,7 @@ from infobound.models.densities import (
     MixtureModel,
     components,
 )
-from infobound.models.means import TARGETS, MeanModel
+from infobound.models.means import MeanModel
 from infobound.models.posteriors import LINEAR, ClassPosterior
 from infobound.models.projections import ProjectedModel
 from infobound.models.ranks import RankCopula
@@ -267,10 +267,7 @@ BASES: dict[str, Base] = {
         MeanModel.fit,
         "robust",
         lambda s: (
-            s.narrow <= TARGETS
-            and s.columns > 2
-            and s.rows > REGRESSED * s.columns
-            and not s.has_cells
+            s.narrow == 1 and s.columns > 2 and s.rows > REGRESSED * s.columns and not s.has_cells
         ),
         most=UNWOUND,
         margin=MARGIN,

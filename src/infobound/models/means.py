@@ -1,4 +1,4 @@
-"""A closed form for a side of few columns that varies around a function of the other side."""
+"""A closed form for one column that varies around a function of the columns of the other side."""
 
 from __future__ import annotations
 
@@ -8,58 +8,52 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from infobound.critics import contract
 from infobound.critics.contract import Critic, Rows
 from infobound.models.copulas import GaussianCopula
-from infobound.models.densities import FINE, MixtureModel
 from infobound.models.margins import knots_of, normal_scores
 from infobound.models.ranks import RankCopula
 from infobound.models.regression import Design, Regression
 
-__all__ = ["TARGETS", "MeanModel"]
+__all__ = ["MeanModel"]
 
-TARGETS = 2  # most columns whose means are regressed
 TRIAL_ROWS = 600  # rows on which it is tried whether means are more than linear
-GAIN = 0.7  # nats of a column that they must add there, over sqrt(n): the most that noise added
+GAIN = 0.7  # nats that they must add there, over sqrt(n): the most that they added in noise
 
 
 class MeanModel(Critic):
-    """The log ratio of the rows of one side and their conditional means given the other.
+    """The log ratio of one column and its conditional mean given the other side.
 
-    The means are a regression on all columns of the other side, so they follow sums of curves,
-    products of columns and curves along a few directions. Where the mean is all that the other side
-    says about the rows, the MI with the means is all of the MI; it is never more. The density of a
-    row and its mean is that of the rank network if the row has one column, else of a mixture of
-    Gaussians. It is fitted to means of rows that the regression was not fitted to.
+    The mean is a regression on all columns of the other side, so it follows sums of curves,
+    products of columns and curves along a few directions. Where it is all that the other side says
+    about the column, the MI with it is all of the MI; it is never more. The density of the column
+    and its mean is that of the rank network, for means of rows that the regression was not fitted
+    to.
 
     Args:
-        regression: maps rows of one side to the means of the other.
-        inner: the model of means, in the place of x, and rows, in the place of y.
-        of_y: whether the rows are those of y, and the means are regressed on x.
+        regression: maps rows of one side to the mean of the other.
+        inner: the model of means, in the place of x, and the column, in the place of y.
+        of_y: whether the column is y, and its mean is regressed on x.
 
     Example:
         >>> x, noise = torch.randn(2, 1000, 2, generator=torch.Generator().manual_seed(0))
         >>> y = x[:, :1] * x[:, 1:] + 0.3 * noise[:, :1]  # 1.13 nats
         >>> model = MeanModel.fit(x, y)
-        >>> model.of_y, bool(0.9 < model(x, y).diagonal().mean() < 1.2)
-        (True, True)
+        >>> bool(0.9 < model(x, y).diagonal().mean() < 1.2)
+        True
     """
 
-    def __init__(self, regression: Regression, inner: Inner, *, of_y: bool) -> None:
+    def __init__(self, regression: Regression, inner: RankCopula, *, of_y: bool) -> None:
         super().__init__()
         self.regression = regression
         self.inner = inner
-        self.width = contract.width(inner)
+        self.width = inner.width
         self.of_y = of_y
 
     @classmethod
     def fit(
         cls, x: Tensor, y: Tensor, start: MeanModel | GaussianCopula | None = None
     ) -> MeanModel | GaussianCopula:
-        """Fit to robustly scaled values x (n, dim_x) and y (n, dim_y).
-
-        The side whose means are regressed is that with fewer columns; of two equal ones that which
-        its means explain better.
+        """Fit to robustly scaled values x (n, dim_x) and y (n, dim_y); one has a single column.
 
         Args:
             x: (n, dim_x).
@@ -67,26 +61,24 @@ class MeanModel(Critic):
             start: a model of other rows; the regression keeps its smoothers and directions.
 
         Returns:
-            The model; the Gaussian copula of all columns if means are not clearly more than linear.
+            The model; the Gaussian copula of all columns if the mean is not clearly more than
+            linear.
         """
-        if start is None:
-            of_y = _way(x, y)
-        else:
-            of_y = None if isinstance(start, GaussianCopula) else start.of_y
-        if of_y is None:
+        of_y = y.shape[1] == 1
+        own, other = (y, x) if of_y else (x, y)
+        curved = isinstance(start, MeanModel) if start is not None else _is_curved(own, other)
+        if not curved:
             return GaussianCopula.fit(x, y)
-        own, other = (_values(side) for side in ((y, x) if of_y else (x, y)))
         before = start.regression if isinstance(start, MeanModel) else None
-        regression = Regression.fit(Design(other), own, start=before)
+        regression = Regression.fit(Design(_values(other)), _values(own), start=before)
         means = torch.from_numpy(regression.held_out).to(x)
-        sides = means, y if of_y else x
-        inner = RankCopula.fit(*sides) if own.shape[1] == 1 else MixtureModel.fit(*sides, FINE)
-        return cls(regression, inner, of_y=of_y)
+        return cls(regression, RankCopula.fit(means, own), of_y=of_y)
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
-        """What the inner model encodes of one side and of the means given the other."""
-        means = torch.from_numpy(self.regression(_values(x if self.of_y else y))).to(x)
-        first, second = contract.encode(self.inner, means, y if self.of_y else x)
+        """What the inner model encodes of the column and of its means."""
+        own, other = (y, x) if self.of_y else (x, y)
+        means = torch.from_numpy(self.regression(_values(other))).to(x)
+        first, second = self.inner.encode(means, own)
         return (first, second) if self.of_y else (second, first)
 
     def pair(self, a: Rows, b: Rows) -> Tensor:
@@ -94,35 +86,20 @@ class MeanModel(Critic):
         return self.inner.pair(a, b) if self.of_y else self.inner.pair(b, a).T
 
 
-Inner = RankCopula | MixtureModel
-
-
 def _values(side: Tensor) -> np.ndarray:
     return side.double().cpu().numpy()
 
 
-def _way(x: Tensor, y: Tensor) -> bool | None:
-    """Whether means of y given x say most beyond straight lines, or of x given y (False).
+def _is_curved(own: Tensor, other: Tensor) -> bool:
+    """Whether the mean of a column (n, 1) given others (n, d) is clearly more than linear.
 
-    Normal scores of some rows are compared, on which a Gaussian copula is linear. Returns None if
-    neither is clear.
+    Normal scores of some rows are compared, on which a Gaussian copula is linear.
     """
-    few = [_scores(side[:TRIAL_ROWS]) for side in (x, y)]
-    width = min(side.shape[1] for side in few)
-    gains = {}
-    for of_y in (True, False):
-        other, own = few if of_y else few[::-1]
-        if other.shape[1] > 1 and own.shape[1] == width <= TARGETS:
-            design = Design(other)
-            means = [
-                design.linear(own),
-                np.column_stack([design.stacked(k, None, None)[0] for k in own.T]),
-            ]
-            left = [np.log(((own - each) ** 2).mean(axis=0)).sum() for each in means]
-            gains[of_y] = float(left[0] - left[1]) / 2
-    best = max(gains, key=lambda of_y: gains[of_y], default=None)
-    clear = GAIN * width / math.sqrt(len(few[0]))
-    return best if best is not None and gains[best] > clear else None
+    column, read = (_scores(side[:TRIAL_ROWS]) for side in (own, other))
+    design = Design(read)
+    line, curve = design.linear(column)[:, 0], design.stacked(column[:, 0], None, None)[0]
+    left = [float(((column[:, 0] - mean) ** 2).mean()) for mean in (line, curve)]
+    return 0.5 * math.log(left[0] / left[1]) > GAIN / math.sqrt(len(column))
 
 
 def _scores(side: Tensor) -> np.ndarray:
