@@ -2,10 +2,19 @@
 
 import gc
 import os
+import sys
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; processes inherit it
+
+# A test that does not ask for processes computes in its own: those of joblib import torch again.
+os.environ.setdefault("LOKY_MAX_CPU_COUNT", "1")
+
+# Sources are compiled, and assertions rewritten, once and not in each process of each run: that is
+# half the time of collecting the tests. Git ignores the bytecode.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_collection_finish():

@@ -265,7 +265,7 @@ def test_time_of_estimates_given_a_third_variable(monkeypatch, capsys):
 
 
 def test_feature_selection(tmp_path):
-    words = ("--rows=200", "--seeds=2", "--null=2", "--problems", "XOR of two")
+    words = ("--rows=100", "--seeds=1", "--null=2", "--problems", "XOR of two")
     found = run("feature_selection", tmp_path, *words)
     (row,) = found["rows"]
     assert [*row["found"]] == ["infobound", "SelectKBest", "mRMR", "default"]

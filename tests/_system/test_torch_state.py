@@ -4,6 +4,7 @@ import ast
 import contextlib
 import itertools
 import re
+import sys
 import threading
 from pathlib import Path
 
@@ -359,3 +360,15 @@ def test_overlapping_contexts_of_one_thread_restore_the_number_of_threads():
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+def test_libraries_are_sought_again_after_an_import(monkeypatch):
+    with torch_state.single_thread():
+        known = torch_state._libraries(len(sys.modules))
+    assert torch_state._libraries(len(sys.modules)) is known
+    monkeypatch.setitem(sys.modules, "imported_by_a_test", torch)
+    sought = []
+    monkeypatch.setattr(torch_state, "ThreadpoolController", lambda: sought.append(1) or known)
+    with torch_state.single_thread():
+        assert sought == [1]
+    torch_state._libraries.cache_clear()

@@ -56,7 +56,7 @@ def p_value(one, other):
     """Kolmogorov-Smirnov on every feature, the smallest p-value times their number."""
     n = len(one[0])
     f = features(*(np.concatenate(sides) for sides in zip(one, other, strict=True)))
-    steps = np.where(np.argsort(f, axis=0, kind="stable") < n, 1.0, -1.0)
+    steps = np.where(np.argsort(f, axis=0) < n, 1.0, -1.0)
     gap = np.abs(steps.cumsum(0)).max(0) / n
     return float(stats.kstwobign.sf(gap * math.sqrt(n / 2)).min() * f.shape[1])
 

@@ -593,8 +593,8 @@ def test_small_estimates_take_one_thread(monkeypatch, n, critic, expected):
 def test_codes_named_as_categories_tell_more_and_equal_text():
     """What the finding `unordered_codes` advises must help."""
     rng = np.random.default_rng(0)
-    codes = rng.integers(40, size=1600)
-    y = rng.normal(size=40)[codes] + rng.normal(size=1600)
+    codes = rng.integers(25, size=1000)
+    y = rng.normal(size=25)[codes] + rng.normal(size=1000)
     settings = {"critic": "none", "certify": False, "folds": 2}
     named = estimate(codes, y, categorical=["x"], **settings)
     chosen = ",".join(set(named.bases))

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -188,7 +189,8 @@ def single_thread() -> Iterator[None]:
         if _THREADS.open == 0:
             _THREADS.saved = torch.get_num_threads()
             torch.set_num_threads(1)
-            _THREADS.blas.enter_context(threadpool_limits(1, user_api="blas"))
+            libraries = _libraries(len(sys.modules))
+            _THREADS.blas.enter_context(libraries.limit(limits=1, user_api="blas"))
         _THREADS.open += 1
     try:
         yield
@@ -198,6 +200,12 @@ def single_thread() -> Iterator[None]:
             if _THREADS.open == 0:
                 _THREADS.blas.close()
                 torch.set_num_threads(_THREADS.saved)
+
+
+@functools.lru_cache(maxsize=1)
+def _libraries(imported: int) -> ThreadpoolController:
+    """Return the loaded libraries that have threads; they are sought again after an import."""
+    return ThreadpoolController()
 
 
 @functools.cache

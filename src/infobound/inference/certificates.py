@@ -44,10 +44,10 @@ __all__ = [
 PAIRINGS = 64  # random pairings of a block's rows, over which the wealth is averaged
 TUNING_PAIRS = 4000  # pairs of tuning rows on which a bet is chosen
 BET_ROUNDS = 3  # number of optimisations of a bet, each for the MI that the last one can certify
-BET_STEPS = 60  # of Nelder and Mead in each
+BET_STEPS = {"maxiter": 40, "ftol": 1e-4}  # of L-BFGS-B in each
 CAPS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)  # caps from which the search may start, nats
-# Of the simplex: slope, shift, floor, cap, log odds of share.
-INITIAL_STEPS = (-0.2, 0.3, -0.5, 0.3, 0.5)
+# Of slope, shift, clipping below and above it (of scores, in nats), log odds of share.
+LIMITS = ((0.05, 5.0), (None, None), (0.1, 60.0), (0.0, 60.0), (-12.0, 6.9))
 
 
 class Bettable(Protocol):
@@ -332,8 +332,8 @@ def choose_bet(
     Example:
         >>> generator = np.random.default_rng(0)
         >>> bet = choose_bet(9 * np.eye(20) - 5, 200, lambda mi: 3.0, generator)
-        >>> bet.shift < 0 < bet.share < 1  # the negatives' scores are five too low
-        True
+        >>> bet.floor < 0 < bet.cap, 0.9 < bet.share < 1  # the critic is certain, and never wrong
+        (True, True)
     """
     first = generator.integers(len(tuning), size=TUNING_PAIRS)
     second = (first + generator.integers(1, len(tuning), size=TUNING_PAIRS)) % len(tuning)
@@ -370,7 +370,7 @@ def best_bet(
     needs = np.array([needed(mi) for mi in grid])
     shift = float(logsumexp(negatives) - math.log(negatives.size))
     shift = shift if math.isfinite(shift) else 0.0
-    starts = [np.array([1.0, shift, -1.3 * cap, cap, -1.0]) for cap in caps]
+    starts = [np.array([1.0, shift, 1.3 * cap, cap, -1.0]) for cap in caps]
     found: list[tuple[tuple[float, float], Bet]] = []
     for share in mixed:
         rehearsal = _BetSearch(positives, negatives, bets, grid, needs, share)
@@ -491,9 +491,8 @@ class _BetSearch:
     def values(self, bet: Bet) -> np.ndarray:
         return bet.values(self.positives, self.negatives)
 
-    def reach(self, bet: Bet) -> float:
-        """Return the largest MI that the bet is expected to certify, in nats."""
-        values = self.values(bet)
+    def reach(self, bet: Bet, values: np.ndarray) -> float:
+        """Return the largest MI that the bet with these values is expected to certify, in nats."""
 
         def reached(mi: float) -> bool:
             return bool(self.growth(bet, values, mi) >= np.interp(mi, self.grid, self.needs))
@@ -503,24 +502,80 @@ class _BetSearch:
     def rank(self, numbers: np.ndarray) -> tuple[float, float]:
         """Sort key of a bet: the MI it can certify, then its growth against zero MI."""
         bet = _bet(numbers, self.mixed)
-        return self.reach(bet), self.growth(bet, self.values(bet), 0.0)
+        values = self.values(bet)
+        return self.reach(bet, values), self.growth(bet, values, 0.0)
 
     def improve(self, numbers: np.ndarray) -> np.ndarray:
         """Maximise the growth against the MI that the bet of these parameters can certify."""
-        mi = self.reach(_bet(numbers, self.mixed))
+        bet = _bet(numbers, self.mixed)
+        mi = self.reach(bet, self.values(bet))
+        scores = np.concatenate([self.positives.T, self.negatives.T])  # contiguous scores of a row
 
-        def loss(candidate: np.ndarray) -> float:
-            bet = _bet(candidate, self.mixed)
-            return -self.growth(bet, self.values(bet), mi)
+        def loss(candidate: np.ndarray) -> tuple[float, np.ndarray]:
+            return self.loss(candidate, mi, scores)
 
-        simplex = numbers + np.vstack([np.zeros(len(INITIAL_STEPS)), np.diag(INITIAL_STEPS)])
-        options = {"maxiter": BET_STEPS, "xatol": 0.01, "fatol": 0.003, "initial_simplex": simplex}
-        return np.asarray(minimize(loss, numbers, method="Nelder-Mead", options=options).x)
+        found = minimize(
+            loss, numbers, jac=True, method="L-BFGS-B", bounds=LIMITS, options=BET_STEPS
+        )
+        return np.asarray(found.x)
+
+    def loss(self, numbers: np.ndarray, mi: float, scores: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return minus the growth against mi, and its derivatives by the parameters of `_bet`.
+
+        Args:
+            numbers: (5,), the parameters.
+            mi: the hypothesis bet against, in nats.
+            scores: (k + m, r), positives, then negatives, in nats.
+        """
+        bet = _bet(numbers, self.mixed)
+        clipped = scores - bet.shift
+        clipped *= bet.slope
+        clipped.clip(bet.floor, bet.cap, out=clipped)
+        values, slopes = _differentiated(clipped, self.positives.shape[1], bet.mixed)
+        room = mi - bet.least
+        stake = bet.share / room
+        factors = 1 - bet.share + stake * (values - bet.least)
+        growth = np.log(factors).sum() + math.log1p(-bet.share)
+        slopes *= stake / factors
+        capped, floored = (np.vdot(slopes, clipped == end) for end in (bet.cap, bet.floor))
+        surplus = ((values - mi) / factors).sum() / room
+        most = math.exp(bet.cap)
+        norm = 1 - bet.mixed + bet.mixed * most
+        by_floor = stake * surplus  # of the least value, and below of all
+        by_cap = -by_floor * most / norm * (bet.mixed + (1 - bet.mixed) / norm)
+        by_scale = np.vdot(slopes, clipped) + by_floor * bet.floor + by_cap * bet.cap
+        derivatives = [
+            by_scale / bet.slope,
+            -bet.slope * (slopes.sum() - capped - floored),
+            -bet.slope * (floored + by_floor),
+            bet.slope * (capped + by_cap),
+            (surplus - 1 / (1 - bet.share)) * bet.share * (1 - bet.share),
+        ]
+        weight = -self.bets / (len(values) + 1)
+        return weight * float(growth), weight * np.array(derivatives)
+
+
+def _differentiated(clipped: np.ndarray, k: int, mixed: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values W (r,) of clipped scores (k + m, r), and their derivatives by these."""
+    slopes = clipped.copy()
+    (up, down), m = (slopes[:k], slopes[k:]), len(slopes) - k
+    torch.from_numpy(down).exp_()  # faster than NumPy's
+    other = np.full(m, 1 / m) @ down
+    if not mixed:
+        values = np.full(k, 1 / k) @ up - other + 1
+        up[:], down[:] = 1 / k, down / -m
+        return values, slopes
+    ratio, last = np.exp(up[0]) * mixed / m, down[-1] * mixed / m
+    norm = 1 - mixed + mixed * other
+    own = norm + ratio - last
+    values = up[0] - np.log(own) - other / norm + 1
+    up[:] = 1 - ratio / own
+    down *= (-mixed / own - (1 - mixed) / norm**2) / m
+    down[-1] += last / own  # the last draw is not in the first normaliser
+    return values, slopes
 
 
 def _bet(numbers: np.ndarray, mixed: float) -> Bet:
-    """Map five unconstrained parameters to a bet; the last is the log odds of the share."""
-    slope, shift, floor, cap, odds = map(float, numbers)
-    cap = min(max(cap, 0.0), 12.0)
-    floor = min(max(floor, -30.0), cap - 0.1)
-    return Bet(min(max(slope, 0.05), 5.0), shift, floor, cap, min(float(expit(odds)), 0.999), mixed)
+    """Map five parameters within `LIMITS` to a bet."""
+    slope, shift, below, above, odds = map(float, numbers)
+    return Bet(slope, shift, -slope * below, slope * above, float(expit(odds)), mixed)

@@ -796,7 +796,7 @@ class _Lines:
                 for sums in (*self.sums, self.column, self.products)
             )
         square = products - np.outer(features, features) / ones
-        square[np.diag_indices_from(square)] += self.penalty * ones
+        square.flat[:: len(square) + 1] += self.penalty * ones  # its diagonal
         slopes = cho_solve(cho_factor(square), target - features * (column / ones))
         return _Line(self.mean + float(column - features @ slopes) / float(ones), slopes)
 
@@ -919,7 +919,7 @@ def _along(
     bumps.rows(values, basis[2:])
     weighted = basis * weights
     square = weighted @ basis.T
-    square[np.diag_indices_from(square)] += weights.sum() * ALONG
+    square.flat[:: len(square) + 1] += weights.sum() * ALONG  # its diagonal
     found = np.linalg.solve(square, weighted @ left.T).T
     own = found[..., 2:]
     slopes = (own * bumps.centres) @ basis[2:] - values * (own @ basis[2:])
