@@ -42,7 +42,7 @@ from infobound.inference.conditional_independence import (
 )
 from infobound.inference.standard_errors import standard_error
 from infobound.models.closed_forms import WITH
-from infobound.models.joint_locations import DRAWS, refined
+from infobound.models.joint_locations import refined
 from infobound.models.regression import Origin, centred, refitted, residuals
 from infobound.training import loop
 
@@ -52,6 +52,7 @@ TESTED_ROWS = 20_000  # most rows that the tests look at
 MOST_HIDDEN = 0.5  # of what is missing to a correlation of one, errors of regressions may hide
 LOST = 0.5  # most of an estimate that is added for such errors
 BLURRED_ROWS = 5_000  # most rows to which noise like these errors is added
+BLURS = 2  # draws of this noise
 BIASED = 2.0  # mean squared error of a smoother over its variance: its bias adds about as much
 SCORED_PER_FOLD = 2_000  # most rows of a fold that a critic scores for the tests
 
@@ -474,11 +475,11 @@ def _blurred(sides: Sides, config: Config) -> dict[float, float]:
     white = sides.scale_errors if sides.noise else errors
     noises = [
         [math.sqrt(e) * rng.normal(size=side.shape) for e, side in zip(white, pair, strict=True)]
-        for _ in range(DRAWS)
+        for _ in range(len(sides.noise[0]) if sides.noise else BLURS)
     ]
     for side, drawn in enumerate(sides.noise):
-        for k in range(DRAWS):
-            noises[k][side] += drawn[k, rows]
+        for own, each in zip(noises, drawn, strict=True):
+            own[side] += each[rows]
 
     def neighbours(factor: float, noise: Sequence[np.ndarray]) -> float:
         moved = [a + math.sqrt(factor) * b for a, b in zip(pair, noise, strict=True)]

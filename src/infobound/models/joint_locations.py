@@ -16,7 +16,7 @@ import numpy as np
 
 from infobound.models.regression import Bumps, Design, Origin, Regression, clear
 
-__all__ = ["DRAWS", "Refined", "refined"]
+__all__ = ["Refined", "refined"]
 
 FOLDS = 5  # of rows, for residuals of rows that no location was fitted to
 FEWEST, MOST = 200, 5_000  # rows for which locations are refined; many rows leave small errors
@@ -32,7 +32,6 @@ FOUND = 1e-9  # standard deviation from which on regressions found more than the
 SAME = 0.95  # absolute cosine of two directions from which on they count as one
 SMALL = 1e-3  # singular values of the functions, relative to the largest, that are left out
 MOST_GAIN = 2.0  # nats of a row; a row far from a narrow density would outweigh all others
-DRAWS = 2  # from the distribution of the errors that remain
 
 
 class Refined(NamedTuple):
@@ -40,7 +39,7 @@ class Refined(NamedTuple):
 
     Attributes:
         values: (n, k), in the units of the residuals that they take the place of.
-        noise: (DRAWS, n, k), draws from the distribution of their errors.
+        noise: (FOLDS, n, k), draws from the distribution of their errors, one of each fold.
     """
 
     values: np.ndarray
@@ -111,7 +110,8 @@ def refined(
         The residuals, or None if there are too few or too many rows or no gain is clear.
 
     Source: efficient estimation of locations where the density of the noise is not known, Bickel
-    1982, https://doi.org/10.1214/aos/1176345863.
+    1982, https://doi.org/10.1214/aos/1176345863; errors by the jackknife of groups of rows, Shao
+    and Wu 1989, https://doi.org/10.1214/aos/1176347263.
 
     Example:
         >>> from infobound.models.regression import residuals
@@ -128,14 +128,14 @@ def refined(
     if not FEWEST <= n <= MOST or k < 2:
         return None
     rng = np.random.default_rng(seed)
-    values, gain = np.empty_like(rest), np.empty(n)
-    noise = np.empty((DRAWS, n, k))
+    values, gain, folds = np.empty_like(rest), np.empty(n), []
     for j, own in enumerate(np.array_split(rng.permutation(n), FOLDS)):
         training = np.setdiff1d(np.arange(n), own)
         found = _Fold.fit(z, rest, origin, training, seed)
         if found is None:
             return None
-        values[own], noise[:, own] = found.values[own], found.drawn(own, rng)
+        values[own] = found.values[own]
+        folds.append(found.values)
         more = found.density(values[own]) - found.before(rest[own])
         gain[own] = more.clip(-MOST_GAIN, MOST_GAIN)
         if j == 0 and not gain[own].mean() > 0:  # most dependences are not narrow
@@ -143,6 +143,7 @@ def refined(
     share = clear(gain)
     if not share:
         return None
+    noise = math.sqrt(FOLDS - 1) * (np.stack(folds) - np.mean(folds, axis=0))  # the jackknife's
     white = rng.normal(size=noise.shape) * np.sqrt(errors)
     return Refined(share * values + (1 - share) * rest, share * noise + (1 - share) * white)
 
@@ -151,18 +152,12 @@ class _Fold(NamedTuple):
     """The refined locations of a fold.
 
     Attributes:
-        functions: (n, p), of the given columns.
-        scale: (n, k), of the residuals.
         values: (n, k), the refined residuals of all rows.
-        precision: (k p, k p), that of the locations' coefficients.
         density: the density of the refined residuals.
         before: that of the residuals before.
     """
 
-    functions: np.ndarray
-    scale: np.ndarray
     values: np.ndarray
-    precision: np.ndarray
     density: _Density
     before: _Density
 
@@ -203,14 +198,7 @@ class _Fold(NamedTuple):
                 tried = (moved + shorter * step for shorter in SHORTER)
                 moved = next((each for each in tried if posterior(each) > now), moved)
         values = values - functions @ moved.T / scale
-        return cls(functions, scale, values, precision, density, before)
-
-    def drawn(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return draws (DRAWS, m, k) from the errors of some rows' residuals."""
-        root = np.linalg.cholesky(self.precision)
-        p = self.functions.shape[1]
-        draws = np.linalg.solve(root.T, rng.normal(size=(len(root), DRAWS))).T.reshape(DRAWS, -1, p)
-        return np.asarray(self.functions[rows] @ draws.transpose(0, 2, 1) / self.scale[rows])
+        return cls(values, density, before)
 
 
 def _located(
