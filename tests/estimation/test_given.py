@@ -115,6 +115,35 @@ def test_dependence_beside_a_common_cause_is_measured(rho, d):
     assert any(each.interval[0] <= truth(rho) <= each.interval[1] for each in found)
 
 
+def test_a_narrow_curve_beside_a_common_cause_is_measured(monkeypatch):
+    """The control is without the refined locations, whose errors hide a third of it."""
+    rng, exact = np.random.default_rng(0), 1.154  # by quadrature
+    z, u, e = rng.normal(size=(3, 1000))
+    cause = np.sin(2 * z)
+    asked = {"given": z, **FEW, "base": "fine_mixture"}
+    rows = 2 * cause + u, 3 * cause + np.sin(3 * u) + 0.2 * e
+    found = estimate(*rows, **asked)
+    assert found.interval[0] <= exact <= found.interval[1]
+    assert abs(found.mi - exact) < 0.2
+    monkeypatch.setattr(conditional, "refined", lambda *_, **__: None)
+    before = estimate(*rows, **asked)
+    assert before.mi < exact - 0.3
+    assert before.interval[1] < exact
+
+
+def test_draws_of_errors_take_the_place_of_white_noise():
+    rng = np.random.default_rng(0)
+    x, noise = rng.normal(size=(2, 1000, 1))
+    y = np.sin(4 * x) + 0.1 * noise
+    parts = {"scale_errors": (0.0, 0.0), "uncertain": (0.0, 0.0), "left": (1.0, 1.0)}
+    sides = Sides(x, y, x, made_of(x), (0.02, 0.02), **parts, levels=None)
+    along = 0.1 * np.ones((2, 1000, 1))  # all rows move alike, so nothing is hidden
+    moved = _blurred(replace(sides, noise=(along, along)), Config())
+    assert abs(moved[1.0]) < 0.02 < 0.2 < _blurred(sides, Config())[1.0]
+    other = replace(sides, noise=(along, 0 * along)).exchanged.noise
+    assert (other[0].max(), other[1].max()) == (0, 0.1)
+
+
 def test_it_does_not_change_with_bijections_of_x_for_each_z():
     x, y, z = confounded(1000, 0, 0.6)
     plain = estimate(x, y, given=z, **FEW)

@@ -42,6 +42,7 @@ from infobound.inference.conditional_independence import (
 )
 from infobound.inference.standard_errors import standard_error
 from infobound.models.closed_forms import WITH
+from infobound.models.joint_locations import refined
 from infobound.models.regression import Origin, centred, refitted, residuals
 from infobound.training import loop
 
@@ -51,12 +52,13 @@ TESTED_ROWS = 20_000  # most rows that the tests look at
 MOST_HIDDEN = 0.5  # of what is missing to a correlation of one, errors of regressions may hide
 LOST = 0.5  # most of an estimate that is added for such errors
 BLURRED_ROWS = 5_000  # most rows to which noise like these errors is added
+BLURS = 2  # draws of this noise
 BIASED = 2.0  # mean squared error of a smoother over its variance: its bias adds about as much
 SCORED_PER_FOLD = 2_000  # most rows of a fold that a critic scores for the tests
 
 FARTHEST = 1e6  # scales from the median, of z as it is
 # Fields of `Sides` with a value for x and one for y.
-TWOFOLD = ("origins", "errors", "scale_errors", "uncertain", "left")
+TWOFOLD = ("origins", "errors", "scale_errors", "uncertain", "left", "noise")
 
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]  # training rows and test rows of each fold
 
@@ -76,6 +78,8 @@ class Sides:
         left: the parts of the variances of x and y that z does not explain.
         levels: (n,), which value of z each row has, as an id, if z takes few values.
         layout: how rows depend on each other.
+        noise: draws (m, n, p) and (m, n, q) from the distribution of the errors of x and y, if
+            their locations were refined.
     """
 
     x: np.ndarray
@@ -88,6 +92,7 @@ class Sides:
     left: tuple[float, float]
     levels: np.ndarray | None
     layout: data.Layout = field(default_factory=data.Layout)
+    noise: tuple[np.ndarray, ...] = ()
 
     @classmethod
     def of(cls, pair: data.Pair, config: Config) -> Sides:
@@ -204,18 +209,19 @@ def conditional(
             "default compares itself with nearest neighbours in up to 4 columns."
         )
     sides = Sides.of(pair, config)
+    fine = _refined(sides, config)  # the tests read `sides`, whose means given z are zero
     parts = sides.layout.folds(len(pair.x), config.folds, seed=config.seed)
-    found, folds, critics = _difference(sides, config, parts, hooks)
+    found, folds, critics = _difference(fine, config, parts, hooks)
     limit = pair.sample[1].limit
-    neighbours = _second_opinion(sides, config)
-    blurred = {} if neighbours is None else _blurred(sides, config)
-    found = _less_attenuated(found, sides, blurred)
+    neighbours = _second_opinion(fine, config)
+    blurred = {} if neighbours is None else _blurred(fine, config)
+    found = _less_attenuated(found, fine, blurred)
     most = limit[1] if limit else NO_LIMIT
     point = combine.finish(found, folds, config, most, neighbours, groups=pair.groups)
     point = replace(point, left=sides.left)
     if not config.certify:
         return point
-    point = replace(point, exchanged=_other_order(sides, config, parts, folds, found.terms))
+    point = replace(point, exchanged=_other_order(fine, config, parts, folds, found.terms))
     if not sides.layout.independent:
         return replace(point, projection_p=_projection_p(sides, config))
     local, projection = p_values(pair, sides, config, _scores(sides, config, parts, critics))
@@ -372,6 +378,29 @@ def _scores(
     return found
 
 
+def _refined(sides: Sides, config: Config) -> Sides:
+    """Return x and y with locations refined by their joint density, where that is clearly better.
+
+    The means of these residuals given z are zero only if the shape of their noise is the same for
+    all z, which an estimate does not need.
+    """
+    rest, p = np.hstack([sides.x, sides.y]), sides.x.shape[1]
+    few = rest.shape[1] <= combine.FEW_COLUMNS and not are_classes(rest).any()
+    if config.estimator != "default" or not few or sides.levels is not None:
+        return sides
+    if not sides.layout.independent:
+        return sides
+    errors = np.repeat(sides.errors, (p, rest.shape[1] - p))
+    origin = Origin.joined(sides.origins)
+    found = refined(sides.z, rest, origin, errors=errors, seed=config.seed)
+    if found is None:
+        return sides
+    spread = np.maximum(found.values.std(axis=0), 1e-300)
+    (x, y), noise = (np.split(part / spread, [p], axis=-1) for part in found)
+    now = (float((noise[0] ** 2).mean()), float((noise[1] ** 2).mean()))
+    return replace(sides, x=x, y=y, errors=now, noise=tuple(noise))
+
+
 def _second_opinion(sides: Sides, config: Config) -> np.ndarray | None:
     """Return the neighbours' per-row contributions (n,), or None where they are not reliable.
 
@@ -443,11 +472,17 @@ def _blurred(sides: Sides, config: Config) -> dict[float, float]:
     rows = subsample(np.arange(len(sides.x)), BLURRED_ROWS, seed=config.seed)
     pair = [side[rows] / np.maximum(side.std(axis=0), 1e-300) for side in (sides.x, sides.y)]
     rng = np.random.default_rng(config.seed)
-    noises = [[rng.normal(size=side.shape) for side in pair] for _ in range(2)]
+    white = sides.scale_errors if sides.noise else errors
+    noises = [
+        [math.sqrt(e) * rng.normal(size=side.shape) for e, side in zip(white, pair, strict=True)]
+        for _ in range(len(sides.noise[0]) if sides.noise else BLURS)
+    ]
+    for side, drawn in enumerate(sides.noise):
+        for own, each in zip(noises, drawn, strict=True):
+            own[side] += each[rows]
 
     def neighbours(factor: float, noise: Sequence[np.ndarray]) -> float:
-        sizes = [math.sqrt(factor * e) for e in errors]
-        moved = [a + size * b for a, size, b in zip(pair, sizes, noise, strict=True)]
+        moved = [a + math.sqrt(factor) * b for a, b in zip(pair, noise, strict=True)]
         x, y = (data.Transform.fit(side).normal_scores(side) for side in moved)
         return float(ksg_terms(x, y).mean())
 

@@ -22,12 +22,14 @@ from scipy.optimize import nnls
 from infobound.data import Layout
 
 __all__ = [
+    "Bumps",
     "Design",
     "Known",
     "Origin",
     "Regression",
     "Residuals",
     "centred",
+    "clear",
     "refitted",
     "residuals",
 ]
@@ -438,7 +440,7 @@ def residuals(
             location, shares = design.stacked(column, weights, starts[0])
             mean = np.average(column, weights=weights)
             gain = ((column - mean) ** 2 - (column - location) ** 2) / scale**2
-            part = _clear(gain)
+            part = clear(gain)
             asked = column, weights, starts[0], shares
             left = column - mean - part * (location - mean)
             if again:  # a step of maximum likelihood, which is less noisy than logarithms
@@ -450,7 +452,7 @@ def residuals(
             step -= step.mean()
             size = np.abs(left) / scale
             size = (size / max(size.mean(), 1e-300)).clip(max=MOST_RESIDUAL)
-            power = _clear(size - size * np.exp(-step) - step)
+            power = clear(size - size * np.exp(-step) - step)
             scale_errors[k] *= (1 - power) ** 2  # a second step corrects the first one
             scale = (scale * np.exp(power * step)).clip(0.05, 20)
             if power:
@@ -472,7 +474,7 @@ def residuals(
     return Residuals(found / spread, errors, scale_errors, uncertain, unexplained, origin)
 
 
-def _clear(gain: np.ndarray) -> float:
+def clear(gain: np.ndarray) -> float:
     """Return the weight of what gained so much on rows that it had not seen, by row."""
     spread = float(gain.std())
     if spread == 0:
@@ -546,7 +548,7 @@ def refitted(
     """
     searched = origin.columns.shape[1] <= TARGETS
     ways = _shared_directions(z, origin.columns) if searched else []
-    smooth = [_Bumps.of(z @ way)(z @ way) for way in ways]
+    smooth = [Bumps.of(z @ way)(z @ way) for way in ways]
     functions = np.hstack([np.ones((len(z), 1)), z, *smooth, *([] if far is None else [far])])
     functions /= np.maximum(np.sqrt((functions**2).mean(axis=0)), 1e-300)
     count = functions.shape[1]
@@ -616,7 +618,7 @@ def _shares(tried: np.ndarray, column: np.ndarray, weights: np.ndarray | None) -
 def _maps(z: np.ndarray, seed: int) -> list[Features]:
     """Return the feature maps of ridge regressions: splines by column, products, and kernels."""
     columns = [k for k in range(z.shape[1]) if len(np.unique(z[:, k])) > FEW_VALUES]
-    bumps = [_Bumps.of(z[:, k]) for k in columns]
+    bumps = [Bumps.of(z[:, k]) for k in columns]
 
     def additive(rows: np.ndarray) -> np.ndarray:
         own = [bump(rows[:, k]) for k, bump in zip(columns, bumps, strict=True)]
@@ -666,14 +668,15 @@ def _kernel(centres: np.ndarray, width: float) -> Features:
 
 
 @dataclass(frozen=True)
-class _Bumps:
+class Bumps:
     """Gaussian bumps along one column or direction."""
 
     centres: np.ndarray
     width: float
 
     @classmethod
-    def of(cls, values: np.ndarray) -> _Bumps:
+    def of(cls, values: np.ndarray) -> Bumps:
+        """Place bumps evenly over almost all values (n,)."""
         ends = round(0.02 * (len(values) - 1)), round(0.98 * (len(values) - 1))
         low, high = np.partition(values, ends)[list(ends)]
         width = BUMP_WIDTH * (high - low) / (SMOOTH_KNOTS - 1) + 1e-9
@@ -691,6 +694,7 @@ class _Bumps:
         return found
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Return the bumps (n, SMOOTH_KNOTS) at values (n,)."""
         return self.rows(values, np.empty((SMOOTH_KNOTS, len(values)))).T
 
 
@@ -838,7 +842,7 @@ def _pursuit(
         directions.append(direction)
     if not starts:
         starts += directions
-    bumps = [_Bumps.of(z @ direction) for direction in directions]
+    bumps = [Bumps.of(z @ direction) for direction in directions]
 
     def features(rows: np.ndarray) -> np.ndarray:
         own = [bump(rows @ way) for way, bump in zip(directions, bumps, strict=True)]
@@ -913,7 +917,7 @@ def _along(
 
     Both have the shape of `left`: (n,), or (k, n) for a function of each of k rows.
     """
-    bumps = _Bumps.of(values)
+    bumps = Bumps.of(values)
     basis = np.empty((SMOOTH_KNOTS + 2, len(values)))
     basis[0], basis[1] = 1.0, values
     bumps.rows(values, basis[2:])
