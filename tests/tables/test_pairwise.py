@@ -151,6 +151,16 @@ def test_copies_and_progress_are_said():
     assert ("testing", 20, 20) in said
 
 
+def test_columns_that_determine_each_other_are_copies():
+    rng = np.random.default_rng(3)
+    x, grade = rng.normal(size=60), rng.integers(3, size=60)
+    frame = {"a": x, "less": -x, "falls": np.exp(-x), "other": x**2}
+    frame["gap"] = np.where(np.arange(60) < 5, np.nan, -x)
+    frame |= {"grade": grade, "name": np.array(["low", "mid", "top"])[grade], "high": grade > 1}
+    notes = pairwise(frame, permutations=19).notes
+    assert [note.split(" are copies")[0] for note in notes] == ["a, less, falls", "grade, name"]
+
+
 @pytest.mark.parametrize(
     ("words", "fragment"),
     [
