@@ -134,6 +134,16 @@ def test_the_same_seed_gives_the_same_values_and_threads_do_not_matter():
     assert not one["p_value"].equals(other["p_value"])
 
 
+def test_the_order_of_the_columns_does_not_matter():
+    frame = table().assign(d=lambda one: np.round(one["a"] ** 2), e=lambda one: -one["c"])
+    frame.loc[:20, "b"] = np.nan
+    one, other = (
+        pairwise(each, permutations=19).matrix() for each in (frame, frame[[*frame][::-1]])
+    )
+    other = other.loc[one.index, one.columns]
+    np.testing.assert_allclose(one, other, atol=1e-5)
+
+
 def test_a_table_of_a_file_may_be_given(tmp_path):
     table().to_csv(tmp_path / "t.csv", index=False)
     found = pairwise(read_table(tmp_path / "t.csv"), "kind", permutations=19)
