@@ -27,6 +27,7 @@ from infobound.estimation.point import z_quantile
 from infobound.models.ranks import RankCopula, Ranks, grid_of, log_ratios
 from infobound.tables.rank_combination import Parts, combination
 from infobound.tables.screen import ScreenColumn, is_quiet, look, may_be_screened, quiet_mi
+from infobound.tables.strips import histogram_values, in_strips, rough_sides
 
 __all__ = [
     "FEWEST_ROWS",
@@ -313,19 +314,26 @@ def _by_ranks(pairs: Sequence[_Pair], held_out: bool) -> Iterator[ColumnEstimate
 
 def known_parts(pairs: Sequence[_Pair]) -> Parts:
     """Evaluate the rank network and nearest neighbours for pairs with equal numbers of rows."""
-    shares, ratios, quantiles = log_ratios([(pair.x.ranks, pair.y.ranks) for pair in pairs])
-    observed = (shares * ratios).sum((1, 2))
-    variance = (shares * ratios.square()).sum((1, 2)) - observed.square()
+    n, ranks = len(pairs[0].x.scores), [(pair.x.ranks, pair.y.ranks) for pair in pairs]
+    shares, ratios, quantiles = log_ratios(ranks)
+    values = histogram_values(shares, ratios, quantiles)
+    variance = (shares * ratios.square()).sum((1, 2)) - values[:, -1].square()
     near = [_near(pair.x.scores, pair.y.scores) for pair in pairs]
-    ties = [[side.ranks.ties.mean() for side in pair] for pair in pairs]
+    ties = torch.tensor(
+        [[side.ranks.ties.mean() for side in pair] for pair in pairs], dtype=torch.float32
+    )
+    for k, side in enumerate(rough_sides(ratios, ties, n)):
+        if side is not None:
+            order = np.argsort(pairs[k][side].scores)
+            values[k] = in_strips(ranks[k], order, ratios[k], values[k], side=side)
     return Parts(
-        quantiles=quantiles,
-        implied=(ratios.exp() * ratios).mean((1, 2)),
-        observed=observed,
+        quantiles=values[:, :-2],
+        implied=values[:, -2],
+        observed=values[:, -1],
         spread=variance.clamp_min(0).sqrt(),
         near=torch.tensor(near, dtype=torch.float32),
-        log_n=torch.full_like(observed, math.log(len(pairs[0].x.scores))),
-        ties=torch.tensor(ties, dtype=torch.float32),
+        log_n=torch.full((len(pairs),), math.log(n), dtype=torch.float32),
+        ties=ties,
     )
 
 
