@@ -214,6 +214,24 @@ def test_names_are_on_screens_of_all_widths(refine, width, monkeypatch, capsys):
     assert "second" in shown
 
 
+@pytest.mark.parametrize("width", [76, 80, 100])
+def test_numbers_of_rows_are_on_screens_whole_and_left_out_columns_have_reasons(
+    width, monkeypatch, capsys
+):
+    frame = table(n=2400)
+    frame.loc[:99, "a"] = np.nan
+    found = pairwise(frame, permutations=19)
+    monkeypatch.setenv("COLUMNS", str(width))
+    show_pairwise(found, units="nats", title="table", top=9)
+    shown = capsys.readouterr().out
+    counts = [f"{pair.n:,}" for pair in found.pairs]
+    lines = shown.splitlines()
+    assert [line.split()[-1] for line in lines[4 : 4 + len(counts)]] == counts
+    said = " ".join(shown.split())
+    assert "day (times); name (2,400 different texts in 2,400 rows" in said.replace("got ", "")
+    assert "one (one value). --json has the remedies." in said
+
+
 QUICK = Config(critic="none", base="gaussian", folds=2, permutations=199)
 
 
