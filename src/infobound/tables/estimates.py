@@ -278,11 +278,12 @@ class _Screen:
 
 def _prepare(codes: np.ndarray, seed: int) -> _Prepared:
     """Rank a column; equal values get normal scores in random order, which keeps the MI."""
-    n = len(codes)
-    _, codes, counts = np.unique(codes, return_inverse=True, return_counts=True)
-    places = np.empty(n)
-    order = np.random.default_rng(seed).permutation(n)
-    places[order[np.argsort(codes[order], kind="stable")]] = np.arange(n)
+    n, counts = len(codes), np.bincount(codes)
+    codes, counts = (np.cumsum(counts > 0) - 1)[codes], counts[counts > 0]
+    places = codes
+    if len(counts) < n:
+        places, order = np.empty(n), np.random.default_rng(seed).permutation(n)
+        places[order[np.argsort(codes[order], kind="stable")]] = np.arange(n)
     scores = ndtri((places + 0.5) / n)
     return _Prepared(Ranks.of(codes, grid_of(n)), scores, observed_entropy(counts))
 
