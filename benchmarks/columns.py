@@ -2,10 +2,12 @@
 
     python benchmarks/columns.py [--sizes 1000 10000] [--seeds 10] [--groups first new discrete]
     python benchmarks/columns.py --groups oracle screen
+    python benchmarks/columns.py --groups few --sizes 200 1000 --seeds 20
 
 `first` are the relations at which the estimate was chosen, `new` those written after it was fixed,
 `discrete` tables, classes, counts, rounded values and piles of zeros. scikit-learn is told which
-columns are discrete. `oracle` compares, for the discrete ones, also the mean of the exact log ratio
+columns are discrete. `few` are ratings and counts (not told) and classes of 2 to 20 values beside a
+continuous column. `oracle` compares, for the discrete ones, also the mean of the exact log ratio
 over the rows (which needs the true distribution), and scikit-learn with its default settings, which
 takes all columns but classes to be predicted as continuous. `screen` are the first and new
 relations, and the discrete ones, mixed with independent rows so that the rows times the MI are 0,
@@ -330,6 +332,59 @@ def dirichlet(p, q, seed):
     return np.random.default_rng(seed).dirichlet(np.ones(p * q)).reshape(p, q)
 
 
+def graded(k, given):
+    """A normal, and a value from 0 to k - 1 whose distribution it gives, (n,) to (n, k)."""
+    z = N.ppf((np.arange(20_000) + 0.5) / 20_000)
+
+    def truth():
+        shares = given(z)
+        return entropy(shares.mean(0)) - float(np.mean(stats.entropy(shares, axis=1)))
+
+    def draw(n, rng):
+        at = rng.normal(size=n)
+        below = given(at).cumsum(1)[:, : k - 1]
+        return at, (rng.random((n, 1)) > below).sum(1)
+
+    return truth, draw, "", "", None
+
+
+def rating(k, rho):
+    """Intervals of a normal that has the correlation rho with the other one."""
+    cuts = N.ppf(np.cumsum(np.arange(k, 0, -1.0))[:-1] / (k * (k + 1) / 2))
+
+    def given(at):
+        inner = N.cdf((cuts - rho * at[:, None]) / np.sqrt(1 - rho**2))
+        return np.diff(inner, axis=1, prepend=0, append=1)
+
+    return graded(k, given)
+
+
+def trough(k, steep):
+    """Binomial counts that are small in the middle and large on both sides."""
+
+    def given(at):
+        share = 0.2 + 0.6 * np.tanh(steep * at) ** 2
+        return stats.binom.pmf(np.arange(k), k - 1, share[:, None])
+
+    return graded(k, given)
+
+
+def several(k, apart):
+    """A class with a random share, place and spread."""
+    rng = np.random.default_rng(k)
+    places, spreads = apart * rng.normal(size=k), np.exp(0.3 * rng.normal(size=k))
+    return of_classes(rng.dirichlet(np.full(k, 3.0)), places, spreads)
+
+
+FEW = {
+    **{
+        f"rating {k}, {rho}": rating(k, rho)
+        for k in (2, 3, 5, 10, 20)
+        for rho in (0, 0.3, 0.7, 0.95)
+    },
+    **{f"trough {k}, {at}": trough(k, at) for k in (3, 6, 12, 20) for at in (0.5, 2)},
+    **{f"classes {k}, {at}": several(k, at) for k in (2, 4, 8, 16) for at in (0.5, 2)},
+}
 GROUPS = {
     "first": {name: relation(name) for name in FIRST},
     "new": {name: relation(name) for name in NEW},
@@ -476,6 +531,7 @@ def main(arguments=None):
     warnings.simplefilter("ignore")
     for n in options.sizes:
         for group in options.groups:
+            tasks = FEW if group == "few" else GROUPS.get(group)
             if group == "screen":
                 print(f"screen, {n:,} rows")
                 screened(n, options.seeds)
@@ -489,7 +545,7 @@ def main(arguments=None):
                 independent(n, 4 * options.seeds)
                 continue
             print(f"{group}, {n:,} rows: truth, bias and mean error, those of scikit-learn, cover")
-            rows, seconds = measured(GROUPS[group], n, options.seeds)
+            rows, seconds = measured(tasks, n, options.seeds)
             for name, (mi, errors, cover) in rows.items():
                 (bias, other_bias), (own, other) = errors.mean(0), np.abs(errors).mean(0)
                 print(f"{name:18} {mi:.3f}  {bias:+.4f} {own:.4f}", end="  ")

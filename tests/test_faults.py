@@ -507,6 +507,32 @@ def test_what_a_signal_asked_to_save_and_could_not_is_not_called_saved(
     assert err.count("infobound: ") == len(said)
 
 
+@pytest.mark.parametrize(
+    ("begun", "said"),
+    [
+        (lambda one, out: one.stages(None), "Nothing was saved; with --out DIRECTORY"),
+        (lambda one, out: one.training(None), "Nothing was saved; with --run DIRECTORY"),
+        (lambda one, out: one.stages(None, saves=False), "Nothing was saved.\n"),
+        (lambda one, out: one.training(None, saves=False), "Nothing was saved.\n"),
+        (lambda one, out: one.stages(out), "0 cells are saved in"),
+    ],
+)
+def test_an_interrupted_command_names_its_own_flag(tmp_path, monkeypatch, capsys, begun, said):
+    class Command:
+        output = Output(quiet=True)
+
+        def __call__(self, session):
+            (tmp_path / "study.json").touch()
+            with begun(session, tmp_path):
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr("infobound.cli.main._parse", lambda words: Command())
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["columns"])
+    assert ended.value.code == 130
+    assert said in capsys.readouterr().err
+
+
 PEER = """
 import sys
 from infobound.benchmark import external as peers

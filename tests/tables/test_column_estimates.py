@@ -92,6 +92,23 @@ def test_a_pair_is_estimated_alike_alone_and_among_others():
     assert max(together, key=lambda one: one.mi) is together[0]
 
 
+SIDES = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "counts": lambda rng, n: rng.poisson(2.0, size=n),
+    "piles": lambda rng, n: np.maximum(rng.normal(size=n), 0),
+    "names": lambda rng, n: np.array(["a", "b", "c", "d"])[rng.integers(4, size=n)],
+    "gaps": lambda rng, n: np.where(rng.random(n) < 0.1, np.nan, rng.normal(size=n)),
+}
+
+
+@pytest.mark.parametrize("first", SIDES)
+@pytest.mark.parametrize("second", SIDES)
+def test_either_order_gives_the_same(first, second):
+    rng = np.random.default_rng(0)
+    x, y = SIDES[first](rng, 300), SIDES[second](rng, 300)
+    assert found(x, y) == found(y, x)
+
+
 def test_a_copy_of_a_column_is_near_the_limit_of_its_rows():
     x = np.random.default_rng(0).normal(size=1000)
     one = found(x, x.copy())

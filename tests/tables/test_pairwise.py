@@ -134,6 +134,16 @@ def test_the_same_seed_gives_the_same_values_and_threads_do_not_matter():
     assert not one["p_value"].equals(other["p_value"])
 
 
+def test_the_order_of_the_columns_does_not_matter():
+    frame = table().assign(d=lambda one: np.round(one["a"] ** 2), e=lambda one: -one["c"])
+    frame.loc[:20, "b"] = np.nan
+    one, other = (
+        pairwise(each, permutations=19).matrix() for each in (frame, frame[[*frame][::-1]])
+    )
+    other = other.loc[one.index, one.columns]
+    np.testing.assert_allclose(one, other, atol=1e-5)
+
+
 def test_a_table_of_a_file_may_be_given(tmp_path):
     table().to_csv(tmp_path / "t.csv", index=False)
     found = pairwise(read_table(tmp_path / "t.csv"), "kind", permutations=19)
@@ -149,6 +159,16 @@ def test_copies_and_progress_are_said():
     assert found.notes[0].startswith("a, c are copies")
     assert said[-1] == ("estimating", 3, 3)
     assert ("testing", 20, 20) in said
+
+
+def test_columns_that_determine_each_other_are_copies():
+    rng = np.random.default_rng(3)
+    x, grade = rng.normal(size=60), rng.integers(3, size=60)
+    frame = {"a": x, "less": -x, "falls": np.exp(-x), "other": x**2}
+    frame["gap"] = np.where(np.arange(60) < 5, np.nan, -x)
+    frame |= {"grade": grade, "name": np.array(["low", "mid", "top"])[grade], "high": grade > 1}
+    notes = pairwise(frame, permutations=19).notes
+    assert [note.split(" are copies")[0] for note in notes] == ["a, less, falls", "grade, name"]
 
 
 @pytest.mark.parametrize(
@@ -192,6 +212,24 @@ def test_names_are_on_screens_of_all_widths(refine, width, monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert "first" in shown
     assert "second" in shown
+
+
+@pytest.mark.parametrize("width", [76, 80, 100])
+def test_numbers_of_rows_are_on_screens_whole_and_left_out_columns_have_reasons(
+    width, monkeypatch, capsys
+):
+    frame = table(n=2400)
+    frame.loc[:99, "a"] = np.nan
+    found = pairwise(frame, permutations=19)
+    monkeypatch.setenv("COLUMNS", str(width))
+    show_pairwise(found, units="nats", title="table", top=9)
+    shown = capsys.readouterr().out
+    counts = [f"{pair.n:,}" for pair in found.pairs]
+    lines = shown.splitlines()
+    assert [line.split()[-1] for line in lines[4 : 4 + len(counts)]] == counts
+    said = " ".join(shown.split())
+    assert "day (times); name (2,400 different texts in 2,400 rows" in said.replace("got ", "")
+    assert "one (one value). --json has the remedies." in said
 
 
 QUICK = Config(critic="none", base="gaussian", folds=2, permutations=199)

@@ -255,7 +255,7 @@ class CompareCommand:
         from infobound.analyses import compare
         from infobound.report import console
 
-        with session.training(None) as hooks:
+        with session.training(None, saves=False) as hooks:
             result = compare.compare(first, second, config=self.config, **hooks)
         names = {side: " ".join(getattr(self, side)) for side in ("x1", "x2", "y")}
         session.show(result, console.show_comparison, **names)
@@ -282,7 +282,7 @@ class InteractionCommand(_Samples):
         from infobound.analyses import interaction
         from infobound.report import console
 
-        with session.training(None) as hooks:
+        with session.training(None, saves=False) as hooks:
             result = interaction.interaction(pair, config=self.config, **hooks)
         names = {side: " ".join(getattr(self, side)) for side in ("x", "y", "given")}
         session.show(result, console.show_interaction, **names)
@@ -310,7 +310,7 @@ class ProbeCommand(_Samples):
         from infobound.analyses import probes
         from infobound.report import console
 
-        with session.training(None) as hooks:
+        with session.training(None, saves=False) as hooks:
             result = probes.probe(pair, config=self.config, **hooks)
         title = f"{locations.name(self.file)}: {' '.join(self.x)} about {' '.join(self.y)}"
         session.show(result, console.show_probes, title=title)
@@ -395,7 +395,7 @@ class ColumnsCommand:
         )
         if self.figure is not None:
             pairwise_page.expect_drawable(table.targets)
-        with session.stages() as bar:
+        with session.stages(self.out) as bar:
             result = pairwise.pairwise(
                 table,
                 missing=self.missing,
@@ -555,7 +555,7 @@ class LagsCommand:
             options=self.reading,
         )
         asked = self.config.permutations
-        with session.stages() as bar:
+        with session.stages(None, saves=False) as bar:
             result = lags.lags(
                 *series[:2],
                 self.max_lag,
@@ -589,7 +589,7 @@ class LagsCommand:
             numeric=self.numeric,
             options=self.reading,
         )
-        with session.stages() as bar:
+        with session.stages(self.out) as bar:
             result = lagged_pairs.lagged_pairs(
                 table,
                 self.max_lag,
@@ -707,7 +707,7 @@ class TransferCommand:
             options=self.reading,
         )
         groups = readers.opened(self.file, options=self.reading).groups(self.group)
-        with session.training(None) as hooks:
+        with session.training(None, saves=False) as hooks:
             result = transfer.transfer_entropy(
                 pair, groups=groups, config=self.config, **past, **hooks
             )
@@ -729,7 +729,7 @@ class TransferCommand:
         codes, quantities = found.kinds(names, self.categorical, self.numeric)
         quick = transfer_network.QUICK.base
         fast = self.config.with_(base=quick) if self.config.base == "auto" else self.config
-        with session.stages() as bar:
+        with session.stages(self.out) as bar:
             result = transfer_network.transfer_network(
                 found.frame(names),
                 given=given,
@@ -1055,7 +1055,7 @@ class ReportCommand:
         parts = subsampling.PARTS if self.subsample else ()
         if parts:
             stored.expect_run(self.results)
-        with session.training(None) as hooks:
+        with session.training(None, saves=False) as hooks:
             pages = [
                 page
                 for place in self.results

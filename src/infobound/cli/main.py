@@ -88,8 +88,10 @@ def _interrupted(session: Session) -> NoReturn:
     elif session.run is not None and (session.run / "study.json").exists():
         done = len(list((session.run / "cells").glob("*.json")))
         message = f"{done} cells are saved in {session.run}; the same command continues."
-    else:
+    elif session.save_flag:
         message = f"Nothing was saved; with {session.save_flag} DIRECTORY it can be continued."
+    else:
+        message = "Nothing was saved."
     if session.is_first_rank:
         print_error(f"\ninfobound: interrupted. {message}")
     sys.exit(128 + session.signals[-1] if session.signals else 130)

@@ -62,7 +62,7 @@ class Session:
         command: the command as it was typed, which JSON of results repeats.
         units: the unit of the results, "nats" or "bits".
         run: the directory to which the command saves, if there is one.
-        save_flag: the flag that names this directory.
+        save_flag: the flag that names this directory; empty if the command has none.
         signals: the interrupting signals received so far.
         is_first_rank: whether this process prints; of several ranks, only the first one does.
     """
@@ -71,7 +71,7 @@ class Session:
         self.output, self.command = output, command
         self.units: str = output.units or "nats"
         self.run: Path | None = None
-        self.save_flag = "--run"
+        self.save_flag = ""
         self.signals: list[int] = []
         self.is_first_rank = True
 
@@ -88,7 +88,7 @@ class Session:
             yield
 
     @contextlib.contextmanager
-    def training(self, run: Path | None) -> Iterator[dict[str, Any]]:
+    def training(self, run: Path | None, *, saves: bool = True) -> Iterator[dict[str, Any]]:
         """Show a progress bar, and yield the keywords `watch` and `stop` of an estimate.
 
         After the first Ctrl-C or SIGTERM, a training saves its state and stops; after `GRACE`
@@ -96,7 +96,7 @@ class Session:
         """
         from infobound.pages.bars import Bar
 
-        self.run = run
+        self.run, self.save_flag = run, "--run" if saves else ""
         shown = Bar(quiet=self.output.quiet or not self.is_first_rank, units=self.units)
         with self._signals(patient=True), self._fault_messages(), shown as bar:
             yield {"watch": bar, "stop": lambda: bool(self.signals)}
@@ -123,10 +123,13 @@ class Session:
             yield bar
 
     @contextlib.contextmanager
-    def stages(self) -> Iterator[Callable[[str, int, int], None]]:
+    def stages(
+        self, out: Path | None, *, saves: bool = True
+    ) -> Iterator[Callable[[str, int, int], None]]:
         """The bar of a computation of several stages, which any signal interrupts."""
         from infobound.pages.bars import StageBar
 
+        self.run, self.save_flag = out, "--out" if saves else ""
         shown = StageBar(quiet=self.output.quiet or not self.is_first_rank)
         with self._signals(patient=False), self._fault_messages(), shown as bar:
             yield bar

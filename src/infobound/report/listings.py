@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from rich.box import SIMPLE_HEAD
@@ -40,7 +40,9 @@ __all__ = [
 WIDE = 76  # letters of a line from which there are bars
 NAMED = 8  # letters of a column's name on one line at least
 VALUES = 24  # letters of a line for the values of a described column, at least
-BAR = 16  # cells of the longest bar
+BAR, SHORT_BAR = 16, 4  # cells of the longest bar, and the fewest that are drawn
+LONG_NAME = 20  # letters of a column's name for which bars leave room
+REASONS = 8  # columns that are left out and named with the reason
 LINES = 21  # lines of a curve
 
 
@@ -208,9 +210,7 @@ def show_network(result: TransferNetwork, *, units: str, title: str, top: int) -
         )
     if len(shown) < len(result.links):
         said.append(f"{len(shown):,} pairs are shown: --top for more, --table FILE for all.")
-    if result.left_out:
-        named = ", ".join([*result.left_out][:8]) + (", ..." if len(result.left_out) > 8 else "")
-        said.append(f"Left out: {escape(named)}. {escape(next(iter(result.left_out.values())))}")
+    said += _left_out(result.left_out)
     said += [
         f"[red]{escape(pair)}:[/] {escape(why)}" for pair, why in [*result.failures.items()][:3]
     ]
@@ -263,30 +263,37 @@ def show_pairwise(result: Pairwise, *, units: str, title: str, top: int) -> None
     console = Console(highlight=False)
     shown, single = result.pairs[: max(top, 1)], len(result.targets) == 1
     console.print(Text(f"{title}, {units}", "italic"))
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("column",) if single else ("x", "y"):
-        table.add_column(name, overflow="fold", min_width=NAMED)
     rows = len({pair.n for pair in shown}) > 1
     refined = {(one.x, one.y): one.estimate for one in result.refined}
-    bars = not refined and console.width >= WIDE  # else the names would have no room
-    if bars:
-        table.add_column("", no_wrap=True)
     plain, again = (["norm."], []) if not refined else ([], ["refined"])
-    heads = ("mi", "95 %", *plain, "q", *(["rows"] * rows), *again)
-    for name in heads:
-        table.add_column(name, justify="right", no_wrap=name != "refined")
-    largest = max(*(pair.mi for pair in shown), 1e-9)
+    heads = ["mi", "95 %", *plain, "q", *(["rows"] * rows), *again]
+    lines = []
     for pair in shown:
-        cells = [escape(pair.x)] if single else [escape(pair.x), escape(pair.y)]
-        if bars:
-            cells.append(f"[blue]{'━' * round(BAR * max(pair.mi, 0) / largest)}[/]")
-        cells += [number(pair.mi, units), span((pair.low, pair.high), units)]
+        cells = [number(pair.mi, units), span((pair.low, pair.high), units)]
         cells += [*([f"{pair.normalised:.2f}"] if not refined else []), small(pair.q_value)]
         cells += [f"{pair.n:,}"] * rows
         if refined:
             found = refined.get((pair.x, pair.y))
             ends = "" if found is None else span(found.interval, units)
             cells.append("" if found is None else f"{number(found.mi, units)}, {ends}")
+        lines.append(cells)
+    names = [(pair.x,) if single else (pair.x, pair.y) for pair in shown]
+    named = [min(max(map(len, own)), LONG_NAME) for own in zip(*names, strict=True)]
+    widths = [max(map(len, own)) for own in zip(heads, *lines, strict=True)]
+    taken = sum(max(width, NAMED) for width in named) + sum(widths)
+    room = min(BAR, console.width - taken - 2 * (len(named) + len(heads) + 1) - 1)
+    bars = not refined and room >= SHORT_BAR
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("column",) if single else ("x", "y"):
+        table.add_column(name, overflow="fold", min_width=NAMED)
+    if bars:
+        table.add_column("", no_wrap=True)
+    for name in heads:
+        table.add_column(name, justify="right", no_wrap=name != "refined")
+    largest = max(*(pair.mi for pair in shown), 1e-9)
+    for pair, own, line in zip(shown, names, lines, strict=True):
+        bar = [f"[blue]{'━' * round(room * max(pair.mi, 0) / largest)}[/]"] if bars else []
+        cells = [*map(escape, own), *bar, *line]
         table.add_row(*cells, style="" if pair.q_value <= FOUND else "dim")
     console.print(table)
     sentences = Table.grid(padding=(0, 1))
@@ -303,6 +310,18 @@ def _counted(found: int, count: int, what: str, wrong: str) -> str:
         f"{found:,} of {count:,} {what} have q <= {FOUND:g}: on average at most "
         f"{100 * FOUND:g} % of these {wrong}."
     )
+
+
+def _left_out(reasons: Mapping[str, str]) -> list[str]:
+    """Name the columns that are left out: one with its reason, or several with brief reasons."""
+    if len(reasons) < 2:
+        return [f"Left out: {escape(name)}. {escape(why)}" for name, why in reasons.items()]
+    brief = [
+        f"{name} ({why.partition('; ')[2].removeprefix('got ').partition('. ')[0]})"
+        for name, why in [*reasons.items()][:REASONS]
+    ]
+    more = [f"{len(reasons) - REASONS:,} more"] if len(reasons) > REASONS else []
+    return [f"Left out: {escape('; '.join([*brief, *more]))}. --json has the remedies."]
 
 
 def _screened(result: Pairwise, shown: int) -> list[str]:
@@ -328,9 +347,7 @@ def _screened(result: Pairwise, shown: int) -> list[str]:
         chosen += f" Those of the refined estimates hold for all {count:,} pairs at once."
     said.append(chosen)
     said += map(escape, result.notes)
-    if result.left_out:
-        named = ", ".join([*result.left_out][:8]) + (", ..." if len(result.left_out) > 8 else "")
-        said.append(f"Left out: {escape(named)}. {escape(next(iter(result.left_out.values())))}")
+    said += _left_out(result.left_out)
     return said
 
 
@@ -364,9 +381,7 @@ def show_lagged_pairs(result: LaggedPairs, *, units: str, title: str, top: int) 
     ]
     if len(shown) < len(result.pairs):
         said.append(f"{len(shown):,} pairs are shown: --top for more, --table FILE for all.")
-    if result.left_out:
-        named = ", ".join([*result.left_out][:8]) + (", ..." if len(result.left_out) > 8 else "")
-        said.append(f"Left out: {escape(named)}. {escape(next(iter(result.left_out.values())))}")
+    said += _left_out(result.left_out)
     sentences = Table.grid(padding=(0, 1))
     for sentence in said:
         sentences.add_row("-", sentence)

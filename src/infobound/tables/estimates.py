@@ -27,6 +27,7 @@ from infobound.estimation.point import z_quantile
 from infobound.models.ranks import RankCopula, Ranks, grid_of, log_ratios
 from infobound.tables.rank_combination import Parts, combination
 from infobound.tables.screen import ScreenColumn, is_quiet, look, may_be_screened, quiet_mi
+from infobound.tables.strips import histogram_values, in_strips, rough_sides
 
 __all__ = [
     "FEWEST_ROWS",
@@ -214,6 +215,7 @@ class _Kind(NamedTuple):
         nan = math.nan
         if self.method == "none":
             return [ColumnEstimate(nan, nan, nan, nan, None, self.n, "none")] * len(pairs)
+        pairs = [(x, y) if _comes_first(*self.codes(x, y)) else (y, x) for x, y in pairs]
         if self.method == "counts":
             return [_by_counts(*self.codes(x, y)) for x, y in pairs]
         if self.whole:
@@ -225,6 +227,13 @@ class _Kind(NamedTuple):
         """Return the codes of the rows in which both columns have values."""
         both = slice(None) if self.whole else (x.codes >= 0) & (y.codes >= 0)
         return x.codes[both], y.codes[both]
+
+
+def _comes_first(x: np.ndarray, y: np.ndarray) -> bool:
+    """Return whether x is read before y: their values decide, so that (y, x) is the same pair."""
+    u, v = (codes / max(codes.max(), 1) - 0.5 for codes in (x, y))
+    one, other = float(u**3 @ v), float(v**3 @ u)
+    return one < other or (one == other and x.tobytes() <= y.tobytes())
 
 
 class _RankedColumns:
@@ -269,11 +278,12 @@ class _Screen:
 
 def _prepare(codes: np.ndarray, seed: int) -> _Prepared:
     """Rank a column; equal values get normal scores in random order, which keeps the MI."""
-    n = len(codes)
-    _, codes, counts = np.unique(codes, return_inverse=True, return_counts=True)
-    places = np.empty(n)
-    order = np.random.default_rng(seed).permutation(n)
-    places[order[np.argsort(codes[order], kind="stable")]] = np.arange(n)
+    n, counts = len(codes), np.bincount(codes)
+    codes, counts = (np.cumsum(counts > 0) - 1)[codes], counts[counts > 0]
+    places = codes
+    if len(counts) < n:
+        places, order = np.empty(n), np.random.default_rng(seed).permutation(n)
+        places[order[np.argsort(codes[order], kind="stable")]] = np.arange(n)
     scores = ndtri((places + 0.5) / n)
     return _Prepared(Ranks.of(codes, grid_of(n)), scores, observed_entropy(counts))
 
@@ -305,19 +315,26 @@ def _by_ranks(pairs: Sequence[_Pair], held_out: bool) -> Iterator[ColumnEstimate
 
 def known_parts(pairs: Sequence[_Pair]) -> Parts:
     """Evaluate the rank network and nearest neighbours for pairs with equal numbers of rows."""
-    shares, ratios, quantiles = log_ratios([(pair.x.ranks, pair.y.ranks) for pair in pairs])
-    observed = (shares * ratios).sum((1, 2))
-    variance = (shares * ratios.square()).sum((1, 2)) - observed.square()
+    n, ranks = len(pairs[0].x.scores), [(pair.x.ranks, pair.y.ranks) for pair in pairs]
+    shares, ratios, quantiles = log_ratios(ranks)
+    values = histogram_values(shares, ratios, quantiles)
+    variance = (shares * ratios.square()).sum((1, 2)) - values[:, -1].square()
     near = [_near(pair.x.scores, pair.y.scores) for pair in pairs]
-    ties = [[side.ranks.ties.mean() for side in pair] for pair in pairs]
+    ties = torch.tensor(
+        [[side.ranks.ties.mean() for side in pair] for pair in pairs], dtype=torch.float32
+    )
+    for k, side in enumerate(rough_sides(ratios, ties, n)):
+        if side is not None:
+            order = np.argsort(pairs[k][side].scores)
+            values[k] = in_strips(ranks[k], order, ratios[k], values[k], side=side)
     return Parts(
-        quantiles=quantiles,
-        implied=(ratios.exp() * ratios).mean((1, 2)),
-        observed=observed,
+        quantiles=values[:, :-2],
+        implied=values[:, -2],
+        observed=values[:, -1],
         spread=variance.clamp_min(0).sqrt(),
         near=torch.tensor(near, dtype=torch.float32),
-        log_n=torch.full_like(observed, math.log(len(pairs[0].x.scores))),
-        ties=torch.tensor(ties, dtype=torch.float32),
+        log_n=torch.full((len(pairs),), math.log(n), dtype=torch.float32),
+        ties=ties,
     )
 
 

@@ -332,16 +332,34 @@ def _usable(table: ColumnTable, targets: Sequence[str], missing: str) -> ColumnT
 
 
 def _copies(columns: Sequence[Column]) -> list[str]:
-    """Return notes about columns that order the rows in the same way."""
+    """Return notes about columns that determine each other."""
     alike: dict[bytes, list[str]] = {}
     for column in columns:
-        alike.setdefault(column.codes.tobytes(), []).append(column.name)
+        alike.setdefault(_form(column).tobytes(), []).append(column.name)
     return [
-        f"{', '.join(names)} are copies of each other, or increasing functions: their information "
-        "is as large as the rows can show."
+        f"{', '.join(names)} are copies of each other, or increasing or decreasing functions, or "
+        "other names of the same classes: their information is as large as the rows can show."
         for names in alike.values()
         if len(names) > 1
     ]
+
+
+def _form(column: Column) -> np.ndarray:
+    """Return codes that are the same for all columns that determine each other.
+
+    Of few values, these are the columns with the same classes; of others, those in the same order,
+    or in the opposite one.
+    """
+    known = column.codes >= 0
+    if takes_few_values(column, int(known.sum())):
+        first, codes = np.unique(column.codes[known], return_index=True, return_inverse=True)[1:]
+        numbers = np.argsort(np.argsort(first))[codes]
+    else:
+        codes = column.codes[known]
+        numbers = min(codes, column.levels - 1 - codes, key=np.ndarray.tobytes)
+    found = np.full(len(known), -1, dtype=np.int64)
+    found[known] = numbers
+    return found
 
 
 def _absent(left: int, right: int, found: int) -> list[str]:
