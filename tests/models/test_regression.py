@@ -202,6 +202,17 @@ def test_noise_whose_skewness_follows_z_is_fitted_by_its_mean(n, dz, chance, mon
     assert errors[:, 0].mean() < 0.6 * errors[:, 1].mean()
 
 
+def test_residuals_of_skewed_noise_with_long_tails_have_mean_zero():
+    """Their products would otherwise look like a dependence, in more rows all the more."""
+    rng = np.random.default_rng(0)
+    z, noise = rng.normal(size=(1000, 1)), np.exp(rng.normal(size=(1000, 1)))
+    origin = Origin(noise, np.zeros((1000, 1)), np.ones((1000, 1)))
+    found = refitted(z, noise, origin)
+    least_squares = refitted(z, noise, origin, bounded=np.array([True]))
+    assert np.abs(found.values - least_squares.values).max() > 0.1  # it is Huber's fit
+    assert abs(found.values.mean()) < 1e-9
+
+
 def test_a_direction_for_several_columns_is_that_of_the_same_column():
     rng = np.random.default_rng(0)
     z, start = rng.normal(size=(300, 4)), rng.normal(size=4)

@@ -608,7 +608,9 @@ def _unfitted(functions: np.ndarray, column: np.ndarray, *, robust: bool) -> np.
     # Least squares fit noise a little better by chance; if much better, a function of z is left.
     count = functions.shape[1]
     by_chance = (count + LEFT * math.sqrt(2 * count)) / len(column)
-    return found if plain.var() > (1 - by_chance) * found.var() else plain
+    if plain.var() <= (1 - by_chance) * found.var():
+        return plain
+    return np.asarray(found - found.mean())  # Huber's location is not the mean of skewed noise
 
 
 def _shared_directions(z: np.ndarray, columns: np.ndarray) -> list[np.ndarray]:
