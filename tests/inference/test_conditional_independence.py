@@ -155,3 +155,32 @@ def test_functions_that_were_fitted_to_all_rows_are_counted():
             rejected[k] += np.array([p, projection_p(x, y, [], means=means)]) <= 0.05
     assert (rejected[0] <= runs * 0.05 + 3.5 * np.sqrt(runs * 0.05 * 0.95)).all()
     assert (rejected[1] >= runs * 0.1).all()
+
+
+def test_functions_of_z_are_taken_off_what_is_compared():
+    """Skewness whose sign follows z, not location or scale, moves the ranks of x and y together."""
+    rejected, runs, groups = np.zeros(2), 40, np.zeros(200, dtype=int)
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        z = rng.normal(size=(200, 1))
+        x, y = np.sign(z) * (rng.normal(size=(2, 200, 1)) ** 2 - 1)
+        known = np.hstack([np.ones((200, 1)), z, np.sign(z)])
+        for k, functions in enumerate((known, None)):
+            near = Neighbours.of(x, y, z, groups, exact=False, known=functions)
+            rejected[k] += local_permutation_p(near, [], permutations=99, seed=seed) <= 0.05
+    assert rejected[0] <= runs * 0.05 + 3 * np.sqrt(runs * 0.05 * 0.95)
+    assert rejected[1] >= 13
+
+
+def test_dependence_that_changes_along_a_direction_is_found():
+    found, runs = np.zeros(2), 15
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        z, x, noise = rng.normal(size=(400, 8)), *rng.normal(size=(2, 400, 1))
+        way = np.full((8, 1), 8**-0.5)
+        y = 0.4 * np.sign(z @ way) * x + noise
+        for k, directions in enumerate((way, way[:, :0])):
+            near = Neighbours.of(x, y, z, neighbourhoods(z), exact=False, directions=directions)
+            found[k] += local_permutation_p(near, [], permutations=99, seed=seed) <= 0.05
+    assert found[0] >= 12
+    assert found[1] <= 10

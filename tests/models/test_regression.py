@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from infobound.models import regression
 from infobound.models.regression import Design, Origin, Regression, refitted, residuals
@@ -131,8 +132,9 @@ def test_functions_that_columns_share_are_found_with_few_rows():
         rng = np.random.default_rng(seed)
         z, noise = rng.normal(size=(200, 20)), rng.normal(size=(200, 2))
         found = residuals(z, 3 * np.sin(z.sum(axis=1, keepdims=True) / 2.5) + noise)
-        fitted, count[seed] = refitted(z, found.values, found.origin)
-        before[seed], after[seed] = (np.corrcoef(e.T)[0, 1] for e in (found.values, fitted))
+        fitted = refitted(z, found.values, found.origin)
+        count[seed] = fitted.functions.shape[1]
+        before[seed], after[seed] = (np.corrcoef(e.T)[0, 1] for e in (found.values, fitted.values))
     assert before.mean() > 0.2
     assert abs(after).mean() < 0.12
     assert (count >= 30).all()  # one, the columns, and the functions along one direction or more
@@ -143,17 +145,17 @@ def test_dependence_remains_when_all_rows_are_fitted():
     z, u, v = rng.normal(size=(200, 20)), *rng.normal(size=(2, 200, 1))
     cause = z.sum(axis=1, keepdims=True)
     found = residuals(z, np.hstack([cause + u, cause + u + v]))
-    fitted, _ = refitted(z, found.values, found.origin)
-    assert abs(np.corrcoef(fitted.T)[0, 1] - np.sqrt(0.5)) < 0.15
+    fitted = refitted(z, found.values, found.origin)
+    assert abs(np.corrcoef(fitted.values.T)[0, 1] - np.sqrt(0.5)) < 0.15
 
 
 def test_too_many_columns_for_the_rows_leave_residuals_as_they_were():
     rng = np.random.default_rng(0)
     z, rest = rng.normal(size=(60, 30)), rng.normal(size=(60, 2))
     origin = Origin(rest, np.zeros((60, 2)), np.ones((60, 2)))
-    fitted, count = refitted(z, rest, origin)
-    assert count == 0
-    assert fitted is rest
+    fitted = refitted(z, rest, origin)
+    assert fitted.functions.shape == (60, 0)
+    assert fitted.values is rest
 
 
 def test_a_column_with_values_far_out_is_fitted_as_it_is():
@@ -180,6 +182,35 @@ def test_noise_with_long_tails_does_not_blur_the_fit():
         )
         errors[seed] = [np.median(np.abs(fit - np.median(fit))) for fit in fits]
     assert errors[:, 0].mean() < 0.5 * errors[:, 1].mean()
+
+
+@pytest.mark.parametrize(("n", "dz", "chance"), [(200, 5, True), (500, 1, True), (500, 1, False)])
+def test_noise_whose_skewness_follows_z_is_fitted_by_its_mean(n, dz, chance, monkeypatch):
+    """That of a class does. Huber's estimate, the control, is nearer to the median."""
+    errors = np.zeros((8, 2))
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        z, noise = rng.normal(size=(n, dz)), rng.normal(size=(n, 1))
+        cause = 1.5 * z.sum(axis=1, keepdims=True) / np.sqrt(dz)
+        x, mean = (cause + noise > 0).astype(float), stats.norm.cdf(cause)
+        origin = Origin(x, np.zeros((n, 1)), np.ones((n, 1)))
+        found = refitted(z, x, origin, bounded=np.array([True]) if chance else None)
+        with monkeypatch.context() as control:
+            control.setattr(regression, "LEFT", np.inf)
+            huber = refitted(z, x, origin)
+        errors[seed] = [((x - each.values - mean) ** 2).mean() for each in (found, huber)]
+    assert errors[:, 0].mean() < 0.6 * errors[:, 1].mean()
+
+
+def test_residuals_of_skewed_noise_with_long_tails_have_mean_zero():
+    """Their products would otherwise look like a dependence, in more rows all the more."""
+    rng = np.random.default_rng(0)
+    z, noise = rng.normal(size=(1000, 1)), np.exp(rng.normal(size=(1000, 1)))
+    origin = Origin(noise, np.zeros((1000, 1)), np.ones((1000, 1)))
+    found = refitted(z, noise, origin)
+    least_squares = refitted(z, noise, origin, bounded=np.array([True]))
+    assert np.abs(found.values - least_squares.values).max() > 0.1  # it is Huber's fit
+    assert abs(found.values.mean()) < 1e-9
 
 
 def test_a_direction_for_several_columns_is_that_of_the_same_column():

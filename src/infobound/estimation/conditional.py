@@ -43,7 +43,7 @@ from infobound.inference.conditional_independence import (
 from infobound.inference.standard_errors import standard_error
 from infobound.models.closed_forms import WITH
 from infobound.models.joint_locations import refined
-from infobound.models.regression import Origin, centred, refitted, residuals
+from infobound.models.regression import Origin, Refit, centred, refitted, residuals
 from infobound.training import loop
 
 __all__ = ["Sides", "conditional", "p_values"]
@@ -309,35 +309,39 @@ def p_values(
         x, y = within(x, levels), within(y, levels)
         return local, projection_p(x, y, learned, means=int(levels.max()) + 1)
     z = sides.z[rows]
-    x, y, means, taken = _refitted(pair, sides, config.seed)
-    x, y, means = x[rows], y[rows], math.ceil(means * len(rows) / len(x))
-    plain = tuple(are_classes(side) for side in (sides.x, sides.y))
-    neighbours = Neighbours.of(x, y, z, neighbourhoods(z), exact=False, plain=plain)
+    refit, taken = _refitted(pair, sides, config.seed)
+    x, y = np.split(refit.values[rows], [sides.x.shape[1]], axis=1)
+    means = math.ceil(refit.functions.shape[1] * len(rows) / len(refit.values))
+    neighbours = Neighbours.of(
+        *(x, y, z, neighbourhoods(z)),
+        exact=False,
+        plain=(are_classes(sides.x), are_classes(sides.y)),
+        known=refit.functions[rows],
+        directions=refit.directions,
+    )
     learned = [replace(each, doubt=sides.doubt + taken) for each in learned]
     local = local_permutation_p(neighbours, learned, means=means, doubt=sides.doubt, **asked)
     return local, projection_p(x, y, learned, means=means, doubt=sides.doubt)
 
 
-def _refitted(
-    pair: data.Pair, sides: Sides, seed: int
-) -> tuple[np.ndarray, np.ndarray, int, float]:
-    """Return residuals of x and y after a fit of all rows, and how many functions were fitted.
+def _refitted(pair: data.Pair, sides: Sides, seed: int) -> tuple[Refit, float]:
+    """Fit residuals of x and y, side by side, to functions of z on all rows.
 
-    The last value is the correlation of x and y that the functions may have taken out, beyond what
-    as many functions take out of noise. Critics have read x and y with it.
+    The second value is the correlation of x and y that the functions may have taken out, beyond
+    what as many functions take out of noise. Critics have read x and y with it.
     """
-    both = [_without_classes(sides.z, side, seed) for side in (sides.x, sides.y)]
-    before = np.hstack(both)
+    before = np.hstack([_without_classes(sides.z, side, seed) for side in (sides.x, sides.y)])
     assert pair.given is not None
     given = take_rows(pair.given, np.arange(len(before)))
     scaled = data.Transform.fit(given).scaled(given)
     far = scaled[:, (np.abs(scaled) > FAR).any(axis=0)].clip(-FARTHEST, FARTHEST)
-    found, count = refitted(sides.z, before, Origin.joined(sides.origins), far=far)
+    classes = np.hstack([are_classes(side) for side in (sides.x, sides.y)])
+    refit = refitted(sides.z, before, Origin.joined(sides.origins), far=far, bounded=classes)
+    share = refit.functions.shape[1] / len(before)
     spread = np.maximum(before.var(axis=0), 1e-300)
-    taken = (1 - count / len(found) - found.var(axis=0) / spread).clip(min=0)
-    wide = both[0].shape[1]
-    common = math.sqrt(taken[:wide].mean() * taken[wide:].mean())
-    return found[:, :wide], found[:, wide:], count, common
+    taken = (1 - share - refit.values.var(axis=0) / spread).clip(min=0)
+    wide = sides.x.shape[1]
+    return refit, math.sqrt(taken[:wide].mean() * taken[wide:].mean())
 
 
 def _projection_p(sides: Sides, config: Config) -> float:

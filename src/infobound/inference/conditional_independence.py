@@ -111,6 +111,8 @@ class Neighbours:
         *,
         exact: bool,
         plain: tuple[np.ndarray, ...] | None = None,
+        known: np.ndarray | None = None,
+        directions: np.ndarray | None = None,
     ) -> Neighbours:
         """Choose cosines of the ranks of each column, alone and times cosines of z.
 
@@ -123,14 +125,22 @@ class Neighbours:
                 rows of y within it exchanges the functions too.
             plain: which columns of x and of y (p,), (q,) are residuals of classes, and used as they
                 are, because other functions of them depend on z; those of few values by default.
+            known: (n, m), functions of z, whose least-squares fits are taken off those of x and y:
+                where the skewness of residuals depends on z, so do cosines of their ranks.
+            directions: (r, d), directions of z in which products may change too; the first counts.
         """
         inside = groups if exact else None
         left, right = (
             waves(side, OMNIBUS_WAVES, inside, are_classes(side) if plain is None else plain[k])
             for k, side in enumerate((x, y))
         )
+        if known is not None:
+            left, right = (side - known @ np.linalg.lstsq(known, side)[0] for side in (left, right))
         wide = np.argsort(-z.std(axis=0), kind="stable")[:MODIFIERS]
-        modifiers = PRODUCT_WEIGHT * waves(z[:, wide], 1, None, are_classes(z[:, wide]))
+        some = z[:, wide]
+        if directions is not None and z.shape[1] > 1:
+            some = np.hstack([some, z @ directions[:, :1]])
+        modifiers = PRODUCT_WEIGHT * waves(some, 1, None, are_classes(some))
         if exact:  # values of z: which one it is
             levels = np.unique(groups)[: 4 * MODIFIERS]
             modifiers = PRODUCT_WEIGHT * np.stack([groups == level for level in levels], axis=1)

@@ -26,6 +26,7 @@ __all__ = [
     "Design",
     "Known",
     "Origin",
+    "Refit",
     "Regression",
     "Residuals",
     "centred",
@@ -63,6 +64,7 @@ MOST_FUNCTIONS = 1 / 3  # of the number of rows, functions that residuals are fi
 HUBER = 1.345  # standard deviations beyond which residuals count less: 95 % efficient for normals
 LONG_TAILS = 2.0  # by which Huber's estimate must be more precise than least squares to be used
 HUBER_STEPS = 15
+LEFT = 2.0  # standard errors above chance at which what is left after Huber's fit depends on z
 NORMAL_MEDIAN = 0.6745  # median absolute value of a standard normal
 
 Features = Callable[[np.ndarray], np.ndarray]
@@ -399,6 +401,20 @@ class Residuals(NamedTuple):
     origin: Origin
 
 
+class Refit(NamedTuple):
+    """A fit of residuals to functions of given columns on all rows.
+
+    Attributes:
+        values: (n, k), what is left of the residuals.
+        functions: (n, m), the functions.
+        directions: (r, d), along which some of them are smooth.
+    """
+
+    values: np.ndarray
+    functions: np.ndarray
+    directions: np.ndarray
+
+
 def residuals(
     z: np.ndarray, values: np.ndarray, *, seed: int = 0, layout: Layout | None = None
 ) -> Residuals:
@@ -514,8 +530,13 @@ def centred(
 
 
 def refitted(
-    z: np.ndarray, rest: np.ndarray, origin: Origin, *, far: np.ndarray | None = None
-) -> tuple[np.ndarray, int]:
+    z: np.ndarray,
+    rest: np.ndarray,
+    origin: Origin,
+    *,
+    far: np.ndarray | None = None,
+    bounded: np.ndarray | None = None,
+) -> Refit:
     """Return residuals less what z still explains of them, by a fit of all rows, for tests.
 
     `residuals` treats each column alone and takes the linear part out first, from other rows. With
@@ -523,17 +544,20 @@ def refitted(
     remain in the errors of both linear parts. Here all columns search together for directions of
     z, beginning with their linear parts. Then each residual, with the linear part added again, is
     fitted to z and to smooth functions along these directions: by least squares, or by Huber's
-    M-estimate if the noise has such long tails that this is far more precise.
+    M-estimate if the noise has such long tails that this is far more precise. Where the skewness of
+    noise depends on z, as that of classes and counts does, Huber's estimate differs from the mean
+    by a function of z. So it is not used for classes, or if a function of z is clearly left.
 
     Args:
         z: (n, r), standardised.
         rest: (n, k), residuals.
         origin: what they were made of.
         far: (n, m), columns of z with values so far out that z does not hold them as they are.
+        bounded: (k,), which columns are classes, whose noise has no long tails; by default none.
 
     Returns:
-        The residuals (n, k), and the number of functions that were fitted. It is 0, and the
-        residuals are unchanged, if there would be too many for the rows.
+        The fit. There are no functions, and the residuals are unchanged, if they would be too many
+        for the rows.
 
     Source: projection pursuit, as for `residuals`; M-estimates, Huber 1964,
     https://doi.org/10.1214/aoms/1177703732.
@@ -542,26 +566,29 @@ def refitted(
         >>> rng = np.random.default_rng(1)
         >>> z, noise = rng.normal(size=(200, 20)), rng.normal(size=(200, 2))
         >>> found = residuals(z, 3 * np.sin(z.sum(axis=1, keepdims=True) / 2.5) + noise)
-        >>> after = refitted(z, found.values, found.origin)[0]
+        >>> after = refitted(z, found.values, found.origin).values
         >>> [bool(np.corrcoef(each.T)[0, 1] > 0.3) for each in (found.values, after)]
         [True, False]
     """
     searched = origin.columns.shape[1] <= TARGETS
     ways = _shared_directions(z, origin.columns) if searched else []
     smooth = [Bumps.of(z @ way)(z @ way) for way in ways]
+    directions = np.stack(ways, axis=1) if ways else np.empty((z.shape[1], 0))
     functions = np.hstack([np.ones((len(z), 1)), z, *smooth, *([] if far is None else [far])])
     functions /= np.maximum(np.sqrt((functions**2).mean(axis=0)), 1e-300)
-    count = functions.shape[1]
-    if count > MOST_FUNCTIONS * len(z):
-        return rest, 0
+    if functions.shape[1] > MOST_FUNCTIONS * len(z):
+        return Refit(rest, functions[:, :0], directions)
+    bounded = np.zeros(rest.shape[1], dtype=bool) if bounded is None else bounded
     found = [
-        _unfitted(functions * (scale.mean() / scale)[:, None], column + linear / scale)
-        for column, linear, scale in zip(rest.T, origin.linear.T, origin.scale.T, strict=True)
+        _unfitted(functions * (scale.mean() / scale)[:, None], column + linear / scale, robust=long)
+        for column, linear, scale, long in zip(
+            rest.T, origin.linear.T, origin.scale.T, ~bounded, strict=True
+        )
     ]
-    return np.column_stack(found), count
+    return Refit(np.column_stack(found), functions, directions)
 
 
-def _unfitted(functions: np.ndarray, column: np.ndarray) -> np.ndarray:
+def _unfitted(functions: np.ndarray, column: np.ndarray, *, robust: bool) -> np.ndarray:
     """Return a column (n,) less its fit to functions (n, k), of least squares or Huber's."""
     ridge = 1e-6 * (functions**2).sum() / functions.shape[1] * np.eye(functions.shape[1])
 
@@ -570,13 +597,22 @@ def _unfitted(functions: np.ndarray, column: np.ndarray) -> np.ndarray:
         slopes = np.linalg.solve(weighted @ functions + ridge, weighted @ column)
         return np.asarray(column - functions @ slopes)
 
-    plain = robust = left(np.ones(len(column)))
+    plain = found = left(np.ones(len(column)))
+    if not robust:
+        return plain
     for _ in range(HUBER_STEPS):
-        bound = HUBER * max(float(np.median(np.abs(robust))) / NORMAL_MEDIAN, 1e-300)
-        robust = left(bound / np.maximum(np.abs(robust), bound))
-    near = np.abs(robust).clip(max=bound)
+        bound = HUBER * max(float(np.median(np.abs(found))) / NORMAL_MEDIAN, 1e-300)
+        found = left(bound / np.maximum(np.abs(found), bound))
+    near = np.abs(found).clip(max=bound)
     variance = (near**2).mean() / max(float((near < bound).mean()), 1e-300) ** 2
-    return robust if (plain**2).mean() > LONG_TAILS * variance > 0 else plain
+    if (plain**2).mean() <= LONG_TAILS * variance or variance == 0:
+        return plain
+    # Least squares fit noise a little better by chance; if much better, a function of z is left.
+    count = functions.shape[1]
+    by_chance = (count + LEFT * math.sqrt(2 * count)) / len(column)
+    if plain.var() <= (1 - by_chance) * found.var():
+        return plain
+    return np.asarray(found - found.mean())  # Huber's location is not the mean of skewed noise
 
 
 def _shared_directions(z: np.ndarray, columns: np.ndarray) -> list[np.ndarray]:
