@@ -130,6 +130,9 @@ class Base:
         named: whether it is compared only if `base` names it.
         refit: maps a fitted critic, x and y to one fitted to these, in less time than `fit`.
         own: whether it reads x without the columns that are given, where there are any.
+        tested: whether a test on the training rows decides if it is fitted; otherwise its fit is
+            the Gaussian copula. So where it is fitted, its estimate counts even if held-out rows,
+            too few for all its parameters, prefer another.
     """
 
     fit: Callable[[Tensor, Tensor], nn.Module]
@@ -148,6 +151,7 @@ class Base:
     named: bool = False
     refit: Callable[[Any, Tensor, Tensor], nn.Module] | None = None
     own: bool = False
+    tested: bool = False
 
 
 def _determined(shape: Shape) -> bool:
@@ -223,6 +227,7 @@ BASES: dict[str, Base] = {
         most=UNWOUND,
         margin=MARGIN,
         refit=lambda model, x, y: UnwoundCopula.fit(x, y, start=model),
+        tested=True,
     ),
     "student": Base(StudentCopula.fit, "scores", _affordable, most=ITERATED),
     "contaminated": Base(
