@@ -96,6 +96,47 @@ def test_folds_of_the_rank_network_take_its_median_of_all_rows(of_ranks, monkeyp
     assert combine_folds(pair, folds, Config()).mi == pytest.approx(plain.mi)
 
 
+@pytest.mark.parametrize(("clear", "unclear_share"), [(1, 0.5), (2, 1.0)])
+@pytest.mark.parametrize("gain", [0.3, -0.3])
+def test_a_base_that_a_test_found_counts_where_held_out_rows_prefer_another(
+    clear, unclear_share, gain
+):
+    """One of four folds leaves it out; the tests of others saw nothing."""
+    rng = np.random.default_rng(0)
+    pair = as_pair(rng.normal(size=(100, 4)), rng.normal(size=(100, 1)))
+    folds = [fold(rng, rows) for rows in np.split(rng.permutation(100), 4)]
+    folds[:clear] = [dataclasses.replace(each, tested="unwound") for each in folds[:clear]]
+    plain = combine_folds(pair, folds, Config())
+    own = folds[0].parts[0]
+    test, training = (
+        dataclasses.replace(rows, positives=rows.positives + gain + k)
+        for rows, k in ((own.test, -0.2), (own.training, 0.2))
+    )
+    other = dataclasses.replace(own, test=test, training=training)
+    folds[0] = dataclasses.replace(folds[0], overlooked=other)
+    numbers = combine_folds(pair, folds, Config())
+    share = (1 + (4 - clear) * unclear_share) / 4
+    moved = share * max(0.0, gain)
+    assert numbers.mi == pytest.approx(plain.mi + moved)
+    before, after = ((each.interval[1] - each.mi) / z_quantile(0.95) for each in (plain, numbers))
+    assert after == pytest.approx(math.hypot(before, moved))
+    assert numbers.held_out == plain.held_out
+
+
+@pytest.mark.parametrize(("base", "most", "doubt"), [("gaussian", 16, 0.2), ("student", 16, 0.0),
+                                                     ("gaussian", 4, 0.0)])  # fmt: skip
+def test_rotations_that_are_suspected_widen_the_interval_of_gaussian_copulas(
+    base, most, doubt, monkeypatch
+):
+    pair, folds = unequal(np.random.default_rng(0), base=base, closed=0.7)
+    monkeypatch.setattr(combine, "suspected_mi", lambda x, y: 0.2)
+    monkeypatch.setattr(combine, "SUSPECTED", most)
+    error = np.concatenate([each.points() for each in folds]).std() / 10
+    numbers = combine_folds(pair, folds, Config())
+    half = 1.959964 * math.hypot(error, doubt)
+    assert numbers.interval == pytest.approx((0.7 - half, 0.7 + half))
+
+
 def test_a_closed_form_is_its_own_estimate_without_further_doubt():
     pair, folds = unequal(np.random.default_rng(1), closed=0.7)
     values = np.concatenate([each.parts[0].test.positives for each in folds])

@@ -68,6 +68,8 @@ def test_parts_of_a_fold_count_by_weight_and_the_rest_finds_nothing():
     assert fold.capped()
     assert not made(two).capped()
     assert not made(part(PointWeights(0.5, 0.0, 0.5), weight=0.9)).capped()
+    missing = made(replace(one, missed=0.2), two, blind=0.1)
+    assert missing.correction() == pytest.approx(math.hypot(fold.correction(), 0.5 * 0.2))
     nothing = made(blind=0.1)
     assert (nothing.point(), nothing.correction()) == (0, 0.1)
     assert nothing.terms() == pytest.approx(np.zeros(4))
@@ -307,3 +309,39 @@ def test_a_fold_that_nothing_can_fit_says_so(monkeypatch):
     monkeypatch.setattr(crossfit, "fit_critic", lambda *_, **__: None)
     with pytest.raises(InputError, match="that 150 rows can fit"):
         fitted(monkeypatch)
+
+
+def turned_by_the_norm(n, d, turn, seed):
+    """Two correlated pairs of columns, 1.02 nats, turned in a plane that both sides have."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(2, n, d))
+    y[:, :2] = 0.8 * x[:, :2] + 0.6 * y[:, :2]
+    for side in (x, y) if turn else ():
+        angle = turn * np.sqrt(np.linalg.norm(side, axis=1) / math.sqrt(d))
+        u, v = side[:, 0].copy(), side[:, 2].copy()
+        side[:, 0] = np.cos(angle) * u - np.sin(angle) * v
+        side[:, 2] = np.sin(angle) * u + np.cos(angle) * v
+    return x, -y[:, ::-1].copy()
+
+
+@pytest.mark.parametrize("turn", [0.0, 3.0])
+def test_rotations_that_held_out_rows_do_not_pay_for_are_evaluated_too(turn):
+    """Their value on training and held-out rows is near the truth, that of the critics is not."""
+    truth, values, gains = -math.log(1 - 0.8**2), [], []
+    for seed in range(3):
+        pair = as_pair(*turned_by_the_norm(1000, 12, turn, seed))
+        config = Config(base="gaussian,unwound", critic="none", certify=False)
+        job = Job(pair, config, configure_bound(config))
+        (training, test), (_, again) = split(1000, 4, seed=0)[:2]
+        fold, _ = fit_fold(job, 0, training, test, again)
+        assert fold.parts[0].base == "gaussian"
+        if fold.overlooked is not None:
+            assert fold.tested == fold.overlooked.base == "unwound"
+            values.append(fold.overlooked.plain())
+            gains.append(fold.gain(fold.overlooked))
+    if not turn:
+        assert len(values) <= 1  # where the test for rotations errs
+    else:
+        assert len(values) == 3
+        assert abs(np.mean(values) - truth) < 0.08  # three means over 500 rows: 0.03
+        assert np.mean(values) - np.mean(gains) < truth - 0.1

@@ -112,6 +112,36 @@ def test_rotations_keep_norms_and_one_column_has_none():
     assert torch.allclose(identity, torch.eye(len(identity), dtype=identity.dtype), atol=1e-9)
 
 
+def test_what_rotations_still_add_shows_an_incomplete_fit():
+    for seed in range(3):
+        x, y = normal_pairs(1000, 3, seed)
+        x, y = tensors(wound(x, ANGLES["square"], 5), wound(y, ANGLES["square"], 6))
+        model = UnwoundCopula.fit(x, y)
+        halves = tuple(turn._replace(angles=turn.angles / 2) for turn in model.rotations)
+        means, knots = (model.mean_x, model.mean_y), (model.knots_x, model.knots_y)
+        half = UnwoundCopula(model.copula, halves, means, knots)
+        assert model.missed(x, y) < 0.05  # the error of the test is about 0.015
+        assert half.missed(x, y) > 0.2
+        assert model.missed(x[:20], y[:20]) == 0  # too few rows to tell
+
+
+def test_a_sought_centre_leaves_doubt():
+    x, y = normal_pairs(1000, 3, 0)
+    x, y = 3 * ndtr(x), 3 * ndtr(y)
+    x, y = tensors(wound(x, ANGLES["norm"], 7), wound(y, lambda r: 0.3 * r**2, 8, 3.0))
+    model, plain = UnwoundCopula.fit(x, y), GaussianCopula.fit(x, y)
+    added = model.copula.mi - plain.mi
+    assert added > 0.2
+    assert model.missed(x, y) > 0.35 * added
+    assert unwinding.suspected_mi(x, y) > 0.2
+
+
+def test_without_rotations_hardly_any_are_suspected():
+    found = [unwinding.suspected_mi(*tensors(*normal_pairs(1000, 3, seed))) for seed in range(20)]
+    assert sum(value > 0 for value in found) <= 8
+    assert np.mean(found) < 0.01
+
+
 def test_a_refit_starts_where_the_earlier_fit_ended():
     x, y = normal_pairs(3000, 3, 4)
     x, y = tensors(wound(x, ANGLES["square"], 5), wound(y, ANGLES["square"], 5))

@@ -12,17 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from infobound import data
-from infobound._system.memory import take_rows
+from infobound._system.memory import subsample, take_rows
 from infobound.config import Config
 from infobound.estimation.counts import counted
-from infobound.estimation.crossfit import Fold, Part, PointWeights
+from infobound.estimation.crossfit import GAUSSIAN, Fold, Part, PointWeights
 from infobound.estimation.ksg import neighbour_terms
 from infobound.estimation.point import NO_LIMIT, PointEstimate, interval, z_quantile
 from infobound.estimation.selection import ramp
 from infobound.inference.standard_errors import effective_size, standard_error
 from infobound.models.ranks import median_mi
+from infobound.models.unwinding import TEST_ROWS, suspected_mi
 
 __all__ = [
     "FEW_COLUMNS",
@@ -39,6 +41,8 @@ MANY_ROWS = 200_000  # rows above which neighbours would take longer than everyt
 SURE = 4.0  # standard errors by which neighbours must find more; their terms are correlated
 AROUND = 0.75, 1.25  # fractions of a threshold between which both options are averaged
 DOUBTFUL = 0.1  # nats by which test rows may fall short of rows simulated from the copula
+SUSPECTED = 16  # most columns of both sides; with more, the test errs by as much as it would find
+CLEAR_FOLDS = 0.5  # share of folds in which a test is clear, from which it counts for all of them
 CLEAR = 0.05  # nats by which neighbours must find more; their bias can be a few hundredths
 
 
@@ -169,6 +173,7 @@ def combine_folds(
     """
     others = _second_opinion(pair, config)
     found = _by_ranks(Combined.of(pair, folds), pair, folds, config)
+    found = _by_tested(found, pair, folds, config)
     return finish(found, folds, config, limit, others, groups=pair.groups)
 
 
@@ -185,6 +190,47 @@ def _by_ranks(found: Combined, pair: data.Pair, folds: Sequence[Fold], config: C
     differs = share * (median_mi(*sides) - found.mi)
     extra_error = math.hypot(found.extra_error, differs)
     return replace(found, mi=found.mi + differs, extra_error=extra_error)
+
+
+def _by_tested(found: Combined, pair: data.Pair, folds: Sequence[Fold], config: Config) -> Combined:
+    """Move the estimate of folds that left out a base which a test found to be needed to its own.
+
+    Held-out rows prefer simpler bases where rows are few: what a base with many parameters loses on
+    them, it gains on training rows, and the mean of both is hardly biased. Simpler bases miss what
+    the test found on both. Where the test was not clear, the estimate moves by the same, up to a
+    share that is one if it was clear in half of the folds. The whole difference is doubt. Otherwise
+    what the test suspects in all rows is doubt.
+    """
+    left_out = [(fold, fold.overlooked) for fold in folds if fold.overlooked is not None]
+    unclear = ramp(float(np.mean([fold.tested is not None for fold in folds])), 0.0, CLEAR_FOLDS)
+    sizes = [len(fold.rows) for fold in folds]
+    doubt = 0.0
+    if left_out:
+        gain = max(0.0, float(np.mean([fold.gain(base) for fold, base in left_out])))
+        shares = [float(f.overlooked is not None) if f.tested else unclear for f in folds]
+        share = float(np.average(shares, weights=sizes))
+        found = replace(found, mi=found.mi + share * gain)
+        doubt = share * gain
+    plain = [0.0 if f.tested else sum(map(f.weight_of, GAUSSIAN)) for f in folds]
+    share = (1 - unclear) * float(np.average(plain, weights=sizes))
+    if share:
+        doubt = math.hypot(doubt, share * _suspected(pair, config))
+    return replace(found, extra_error=math.hypot(found.extra_error, doubt)) if doubt else found
+
+
+def _suspected(pair: data.Pair, config: Config) -> float:
+    """Return the MI in nats that rotations may add to a Gaussian copula, by their test."""
+    columns = pair.x.shape[1] + pair.y.shape[1]
+    if (
+        not 2 < columns <= SUSPECTED
+        or data.has_ties(pair)
+        or not data.Layout.of(pair, config).independent
+    ):
+        return 0.0
+    rows = subsample(np.arange(len(pair.x)), TEST_ROWS, seed=config.seed)
+    sides = (take_rows(side, rows) for side in (pair.x, pair.y))
+    robust = (data.Transform.fit(side).robust(side) for side in sides)
+    return suspected_mi(*map(torch.from_numpy, robust))
 
 
 def finish(

@@ -28,15 +28,17 @@ from infobound.inference.standard_errors import standard_error
 from infobound.models.closed_forms import WIDE_ROWS, WITH
 from infobound.models.copulas import GaussianCopula
 from infobound.models.posteriors import ClassPosterior
+from infobound.models.unwinding import UnwoundCopula
 from infobound.training import loop
 
-__all__ = ["Fold", "Part", "PointWeights", "fit_fold"]
+__all__ = ["GAUSSIAN", "Fold", "Part", "PointWeights", "fit_fold"]
 
 TRAINED = 50_000  # largest number of training rows that are scored
 # Pairs of thresholds: yes up to the first, no from the second on, and a weight in between (`ramp`).
 RELIABLE = 0.08, 0.125  # is the mean of e^f reliable? by its relative standard error
 NORMALISED = 1.5, 2.5  # does e^f of a base average one? by the log mean in standard errors
 WORSE = 3.0, 5.0  # is a base kept? by how many standard errors it is below zero on test rows
+GAUSSIAN = "gaussian", "gaussian_raw"  # bases that miss all that a base with a test may find
 HARM = 0.02  # the first threshold of `WORSE` is at least this, in nats
 
 
@@ -68,6 +70,7 @@ class Part:
         closed: the MI of a base itself, in nats, if its bias is known.
         rehearsed: the terms (m,) of rows simulated from the base, in nats.
         seen: the indices of the rows of `training`, if these are a sample.
+        missed: the MI that the base is known to miss, roughly, in nats.
     """
 
     weight: float
@@ -78,6 +81,7 @@ class Part:
     closed: float | None = None
     simulated: np.ndarray | None = None
     seen: np.ndarray | None = None
+    missed: float = 0.0
 
     def point(self) -> float:
         """Return the point estimate in nats: the mean of the training and the held-out value.
@@ -85,12 +89,16 @@ class Part:
         The errors of the two cancel to first order. The MI of the base itself, if known, replaces
         the positives' scores.
         """
-        plain = float(self.mix.points(self.test).mean() + self.mix.points(self.training).mean()) / 2
+        plain = self.plain()
         if self.closed is None or not self.mix.positives:
             return plain
         rest = float(self.test.positives.mean() + self.training.positives.mean()) / 2
         closed = self.closed
         return closed if self.mix.positives == 1 else plain + self.mix.positives * (closed - rest)
+
+    def plain(self) -> float:
+        """Return the mean of the training and the held-out value in nats, of the rows of both."""
+        return float(self.mix.points(self.test).mean() + self.mix.points(self.training).mean()) / 2
 
     def correction(self) -> float:
         """Return point estimate minus held-out value, in nats; 0 if that bias is known exactly."""
@@ -112,6 +120,8 @@ class Fold:
         blind: the MI in nats that a constant critic may miss; with many columns (`is_wide`), also
             the MI that other critics may miss.
         is_wide: whether there are many columns relative to rows.
+        tested: the name of the base that a test found to be needed.
+        overlooked: the evaluation of that base, if held-out rows preferred a Gaussian copula.
     """
 
     rows: np.ndarray
@@ -121,6 +131,8 @@ class Fold:
     kept: bool
     blind: float
     is_wide: bool = False
+    tested: str | None = None
+    overlooked: Part | None = None
 
     @property
     def rest(self) -> float:
@@ -160,7 +172,12 @@ class Fold:
         """Return the uncertainty of the point estimate besides its sampling error, in nats."""
         known = sum(part.weight * part.correction() for part in self.parts)
         missed = self.blind if self.is_wide else self.rest * self.blind
+        missed = math.hypot(missed, sum(part.weight * part.missed for part in self.parts))
         return math.hypot(known, missed) if missed else known
+
+    def gain(self, base: Part) -> float:
+        """Return by how many nats another base exceeds the critics, on the same rows."""
+        return base.plain() - sum(part.weight * part.plain() for part in self.parts)
 
     def capped(self) -> bool:
         """Return whether the point estimate is mostly the bound itself, with its ceiling."""
@@ -227,6 +244,10 @@ def fit_fold(
             rest = shuffle(np.setdiff1d(part.rows, again))
             known = shuffle(np.concatenate([np.intersect1d(again, part.rows), rest])[: len(test)])
         parts.append(_part(job, part, test, known, many=many, seed=seeds[0]))
+    overlooked, bases = None, [part.base for part in fitted.parts]
+    if fitted.tested and bases and set(bases) <= set(GAUSSIAN) and not job.given:
+        other = fitted.parts[0].instead(fitted.tested, training)
+        overlooked = _part(job, other, test, known, many=many, seed=seeds[0])
     if not any(part.kept for part in fitted.parts):
         parts = [weighted for part in parts for weighted in _weighted_by_test(job, part, test)]
     main = fitted.main
@@ -239,6 +260,8 @@ def fit_fold(
         kept=main is not None and main.kept,
         blind=math.sqrt(math.prod(dims) / 2) / len(job.pair.x),
         is_wide=len(training) < WIDE_ROWS * (job.pair.x.shape[1] + job.pair.y.shape[1]),
+        tested=fitted.tested,
+        overlooked=overlooked,
     ), fitted
 
 
@@ -261,8 +284,11 @@ def _part(
         own = _simulated_terms(base, job, len(fitted.rows), min(len(test), TRAINED), seed)
         # Its bias is known for independent rows only.
         closed = base.mi if not many and job.layout.independent else None
-    name = None if fitted.kept else fitted.base
-    return Part(fitted.weight, scored, on_known, mix, name, closed, own, known if many else None)
+    name, missed = None if fitted.kept else fitted.base, 0.0
+    if isinstance(base, UnwoundCopula) and not fitted.kept:
+        missed = base.missed(*fitted.columns(fitted.rows))
+    seen = known if many else None
+    return Part(fitted.weight, scored, on_known, mix, name, closed, own, seen, missed)
 
 
 def _without_negatives(

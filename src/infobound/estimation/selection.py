@@ -165,6 +165,12 @@ class Fitted:
             parts.append(score(self.critic, self.job.bound, here, len(blocks[start])))
         return Scored.joined(parts)
 
+    def instead(self, base: str, rows: np.ndarray) -> Fitted:
+        """Return another base alone, fitted to these rows."""
+        critic = self.inputs.critic(base, rows, None, self.job.config)
+        fitted = self.inputs.fitted_to(base, rows)
+        return replace(self, critic=critic, rows=fitted, base=base, kept=False, weight=1.0)
+
     def columns(self, rows: np.ndarray) -> loop.Rows:
         """Return the columns of x and of y that the base reads."""
         x, y = self.inputs.rows(rows)
@@ -215,9 +221,13 @@ class Ensemble:
     Usually there is one critic of weight 1. There are several if the gain of a network over its
     base is neither clear nor negligible, or if bases are about as good, and none if no critic was
     better than a constant one.
+
+    `tested` names the base that a test found to be needed, if there is one; it need not be among
+    the parts.
     """
 
     parts: tuple[Fitted, ...]
+    tested: str | None = None
 
     @property
     def main(self) -> Fitted | None:
@@ -329,7 +339,7 @@ def fit_critic(
         part = Fitted(critic, inputs, rows, validation_rows, tried, base, False, job)
         alternative = inputs.critic(base, fit_rows, None, config) if several else None
         parts.append(replace(part, weight=rest * share, rival=alternative))
-    return Ensemble(tuple(parts)) if parts or best.rejected else None
+    return Ensemble(tuple(parts), best.tested) if parts or best.rejected else None
 
 
 @dataclass(frozen=True)
@@ -504,6 +514,7 @@ class _Best(NamedTuple):
 
     `complete`: whether one of those that were compared leaves nothing for a network to find.
     `shares` has the bases that are best or nearly as good, with weights that sum to one.
+    `tested`: the base that a test found to be needed.
     """
 
     alone: str | None
@@ -511,6 +522,7 @@ class _Best(NamedTuple):
     rejected: bool
     complete: bool
     shares: list[tuple[str, float]]
+    tested: str | None = None
 
 
 def _best_bases(
@@ -546,6 +558,7 @@ def _best_bases(
     totals = {name: -len(splits) * bases[name].margin / compared for name in possible}
     # Models of classes are shrunk by what held-out rows show: they need no comparison with none.
     harmless = [name for name in possible if bases[name].of_classes]
+    tested = None
     for fit, held in splits if len(possible) > 1 or (wide and not harmless) else []:
         x, _ = inputs.rows(held[: config.eval_rows])
         _, y = inputs.rows(np.concatenate([held, fit])[: max(len(x), config.eval_rows)])
@@ -561,6 +574,8 @@ def _best_bases(
             value = same[0] if same else _infonce(critic, (x, y))
             if mi is not None:  # several models may be the same copula
                 known[name] = value, mi
+            elif bases[name].tested:
+                tested = name
             elif bases[name].partial and known:
                 most, mi = max(known.values())
                 trained = inputs.rows(subsample(fit, len(x), seed=seed))
@@ -579,6 +594,7 @@ def _best_bases(
             for n in possible
         ),
         shares=_shares(scores),
+        tested=tested,
     )
 
 

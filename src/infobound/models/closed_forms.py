@@ -134,6 +134,9 @@ class Base:
         refit: maps a fitted critic, x and y to one fitted to these, in less time than `fit`.
         own: whether it reads x without the columns that are given, where there are any.
         ungiven: whether it is left out where columns are given, for which there is a regression.
+        tested: whether a test on the training rows decides if it is fitted; otherwise its fit is
+            the Gaussian copula. So where it is fitted, its estimate counts even if held-out rows,
+            too few for all its parameters, prefer another.
     """
 
     fit: Callable[[Tensor, Tensor], nn.Module]
@@ -153,6 +156,7 @@ class Base:
     refit: Callable[[Any, Tensor, Tensor], nn.Module] | None = None
     own: bool = False
     ungiven: bool = False
+    tested: bool = False
 
 
 def _determined(shape: Shape) -> bool:
@@ -228,6 +232,7 @@ BASES: dict[str, Base] = {
         most=UNWOUND,
         margin=MARGIN,
         refit=lambda model, x, y: UnwoundCopula.fit(x, y, start=model),
+        tested=True,
     ),
     "student": Base(StudentCopula.fit, "scores", _affordable, most=ITERATED),
     "contaminated": Base(

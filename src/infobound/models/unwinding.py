@@ -7,7 +7,7 @@ The inverse has the same form, is a bijection, and leaves mutual information as 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -20,7 +20,7 @@ from infobound.critics.contract import Product, Rows
 from infobound.models.copulas import GaussianCopula
 from infobound.models.margins import knots_of, normal_scores
 
-__all__ = ["MARGIN", "UnwoundCopula", "copula_mi"]
+__all__ = ["MARGIN", "TEST_ROWS", "UnwoundCopula", "copula_mi", "suspected_mi"]
 
 KNOTS = 400  # of the normal scores of a column
 PLANES = 8  # of rotation per side, at most
@@ -44,9 +44,12 @@ TEST_ROWS = 2_000  # rows of the test for rotations
 FIRST, SAMPLES = 5, 20  # of a Gaussian copula, for a first and the final test for rotations
 FUNCTIONS = (3, 1)  # of the norm that it reads
 PRODUCTS = 0  # in place of a number of functions: products of two columns
+READ = 0.5  # share of the MI that rotations add which their test reads, roughly
+ASTRAY = 0.4  # nats missed for each that rotations about a far centre add, roughly
 FAR = 3.0  # robust standard deviations from which values count less in its products
 MARGIN = 1.0  # nats by which rotations must exceed none on one row; on n rows, MARGIN / sqrt(n)
 CLEAR_ROTATION = 2.5  # standard deviations by which the rows must exceed them; else none is sought
+UNCLEAR_ROTATION = 1.25  # up to this many, rotations are not even suspected
 
 
 class Rotation(NamedTuple):
@@ -62,6 +65,26 @@ class Rotation(NamedTuple):
 
 
 Rotations: TypeAlias = tuple[Rotation | None, Rotation | None]  # of x and of y
+
+
+def suspected_mi(x: Tensor, y: Tensor) -> float:
+    """The MI that rotations may add to a Gaussian copula, roughly, nats, by their test.
+
+    It is 0 where the test sees nothing, and less where the test is not clear.
+
+    Args:
+        x: (n, p), robustly scaled.
+        y: (n, q), robustly scaled.
+
+    Example:
+        >>> x, y = torch.randn(2, 1000, 3, generator=torch.Generator().manual_seed(0))
+        >>> suspected_mi(x, y), suspected_mi(x, x**2 + y) > 0.1
+        (0.0, True)
+    """
+    a, b = (side[:TEST_ROWS].double() for side in (x, y))
+    _, more, error = _compared(a - a.mean(0), b - b.mean(0))
+    sure = (more / error.clip(1e-12) - UNCLEAR_ROTATION) / (CLEAR_ROTATION - UNCLEAR_ROTATION)
+    return float((more * sure.clip(0, 1)).max(initial=0.0)) / READ
 
 
 class UnwoundCopula(Product):
@@ -152,13 +175,39 @@ class UnwoundCopula(Product):
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
         """What the Gaussian copula encodes of the scores of the rotated rows."""
+        u, v = self._scores(x, y)
+        return self.copula.encode(u.to(x.dtype), v.to(x.dtype))
+
+    def missed(self, x: Tensor, y: Tensor) -> float:
+        """The MI that the model may miss, roughly, nats; at least 0.
+
+        Unwound rows show it: what the test for rotations still reads of them, beyond its mean in
+        samples of the Gaussian copula. If the centre is far from the mean, it is at least a share
+        of what the rotations add, because the search then only ends near the best ones.
+
+        Args:
+            x: (n, p), the rows of the fit, robustly scaled.
+            y: (n, q), the same.
+        """
+        u, v = self._scores(x, y)
+        moved = [turn.centre for turn in self.rotations if turn is not None and len(turn.centre)]
+        found = 0.0
+        if moved:
+            plain = copula_mi(*(_normal_ranks(side.double()) for side in (x, y)))
+            far = min(1.0, max(float(centre.square().mean().sqrt()) for centre in moved))
+            found = ASTRAY * far * max(0.0, self.copula.mi - float(plain))
+        u, v = u[:TEST_ROWS], v[:TEST_ROWS]
+        read = _read(len(u), (u.shape[1], v.shape[1]))
+        if read:
+            more = _gains(u, v, read) - _gains(*_simulator(u, v)(FIRST), read).mean(0)
+            found = max(found, float(more.max()) / READ)
+        return found
+
+    def _scores(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The normal scores of the rotated rows, in float64."""
         centred = x.double() - self.mean_x, y.double() - self.mean_y
-        turned = map(_unwound, centred, self.rotations)
-        u, v = (
-            normal_scores(rows, knots).to(x.dtype)
-            for rows, knots in zip(turned, (self.knots_x, self.knots_y), strict=True)
-        )
-        return self.copula.encode(u, v)
+        u, v = map(_unwound, centred, self.rotations)
+        return normal_scores(u, self.knots_x), normal_scores(v, self.knots_y)
 
 
 def _radial(rows: Tensor) -> Tensor:
@@ -458,29 +507,56 @@ def _twist(a: Tensor, b: Tensor) -> Literal["directions", "products"] | None:
     A few samples suffice where it is not even half of what is clear.
     Both are bounded or nearly so, so heavy tails do not raise it.
     """
-    n, widths = len(a), (a.shape[1], b.shape[1])
-    rows = torch.cat([a, b], 1)
+    read, more, error = _compared(a, b)
+    found = more > CLEAR_ROTATION * error
+    if not found.any():
+        return None
+    return "products" if read[-1] == PRODUCTS and found[-1] else "directions"
+
+
+def _compared(a: Tensor, b: Tensor) -> tuple[list[int], np.ndarray, np.ndarray]:
+    """What `_gains` reads, by how much it exceeds a Gaussian copula, and the error of that."""
+    read = _read(len(a), (a.shape[1], b.shape[1]))
+    if not read:
+        return [], np.empty(0), np.empty(0)
+    simulated = _simulator(a, b)
+    shown, null = _gains(a, b, read), np.empty((0, len(read)))
+    for count in (FIRST, SAMPLES):
+        null = np.concatenate([null, _gains(*simulated(count - len(null)), read)])
+        more, error = shown - null.mean(0), null.std(0, ddof=1)
+        if (more <= UNCLEAR_ROTATION * error).all():
+            break
+    return read, more, error
+
+
+def _read(n: int, widths: tuple[int, int]) -> list[int]:
+    """What `_gains` may read of n rows with so many columns on each side."""
     read = [k for k in FUNCTIONS if 3 * (1 + k) * sum(widths) < n]
     if 3 * sum(d + d * (d + 1) // 2 for d in widths) < n:
         read.append(PRODUCTS)
-    if not read:
-        return None
+    return read
+
+
+def _simulator(a: Tensor, b: Tensor) -> Callable[[int], tuple[Tensor, Tensor]]:
+    """A function that draws so many samples (k, n, d) of both sides from a Gaussian copula.
+
+    It has the correlations of the normal scores of a (n, p) and b (n, q), and their margins.
+    """
+    n, rows = len(a), torch.cat([a, b], 1)
     margins = rows.sort(0)[0]
-    scores = torch.special.ndtri((_ranks(rows).to(rows.dtype) + 0.5) / n)
+    scores = _normal_ranks(rows)
     values, vectors = torch.linalg.eigh(scores.T @ scores / n)
     root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T  # whatever the eigenvectors' signs
     generator = torch.Generator().manual_seed(0)
-    shown, null = _gains(a, b, read), np.empty((0, len(read)))
-    for count in (FIRST, SAMPLES):
-        size = (count - len(null), *rows.shape)
+
+    def drawn(count: int) -> tuple[Tensor, Tensor]:
+        size = (count, *rows.shape)
         noise = torch.randn(size, generator=generator, dtype=a.dtype).to(a.device)
-        left, right = margins.expand(size).gather(1, _ranks(noise @ root.T)).split(widths, -1)
-        null = np.concatenate([null, _gains(left, right, read)])
-        clear = CLEAR_ROTATION if count == SAMPLES else CLEAR_ROTATION / 2
-        found = shown > null.mean(0) + clear * null.std(0, ddof=1)
-        if not found.any():
-            return None
-    return "products" if read[-1] == PRODUCTS and found[-1] else "directions"
+        columns = margins.expand(size).gather(1, _ranks(noise @ root.T))
+        left, right = columns.split([a.shape[1], b.shape[1]], -1)
+        return left, right
+
+    return drawn
 
 
 def _ranks(rows: Tensor) -> Tensor:
@@ -488,6 +564,12 @@ def _ranks(rows: Tensor) -> Tensor:
     order = rows.mT.contiguous().argsort(-1)  # faster along contiguous values
     places = torch.arange(order.shape[-1], device=order.device).expand_as(order)
     return torch.empty_like(order).scatter_(-1, order, places).mT
+
+
+def _normal_ranks(rows: Tensor) -> Tensor:
+    """Normal scores of the ranks of each column of rows (n, d)."""
+    scores: Tensor = torch.special.ndtri((_ranks(rows).to(rows.dtype) + 0.5) / len(rows))
+    return scores
 
 
 def _gains(a: Tensor, b: Tensor, read: Sequence[int]) -> np.ndarray:
