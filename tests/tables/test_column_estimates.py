@@ -144,6 +144,7 @@ def parts(**values):
         "near": torch.tensor([[0.3, 0.25]]),
         "log_n": torch.tensor([7.0]),
         "ties": torch.zeros(1, 2),
+        "step": torch.zeros(1),
     }
     return Parts(**{**known, **values})
 

@@ -55,6 +55,13 @@ def test_fast_relations_lose_half_of_their_error(draw, monkeypatch):
     assert np.mean([one.low <= MI[draw] <= one.high for one in divided]) >= 0.75
 
 
+def test_intervals_of_few_rows_cover_where_the_extrapolation_goes_far():
+    pairs = [tuple(columns(dict(zip("xy", helix(seed, n=1000), strict=True)))) for seed in range(8)]
+    found = estimates(pairs)
+    assert np.mean([one.low <= MI[helix] <= one.high for one in found]) >= 0.75
+    assert np.mean([one.high - one.low for one in found]) < 1
+
+
 def test_other_pairs_are_not_divided():
     rng = np.random.default_rng(0)
     x, noise = rng.normal(size=(2, N))

@@ -27,7 +27,7 @@ from infobound.estimation.point import z_quantile
 from infobound.models.ranks import RankCopula, Ranks, grid_of, log_ratios
 from infobound.tables.rank_combination import Parts, combination
 from infobound.tables.screen import ScreenColumn, is_quiet, look, may_be_screened, quiet_mi
-from infobound.tables.strips import histogram_values, in_strips, rough_sides
+from infobound.tables.strips import MIDDLE, STRIPS, histogram_values, in_strips, rough_sides
 
 __all__ = [
     "FEWEST_ROWS",
@@ -323,10 +323,12 @@ def known_parts(pairs: Sequence[_Pair]) -> Parts:
     ties = torch.tensor(
         [[side.ranks.ties.mean() for side in pair] for pair in pairs], dtype=torch.float32
     )
+    step = torch.zeros(len(pairs), dtype=torch.float32)
     for k, side in enumerate(rough_sides(ratios, ties, n)):
         if side is not None:
-            order = np.argsort(pairs[k][side].scores)
-            values[k] = in_strips(ranks[k], order, ratios[k], values[k], side=side)
+            order, whole = np.argsort(pairs[k][side].scores), values[k].clone()
+            values[k] = in_strips(ranks[k], order, ratios[k], whole, side=side)
+            step[k] = (values[k] - whole)[MIDDLE] / STRIPS
     return Parts(
         quantiles=values[:, :-2],
         implied=values[:, -2],
@@ -335,6 +337,7 @@ def known_parts(pairs: Sequence[_Pair]) -> Parts:
         near=torch.tensor(near, dtype=torch.float32),
         log_n=torch.full((len(pairs),), math.log(n), dtype=torch.float32),
         ties=ties,
+        step=step,
     )
 
 

@@ -16,12 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from infobound.models.rank_network import QUANTILES
+
 __all__ = ["Parts", "RankCombination", "combination"]
 
 COMBINATION_WEIGHTS = Path(__file__).with_name("rank_combination.safetensors")
 INPUTS, HIDDEN = 12, 24
 PART_COUNT = 4  # that are combined
 START_LOGIT = 3.0  # how much more the logit of the rank network's estimate is before training
+EXTRAPOLATED = 2.0  # times the step of an extrapolation: its standard error
 DISAGREEMENT = 0.3  # how much of the parts' mean distance is added to the scale of the quantiles
 
 
@@ -36,6 +39,7 @@ class Parts(NamedTuple):
         near: (b, 2), by 3 and by 8 nearest neighbours.
         log_n: the logarithm of the number of rows.
         ties: (b, 2), the mean log2 of the number of rows that share a value of x, and of y.
+        step: by how much a pair in strips was extrapolated; 0 for others.
     """
 
     quantiles: Tensor
@@ -45,6 +49,7 @@ class Parts(NamedTuple):
     near: Tensor
     log_n: Tensor
     ties: Tensor
+    step: Tensor
 
 
 class RankCombination(nn.Module):
@@ -54,7 +59,7 @@ class RankCombination(nn.Module):
         >>> one = torch.tensor([0.2])
         >>> quantiles = torch.tensor([[0.1, 0.15, 0.2, 0.25, 0.3]])
         >>> near, ties = torch.tensor([[0.2, 0.2]]), torch.zeros(1, 2, dtype=torch.float32)
-        >>> parts = Parts(quantiles, one, one, one, near, torch.tensor([7.0]), ties)
+        >>> parts = Parts(quantiles, one, one, one, near, torch.tensor([7.0]), ties, 0 * one)
         >>> RankCombination()(parts)[0, 2].detach().round(decimals=3)  # all parts agree
         tensor(0.2000)
     """
@@ -95,9 +100,11 @@ class RankCombination(nn.Module):
         apart = (weights * (values - middle[:, None]).abs()).sum(1)
         scale = (half + DISAGREEMENT * apart)[:, None]
         steps = functional.softplus(found[:, PART_COUNT:] + 0.54) * scale  # of 1 before training
-        below, above = steps[:, :2], steps[:, 2:]
-        lower = estimate - below.cumsum(1).flip(1)
-        return torch.cat([lower, estimate, estimate + above.cumsum(1)], 1)
+        outward = torch.cat([steps[:, :2].cumsum(1).flip(1), steps[:, 2:].cumsum(1)], 1)
+        deviates = torch.special.ndtri(torch.tensor(QUANTILES, dtype=q.dtype, device=q.device))
+        doubt = EXTRAPOLATED * parts.step[:, None] * deviates
+        outward = torch.hypot(outward, doubt[:, [0, 1, 3, 4]])
+        return torch.cat([estimate - outward[:, :2], estimate, estimate + outward[:, 2:]], 1)
 
 
 @cache

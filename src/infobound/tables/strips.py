@@ -16,7 +16,7 @@ from torch import Tensor
 from infobound.models.rank_network import QUANTILES
 from infobound.models.ranks import Ranks, grid_of, log_ratios
 
-__all__ = ["STRIPS", "histogram_values", "in_strips", "rough_sides"]
+__all__ = ["MIDDLE", "STRIPS", "histogram_values", "in_strips", "rough_sides"]
 
 STRIPS = 5
 FEWEST_ROWS = 500  # of a pair that is divided: 100 a strip
