@@ -19,8 +19,8 @@ from infobound.models.densities import (
     ClasswiseGaussian,
     ContingencyTable,
     MixtureModel,
-    _mixture,
-    _nearest,
+    em,
+    nearest,
 )
 
 PLANE = Shape(1500, 2, 1500, 1500)
@@ -94,7 +94,7 @@ def test_the_mixture_is_that_of_scikit_learn():
 
     x, y = draw(tasks.make("mixed_gaussian", d=1, rho=0.9), 3000, 0)
     rows = torch.cat([x, y], 1)
-    ours = _mixture(rows, _nearest(rows, 8))
+    ours = em(rows, nearest(rows, 8))
     theirs = GaussianMixture(8, init_params="k-means++", reg_covar=1e-4, random_state=0)
     theirs.fit(rows.numpy())
     found = GaussianMixture(8, weights_init=ours[0], means_init=ours[1], max_iter=1)

@@ -28,6 +28,7 @@ from infobound.models.posteriors import LINEAR, ClassPosterior
 from infobound.models.projections import ProjectedModel
 from infobound.models.ranks import RankCopula
 from infobound.models.regressed import RegressionModel
+from infobound.models.shears import SIZE, ShearedMixture
 from infobound.models.unwinding import MARGIN, UnwoundCopula
 
 __all__ = ["BASES", "TABLE_ROWS", "WITH", "Base", "Shape", "bank"]
@@ -240,6 +241,18 @@ BASES: dict[str, Base] = {
             _is_smooth(s, MIXTURE_COLUMNS) and components(s.rows, s.columns, FINEST) > FINE[0]
         ),
         after="fine_mixture",
+    ),
+    "sheared": Base(
+        ShearedMixture.fit,
+        "robust",
+        lambda s: (
+            s.columns > 2
+            and _is_smooth(s, MIXTURE_COLUMNS)
+            and components(s.rows, s.columns, SIZE) >= 2
+        ),
+        most=UNWOUND,
+        margin=MARGIN,
+        refit=lambda model, x, y: ShearedMixture.fit(x, y, start=model),
     ),
     "ranks": Base(
         RankCopula.fit,
