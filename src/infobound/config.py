@@ -110,10 +110,10 @@ class Config:
     """Closed-form models that the critic may start from; the best on held-out rows is used:
     gaussian, gaussian_raw, gaussian_shrunk (columns close to the number of rows), unwound (after
     rotations that depend on the norm), student, contaminated, mixture, fine_mixture, finest_mixture
-    (up to four columns), sheared (a mixture after one column is shifted by others), gaussians,
-    gaussians_raw (two to four Gaussians), projected (a few directions of many columns), classwise
-    and posterior (x or y has few distinct values), table, linear_probe, network_probe (one kind of
-    classifier; only if named).
+    (up to four columns), sheared (a mixture after one column is shifted by others), curved (smooth
+    functions of one side), gaussians, gaussians_raw (two to four Gaussians), projected (a few
+    directions of many columns), classwise and posterior (x or y has few distinct values), table,
+    linear_probe, network_probe (one kind of classifier; only if named).
     Separate several by commas. auto: all of them, or none if the critic is your own module."""
     critic: str = "separable"
     """Network: separable, joint (as in the InfoNCE notebook), bilinear, or none (the closed-form

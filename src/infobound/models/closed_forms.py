@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from torch import Tensor, nn
 
 from infobound.models.copulas import ContaminatedCopula, GaussianCopula, StudentCopula
+from infobound.models.curved import CurvedCopula
 from infobound.models.densities import (
     A_FEW,
     COARSE,
@@ -232,6 +233,13 @@ BASES: dict[str, Base] = {
         _affordable,
         most=ITERATED,
         refit=lambda model, x, y: ContaminatedCopula.fit(x, y, start=model),
+    ),
+    "curved": Base(
+        CurvedCopula.fit,
+        "scores",
+        lambda s: s.columns > 2 and _affordable(s) and not s.has_cells,
+        most=UNWOUND,
+        refit=lambda model, x, y: CurvedCopula.fit(x, y, start=model),
     ),
     "mixture": _mixture(COARSE),
     "fine_mixture": _mixture(FINE),

@@ -27,6 +27,7 @@ __all__ = [
     "Origin",
     "Regression",
     "Residuals",
+    "bumps",
     "centred",
     "refitted",
     "residuals",
@@ -692,6 +693,11 @@ class _Bumps:
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         return self.rows(values, np.empty((SMOOTH_KNOTS, len(values)))).T
+
+
+def bumps(values: np.ndarray) -> np.ndarray:
+    """Return the basis functions of a smooth function at values (n,): (n, functions)."""
+    return _Bumps.of(values)(values)
 
 
 class _Sums(NamedTuple):
