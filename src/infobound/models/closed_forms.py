@@ -30,7 +30,7 @@ from infobound.models.projections import ProjectedModel
 from infobound.models.ranks import RankCopula
 from infobound.models.regressed import RegressionModel
 from infobound.models.shears import SIZE, ShearedMixture
-from infobound.models.unwinding import MARGIN, UnwoundCopula
+from infobound.models.unwinding import MARGIN, UnwoundMixture
 
 __all__ = ["BASES", "TABLE_ROWS", "WITH", "Base", "Shape", "bank"]
 
@@ -219,12 +219,12 @@ BASES: dict[str, Base] = {
         normalised=False,
     ),
     "unwound": Base(
-        UnwoundCopula.fit,
+        UnwoundMixture.fit,
         "robust",
         lambda s: s.columns > 2 and _affordable(s),
         most=UNWOUND,
         margin=MARGIN,
-        refit=lambda model, x, y: UnwoundCopula.fit(x, y, start=model),
+        refit=lambda model, x, y: UnwoundMixture.fit(x, y, start=model),
     ),
     "student": Base(StudentCopula.fit, "scores", _affordable, most=ITERATED),
     "contaminated": Base(
