@@ -105,3 +105,9 @@ def test_no_shear_is_sought_where_there_is_none(draw):
         x, y, _ = tensors(*draw(np.random.default_rng(seed)), 0.0)
         found += isinstance(ShearedMixture.fit(x, y), ShearedMixture)
     assert found <= 1
+
+
+def test_constant_and_copied_columns_have_no_shear():
+    x = torch.randn(N, 1, generator=torch.Generator().manual_seed(0))
+    for other in (torch.zeros_like(x), x):
+        assert isinstance(ShearedMixture.fit(torch.cat([x, other], 1), x), GaussianCopula)

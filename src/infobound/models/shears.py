@@ -28,6 +28,7 @@ FIRST = 1_500  # rows on which columns and shears are compared
 ROUNDS, STEPS = (12, 4), 3  # updates of the shear, of a new and a known one; EM between two
 LAST = 20  # iterations of EM with the final shear
 FAR = 3.0  # robust standard deviations at which values are cut off in the comparison with lines
+DETERMINED = 1e-6  # variance below which others determine a column
 CLEAR = 4.0  # standard deviations of chi-squared by which functions must explain more than lines
 LEAST = 0.02  # nats that they must explain
 FEWEST = 8  # components from which BIC ends the search: fewer may gain nothing by themselves
@@ -182,6 +183,8 @@ def _clear(rows: Tensor, p: int) -> Iterator[Shear]:
             lines[:, column] = 1.0
             curves = torch.cat([lines, shear.functions(rows)], 1)
             less, more = (_unexplained(wanted, design) for design in (lines, curves))
+            if more < DETERMINED * n:  # constant, or a copy of another column
+                continue
             freedom = curves.shape[1] - d
             ratio = (n - curves.shape[1]) * (less / more - 1)
             clear = ratio - freedom > CLEAR * math.sqrt(2 * freedom)
