@@ -1,7 +1,7 @@
 """Errors on dependence that is hard to see, with known MI: populations, needles, lines, functions.
 
-    python benchmarks/structures.py [--kinds joint needle line function warp wide] [--seeds 2]
-        [--rows 2000] [--without mean]
+    python benchmarks/structures.py [--kinds joint needle line function warp fold wide]
+        [--seeds 2] [--rows 2000] [--without mean]
 
 * `joint`: the notebook's mixture of correlations 0.9 and -0.9 in 6 + 6 columns (4.292 nats).
 * `needle`: a pair of normals (0.8 nats), each made cubic, rotated among 39 columns of noise.
@@ -9,6 +9,7 @@
 * `function`: one column that varies around a function of 2 to 10 normal columns: products, curves,
   a sine along a direction, a jump, a radius; with noise of light and heavy tails, and exponentials.
 * `warp`: d pairs of normals of correlation 0.6, in y each shifted by the sine of those before it.
+* `fold`: a correlation of 0.9, or stripes that y numbers; x slides along a second column by a sine.
 * `wide`: columns from half to three times the rows of a fold, independent and dependent, normal and
   heavy-tailed; counts estimates, held-out and certified values outside [-0.5, truth + 0.5].
 
@@ -35,6 +36,7 @@ SIZES = {
     "line": [500, 2000, 10_000],
     "function": [300, 1000, 10_000],
     "warp": [1000, 10_000],
+    "fold": [1000, 10_000],
     "wide": [100, 300],
 }
 
@@ -127,6 +129,18 @@ def warp(n, seed):
         yield f"{d} + {d}", x, y, -0.5 * d * np.log(1 - 0.36)
 
 
+def fold(n, seed):
+    """Sliding one column of x along the other keeps the MI of both with y."""
+    rng = np.random.default_rng([seed, n, 5])
+    u, other, v, noise = rng.normal(size=(4, n))
+    bend = 4 * np.sin(3 * other)
+    y = 0.9 * u + np.sqrt(0.19) * v
+    yield "2 + 1, correlation", np.stack([u + bend, other], 1), y[:, None], -0.5 * np.log(0.19)
+    level = rng.integers(6, size=n)
+    y = level % 3 + 0.05 * noise
+    yield "2 + 1, stripes", np.stack([level + 0.1 * u + bend, other], 1), y[:, None], np.log(3)
+
+
 def wide(n, seed):
     """Columns near and above the rows of a fold, which are three quarters of all."""
     for share, heavy, rho in itertools.product((0.5, 0.9, 1.1, 3), (False, True), (0.0, 0.9)):
@@ -146,6 +160,7 @@ KINDS = {
     "line": line,
     "function": function,
     "warp": warp,
+    "fold": fold,
     "wide": wide,
 }
 

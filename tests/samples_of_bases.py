@@ -10,6 +10,10 @@ def sample_for(base, n=1500):
     few = {"gaussians": 4, "gaussians_raw": 4, "projected": 4, "gaussian_shrunk": 400}
     x, noise = rng.normal(size=(2, n, few.get(base, 1 if base.endswith("mixture") else 2)))
     y = 0.8 * x + 0.6 * noise
+    if base == "curved":
+        return x, np.sin(3 * x[:, ::-1]) + y
+    if base == "sheared":
+        return np.column_stack([x[:, 0] + 2 * np.sin(3 * x[:, 1]), x[:, 1]]), y[:, :1]
     if base == "mean":
         return x, x[:, :1] * x[:, 1:] + 0.3 * noise[:, :1]
     if base == "ranks":

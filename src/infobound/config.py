@@ -110,7 +110,8 @@ class Config:
     """Closed-form models that the critic may start from; the best on held-out rows is used:
     gaussian, gaussian_raw, gaussian_shrunk (columns close to the number of rows), unwound (after
     rotations that depend on the norm), student, contaminated, mixture, fine_mixture, finest_mixture
-    (up to four columns), gaussians, gaussians_raw (two to four Gaussians), projected (a few
+    (up to four columns), sheared (a mixture after one column is shifted by others), curved (smooth
+    functions of one side), gaussians, gaussians_raw (two to four Gaussians), projected (a few
     directions of many columns), mean (one column that varies around a function of the others),
     classwise and posterior (x or y has few distinct values), table, linear_probe, network_probe
     (one kind of classifier; only if named). Separate several by commas. auto: all of them, or none

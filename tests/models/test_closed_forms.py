@@ -24,11 +24,11 @@ from infobound.models.densities import (
     ClasswiseGaussian,
     ContingencyTable,
     MixtureModel,
-    _mixture,
-    _nearest,
+    em,
+    nearest,
 )
 
-PLANE = Shape(1500, 2, 1500, 1500)
+PLANE = Shape(1500, 2, 1500, 1500, 1)
 
 
 def draw(task, n, seed):
@@ -145,7 +145,7 @@ def test_the_mixture_is_that_of_scikit_learn():
 
     x, y = draw(tasks.make("mixed_gaussian", d=1, rho=0.9), 3000, 0)
     rows = torch.cat([x, y], 1)
-    ours = _mixture(rows, _nearest(rows, 8))
+    ours = em(rows, nearest(rows, 8))
     theirs = GaussianMixture(8, init_params="k-means++", reg_covar=1e-4, random_state=0)
     theirs.fit(rows.numpy())
     found = GaussianMixture(8, weights_init=ours[0], means_init=ours[1], max_iter=1)
@@ -307,4 +307,5 @@ def test_the_sample_for_a_base_can_be_fitted_by_it(name):
     x, y = sample_for(name)
     rows = len(x) // 2 * 3 // 4
     levels = [n_distinct(each, repeated=TABLE_ROWS) for each in (x, y)]
-    assert BASES[name].possible(Shape(rows, x.shape[1] + y.shape[1], *levels))
+    widths = x.shape[1], y.shape[1]
+    assert BASES[name].possible(Shape(rows, sum(widths), *levels, min(widths)))

@@ -9,7 +9,7 @@ from scipy.special import ndtr
 
 from infobound.models import unwinding
 from infobound.models.copulas import GaussianCopula
-from infobound.models.unwinding import UnwoundCopula
+from infobound.models.unwinding import UnwoundCopula, UnwoundMixture
 
 RHO = 0.8
 TRUTH = -math.log(1 - RHO**2)  # of two pairs of columns: 1.022 nats
@@ -208,3 +208,41 @@ def test_products_show_a_centre_far_from_the_mean(centre, sign, least):
         turned = wound(x, ANGLES["norm"], 1, np.array(centre))
         found.append(unwinding._twist(torch.from_numpy(turned), torch.from_numpy(y)))
     assert found.count(sign) >= least
+
+
+def galaxy(seed, distance=4.0):
+    """Two populations whose first two columns are turned by the squared norm; the third is y."""
+    rng = np.random.default_rng(seed)
+    which = rng.integers(2, size=(3000, 1))
+    rows = distance * (which - 0.5) + rng.normal(size=(3000, 3))
+    return tensors(wound(rows[:, :2], ANGLES["square"], 7), rows[:, 2:]) + tensors(rows)
+
+
+def test_populations_that_were_turned_together_are_found():
+    gaps, gains = [], []
+    for seed in range(3):
+        x, y, rows = galaxy(seed)
+        # The exact log ratio of the two populations, of rows that were not fitted.
+        at = rows[1000:].double()
+        logs = torch.stack([-0.5 * (at - 2 * sign).square() for sign in (-1, 1)])  # (2, n, 3)
+        parts = (logs.sum(2), logs[..., :2].sum(2), logs[..., 2])
+        both, own_x, own_y = (part.logsumexp(0) - math.log(2) for part in parts)
+        truth = float((both - own_x - own_y).mean())
+        model = UnwoundMixture.fit(x[:1000], y[:1000])
+        assert isinstance(model, UnwoundMixture)
+        gaps.append(log_ratio(model, x[1000:], y[1000:]) - truth)
+        plain = UnwoundCopula.fit(x[:1000], y[:1000])
+        gains.append(gaps[-1] + truth - log_ratio(plain, x[1000:], y[1000:]))
+        again = UnwoundMixture.fit(x[1000:], y[1000:], start=model)
+        assert len(again.mixture.weights) == len(model.mixture.weights)
+    assert -0.1 < np.mean(gaps) < 0.02
+    assert np.mean(gains) > 0.1  # than a copula of the turned rows
+
+
+def test_one_turned_population_has_a_copula():
+    for seed in range(3):
+        x, y = normal_pairs(1000, 3, seed)
+        x, y = tensors(wound(x, ANGLES["square"], 7), y)
+        model = UnwoundMixture.fit(x, y)
+        assert isinstance(model, UnwoundCopula)
+        assert isinstance(UnwoundMixture.fit(x, y, start=model), UnwoundCopula)

@@ -433,6 +433,13 @@ class _Inputs:
         earlier = [model for (other, _), model in self.fitted.items() if other == name]
         return refit(earlier[0], x, y) if refit and earlier else self.job.bank[name].fit(x, y)
 
+    def ends_at_copula(self, name: str) -> bool:
+        """Whether a base with a search found nothing in this fold beyond the Gaussian copula."""
+        earlier = [model for (other, _), model in self.fitted.items() if other == name]
+        return bool(
+            self.job.bank[name].refit and earlier and isinstance(earlier[0], GaussianCopula)
+        )
+
     def critic(
         self,
         name: str | None,
@@ -563,7 +570,12 @@ def _best_bases(
         x, _ = inputs.rows(held[: config.eval_rows])
         _, y = inputs.rows(np.concatenate([held, fit])[: max(len(x), config.eval_rows)])
         known: dict[str, tuple[float, float]] = {}  # value and MI of Gaussian copulas
+        plain: dict[tuple[str, bool], float] = {}  # the values of those of all columns, by inputs
         for place, name in enumerate(possible):
+            reads = bases[name].inputs, bases[name].own
+            if reads in plain and inputs.ends_at_copula(name):
+                totals[name] += plain[reads]
+                continue
             before = {other: totals[other] for other in possible[:place]}
             if before.get(bases[name].after or "", math.inf) < max(before.values(), default=0):
                 totals[name] = -math.inf  # it would take long, and not be the best
@@ -572,6 +584,8 @@ def _best_bases(
             mi = critic.base.mi if isinstance(critic.base, GaussianCopula) else None
             same = [value for value, other in known.values() if other == mi]
             value = same[0] if same else _infonce(critic, (x, y))
+            if bases[name].fit == GaussianCopula.fit:
+                plain[reads] = value
             if mi is not None:  # several models may be the same copula
                 known[name] = value, mi
             elif bases[name].tested:

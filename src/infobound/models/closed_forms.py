@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from torch import Tensor, nn
 
 from infobound.models.copulas import ContaminatedCopula, GaussianCopula, StudentCopula
+from infobound.models.curved import CurvedCopula
 from infobound.models.densities import (
     A_FEW,
     COARSE,
@@ -29,7 +30,8 @@ from infobound.models.posteriors import LINEAR, ClassPosterior
 from infobound.models.projections import ProjectedModel
 from infobound.models.ranks import RankCopula
 from infobound.models.regressed import RegressionModel
-from infobound.models.unwinding import MARGIN, UnwoundCopula
+from infobound.models.shears import SIZE, ShearedMixture
+from infobound.models.unwinding import MARGIN, UnwoundMixture
 
 __all__ = ["BASES", "TABLE_ROWS", "WITH", "Base", "Shape", "bank"]
 
@@ -68,7 +70,7 @@ class Shape(NamedTuple):
     columns: int
     levels_x: int
     levels_y: int
-    narrow: int = 1
+    narrow: int
 
     @property
     def is_wide(self) -> bool:
@@ -226,12 +228,12 @@ BASES: dict[str, Base] = {
         normalised=False,
     ),
     "unwound": Base(
-        UnwoundCopula.fit,
+        UnwoundMixture.fit,
         "robust",
         lambda s: s.columns > 2 and _affordable(s),
         most=UNWOUND,
         margin=MARGIN,
-        refit=lambda model, x, y: UnwoundCopula.fit(x, y, start=model),
+        refit=lambda model, x, y: UnwoundMixture.fit(x, y, start=model),
         tested=True,
     ),
     "student": Base(StudentCopula.fit, "scores", _affordable, most=ITERATED),
@@ -242,6 +244,13 @@ BASES: dict[str, Base] = {
         most=ITERATED,
         refit=lambda model, x, y: ContaminatedCopula.fit(x, y, start=model),
     ),
+    "curved": Base(
+        CurvedCopula.fit,
+        "scores",
+        lambda s: s.narrow > 1 and _affordable(s) and not s.has_cells,
+        most=UNWOUND,
+        refit=lambda model, x, y: CurvedCopula.fit(x, y, start=model),
+    ),
     "mixture": _mixture(COARSE),
     "fine_mixture": _mixture(FINE),
     "finest_mixture": replace(
@@ -250,6 +259,18 @@ BASES: dict[str, Base] = {
             _is_smooth(s, MIXTURE_COLUMNS) and components(s.rows, s.columns, FINEST) > FINE[0]
         ),
         after="fine_mixture",
+    ),
+    "sheared": Base(
+        ShearedMixture.fit,
+        "robust",
+        lambda s: (
+            s.columns > 2
+            and _is_smooth(s, MIXTURE_COLUMNS)
+            and components(s.rows, s.columns, SIZE) >= 2
+        ),
+        most=UNWOUND,
+        margin=MARGIN,
+        refit=lambda model, x, y: ShearedMixture.fit(x, y, start=model),
     ),
     "ranks": Base(
         RankCopula.fit,

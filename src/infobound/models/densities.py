@@ -284,8 +284,8 @@ class MixtureModel(Critic):
         their parameters, as for `components`.
         """
         rows = torch.cat([x, y], dim=1).double()
-        start = _nearest(rows, components(len(rows), rows.shape[1], size))
-        return cls(*_mixture(rows, start)[:3], x.shape[1])
+        start = nearest(rows, components(len(rows), rows.shape[1], size))
+        return cls(*em(rows, start)[:3], x.shape[1])
 
     @classmethod
     def fit_few(
@@ -329,8 +329,8 @@ class MixtureModel(Critic):
         if start is not None:
             counts, best = range(len(start.weights), len(start.weights) + 1), -math.inf
         for count in counts:
-            belongs = _started(rows, white, count) if start is None else _belongs(start, rows)
-            fitted = _mixture(white, belongs, floor=SHRINKAGE * count * d / n)
+            belongs = _started(rows, white, count) if start is None else membership(start, rows)
+            fitted = em(white, belongs, floor=SHRINKAGE * count * d / n)
             shown = float(fitted.likelihood) - count * price
             if shown <= best:
                 break
@@ -423,7 +423,7 @@ class _Mixture(NamedTuple):
         return _Mixture(*(part[index] for part in self))
 
 
-def _nearest(rows: Tensor, count: int) -> Tensor:
+def nearest(rows: Tensor, count: int) -> Tensor:
     """Assign rows (n, d) to the nearest of the centres of k-means++: (count, n), zeros and ones.
 
     Source: Arthur and Vassilvitskii 2007, https://dl.acm.org/doi/10.5555/1283383.1283494.
@@ -442,18 +442,18 @@ def _started(rows: Tensor, white: Tensor, count: int) -> Tensor:
     """
     generator = torch.Generator().manual_seed(0)
     few, d = white[:START_ROWS], rows.shape[1]
-    starts = [_nearest(rows[:START_ROWS], count)]
+    starts = [nearest(rows[:START_ROWS], count)]
     for _ in range(STARTS):
         forms = torch.randn(count, d, d, generator=generator, dtype=rows.dtype).to(rows.device)
         values = ((few @ forms) * few).sum(2)
         values = values - values.mean(1, keepdim=True)
         starts.append((2 * values / values.std()).softmax(0))
     floor = SHRINKAGE * count * d / len(few)
-    tried = _mixture(few, torch.stack(starts), floor, SHORT)
-    return _belongs(tried.at(int(tried.likelihood.argmax())), white)
+    tried = em(few, torch.stack(starts), floor, SHORT)
+    return membership(tried.at(int(tried.likelihood.argmax())), white)
 
 
-def _belongs(model: _Mixture | MixtureModel, rows: Tensor) -> Tensor:
+def membership(model: _Mixture | MixtureModel, rows: Tensor) -> Tensor:
     """The probabilities (K, n) of the components for rows (n, d)."""
     factors = torch.linalg.cholesky(model.covariances)
     away = rows.T - model.means[:, :, None]
@@ -463,7 +463,7 @@ def _belongs(model: _Mixture | MixtureModel, rows: Tensor) -> Tensor:
     return found
 
 
-def _mixture(
+def em(
     rows: Tensor, belongs: Tensor, floor: float = VARIANCE_FLOOR, rounds: int = ROUNDS
 ) -> _Mixture:
     """Fit a mixture of K Gaussians to rows (n, d), float64, by EM.

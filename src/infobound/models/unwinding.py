@@ -16,11 +16,19 @@ from scipy.special import ndtri
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from infobound.critics.contract import Product, Rows
+from infobound.critics.contract import Critic, Product, Rows
 from infobound.models.copulas import GaussianCopula
+from infobound.models.densities import MixtureModel
 from infobound.models.margins import knots_of, normal_scores
 
-__all__ = ["MARGIN", "TEST_ROWS", "UnwoundCopula", "copula_mi", "suspected_mi"]
+__all__ = [
+    "MARGIN",
+    "TEST_ROWS",
+    "UnwoundCopula",
+    "UnwoundMixture",
+    "copula_mi",
+    "suspected_mi",
+]
 
 KNOTS = 400  # of the normal scores of a column
 PLANES = 8  # of rotation per side, at most
@@ -48,6 +56,8 @@ READ = 0.5  # share of the MI that rotations add which their test reads, roughly
 ASTRAY = 0.4  # nats missed for each that rotations about a far centre add, roughly
 FAR = 3.0  # robust standard deviations from which values count less in its products
 MARGIN = 1.0  # nats by which rotations must exceed none on one row; on n rows, MARGIN / sqrt(n)
+MIXED_COLUMNS, MIXED_ROWS = 24, 10_000  # most columns and rows for a mixture of turned rows
+SHOWN_AT_ONCE = 128  # of these, whose log ratios are computed at once
 CLEAR_ROTATION = 2.5  # standard deviations by which the rows must exceed them; else none is sought
 UNCLEAR_ROTATION = 1.25  # up to this many, rotations are not even suspected
 
@@ -205,9 +215,99 @@ class UnwoundCopula(Product):
 
     def _scores(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The normal scores of the rotated rows, in float64."""
+        u, v = self.turned(x, y)
+        return normal_scores(u, self.knots_x), normal_scores(v, self.knots_y)
+
+    def turned(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the centred and rotated rows (n, p) and (m, q), float64."""
         centred = x.double() - self.mean_x, y.double() - self.mean_y
         u, v = map(_unwound, centred, self.rotations)
-        return normal_scores(u, self.knots_x), normal_scores(v, self.knots_y)
+        return u, v
+
+
+class UnwoundMixture(Critic):
+    """A mixture of a few Gaussians on rows whose rotations are undone: turned populations.
+
+    Args:
+        unwound: the model with the rotations.
+        mixture: the mixture of the turned rows.
+
+    Example:
+        >>> rng = torch.Generator().manual_seed(0)
+        >>> which = torch.randint(2, (1000, 1), generator=rng) * 4.0
+        >>> rows = which - 2 + torch.randn(1000, 3, generator=rng)
+        >>> angle = rows[:, :2].square().sum(1) / 3
+        >>> cos, sin = angle.cos(), angle.sin()
+        >>> x = torch.stack([cos * rows[:, 0] - sin * rows[:, 1],
+        ...                  sin * rows[:, 0] + cos * rows[:, 1]], 1)
+        >>> type(UnwoundMixture.fit(x, rows[:, 2:])).__name__
+        'UnwoundMixture'
+    """
+
+    def __init__(self, unwound: UnwoundCopula, mixture: MixtureModel) -> None:
+        super().__init__()
+        self.unwound = unwound
+        self.mixture = mixture
+        self.width = mixture.width
+
+    @classmethod
+    def fit(
+        cls,
+        x: Tensor,
+        y: Tensor,
+        *,
+        start: GaussianCopula | UnwoundCopula | UnwoundMixture | None = None,
+    ) -> GaussianCopula | UnwoundCopula | UnwoundMixture:
+        """Fit the rotations, and a copula or a mixture of the turned rows.
+
+        The mixture is taken if it shows more MI of these rows, less BIC's price of its parameters.
+
+        Args:
+            x: (n, p), robustly scaled.
+            y: (n, q), robustly scaled.
+            start: a model of other rows; the search starts at its rotations, and the new one is of
+                the same kind.
+
+        Returns:
+            The mixture; the unwound copula if it is better, or the Gaussian copula if no rotation
+            is found.
+        """
+        if isinstance(start, UnwoundMixture):
+            unwound = UnwoundCopula.fit(x, y, start=start.unwound)
+            assert isinstance(unwound, UnwoundCopula)
+            rows = _as(unwound.turned(x, y), x)
+            again = MixtureModel.fit_few(*rows, start=start.mixture)
+            assert isinstance(again, MixtureModel)
+            return cls(unwound, again)
+        found = UnwoundCopula.fit(x, y, start=start)
+        is_mixable = len(x) <= MIXED_ROWS and x.shape[1] + y.shape[1] <= MIXED_COLUMNS
+        if start is not None or isinstance(found, GaussianCopula) or not is_mixable:
+            return found
+        mixture = MixtureModel.fit_few(*_as(found.turned(x, y), x))
+        if isinstance(mixture, GaussianCopula):
+            return found
+        mixed, (n, d) = cls(found, mixture), (len(x), x.shape[1] + y.shape[1])
+        more = (len(mixture.weights) - 1) * (1 + d + d * (d + 1) // 2)
+        gain = _shown(mixed, x, y) - _shown(found, x, y)
+        return mixed if gain > 0.5 * math.log(n) / n * more else found
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """What the mixture encodes of the turned rows."""
+        return self.mixture.encode(*_as(self.unwound.turned(x, y), x))
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """Log ratios (n, m), nats."""
+        return self.mixture.pair(a, b)
+
+
+def _as(sides: tuple[Tensor, Tensor], like: Tensor) -> tuple[Tensor, Tensor]:
+    return sides[0].to(like.dtype), sides[1].to(like.dtype)
+
+
+def _shown(model: Critic, x: Tensor, y: Tensor) -> float:
+    """The mean log ratio of rows, nats."""
+    blocks = zip(x.split(SHOWN_AT_ONCE), y.split(SHOWN_AT_ONCE), strict=True)
+    return sum(float(model(*rows).diagonal().sum()) for rows in blocks) / len(x)
 
 
 def _radial(rows: Tensor) -> Tensor:

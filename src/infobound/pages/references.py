@@ -262,6 +262,15 @@ REFERENCES: dict[str, Reference] = {
         volume="39",
         pages="1--38",
     ),
+    "https://doi.org/10.1214/ss/1177013604": Reference(
+        "hastie1986generalized",
+        "Hastie, Trevor and Tibshirani, Robert",
+        "Generalized Additive Models",
+        "Statistical Science",
+        1986,
+        volume="1",
+        pages="297--310",
+    ),
     "https://doi.org/10.1214/aos/1176344136": Reference(
         "schwarz1978estimating",
         "Schwarz, Gideon",

@@ -51,6 +51,8 @@ OF_BASES: dict[str, tuple[str, ...]] = {  # papers of the closed forms, by name
     "mixture": (MIXTURE,),
     "fine_mixture": (MIXTURE,),
     "finest_mixture": (MIXTURE,),
+    "curved": (COPULA, "https://doi.org/10.1214/ss/1177013604"),
+    "sheared": (MIXTURE, BIC, "https://doi.org/10.1214/ss/1177013604"),
     "ranks": ("https://arxiv.org/abs/2402.10158",),
     "gaussians": (MIXTURE, BIC),
     "gaussians_raw": (MIXTURE, BIC),
