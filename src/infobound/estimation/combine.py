@@ -213,7 +213,7 @@ def _by_tested(found: Combined, pair: data.Pair, folds: Sequence[Fold], config: 
         doubt = share * gain
     plain = [0.0 if f.tested else sum(map(f.weight_of, GAUSSIAN)) for f in folds]
     share = (1 - unclear) * float(np.average(plain, weights=sizes))
-    if share:
+    if share and config.estimator == "default" and config.base == "auto":
         doubt = math.hypot(doubt, share * _suspected(pair, config))
     return replace(found, extra_error=math.hypot(found.extra_error, doubt)) if doubt else found
 

@@ -76,7 +76,7 @@ class CurvedCopula(Product):
             of_y = start.of_y
         read, wanted = sides if of_y else sides[::-1]
         earlier = None if start is None else start.regression
-        regression = Regression.fit(Design(read), wanted, start=earlier)
+        regression = Regression.fit(Design(read), wanted, start=earlier, pursuit=False)
         curves = torch.from_numpy(regression.held_out).to(x)
         copula = GaussianCopula.fit(curves, y) if of_y else GaussianCopula.fit(x, curves)
         return cls(copula, regression, of_y=of_y)

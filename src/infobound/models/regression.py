@@ -308,6 +308,7 @@ class Regression:
         *,
         weights: np.ndarray | None = None,
         start: Regression | None = None,
+        pursuit: bool = True,
     ) -> Regression:
         """Fit columns to given columns.
 
@@ -316,6 +317,7 @@ class Regression:
             values: (n, k).
             weights: (n, k), of the rows; equal by default.
             start: an earlier fit to similar rows, whose weights and directions are kept.
+            pursuit: whether directions are looked for, which takes most of the time.
         """
         constants = np.average(values, axis=0, weights=weights)
         every: list[np.ndarray] = []
@@ -328,7 +330,9 @@ class Regression:
             found = [] if start is None else start.starts[k]
             known = None if start is None else start.shares[k]
             lines: dict[int, _Lines] = {}
-            tried = design.held_out(column, some, found, known, lines)
+            tried = design.held_out(column, some, found if pursuit else None, known, lines)
+            if not pursuit:
+                tried = np.column_stack([tried, np.full(len(tried), mean)])
             shares = _shares(tried, column, some) if known is None else known
             held_out[:, k] = mean + (tried - mean) @ shares
             for j in np.flatnonzero(shares[:-1]):

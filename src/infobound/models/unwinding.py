@@ -59,7 +59,7 @@ MARGIN = 1.0  # nats by which rotations must exceed none on one row; on n rows, 
 MIXED_COLUMNS, MIXED_ROWS = 24, 10_000  # most columns and rows for a mixture of turned rows
 SHOWN_AT_ONCE = 128  # of these, whose log ratios are computed at once
 CLEAR_ROTATION = 2.5  # standard deviations by which the rows must exceed them; else none is sought
-UNCLEAR_ROTATION = 1.25  # up to this many, rotations are not even suspected
+UNCLEAR_ROTATION = 1.75  # up to this many, rotations are not even suspected
 
 
 class Rotation(NamedTuple):
