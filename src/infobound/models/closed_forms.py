@@ -250,6 +250,7 @@ BASES: dict[str, Base] = {
         lambda s: s.narrow > 1 and _affordable(s) and not s.has_cells,
         most=UNWOUND,
         refit=lambda model, x, y: CurvedCopula.fit(x, y, start=model),
+        ungiven=True,
     ),
     "mixture": _mixture(COARSE),
     "fine_mixture": _mixture(FINE),
@@ -271,6 +272,7 @@ BASES: dict[str, Base] = {
         most=UNWOUND,
         margin=MARGIN,
         refit=lambda model, x, y: ShearedMixture.fit(x, y, start=model),
+        ungiven=True,
     ),
     "ranks": Base(
         RankCopula.fit,
