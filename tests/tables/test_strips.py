@@ -55,11 +55,11 @@ def test_fast_relations_lose_half_of_their_error(draw, monkeypatch):
     assert np.mean([one.low <= MI[draw] <= one.high for one in divided]) >= 0.75
 
 
-def test_intervals_of_few_rows_cover_where_the_extrapolation_goes_far():
-    pairs = [tuple(columns(dict(zip("xy", helix(seed, n=1000), strict=True)))) for seed in range(8)]
+def test_intervals_cover_where_the_extrapolation_goes_far():
+    pairs = [tuple(columns(dict(zip("xy", helix(seed, n=2500), strict=True)))) for seed in range(8)]
     found = estimates(pairs)
     assert np.mean([one.low <= MI[helix] <= one.high for one in found]) >= 0.75
-    assert np.mean([one.high - one.low for one in found]) < 1
+    assert np.mean([one.high - one.low for one in found]) < 0.5
 
 
 def test_other_pairs_are_not_divided():
@@ -80,7 +80,7 @@ def test_other_pairs_are_not_divided():
         _, ratios, _ = log_ratios([(ranks[0], ranks[1])])
         ties = torch.tensor([[side.ties.mean() for side in ranks]], dtype=torch.float32)
         assert rough_sides(ratios, ties, N) == [expected], name
-        assert rough_sides(ratios, ties, 400) == [None]
+        assert rough_sides(ratios, ties, 2000) == [None]
 
 
 def test_strips_of_independent_columns_say_nothing_and_keep_the_order_of_quantiles():
@@ -93,4 +93,4 @@ def test_strips_of_independent_columns_say_nothing_and_keep_the_order_of_quantil
         found = in_strips(ranks, np.argsort(codes), ratios[0], whole, side=side)
         assert abs(found[2]) < 0.01
         assert (found[:5].diff() > 0).all()
-    assert STRIPS * 100 <= strips.FEWEST_ROWS
+    assert STRIPS * 500 <= strips.FEWEST_ROWS

@@ -19,7 +19,7 @@ from infobound.models.ranks import Ranks, grid_of, log_ratios
 __all__ = ["MIDDLE", "STRIPS", "histogram_values", "in_strips", "rough_sides"]
 
 STRIPS = 5
-FEWEST_ROWS = 500  # of a pair that is divided: 100 a strip
+FEWEST_ROWS = 2_500  # of a pair that is divided: 500 a strip
 ROUGH = 45.0  # change of the log ratio per unit of rank from which a pair is divided
 MOST_TIES = 1.0  # mean log2 of the number of rows that share a value of the divided column
 MIDDLE = len(QUANTILES) // 2
@@ -40,9 +40,9 @@ def rough_sides(ratios: Tensor, ties: Tensor, n: int) -> list[int | None]:
         >>> g = torch.linspace(0, 1, 64, dtype=torch.float64)
         >>> waves = 2 * torch.sin(60 * g[:, None] + 3 * g)
         >>> few = torch.zeros(2, 2, dtype=torch.float64)
-        >>> rough_sides(torch.stack([waves, waves.T]), few, n=1000)
+        >>> rough_sides(torch.stack([waves, waves.T]), few, n=3000)
         [0, 1]
-        >>> rough_sides(torch.stack([0.1 * waves, waves]), few + 2, n=1000)
+        >>> rough_sides(torch.stack([0.1 * waves, waves]), few + 2, n=3000)
         [None, None]
     """
     if n < FEWEST_ROWS:
