@@ -433,13 +433,6 @@ class _Inputs:
         earlier = [model for (other, _), model in self.fitted.items() if other == name]
         return refit(earlier[0], x, y) if refit and earlier else self.job.bank[name].fit(x, y)
 
-    def ends_at_copula(self, name: str) -> bool:
-        """Whether a base with a search found nothing in this fold beyond the Gaussian copula."""
-        earlier = [model for (other, _), model in self.fitted.items() if other == name]
-        return bool(
-            self.job.bank[name].refit and earlier and isinstance(earlier[0], GaussianCopula)
-        )
-
     def critic(
         self,
         name: str | None,
@@ -569,29 +562,24 @@ def _best_bases(
     for fit, held in splits if len(possible) > 1 or (wide and not harmless) else []:
         x, _ = inputs.rows(held[: config.eval_rows])
         _, y = inputs.rows(np.concatenate([held, fit])[: max(len(x), config.eval_rows)])
-        known: dict[str, tuple[float, float]] = {}  # value and MI of Gaussian copulas
-        plain: dict[tuple[str, bool], float] = {}  # the values of those of all columns, by inputs
+        copulas: dict[float, float] = {}  # values of Gaussian copulas by MI: models may be the same
         for place, name in enumerate(possible):
-            reads = bases[name].inputs, bases[name].own
-            if reads in plain and inputs.ends_at_copula(name):
-                totals[name] += plain[reads]
-                continue
             before = {other: totals[other] for other in possible[:place]}
             if before.get(bases[name].after or "", math.inf) < max(before.values(), default=0):
                 totals[name] = -math.inf  # it would take long, and not be the best
                 continue
             critic = inputs.critic(name, fit, None, config)
-            mi = critic.base.mi if isinstance(critic.base, GaussianCopula) else None
-            same = [value for value, other in known.values() if other == mi]
-            value = same[0] if same else _infonce(critic, (x, y))
-            if bases[name].fit == GaussianCopula.fit:
-                plain[reads] = value
-            if mi is not None:  # several models may be the same copula
-                known[name] = value, mi
-            elif bases[name].tested:
+            if isinstance(critic.base, GaussianCopula):
+                mi = critic.base.mi
+                if mi not in copulas:
+                    copulas[mi] = _infonce(critic, (x, y))
+                totals[name] += copulas[mi]
+                continue
+            value = _infonce(critic, (x, y))
+            if bases[name].tested:
                 tested = name
-            elif bases[name].partial and known:
-                most, mi = max(known.values())
+            elif bases[name].partial and copulas:
+                mi, most = max(copulas.items(), key=lambda each: each[1])
                 trained = inputs.rows(subsample(fit, len(x), seed=seed))
                 value = min(value, most + (value + _infonce(critic, trained)) / 2 - mi)
             totals[name] += value
