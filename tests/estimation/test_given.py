@@ -13,7 +13,7 @@ from infobound.estimation.conditional import Sides, _blurred, _less_attenuated, 
 from infobound.estimation.conditional_guarantees import certified_by_draws, checked_sampler
 from infobound.inference import conditional_independence
 from infobound.inference.conditional_independence import Scores, neighbourhoods, projection_p
-from infobound.models.regression import Origin, Refit
+from infobound.regression.residuals import Origin, Refit
 from infobound.training import loop
 
 FAST = {"critic": "none", "folds": 3}

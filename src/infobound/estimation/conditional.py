@@ -42,8 +42,8 @@ from infobound.inference.conditional_independence import (
 )
 from infobound.inference.standard_errors import standard_error
 from infobound.models.closed_forms import WITH
-from infobound.models.joint_locations import refined
-from infobound.models.regression import Origin, Refit, centred, refitted, residuals
+from infobound.regression.joint_locations import refined
+from infobound.regression.residuals import Origin, Refit, centred, refitted, residuals
 from infobound.training import loop
 
 __all__ = ["Sides", "conditional", "p_values"]

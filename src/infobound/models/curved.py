@@ -8,7 +8,8 @@ from torch import Tensor
 
 from infobound.critics.contract import Product, Rows
 from infobound.models.copulas import GaussianCopula
-from infobound.models.regression import Bumps, Design, Regression
+from infobound.regression.features import Bumps
+from infobound.regression.smoothers import Design, Regression
 
 __all__ = ["CurvedCopula"]
 

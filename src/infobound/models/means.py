@@ -12,7 +12,7 @@ from infobound.critics.contract import Critic, Rows
 from infobound.models.copulas import GaussianCopula
 from infobound.models.margins import knots_of, normal_scores
 from infobound.models.ranks import RankCopula
-from infobound.models.regression import Design, Regression
+from infobound.regression.smoothers import Design, Regression
 
 __all__ = ["MeanModel"]
 

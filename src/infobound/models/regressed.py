@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from infobound.critics.contract import Product, Rows, product
-from infobound.models.regression import Design, Known, Regression
+from infobound.regression.smoothers import Design, Known, Regression
 
 __all__ = ["RegressionModel"]
 

@@ -26,12 +26,12 @@ from infobound.data.lagged import Trials, as_trials
 from infobound.errors import InputError
 from infobound.estimation.estimate import estimate
 from infobound.inference.conditional_independence import are_classes
-from infobound.models.regression import centred, residuals
 from infobound.pages.numbers import p_value
 from infobound.pages.page import Page
 from infobound.pages.presentable import Presentable
 from infobound.plotting import transfer_figures
 from infobound.plotting.figures import FOUND
+from infobound.regression.residuals import centred, residuals
 from infobound.results.estimate import Estimate
 from infobound.results.methods import shown_names
 from infobound.series import transfer_page

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from infobound.models import regression
-from infobound.models.regression import Design, Origin, Regression, refitted, residuals
+from infobound.regression import features, pursuit
+from infobound.regression import residuals as residual_module
+from infobound.regression.residuals import Origin, refitted, residuals
+from infobound.regression.smoothers import Design, Regression
 
 
 def standardised(z):
@@ -121,7 +123,7 @@ def test_products_of_two_columns_are_found_in_few_rows(monkeypatch):
         return np.corrcoef(residuals(z, 2 * CAUSES["product"](z)[:, None] + noise).values.T)[0, 1]
 
     with_products = np.mean([left(seed) for seed in range(4)])
-    monkeypatch.setattr(regression, "MULTIPLIED", 0)
+    monkeypatch.setattr(features, "MULTIPLIED", 0)
     assert with_products < 0.12
     assert np.mean([left(seed) for seed in range(4)]) > with_products + 0.03
 
@@ -196,7 +198,7 @@ def test_noise_whose_skewness_follows_z_is_fitted_by_its_mean(n, dz, chance, mon
         origin = Origin(x, np.zeros((n, 1)), np.ones((n, 1)))
         found = refitted(z, x, origin, bounded=np.array([True]) if chance else None)
         with monkeypatch.context() as control:
-            control.setattr(regression, "LEFT", np.inf)
+            control.setattr(residual_module, "LEFT", np.inf)
             huber = refitted(z, x, origin)
         errors[seed] = [((x - each.values - mean) ** 2).mean() for each in (found, huber)]
     assert errors[:, 0].mean() < 0.6 * errors[:, 1].mean()
@@ -217,8 +219,8 @@ def test_a_direction_for_several_columns_is_that_of_the_same_column():
     rng = np.random.default_rng(0)
     z, start = rng.normal(size=(300, 4)), rng.normal(size=4)
     column, weights = np.sin(z[:, 0] + z[:, 1]), np.ones(300)
-    one = regression._direction(z, column, weights, start, 6)
-    two = regression._direction(z, np.stack([column, column]), weights, start, 6)
+    one = pursuit._direction(z, column, weights, start, 6)
+    two = pursuit._direction(z, np.stack([column, column]), weights, start, 6)
     np.testing.assert_allclose(two[0], one[0], atol=1e-6)
     np.testing.assert_allclose(two[1], np.stack([one[1]] * 2), atol=1e-6)
     assert two[2] == pytest.approx(2 * one[2])

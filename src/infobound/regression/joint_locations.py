@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from infobound.models.regression import Bumps, Design, Origin, Regression, clear
+from infobound.regression.features import Bumps
+from infobound.regression.residuals import Origin, clear
+from infobound.regression.smoothers import Design, Regression
 
 __all__ = ["Refined", "refined"]
 
@@ -96,7 +98,7 @@ def refined(
     are modelled as functions of z, linear and smooth along the directions that projection pursuit
     found, with a normal prior of variance `ERROR`. Gauss-Newton steps of the posterior alternate
     with fits of the residuals' density. The refined residuals count if they are clearly more likely
-    on the rows of the fold, by `regression.clear`. Each location is a function of z, so I(X;Y|Z)
+    on the rows of the fold, by `residuals.clear`. Each location is a function of z, so I(X;Y|Z)
     does not change.
 
     Args:
@@ -114,7 +116,7 @@ def refined(
     and Wu 1989, https://doi.org/10.1214/aos/1176347263.
 
     Example:
-        >>> from infobound.models.regression import residuals
+        >>> from infobound.regression.residuals import residuals
         >>> rng = np.random.default_rng(0)
         >>> z, u, noise = rng.normal(size=(3, 600, 1))
         >>> noises = np.hstack([u, np.sin(3 * u) + 0.2 * noise])

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from infobound.models.joint_locations import FEWEST, MOST, _Density, _nearest, refined
-from infobound.models.regression import residuals
+from infobound.regression.joint_locations import FEWEST, MOST, _Density, _nearest, refined
+from infobound.regression.residuals import residuals
 
 
 def confounded(seed, curve, noise, n=700, d=1):
