@@ -16,9 +16,7 @@ from pathlib import Path
 
 PIPE = subprocess.PIPE
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    ["infobound.benchmark.study", "sklearn.mixture", "distributed.cli.dask_worker"]
-)
+FORKS.set_forkserver_preload(["infobound.benchmark.study", "distributed.cli.dask_worker"])
 
 
 def run_main(words, log):

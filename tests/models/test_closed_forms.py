@@ -24,8 +24,8 @@ from infobound.models.densities import (
     ClasswiseGaussian,
     ContingencyTable,
     MixtureModel,
+    clustered,
     em,
-    nearest,
 )
 
 PLANE = Shape(1500, 2, 1500, 1500, 1)
@@ -145,8 +145,16 @@ def test_the_mixture_is_that_of_scikit_learn():
 
     x, y = draw(tasks.make("mixed_gaussian", d=1, rho=0.9), 3000, 0)
     rows = torch.cat([x, y], 1)
-    ours = em(rows, nearest(rows, 8))
-    theirs = GaussianMixture(8, init_params="k-means++", reg_covar=1e-4, random_state=0)
+    start = clustered(rows, 8)
+    ours = em(rows, start)
+    groups = [rows[each > 0].numpy() for each in start]
+    theirs = GaussianMixture(
+        8,
+        reg_covar=1e-4,
+        weights_init=start.mean(1).numpy(),
+        means_init=[group.mean(0) for group in groups],
+        precisions_init=[np.linalg.inv(np.cov(g.T, ddof=0) + 1e-4 * np.eye(2)) for g in groups],
+    )
     theirs.fit(rows.numpy())
     found = GaussianMixture(8, weights_init=ours[0], means_init=ours[1], max_iter=1)
     found.weights_, found.means_, found.covariances_ = (part.numpy() for part in ours[:3])

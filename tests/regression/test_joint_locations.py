@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from infobound.regression.joint_locations import FEWEST, MOST, _Density, _nearest, refined
+from infobound.data.clusters import clusters
+from infobound.regression.joint_locations import FEWEST, MOST, _Density, refined
 from infobound.regression.residuals import residuals
 
 
@@ -68,7 +69,7 @@ def test_too_few_and_too_many_rows_are_left_alone():
 def test_the_gradient_is_that_of_the_log_density():
     rows = np.random.default_rng(0).normal(size=(300, 2))
     rows[:, 1] += rows[:, 0] ** 2
-    density = _Density.fit(rows, _nearest(rows, 6, 0), 20)
+    density = _Density.fit(rows, clusters(rows, 6).T, 20)
     step = 1e-5
     for j in range(2):
         ahead = step * np.eye(2)[j]

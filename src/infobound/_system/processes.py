@@ -19,7 +19,7 @@ WATCHED = 0.5  # seconds between two checks whether the parent is alive
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
     """Limit torch, BLAS and OpenMP to one thread, for results bitwise equal to joblib's workers."""
-    import sklearn.mixture  # noqa: F401 - the limit applies only to loaded libraries
+    import scipy.linalg  # noqa: F401 - the limit applies only to loaded libraries
     from threadpoolctl import threadpool_limits
 
     threads = torch.get_num_threads()

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from infobound.critics.contract import Critic, Rows
+from infobound.data.clusters import clusters
 from infobound.models.copulas import GaussianCopula
 
 __all__ = [
@@ -284,7 +285,7 @@ class MixtureModel(Critic):
         their parameters, as for `components`.
         """
         rows = torch.cat([x, y], dim=1).double()
-        start = nearest(rows, components(len(rows), rows.shape[1], size))
+        start = clustered(rows, components(len(rows), rows.shape[1], size))
         return cls(*em(rows, start)[:3], x.shape[1])
 
     @classmethod
@@ -423,16 +424,9 @@ class _Mixture(NamedTuple):
         return _Mixture(*(part[index] for part in self))
 
 
-def nearest(rows: Tensor, count: int) -> Tensor:
-    """Assign rows (n, d) to the nearest of the centres of k-means++: (count, n), zeros and ones.
-
-    Source: Arthur and Vassilvitskii 2007, https://dl.acm.org/doi/10.5555/1283383.1283494.
-    """
-    from sklearn.cluster import kmeans_plusplus
-
-    centres = torch.from_numpy(kmeans_plusplus(rows.cpu().numpy(), count, random_state=0)[0])
-    near = torch.cdist(rows, centres.to(rows)).argmin(1)
-    return torch.nn.functional.one_hot(near, count).T.to(rows)
+def clustered(rows: Tensor, count: int) -> Tensor:
+    """Return `clusters` (count, n) of rows (n, d)."""
+    return torch.from_numpy(clusters(rows.cpu().numpy(), count)).to(rows)
 
 
 def _started(rows: Tensor, white: Tensor, count: int) -> Tensor:
@@ -442,7 +436,7 @@ def _started(rows: Tensor, white: Tensor, count: int) -> Tensor:
     """
     generator = torch.Generator().manual_seed(0)
     few, d = white[:START_ROWS], rows.shape[1]
-    starts = [nearest(rows[:START_ROWS], count)]
+    starts = [clustered(rows[:START_ROWS], count)]
     for _ in range(STARTS):
         forms = torch.randn(count, d, d, generator=generator, dtype=rows.dtype).to(rows.device)
         values = ((few @ forms) * few).sum(2)

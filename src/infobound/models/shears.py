@@ -15,7 +15,7 @@ from torch import Tensor
 
 from infobound.critics.contract import Critic, Rows
 from infobound.models.copulas import GaussianCopula
-from infobound.models.densities import MixtureModel, components, em, membership, nearest
+from infobound.models.densities import MixtureModel, clustered, components, em, membership
 
 __all__ = ["SIZE", "ShearedMixture"]
 
@@ -230,7 +230,7 @@ def _fitted(
     functions = shear.functions(rows)
     moved = shear.undone(rows, functions)
     if mixture is None:
-        belongs = nearest((moved - moved.mean(0)) / moved.std(0), count)
+        belongs = clustered((moved - moved.mean(0)) / moved.std(0), count)
     else:
         belongs = membership(mixture, moved)
     for _ in range(ROUNDS[mixture is not None] if moves else 0):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from infobound.data.clusters import clusters
 from infobound.regression.features import Bumps
 from infobound.regression.residuals import Origin, clear
 from infobound.regression.smoothers import Design, Regression
@@ -178,7 +179,7 @@ class _Fold(NamedTuple):
         values = (origin.columns - start) / scale
         prior = p / ERROR / values[training].var(axis=0)[:, None]
         moved = np.zeros((k, p))
-        belongs = _nearest(values[training], len(training) // ROWS_PER_COMPONENT, seed)
+        belongs = clusters(values[training], len(training) // ROWS_PER_COMPONENT, seed=seed).T
         before = _Density.fit(rest[training], belongs, FIRST)
         density = _Density.fit(values[training], belongs, FIRST)
 
@@ -259,12 +260,3 @@ def _logs(each: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     parts = np.exp(each - most)
     total = parts.sum(axis=1, keepdims=True)
     return (most + np.log(total))[:, 0], parts / total
-
-
-def _nearest(rows: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return (n, count), one for the nearest centre of k-means++ and zero for the others."""
-    from sklearn.cluster import kmeans_plusplus
-
-    centres = kmeans_plusplus(rows, count, random_state=seed)[0]
-    near = ((rows[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
-    return np.asarray(np.eye(count)[near])
