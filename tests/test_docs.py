@@ -127,7 +127,7 @@ def unlike(expected, printed):
         return f"{expected!r} is not in {printed!r}"
     values = NUMBER.findall(printed)[before.count("#") :]
     pairs = zip(NUMBER.findall(expected), values, strict=False)
-    return [(a, b) for a, b in pairs if float(a) != pytest.approx(float(b), rel=0.1, abs=0.02)]
+    return [(a, b) for a, b in pairs if float(a) != pytest.approx(float(b), rel=0.03, abs=0.01)]
 
 
 def test_other_words_and_numbers_are_found():
