@@ -128,6 +128,24 @@ def test_products_of_two_columns_are_found_in_few_rows(monkeypatch):
     assert np.mean([left(seed) for seed in range(4)]) > with_products + 0.03
 
 
+def test_a_column_of_few_values_has_a_mean_for_each(monkeypatch):
+    """Columns that share rough functions of it. The control has smooth functions only."""
+    shared = np.zeros((10, 2))
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        z, means = rng.integers(8, size=(200, 5)), rng.normal(size=8)
+        columns = means[z].sum(axis=1, keepdims=True) / 2 + rng.normal(size=(200, 2))
+        for control in (0, 1):
+            with monkeypatch.context() as changed:
+                changed.setattr(features, "MOST_LEVELS", 0 if control else features.MOST_LEVELS)
+                scaled = (z - z.mean(axis=0)) / z.std(axis=0)
+                found = residuals(scaled, columns)
+                left = refitted(scaled, found.values, found.origin).values
+            shared[seed, control] = np.corrcoef(left.T)[0, 1]
+    assert abs(shared[:, 0].mean()) < 0.06
+    assert shared[:, 1].mean() > 0.2
+
+
 def test_functions_that_columns_share_are_found_with_few_rows():
     before, after, count = np.zeros((3, 6))
     for seed in range(6):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["SMOOTH_KNOTS", "Bumps", "Features", "feature_maps"]
+__all__ = ["SMOOTH_KNOTS", "Bumps", "Features", "Levels", "feature_maps"]
 
 SMOOTH_KNOTS = 9  # basis functions of a smooth function of one column or direction
 BUMP_WIDTH = 1.3  # of a basis function, in distances to the next one
@@ -18,6 +18,7 @@ WIDTHS = (0.35, 0.7, 1.4)  # of kernels, in standard deviations times sqrt(colum
 PRODUCT_REACH = 3.0  # standard deviations beyond which products of columns do not grow
 MULTIPLIED = 10  # most columns whose products are features
 FEW_VALUES = 10  # a column of at most this many values has no smooth function of its own
+MOST_LEVELS = 20  # most values of a column each of which has a mean of its own
 
 Features = Callable[[np.ndarray], np.ndarray]
 
@@ -53,14 +54,33 @@ class Bumps:
         return self.rows(values, np.empty((SMOOTH_KNOTS, len(values)))).T
 
 
+@dataclass(frozen=True)
+class Levels:
+    """Indicators of the values of a column that has few: with lines, they give each one a mean."""
+
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Levels:
+        """Take the values of a column (n,) between the outermost; none if there are too many."""
+        found = np.unique(values)
+        return cls(found[1:-1] if len(found) <= MOST_LEVELS else found[:0])
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Return the indicators (n, k) of values (n,)."""
+        return np.asarray(values[:, None] == self.values, dtype=np.float64)
+
+
 def feature_maps(z: np.ndarray, seed: int) -> list[Features]:
     """Return the feature maps of ridge regressions: splines by column, products, and kernels."""
     columns = [k for k in range(z.shape[1]) if len(np.unique(z[:, k])) > FEW_VALUES]
     bumps = [Bumps.of(z[:, k]) for k in columns]
+    levels = [Levels.of(column) for column in z.T]
 
     def additive(rows: np.ndarray) -> np.ndarray:
         own = [bump(rows[:, k]) for k, bump in zip(columns, bumps, strict=True)]
-        return np.asarray(np.hstack([rows, *own]))
+        means = [level(column) for column, level in zip(rows.T, levels, strict=True)]
+        return np.asarray(np.hstack([rows, *own, *means]))
 
     rng = np.random.default_rng(seed)
     centres = z[rng.choice(len(z), min(len(z), CENTRES), replace=False)]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from infobound.data import Layout
-from infobound.regression.features import Bumps
+from infobound.regression.features import Bumps, Levels
 from infobound.regression.pursuit import shared_directions
 from infobound.regression.smoothers import Design
 
@@ -212,10 +212,11 @@ def refitted(
     few rows and many columns of z, a smooth function that two columns share may then be missed, or
     remain in the errors of both linear parts. Here all columns search together for directions of
     z, beginning with their linear parts. Then each residual, with the linear part added again, is
-    fitted to z and to smooth functions along these directions: by least squares, or by Huber's
-    M-estimate if the noise has such long tails that this is far more precise. Where the skewness of
-    noise depends on z, as that of classes and counts does, Huber's estimate differs from the mean
-    by a function of z. So it is not used for classes, or if a function of z is clearly left.
+    fitted to z, to smooth functions along these directions, and to a mean of each value where a
+    column of z has few: by least squares, or by Huber's M-estimate if the noise has such long tails
+    that this is far more precise. Where the skewness of noise depends on z, as that of classes and
+    counts does, Huber's estimate differs from the mean by a function of z. So it is not used for
+    classes, or if a function of z is clearly left.
 
     Args:
         z: (n, r), standardised.
@@ -244,6 +245,9 @@ def refitted(
     smooth = [Bumps.of(z @ way)(z @ way) for way in ways]
     directions = np.stack(ways, axis=1) if ways else np.empty((z.shape[1], 0))
     functions = np.hstack([np.ones((len(z), 1)), z, *smooth, *([] if far is None else [far])])
+    means = np.hstack([Levels.of(column)(column) for column in z.T])
+    if functions.shape[1] + means.shape[1] <= MOST_FUNCTIONS * len(z):
+        functions = np.hstack([functions, means])
     functions /= np.maximum(np.sqrt((functions**2).mean(axis=0)), 1e-300)
     if functions.shape[1] > MOST_FUNCTIONS * len(z):
         return Refit(rest, functions[:, :0], directions)
