@@ -160,6 +160,21 @@ def test_functions_that_columns_share_are_found_with_few_rows():
     assert (count >= 30).all()  # one, the columns, and the functions along one direction or more
 
 
+def test_odd_functions_of_many_columns_are_found_by_third_moments(monkeypatch):
+    found = np.zeros(2, dtype=int)
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        z, noise = rng.normal(size=(200, 20)), rng.normal(size=(200, 2))
+        columns = 2 * np.sin(2 * z.sum(axis=1, keepdims=True) / np.sqrt(20)) + noise
+        for control in (0, 1):
+            with monkeypatch.context() as changed:
+                if control:
+                    changed.setattr(pursuit, "_odd_too", lambda z, left, moments: moments)
+                found[control] += len(pursuit.shared_directions(z, columns)) > 0
+    assert found[0] >= found[1] + 3
+    assert found[0] >= 36
+
+
 def test_dependence_remains_when_all_rows_are_fitted():
     rng = np.random.default_rng(0)
     z, u, v = rng.normal(size=(200, 20)), *rng.normal(size=(2, 200, 1))

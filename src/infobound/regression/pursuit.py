@@ -6,6 +6,7 @@ Source: Friedman and Stuetzle 1981, https://doi.org/10.1080/01621459.1981.104777
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,7 @@ OPTIMISED = 3  # starts, the best ones, that are improved
 GAUSS_NEWTON_STEPS = 12  # Gauss-Newton steps of a search
 STEPS_AGAIN = 4  # the same for rows like those of an earlier search
 ROUGH, ROUGH_STEPS = 1_000, 4  # rows and steps from which the best of several starts is chosen
+CUBIC, POWERS = 12, 15  # random starts of directions of third moments, and their iterations
 SEARCH_ROWS = 4_000  # largest number of rows for the search of directions
 
 
@@ -52,13 +54,13 @@ def pursue(
             found = [
                 _direction(known[few], left[few], some[few], way, ROUGH_STEPS) for way in tried
             ]
-            tried = [min(found, key=lambda each: each[2])[0]]
-        direction, fitted, misses = _direction(known, left, some, tried[0], steps)
+            tried = [min(found, key=lambda each: each.misses).way]
+        best = _direction(known, left, some, tried[0], steps)
         freedom = min((SMOOTH_KNOTS + r) / len(known), 0.99)
-        if misses / (1 - freedom) ** 2 > some @ left**2:
+        if best.misses / (1 - freedom) ** 2 > some @ left**2:
             break
-        left = left - fitted
-        directions.append(direction)
+        left = left - best.fitted
+        directions.append(best.way)
     if not starts:
         starts += directions
     bumps = [Bumps.of(z @ direction) for direction in directions]
@@ -88,16 +90,16 @@ def shared_directions(z: np.ndarray, columns: np.ndarray) -> list[np.ndarray]:
     r = z.shape[1]
     penalty = (SMOOTH_KNOTS * len(left) + r) * math.log(len(z)) / left.size
     for _ in range(TERMS if r > 1 else 1):
-        starts = [way for each in left for way in _moments(z, each, same)]
+        starts = [way for each in left for way in _odd_too(z, each, _moments(z, each, same))]
         tried = [_direction(z, left, same, way, ROUGH_STEPS) for way in starts]
         if not tried:
             break
-        way = min(tried, key=lambda each: each[2])[0]
-        way, fitted, misses = _direction(z, left, same, way, GAUSS_NEWTON_STEPS)
-        if misses * math.exp(penalty) > (left**2).sum():
+        way = min(tried, key=lambda each: each.misses).way
+        best = _direction(z, left, same, way, GAUSS_NEWTON_STEPS)
+        if best.misses * math.exp(penalty) > (left**2).sum():
             break
-        left = left - fitted
-        ways.append(way)
+        left = left - best.fitted
+        ways.append(best.way)
     return ways
 
 
@@ -115,15 +117,39 @@ def _moments(z: np.ndarray, left: np.ndarray, weights: np.ndarray) -> list[np.nd
     return [way for way in (linear, *vectors[:, order].T) if np.linalg.norm(way) > 1e-12]
 
 
+def _odd_too(z: np.ndarray, left: np.ndarray, moments: list[np.ndarray]) -> list[np.ndarray]:
+    """Return directions, and those of large third moments, in which odd functions show.
+
+    The mean of left (w'z)^2 z is w, up to a factor, for the direction w of a sine. It is iterated
+    from the directions that there are and from random ones, of which two are kept.
+
+    Source: Janzamin, Sedghi and Anandkumar 2014, https://arxiv.org/abs/1412.2863.
+    """
+    random = np.random.default_rng(0).normal(size=(CUBIC, z.shape[1]))
+    ways = np.vstack([*moments, random])
+    for _ in range(POWERS):
+        ways /= np.linalg.norm(ways, axis=1, keepdims=True).clip(min=1e-300)
+        ways = (((ways @ z.T) ** 2 - 1) * left) @ z
+    sizes = np.linalg.norm(ways, axis=1)
+    sizes[: len(moments)] = np.inf
+    kept = np.argsort(-sizes, kind="stable")[: len(moments) + 2]
+    return [*moments, *(way for way in ways[kept] if np.linalg.norm(way) > 1e-12)]
+
+
+class _Direction(NamedTuple):
+    """A direction (r,), the values of smooth functions of it, and the weighted sum of misses."""
+
+    way: np.ndarray
+    fitted: np.ndarray
+    misses: float
+
+
 def _direction(
     z: np.ndarray, left: np.ndarray, weights: np.ndarray, start: np.ndarray, steps: int
-) -> tuple[np.ndarray, np.ndarray, float]:
+) -> _Direction:
     """Improve a direction by Gauss-Newton steps on the fit of a smooth function of it.
 
     With several rows of `left` (k, n), each has a function of its own.
-
-    Returns:
-        The direction, the fitted values, as `left`, and the weighted sum of squared misses.
     """
     r = z.shape[1]
     way = start / np.linalg.norm(start)
@@ -149,7 +175,7 @@ def _direction(
             damping *= 5
         if misses > (1 - 1e-4) * before:
             break
-    return way, fitted, misses
+    return _Direction(way, fitted, misses)
 
 
 def _misses(z: np.ndarray, left: np.ndarray, weights: np.ndarray, way: np.ndarray) -> float:
