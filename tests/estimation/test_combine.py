@@ -96,12 +96,14 @@ def test_folds_of_the_rank_network_take_its_median_of_all_rows(of_ranks, monkeyp
     assert combine_folds(pair, folds, Config()).mi == pytest.approx(plain.mi)
 
 
-@pytest.mark.parametrize(("clear", "unclear_share"), [(1, 0.5), (2, 1.0)])
+@pytest.mark.parametrize(
+    ("clear", "moves", "doubt"), [(1, 0.0, 0.25), (2, 0.375, 0.375), (3, 0.5, 0.5)]
+)
 @pytest.mark.parametrize("gain", [0.3, -0.3])
 def test_a_base_that_a_test_found_counts_where_held_out_rows_prefer_another(
-    clear, unclear_share, gain
+    clear, moves, doubt, gain
 ):
-    """One of four folds leaves it out; the tests of others saw nothing."""
+    """One of four folds leaves it out; others use it, if their test is clear."""
     rng = np.random.default_rng(0)
     pair = as_pair(rng.normal(size=(100, 4)), rng.normal(size=(100, 1)))
     folds = [fold(rng, rows) for rows in np.split(rng.permutation(100), 4)]
@@ -115,11 +117,9 @@ def test_a_base_that_a_test_found_counts_where_held_out_rows_prefer_another(
     other = dataclasses.replace(own, test=test, training=training)
     folds[0] = dataclasses.replace(folds[0], overlooked=other)
     numbers = combine_folds(pair, folds, Config())
-    share = (1 + (4 - clear) * unclear_share) / 4
-    moved = share * max(0.0, gain)
-    assert numbers.mi == pytest.approx(plain.mi + moved)
+    assert numbers.mi == pytest.approx(plain.mi + moves * max(0.0, gain))
     before, after = ((each.interval[1] - each.mi) / z_quantile(0.95) for each in (plain, numbers))
-    assert after == pytest.approx(math.hypot(before, moved))
+    assert after == pytest.approx(math.hypot(before, doubt * max(0.0, gain)))
     assert numbers.held_out == plain.held_out
 
 

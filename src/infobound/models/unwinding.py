@@ -49,7 +49,7 @@ RIDGED = 1e-9  # times the mean variance: added to variances, so that there is a
 RIDGE = 1.0  # penalty on squared coefficients of the angles, nats on one row; on n rows, RIDGE / n
 CENTRE_RIDGE = 0.1  # the same on the centre, in units of the columns
 TEST_ROWS = 2_000  # rows of the test for rotations
-FIRST, SAMPLES = 5, 20  # of a Gaussian copula, for a first and the final test for rotations
+SAMPLES = 5, 20, 60  # of a Gaussian copula, for the first to the final test for rotations
 FUNCTIONS = (3, 1)  # of the norm that it reads
 PRODUCTS = 0  # in place of a number of functions: products of two columns
 READ = 0.5  # share of the MI that rotations add which their test reads, roughly
@@ -60,6 +60,7 @@ MIXED_COLUMNS, MIXED_ROWS = 24, 10_000  # most columns and rows for a mixture of
 SHOWN_AT_ONCE = 128  # of these, whose log ratios are computed at once
 CLEAR_ROTATION = 2.5  # standard deviations by which the rows must exceed them; else none is sought
 UNCLEAR_ROTATION = 1.75  # up to this many, rotations are not even suspected
+SURE_ROTATION = 5.0  # from this many on, no more samples are needed
 
 
 class Rotation(NamedTuple):
@@ -209,7 +210,7 @@ class UnwoundCopula(Product):
         u, v = u[:TEST_ROWS], v[:TEST_ROWS]
         read = _read(len(u), (u.shape[1], v.shape[1]))
         if read:
-            more = _gains(u, v, read) - _gains(*_simulator(u, v)(FIRST), read).mean(0)
+            more = _gains(u, v, read) - _gains(*_simulator(u, v)(SAMPLES[0]), read).mean(0)
             found = max(found, float(more.max()) / READ)
         return found
 
@@ -621,10 +622,10 @@ def _compared(a: Tensor, b: Tensor) -> tuple[list[int], np.ndarray, np.ndarray]:
         return [], np.empty(0), np.empty(0)
     simulated = _simulator(a, b)
     shown, null = _gains(a, b, read), np.empty((0, len(read)))
-    for count in (FIRST, SAMPLES):
+    for count in SAMPLES:
         null = np.concatenate([null, _gains(*simulated(count - len(null)), read)])
         more, error = shown - null.mean(0), null.std(0, ddof=1)
-        if (more <= UNCLEAR_ROTATION * error).all():
+        if (more <= UNCLEAR_ROTATION * error).all() or (more > SURE_ROTATION * error).any():
             break
     return read, more, error
 
