@@ -87,17 +87,17 @@ def test_a_common_cause_that_is_given_leaves_nothing():
 
 
 def test_no_past_crosses_the_border_of_a_trial():
-    x, y = coupled(500, seed=3)
-    trials = np.repeat(np.arange(20), 25)
+    x, y = coupled(300, seed=3)
+    trials = np.repeat(np.arange(12), 25)
     found = transfer_entropy(x, y, groups=trials, history=2, **FAST)
-    assert found.forward.n == 20 * 23
+    assert found.forward.n == 12 * 23
     assert found.forward.p_value < 0.05
-    assert found.forward.estimate.group_count == 20
-    few = transfer_entropy(x, y, groups=np.repeat([0, 1], 250), history=2, **FAST)
+    assert found.forward.estimate.group_count == 12
+    few = transfer_entropy(x, y, groups=np.repeat([0, 1], 150), history=2, **FAST)
     assert few.forward.estimate.group_count is None
-    assert few.forward.n == 2 * 248
+    assert few.forward.n == 2 * 148
     # Rows of two trials in turn are the same trials.
-    order = np.argsort(np.arange(500) % 25, kind="stable")
+    order = np.argsort(np.arange(300) % 25, kind="stable")
     mixed = transfer_entropy(x[order], y[order], groups=trials[order], history=2, **FAST)
     assert mixed.forward.mi == found.forward.mi
 
