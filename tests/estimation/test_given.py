@@ -342,7 +342,7 @@ def common_cause(seed, function, dz):
 
 
 def not_refitted(z, rest, *_, **__):
-    return Refit(rest, np.empty((len(z), 0)), np.empty((z.shape[1], 0)))
+    return Refit(rest, np.empty((len(z), 0)), np.zeros(len(z)), np.empty((z.shape[1], 0)))
 
 
 SHAPES = {"cubic": lambda t: t**3 / 15**0.5, "sine": lambda t: np.sin(2 * t) * 2**0.5}

@@ -50,11 +50,32 @@ def test_means_of_levels_that_no_smooth_function_has_are_taken_out():
     assert (rejected(tested) <= 2).all()
 
 
+def test_rows_of_large_leverage_and_variance_count_fully():
+    """The control knows the mean leverage only, and rows of large variance have larger ones."""
+    rng, groups = np.random.default_rng(0), np.r_[np.repeat(np.arange(20), 3), np.full(200, 20)]
+    leverages, scale = 1 / np.bincount(groups)[groups], np.where(groups < 20, 5.0, 1.0)[:, None]
+    rejected = np.zeros(2)
+    for _ in range(2000):
+        means = np.zeros((21, 2))
+        sides = scale * rng.normal(size=(len(groups), 2))
+        np.add.at(means, groups, sides * leverages[:, None])
+        x, y = np.split(sides - means[groups], 2, axis=1)
+        for k, known in enumerate((leverages, np.full(len(groups), leverages.mean()))):
+            rejected[k] += projection_p(x, y, [], leverages=known) <= 0.05
+    error = np.sqrt(0.05 * 0.95 / 2000)
+    assert rejected[0] / 2000 < 0.05 + 4 * error < rejected[1] / 2000
+
+
 def test_products_within_small_groups_count_as_fewer_rows():
     rng, groups = np.random.default_rng(0), np.repeat(np.arange(60), 3)
     pairs = [[within(side, groups) for side in rng.normal(size=(2, 180, 1))] for _ in range(2000)]
     rates = [
-        np.mean([projection_p(x, y, [], means=means) <= 0.05 for x, y in pairs])
+        np.mean(
+            [
+                projection_p(x, y, [], leverages=np.full(len(x), means / len(x))) <= 0.05
+                for x, y in pairs
+            ]
+        )
         for means in (60, 0)
     ]
     error = np.sqrt(0.05 * 0.95 / 2000)

@@ -151,8 +151,9 @@ def test_functions_that_were_fitted_to_all_rows_are_counted():
         x, y = (side - functions @ np.linalg.lstsq(functions, side)[0] for side in (x, y))
         near = Neighbours(np.zeros(60, dtype=int), x, y)
         for k, means in enumerate((30, 0)):
-            p = local_permutation_p(near, [], permutations=99, seed=seed, means=means)
-            rejected[k] += np.array([p, projection_p(x, y, [], means=means)]) <= 0.05
+            asked = {"leverages": np.full(len(x), means / len(x))}
+            p = local_permutation_p(near, [], permutations=99, seed=seed, **asked)
+            rejected[k] += np.array([p, projection_p(x, y, [], **asked)]) <= 0.05
     assert (rejected[0] <= runs * 0.05 + 3.5 * np.sqrt(runs * 0.05 * 0.95)).all()
     assert (rejected[1] >= runs * 0.1).all()
 

@@ -175,6 +175,19 @@ def test_odd_functions_of_many_columns_are_found_by_third_moments(monkeypatch):
     assert found[0] >= 36
 
 
+def test_a_direction_that_is_a_little_wrong_leaves_nothing(monkeypatch):
+    rng = np.random.default_rng(0)
+    z, noise = rng.normal(size=(1000, 5)), rng.normal(size=(1000, 2))
+    columns = 3 * np.sin(2 * z[:, :1]) + noise
+    way = np.array([0.98, np.sqrt(1 - 0.98**2), 0, 0, 0])
+    monkeypatch.setattr(residual_module, "shared_directions", lambda z, columns: [way])
+    origin = Origin(columns, np.zeros_like(columns), np.ones_like(columns))
+    turning = refitted(z, columns, origin).values
+    monkeypatch.setattr(residual_module, "_turns", lambda z, column, ways: [])
+    fixed = refitted(z, columns, origin).values
+    assert abs(np.corrcoef(turning.T)[0, 1]) < 0.1 < 0.3 < np.corrcoef(fixed.T)[0, 1]
+
+
 def test_dependence_remains_when_all_rows_are_fitted():
     rng = np.random.default_rng(0)
     z, u, v = rng.normal(size=(200, 20)), *rng.normal(size=(2, 200, 1))

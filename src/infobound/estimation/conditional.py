@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from torch import nn
@@ -300,18 +301,18 @@ def p_values(
         [True, True]
     """
     rows = subsample(np.arange(len(pair.x)), TESTED_ROWS, seed=config.seed)
-    asked = {"permutations": config.permutations, "seed": config.seed}
+    local_p = partial(local_permutation_p, permutations=config.permutations, seed=config.seed)
     if sides.levels is not None:
         levels = np.unique(sides.levels[rows], return_inverse=True)[1]
         x, y = (take_rows(side, rows) for side in (pair.x, pair.y))
         neighbours = Neighbours.of(x, y, sides.z[rows], levels, exact=True)
-        local = local_permutation_p(neighbours, [], **asked)
+        local = local_p(neighbours, [])
         x, y = within(x, levels), within(y, levels)
-        return local, projection_p(x, y, learned, means=int(levels.max()) + 1)
+        return local, projection_p(x, y, learned, leverages=1 / np.bincount(levels)[levels])
     z = sides.z[rows]
     refit, taken = _refitted(pair, sides, config.seed)
     x, y = np.split(refit.values[rows], [sides.x.shape[1]], axis=1)
-    means = math.ceil(refit.functions.shape[1] * len(rows) / len(refit.values))
+    leverages = refit.leverages[rows]
     neighbours = Neighbours.of(
         *(x, y, z, neighbourhoods(z)),
         exact=False,
@@ -320,8 +321,8 @@ def p_values(
         directions=refit.directions,
     )
     learned = [replace(each, doubt=sides.doubt + taken) for each in learned]
-    local = local_permutation_p(neighbours, learned, means=means, doubt=sides.doubt, **asked)
-    return local, projection_p(x, y, learned, means=means, doubt=sides.doubt)
+    local = local_p(neighbours, learned, leverages=leverages, doubt=sides.doubt)
+    return local, projection_p(x, y, learned, leverages=leverages, doubt=sides.doubt)
 
 
 def _refitted(pair: data.Pair, sides: Sides, seed: int) -> tuple[Refit, float]:

@@ -36,6 +36,7 @@ __all__ = [
     "within",
 ]
 
+LEAST_KEPT = 1e-3  # share of a row's variance that a fit leaves, at least
 SIZE = 8  # rows of a neighbourhood, or up to half more
 OMNIBUS_WAVES = 4  # functions of a column of x or y in the omnibus statistic
 MODIFIERS = 3  # columns of z with which products may change
@@ -147,7 +148,9 @@ class Neighbours:
         together = left[:, :, None] * modifiers[:, None, :]
         return cls(groups, np.hstack([left, together.reshape(len(x), -1)]), right)
 
-    def value(self, order: np.ndarray, *, doubt: float = 0.0, share: float = 1.0) -> float:
+    def value(
+        self, order: np.ndarray, *, doubt: float = 0.0, kept: np.ndarray | None = None
+    ) -> float:
         """Return the statistic: the weighted sum of squared sums of products, studentised.
 
         Where both spreads change with z within a neighbourhood, exchanged rows have smaller
@@ -156,16 +159,17 @@ class Neighbours:
         Args:
             order: (n,), the order of the rows of y.
             doubt: the correlation that is taken off each one.
-            share: the factor of each sum.
+            kept: (n,), the share of the variance of y that a fit of these rows left of each one.
 
         Source: studentised permutation tests, Chung and Romano 2013,
         https://doi.org/10.1214/13-AOS1090.
         """
-        sums = share * np.abs(self.left.T @ self.right[order])
+        sums = np.abs(self.left.T @ self.right[order])
         if doubt:
             left, right = map(np.sqrt, self.weights)
             sums = (sums - doubt * len(order) * np.outer(left, right)).clip(min=0)
-        squares = self.squares[0].T @ self.squares[1][order]
+        exchanged = self.squares[1][order]
+        squares = self.squares[0].T @ (exchanged if kept is None else exchanged / kept[:, None])
         parts = np.divide(sums**2, squares, out=np.zeros_like(sums), where=squares > 0)
         return float(self.weights[0] @ parts @ self.weights[1])
 
@@ -186,7 +190,7 @@ def local_permutation_p(
     *,
     permutations: int = 499,
     seed: int,
-    means: int = 0,
+    leverages: np.ndarray | None = None,
     doubt: float = 0.0,
 ) -> float:
     """Return a p-value of X independent of Y given Z, by exchanging y within neighbourhoods.
@@ -200,8 +204,8 @@ def local_permutation_p(
         learned: scores of several groups of rows; may be empty.
         permutations: the number of permutations; the p-value is at least 1 / (1 + permutations).
         seed: the seed of the permutations.
-        means: how many functions of z were fitted to these rows, as in `projection_p`. Rows of y
-            that were exchanged are not orthogonal to them, which makes their products smaller.
+        leverages: (n,), of the functions of z that were fitted to these rows, as in `projection_p`.
+            Rows of y that were exchanged are not orthogonal to these functions.
         doubt: the correlation of x and y that errors of their regressions may have left; it is
             taken off what the rows show.
 
@@ -223,13 +227,13 @@ def local_permutation_p(
     centred = [_centred(each) for each in learned]
     orders = [_orders(each, rng) for each in (neighbours.groups, *(c.neighbours for c in centred))]
     seen = np.empty((permutations + 1, 2))
-    share = np.sqrt(1 - means / len(neighbours.groups))
+    kept = None if leverages is None else _kept(leverages)
     for k in range(permutations + 1):
         order, *others = map(next, orders)
         if k:
             seen[k, 0] = neighbours.value(order)
         else:
-            seen[k, 0] = neighbours.value(order, doubt=doubt, share=share)
+            seen[k, 0] = neighbours.value(order, doubt=doubt, kept=kept)
         seen[k, 1] = sum(
             float(each.matrix[np.arange(len(own)), own].sum())
             for each, own in zip(centred, others, strict=True)
@@ -245,7 +249,7 @@ def projection_p(
     y: np.ndarray,
     learned: Sequence[Scores],
     *,
-    means: int = 0,
+    leverages: np.ndarray | None = None,
     doubt: float = 0.0,
     error: Callable[[np.ndarray], float] | None = None,
 ) -> float:
@@ -259,9 +263,9 @@ def projection_p(
         x: (n, p), residuals.
         y: (n, q), residuals.
         learned: scores of several groups of rows; may be empty.
-        means: how many means of the same rows were subtracted from each column, or functions
-            of z fitted to them; the sum of products has then a larger variance than that of n
-            independent ones.
+        leverages: (n,), of the functions of z that were fitted to these rows, or of means that
+            were subtracted: a fit leaves the share 1 - h of a row's variance, and the sum of
+            products has a larger variance than that of its products by so much.
         doubt: the correlation that errors of the regressions may have left, as in
             `local_permutation_p`.
         error: returns the standard error of the mean of values (n,), of rows that depend on each
@@ -271,7 +275,8 @@ def projection_p(
         The p-value, in (0, 1].
 
     Source: Shah and Peters 2020, https://arxiv.org/abs/1804.07203; learned projections, Lundborg,
-    Kim, Shah and Samworth 2024, https://arxiv.org/abs/2211.02039.
+    Kim, Shah and Samworth 2024, https://arxiv.org/abs/2211.02039; leverages, MacKinnon and White
+    1985, https://doi.org/10.1016/0304-4076(85)90158-7.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -280,14 +285,14 @@ def projection_p(
         True
     """
     products = (x[:, :, None] * y[:, None, :]).reshape(len(x), -1)
-    share = np.sqrt(1 - means / len(x))
+    kept = np.ones(len(x)) if leverages is None else _kept(leverages)
     sizes = []
     for column in products.T:
-        size, inflation = abs(_studentised(column)), 1.0
+        size, inflation = abs(_studentised(column, kept)), 1.0
         if error is not None and column.std() > 0:
             inflation = error(column) * np.sqrt(len(x)) / column.std()
         sizes.append(max(size - doubt * np.sqrt(len(x)), 0.0) / inflation)
-    plain = np.array([2 * ndtr(-share * size) for size in sizes])
+    plain = np.array([2 * ndtr(-size) for size in sizes])
     values = [float(min(1.0, plain.min() * len(plain)))]
     if learned:
         terms = np.concatenate([_diagonal(each.matrix) for each in learned])
@@ -298,10 +303,19 @@ def projection_p(
     return float(min(1.0, min(values) * len(values)))
 
 
-def _studentised(terms: np.ndarray) -> float:
-    """Return the mean in standard errors; 0 if all are equal."""
-    spread = terms.std()
-    return float(np.sqrt(len(terms)) * terms.mean() / spread) if spread > 0 else 0.0
+def _kept(leverages: np.ndarray) -> np.ndarray:
+    """Return the shares (n,) of the variances of rows that a fit of these leverages left."""
+    return np.asarray(np.maximum(1 - leverages, LEAST_KEPT))
+
+
+def _studentised(terms: np.ndarray, kept: np.ndarray | float = 1.0) -> float:
+    """Return the mean in standard errors; 0 if all are equal.
+
+    The squared deviation of a term is that of a share `kept` of its variance.
+    """
+    mean = terms.mean()
+    spread = float(np.sqrt(((terms - mean) ** 2 / kept).mean()))
+    return float(np.sqrt(len(terms)) * mean / spread) if spread > 0 else 0.0
 
 
 def _diagonal(matrix: np.ndarray) -> np.ndarray:

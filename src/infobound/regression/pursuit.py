@@ -13,7 +13,7 @@ import numpy as np
 from infobound.regression.features import SMOOTH_KNOTS, Bumps, Features
 from infobound.regression.ridge import Lines, Spectrum, Sums
 
-__all__ = ["pursue", "shared_directions"]
+__all__ = ["along", "pursue", "shared_directions"]
 
 ALONG = np.r_[1e-11, 1e-5, np.full(SMOOTH_KNOTS, 1e-4)]  # penalties of a smooth function, by row
 TERMS = 4  # directions that projection pursuit looks for
@@ -153,7 +153,7 @@ def _direction(
     """
     r = z.shape[1]
     way = start / np.linalg.norm(start)
-    fitted, slopes = _along(z @ way, left, weights)
+    fitted, slopes = along(z @ way, left, weights)
     every = np.broadcast_to(weights, left.shape).ravel()
     misses = float(every @ (left - fitted).ravel() ** 2)
     damping = 0.1
@@ -166,7 +166,7 @@ def _direction(
             ridge = (damping * np.trace(square) / r + 1e-12) * np.eye(r)
             there = way + np.linalg.solve(square + ridge, gradient)
             there /= np.linalg.norm(there)
-            values, ups = _along(z @ there, left, weights)
+            values, ups = along(z @ there, left, weights)
             now = float(every @ (left - values).ravel() ** 2)
             if now < misses:
                 way, fitted, slopes, misses = there, values, ups, now
@@ -180,10 +180,10 @@ def _direction(
 
 def _misses(z: np.ndarray, left: np.ndarray, weights: np.ndarray, way: np.ndarray) -> float:
     """Return the weighted sum of squared misses of a smooth function of a direction."""
-    return float(weights @ (left - _along(z @ (way / np.linalg.norm(way)), left, weights)[0]) ** 2)
+    return float(weights @ (left - along(z @ (way / np.linalg.norm(way)), left, weights)[0]) ** 2)
 
 
-def _along(
+def along(
     values: np.ndarray, left: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit a smooth function along a direction; return its values and its slopes.

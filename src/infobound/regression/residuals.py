@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from infobound.data import Layout
 from infobound.regression.features import Bumps, Levels
-from infobound.regression.pursuit import shared_directions
+from infobound.regression.pursuit import along, shared_directions
 from infobound.regression.smoothers import Design
 
 __all__ = ["Origin", "Refit", "Residuals", "centred", "clear", "refitted", "residuals"]
@@ -76,11 +76,13 @@ class Refit(NamedTuple):
     Attributes:
         values: (n, k), what is left of the residuals.
         functions: (n, m), the functions.
+        leverages: (n,), of the rows in the fits: how much of its own noise each takes up.
         directions: (r, d), along which some of them are smooth.
     """
 
     values: np.ndarray
     functions: np.ndarray
+    leverages: np.ndarray
     directions: np.ndarray
 
 
@@ -212,11 +214,11 @@ def refitted(
     few rows and many columns of z, a smooth function that two columns share may then be missed, or
     remain in the errors of both linear parts. Here all columns search together for directions of
     z, beginning with their linear parts. Then each residual, with the linear part added again, is
-    fitted to z, to smooth functions along these directions, and to a mean of each value where a
-    column of z has few: by least squares, or by Huber's M-estimate if the noise has such long tails
-    that this is far more precise. Where the skewness of noise depends on z, as that of classes and
-    counts does, Huber's estimate differs from the mean by a function of z. So it is not used for
-    classes, or if a function of z is clearly left.
+    fitted to z, to smooth functions along these directions and to what they change by if these
+    turn, and to a mean of each value where a column of z has few: by least squares, or by Huber's
+    M-estimate if the noise has such long tails that this is far more precise. Where the skewness of
+    noise depends on z, as that of classes and counts does, Huber's estimate differs from the mean
+    by a function of z. So it is not used for classes, or if a function of z is clearly left.
 
     Args:
         z: (n, r), standardised.
@@ -250,20 +252,46 @@ def refitted(
         functions = np.hstack([functions, means])
     functions /= np.maximum(np.sqrt((functions**2).mean(axis=0)), 1e-300)
     if functions.shape[1] > MOST_FUNCTIONS * len(z):
-        return Refit(rest, functions[:, :0], directions)
+        return Refit(rest, functions[:, :0], np.zeros(len(z)), directions)
     bounded = np.zeros(rest.shape[1], dtype=bool) if bounded is None else bounded
-    found = [
-        _unfitted(functions * (scale.mean() / scale)[:, None], column + linear / scale, robust=long)
-        for column, linear, scale, long in zip(
-            rest.T, origin.linear.T, origin.scale.T, ~bounded, strict=True
-        )
-    ]
-    return Refit(np.column_stack(found), functions, directions)
+    room = int(MOST_FUNCTIONS * len(z) - functions.shape[1]) // z.shape[1]
+    found, leverages = [], np.zeros(len(z))
+    for column, linear, scale, long in zip(
+        rest.T, origin.linear.T, origin.scale.T, ~bounded, strict=True
+    ):
+        wanted, relative = column + linear / scale, scale / scale.mean()
+        every = np.hstack([functions, *_turns(z, wanted * relative, ways[:room])])
+        design = every / relative[:, None]
+        found.append(_unfitted(design, wanted, robust=long))
+        leverages += _leverages(design) / rest.shape[1]
+    return Refit(np.column_stack(found), functions, leverages, directions)
+
+
+def _turns(z: np.ndarray, column: np.ndarray, ways: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield how smooth functions of directions of z, which a column (n,) has, change with these.
+
+    A direction that is a little wrong leaves a combination of these columns (n, r).
+    """
+    for way in ways:
+        fitted, slopes = along(z @ way, column, np.ones(len(z)))
+        column = column - fitted
+        yield z * (slopes / max(math.sqrt((slopes**2).mean()), 1e-300))[:, None]
+
+
+def _ridge(functions: np.ndarray) -> np.ndarray:
+    """Return the penalty (k, k) of fits to functions (n, k), some of which may be the same."""
+    return np.asarray(1e-6 * (functions**2).sum() / functions.shape[1] * np.eye(functions.shape[1]))
+
+
+def _leverages(functions: np.ndarray) -> np.ndarray:
+    """Return the leverages (n,) of rows in a least-squares fit to functions (n, k)."""
+    square = functions.T @ functions + _ridge(functions)
+    return np.asarray((functions * np.linalg.solve(square, functions.T).T).sum(axis=1))
 
 
 def _unfitted(functions: np.ndarray, column: np.ndarray, *, robust: bool) -> np.ndarray:
     """Return a column (n,) less its fit to functions (n, k), of least squares or Huber's."""
-    ridge = 1e-6 * (functions**2).sum() / functions.shape[1] * np.eye(functions.shape[1])
+    ridge = _ridge(functions)
 
     def left(weights: np.ndarray) -> np.ndarray:
         weighted = functions.T * weights
