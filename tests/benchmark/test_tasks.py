@@ -45,7 +45,7 @@ def rows(task, n, seed=0):
 
 
 @functools.lru_cache(maxsize=1)
-def drawn(label, n=4000):
+def drawn(label, n=2000):
     """The task of an entry, its rows and their log ratios."""
     entry = ENTRIES[label]
     task = tasks.make(entry.task, **entry.parameters)

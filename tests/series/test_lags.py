@@ -64,7 +64,7 @@ def test_intervals_of_slow_series_are_wider_and_cover(monkeypatch):
 
 def test_independent_curves_stay_in_the_band_and_dependent_ones_do_not(monkeypatch):
     monkeypatch.setattr("infobound.series.lags.SHIFTS", 30)
-    runs, above = 12, {0.0: [], 0.8: []}
+    runs, above = 8, {0.0: [], 0.8: []}
     for seed in range(runs):
         for share, leaves in above.items():
             found = lags(*pair(300, 0.9, share=share, seed=seed), max_lag=3, refine=False)
