@@ -338,7 +338,7 @@ def _refitted(pair: data.Pair, sides: Sides, seed: int) -> tuple[Refit, float]:
     far = scaled[:, (np.abs(scaled) > FAR).any(axis=0)].clip(-FARTHEST, FARTHEST)
     classes = np.hstack([are_classes(side) for side in (sides.x, sides.y)])
     refit = refitted(sides.z, before, Origin.joined(sides.origins), far=far, bounded=classes)
-    share = refit.functions.shape[1] / len(before)
+    share = float(refit.leverages.mean())
     spread = np.maximum(before.var(axis=0), 1e-300)
     taken = (1 - share - refit.values.var(axis=0) / spread).clip(min=0)
     wide = sides.x.shape[1]

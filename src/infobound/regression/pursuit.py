@@ -130,10 +130,9 @@ def _odd_too(z: np.ndarray, left: np.ndarray, moments: list[np.ndarray]) -> list
     for _ in range(POWERS):
         ways /= np.linalg.norm(ways, axis=1, keepdims=True).clip(min=1e-300)
         ways = (((ways @ z.T) ** 2 - 1) * left) @ z
-    sizes = np.linalg.norm(ways, axis=1)
-    sizes[: len(moments)] = np.inf
-    kept = np.argsort(-sizes, kind="stable")[: len(moments) + 2]
-    return [*moments, *(way for way in ways[kept] if np.linalg.norm(way) > 1e-12)]
+    found, random = np.split(ways, [len(moments)])
+    best = random[np.argsort(-np.linalg.norm(random, axis=1), kind="stable")[:2]]
+    return [*moments, *(way for way in (*found, *best) if np.linalg.norm(way) > 1e-12)]
 
 
 class _Direction(NamedTuple):
