@@ -173,10 +173,11 @@ def test_the_gradient_of_the_mi_is_its_slope(d, planes):
     rng = np.random.default_rng(d)
     rows, other = rng.normal(size=(d, 50)), rng.normal(size=(2, 50))
     other[0] += rows[0]
-    free = rng.normal(size=(d, 2 * planes)), rng.normal(size=(planes, 4)), rng.normal(size=d)
+    shapes = (d, 2 * planes), (planes, 4), d, d
+    free = tuple(rng.normal(size=shape) for shape in shapes)
 
     def mi(*free):
-        turn = unwinding._Turn.of(rows, unwinding._norms(rows), *free)
+        turn = unwinding._Turn.of(rows, *free)
         found, slope = unwinding._mi_and_slope(np.concatenate([turn.rows, other]), d)
         return found, turn.slopes(slope[:d])
 

@@ -40,14 +40,17 @@ LAST_STEPS = (
     80,
 )  # from the best; between, one for `ROWS_PER_STEP`, so that few are not overfit
 ROWS_PER_STEP = 50
-ROUNDS, SCORED_STEPS = 3, 10  # of the search on normal scores: updates of knots, steps for each
+FIRST_ROUNDS = 2  # on some rows of each start that is searched further, about another point
+ROUNDS, SCORED_STEPS = 12, 10  # of the search on normal scores: updates of knots, steps for each
+ROUND_CHANGE = 3e-4  # of the value, nats, below which no further round follows
 COARSE = 20  # knots in it
-KEPT = 2  # starts that are searched further
+KEPT = 2, 3  # starts that are searched further, about the mean and about another point
 CHANGE = 1e-5  # of the value, nats, below which L-BFGS stops
 START_ROWS = 1_500  # rows that all starts are optimised on; the best is then optimised on all rows
 RIDGED = 1e-9  # times the mean variance: added to variances, so that there is a determinant
 RIDGE = 1.0  # penalty on squared coefficients of the angles, nats on one row; on n rows, RIDGE / n
 CENTRE_RIDGE = 0.1  # the same on the centre, in units of the columns
+SCALE_RIDGE, MOST_SCALE = 1.0, 1.0  # the same on logarithms of the columns' scales, and their limit
 TEST_ROWS = 2_000  # rows of the test for rotations
 SAMPLES = 5, 20, 60  # of a Gaussian copula, for the first to the final test for rotations
 FUNCTIONS = (3, 1)  # of the norm that it reads
@@ -64,15 +67,17 @@ SURE_ROTATION = 5.0  # from this many on, no more samples are needed
 
 
 class Rotation(NamedTuple):
-    """Planes, angles and the point about which rows turn.
+    """Planes, angles, the point about which rows turn, and the scales in which they turn.
 
     `frame` (d, 2 m) spans m planes, `angles` (m, k) weighs the functions of the distance from
-    `centre` (d,), which is relative to the mean of the rows; (0,) if it is the mean.
+    `centre` (d,), which is relative to the mean of the rows; (0,) if it is the mean. Columns times
+    the exponentials of `scales` (d,) keep the distance, as columns in other units would not.
     """
 
     frame: Tensor
     angles: Tensor
     centre: Tensor
+    scales: Tensor
 
 
 Rotations: TypeAlias = tuple[Rotation | None, Rotation | None]  # of x and of y
@@ -102,8 +107,9 @@ class UnwoundCopula(Product):
     """The Gaussian copula of u = R(x) x and v = R(y) y, with rotations that depend on the norm.
 
     R(x) turns m orthogonal planes by angles that are linear in `_radial` functions of |x|, the
-    distance from a centre. Planes, angles and centre maximise the MI of the Gaussian of u and v, by
-    L-BFGS. The copula is that of the normal scores of their columns.
+    distance from a centre, in columns with scales of their own. Planes, angles, centre and scales
+    maximise the MI of the Gaussian of u and v, by L-BFGS. The copula is that of the normal scores
+    of their columns.
 
     Source: the rotations are those of Czyż et al. 2023, section 3.2,
     https://arxiv.org/abs/2306.11078, with other functions of the norm.
@@ -166,10 +172,10 @@ class UnwoundCopula(Product):
             rotations = _started(a, b) if start is None else None
         if rotations is None:
             return GaussianCopula.fit(x, y)
-        steps = min(max(len(x) // ROWS_PER_STEP, LAST_STEPS[0]), LAST_STEPS[1])
-        rotations = _climbed(a, b, rotations, steps)[1]
-        for _ in range(ROUNDS):
-            rotations = _climbed(a, b, rotations, SCORED_STEPS, scored=True)[1]
+        if not _moves(rotations):
+            steps = min(max(len(x) // ROWS_PER_STEP, LAST_STEPS[0]), LAST_STEPS[1])
+            rotations = _climbed(a, b, rotations, steps)[1]
+        rotations = _climbed_by_scores(a, b, rotations, ROUNDS)[1]
         u, v = map(_unwound, (a, b), rotations)
         knots = knots_of(u, KNOTS), knots_of(v, KNOTS)
         scores = (normal_scores(*both).to(x.dtype) for both in zip((u, v), knots, strict=True))
@@ -201,11 +207,11 @@ class UnwoundCopula(Product):
             y: (n, q), the same.
         """
         u, v = self._scores(x, y)
-        moved = [turn.centre for turn in self.rotations if turn is not None and len(turn.centre)]
         found = 0.0
-        if moved:
+        if _moves(self.rotations):
+            centres = (turn.centre for turn in self.rotations if turn is not None)
             plain = copula_mi(*(_normal_ranks(side.double()) for side in (x, y)))
-            far = min(1.0, max(float(centre.square().mean().sqrt()) for centre in moved))
+            far = min(1.0, max(float(centre.square().mean().sqrt()) for centre in centres))
             found = ASTRAY * far * max(0.0, self.copula.mi - float(plain))
         u, v = u[:TEST_ROWS], v[:TEST_ROWS]
         read = _read(len(u), (u.shape[1], v.shape[1]))
@@ -323,11 +329,12 @@ def _unwound(rows: Tensor, rotation: Rotation | None) -> Tensor:
     if rotation is None:
         return rows
     arms = rows - rotation.centre if len(rotation.centre) else rows
+    arms = arms * rotation.scales.exp()
     angle = _radial(arms) @ rotation.angles.T
     first, second = (arms @ rotation.frame).chunk(2, dim=1)
     cos, sin = angle.cos() - 1, angle.sin()
     moved = torch.cat([cos * first - sin * second, sin * first + cos * second], 1)
-    return rows + moved @ rotation.frame.T
+    return rows + moved @ rotation.frame.T * (-rotation.scales).exp()
 
 
 def _started(a: Tensor, b: Tensor) -> Rotations | None:
@@ -335,22 +342,41 @@ def _started(a: Tensor, b: Tensor) -> Rotations | None:
     twist = _twist(a[:TEST_ROWS], b[:TEST_ROWS])
     if twist is None:
         return None
+    moves = twist == "products"
     few = a[:START_ROWS], b[:START_ROWS]
     generator = torch.Generator().manual_seed(0)
     tried = []
     for spread in SPREADS:
         first, second = (
-            _start(side.shape[1], spread, generator, a, moves=twist == "products")
-            for side in (a, b)
+            _start(side.shape[1], spread, generator, a, moves=moves) for side in (a, b)
         )
         tried.append(_climbed(*few, (first, second), SEARCH_STEPS[0]))
-    best = sorted(tried, key=lambda each: -each[0])[:KEPT]
-    gained, found = max(
-        (_climbed(*few, rotations, SEARCH_STEPS[1]) for _, rotations in best),
-        key=lambda each: each[0],
-    )
+    best = sorted(tried, key=lambda each: -each[0])[: KEPT[moves]]
+    kept = [_climbed(*few, rotations, SEARCH_STEPS[1]) for _, rotations in best]
+    if moves:
+        kept = [_climbed_by_scores(*few, rotations, FIRST_ROUNDS) for _, rotations in kept]
+    gained, found = max(kept, key=lambda each: each[0])
+    plain = copula_mi(*(map(_normal_ranks, few) if moves else few))
     clear = MARGIN / math.sqrt(len(few[0]))
-    return found if gained > float(copula_mi(*few)) + clear else None
+    return found if gained > float(plain) + clear else None
+
+
+def _moves(rotations: Rotations) -> bool:
+    """Whether rows turn about another point than their mean."""
+    return any(turn is not None and len(turn.centre) for turn in rotations)
+
+
+def _climbed_by_scores(
+    a: Tensor, b: Tensor, start: Rotations, rounds: int
+) -> tuple[float, Rotations]:
+    """The penalised MI of the normal scores, and the rotations, after rounds of `_climbed`."""
+    value, rotations = -math.inf, start
+    for _ in range(rounds):
+        before = value
+        value, rotations = _climbed(a, b, rotations, SCORED_STEPS, scored=True)
+        if value < before + ROUND_CHANGE:
+            break
+    return value, rotations
 
 
 def _start(
@@ -367,8 +393,9 @@ def _start(
     planes = min(d // 2, PLANES, max(1, most))
     frame = torch.randn(d, 2 * planes, generator=generator, dtype=torch.float64)
     angles = torch.randn(planes, 4, generator=generator, dtype=torch.float64) * (spread + 0.01)
-    centre = torch.zeros(d if moves else 0, dtype=torch.float64)
-    return Rotation(*(part.to(like.device) for part in (_orthonormal(frame), angles, centre)))
+    centre, scales = (torch.zeros(k, dtype=torch.float64) for k in (d if moves else 0, d))
+    parts = _orthonormal(frame), angles, centre, scales
+    return Rotation(*(part.to(like.device) for part in parts))
 
 
 def _orthonormal(frame: Tensor) -> Tensor:
@@ -387,7 +414,8 @@ def _climbed(
     """The penalised MI of the Gaussian after L-BFGS, and the rotations there.
 
     It is that of the turned rows or, if `scored`, of their normal scores; their knots stay those
-    of the start.
+    of the start. Scales are sought by scores only: those of the rows lead astray where margins are
+    not normal.
 
     L-BFGS is SciPy's, because constructing PyTorch's imports its compiler, which takes seconds.
     Values and gradients are NumPy's: for so few numbers, PyTorch takes several times as long.
@@ -395,27 +423,26 @@ def _climbed(
     from scipy.optimize import minimize
 
     sides = [rows.T.contiguous().cpu().numpy() for rows in (a, b)]
-    norms = [_norms(side) for side in sides]
     knots = [
         knots_of(_unwound(side, turn), COARSE).cpu().numpy() if scored else None
         for side, turn in zip((a, b), start, strict=True)
     ]
     parts = [part for rotation in start if rotation is not None for part in rotation]
     ends = np.cumsum([part.numel() for part in parts])
-    ridges = [0.0, RIDGE / len(a), CENTRE_RIDGE / len(a)] * (len(parts) // 3)
-    ridge = np.repeat(ridges, [part.numel() for part in parts])
+    own = np.array([0.0, RIDGE, CENTRE_RIDGE, SCALE_RIDGE]) / len(a)  # by the fields of a rotation
+    ridge = np.repeat(np.tile(own, len(parts) // len(own)), [part.numel() for part in parts])
     p = a.shape[1]
 
     def pieces(flat: np.ndarray) -> Iterator[np.ndarray]:
-        """The frame, the angles and the centre of one side, and then of the other."""
+        """The fields of the rotation of one side, and then of the other."""
         split = zip(np.split(flat, ends[:-1]), parts, strict=True)
         return (piece.reshape(part.shape) for piece, part in split)
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
         free = pieces(flat)
         turns = [
-            None if rotation is None else _Turn.of(*side, next(free), next(free), next(free))
-            for side, rotation in zip(zip(sides, norms, strict=True), start, strict=True)
+            None if rotation is None else _Turn.of(side, *(next(free) for _ in rotation))
+            for side, rotation in zip(sides, start, strict=True)
         ]
         rows, rises = zip(
             *(
@@ -434,11 +461,22 @@ def _climbed(
         return float(ridge @ flat**2) - mi, 2 * ridge * flat - np.concatenate(slopes)
 
     begun = np.concatenate([part.cpu().numpy().ravel() for part in parts])
+    most = np.full(len(own), np.inf)
+    most[Rotation._fields.index("scales")] = MOST_SCALE if scored else 0.0
+    most = np.repeat(np.tile(most, len(parts) // len(own)), [part.numel() for part in parts])
+    bounds = np.stack([np.minimum(begun, -most), np.maximum(begun, most)], 1)
     options = {"maxiter": steps, "maxcor": 20, "ftol": CHANGE}
-    best = minimize(loss, begun, jac=True, method="L-BFGS-B", options=options)
+    best = minimize(loss, begun, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     free = (torch.from_numpy(piece).to(a.device) for piece in pieces(best.x))
     first, second = (
-        None if each is None else Rotation(_orthonormal(next(free)), next(free), next(free))
+        None
+        if each is None
+        else each._replace(
+            frame=_orthonormal(next(free)),
+            angles=next(free),
+            centre=next(free),
+            scales=next(free),
+        )
         for each in start
     )
     return -float(best.fun), (first, second)
@@ -448,7 +486,8 @@ class _Turn(NamedTuple):
     """Columns of rows (d, n) after a rotation, and what its gradient needs."""
 
     rows: np.ndarray
-    arms: np.ndarray  # (d, n), from the centre
+    arms: np.ndarray  # (d, n), from the centre, scaled
+    scale: np.ndarray  # (d, 1), of the arms
     norm: np.ndarray  # (n,), of the arms
     radial: np.ndarray  # (4, n), functions of the norm
     frame: np.ndarray  # orthonormal (d, 2 m), the first factor of that which is free
@@ -457,60 +496,69 @@ class _Turn(NamedTuple):
     planes: np.ndarray  # (2, m, n), the columns in the planes
     turn: tuple[np.ndarray, np.ndarray]  # (m, n), the cosine of the angle less one, and its sine
     moved: np.ndarray  # (2 m, n), what is added to the columns in the planes
-    centre: np.ndarray  # (d,), or (0,) for the mean
+    moves: bool  # whether the centre is free
 
     @classmethod
     def of(
         cls,
         before: np.ndarray,
-        norms: tuple[np.ndarray, np.ndarray],
         free: np.ndarray,
         angles: np.ndarray,
         centre: np.ndarray,
+        scales: np.ndarray,
     ) -> _Turn:
         """Turn columns (d, n) by angles that weigh functions of the norm.
 
         Args:
             before: (d, n).
-            norms: their `_norms`.
             free: (d, 2 m), a frame that need not be orthonormal.
             angles: (m, 4).
             centre: (d,), or (0,) for the mean.
+            scales: (d,), logarithms.
         """
-        arms = before
-        if len(centre):
-            arms = before - centre[:, None]
-            norms = _norms(arms)
+        scale = np.exp(scales)[:, None]
+        arms = scale * (before - centre[:, None] if len(centre) else before)
+        norm, radial = _norms(arms)
         frame, factor = np.linalg.qr(free)
         signs = np.sign(factor.diagonal())  # as in `_orthonormal`
         frame, factor = frame * signs, factor * signs[:, None]
-        angle = angles @ norms[1]
+        angle = angles @ radial
         turn = np.cos(angle) - 1, np.sin(angle)
         planes = (frame.T @ arms).reshape(2, *angle.shape)
         moved = _moved(planes, *turn)
-        rows = before + frame @ moved
-        return cls(rows, arms, *norms, frame, factor, angles, planes, turn, moved, centre)
+        rows = before + frame @ moved / scale
+        moves = bool(len(centre))
+        return cls(
+            rows, arms, scale, norm, radial, frame, factor, angles, planes, turn, moved, moves
+        )
 
-    def slopes(self, by_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The gradient by free frame, angles and centre, from that by the turned columns (d, n)."""
+    def slopes(self, by_rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The gradient by free frame, angles, centre and scales, from that by the turned columns.
+
+        Args:
+            by_rows: (d, n).
+        """
+        by_rows = by_rows / self.scale  # now of the scaled columns
         cos, sin = self.turn
         by_planes = (self.frame.T @ by_rows).reshape(self.planes.shape)
         turned = self.planes + self.moved.reshape(self.planes.shape)
         by_angle = by_planes[1] * turned[0] - by_planes[0] * turned[1]
         back = _moved(by_planes, cos, -sin)
-        by_frame = by_rows @ self.moved.T + self.arms @ back.T
+        by_moved, by_arms = by_rows @ self.moved.T, self.arms @ back.T
+        by_frame = by_moved + by_arms
         # Frame and factor both change with the free frame, and the factor stays triangular.
         inner = by_frame.T @ self.frame
         low = np.tri(len(inner), dtype=bool)
         by_free = by_frame - self.frame @ np.where(low, inner, inner.T)
         by_free = np.linalg.solve(self.factor, by_free.T).T
-        if not len(self.centre):
-            return by_free, by_angle @ self.radial.T, self.centre
         by_radial = self.angles.T @ by_angle
         by_norm = by_radial[0] + 2 * self.norm * by_radial[1]
         by_norm += 2 * (self.radial[3] * by_radial[2] - self.radial[2] * by_radial[3])
-        by_centre = -self.frame @ back.sum(1) - self.arms @ (by_norm / self.norm) / len(self.arms)
-        return by_free, by_angle @ self.radial.T, by_centre
+        along = self.arms * (by_norm / self.norm / len(self.arms))
+        by_scales = (self.frame * (by_arms - by_moved)).sum(1) + (self.arms * along).sum(1)
+        by_centre = -self.scale[:, 0] * (self.frame @ back.sum(1) + along.sum(1))
+        by_centre = by_centre if self.moves else by_centre[:0]
+        return by_free, by_angle @ self.radial.T, by_centre, by_scales
 
 
 def _scored(columns: np.ndarray, knots: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
