@@ -53,10 +53,11 @@ def made_of(x):
     return (Origin(x, 0 * x, 0 * x + 1),) * 2
 
 
-def restored(mi, errors, extra_error=0.0, blurred=None):
+def restored(mi, errors, extra_error=0.0, blurred=None, **more):
     """What is added to an MI of three pairs of columns, and the error of that."""
     x, noise = np.random.default_rng(0).normal(size=(2, 20_000, 3))
     parts = {"errors": errors, "scale_errors": errors, "uncertain": (0.0, 0.0), "left": (1.0, 1.0)}
+    parts |= more
     sides = Sides(x, 0.6 * x + 0.8 * noise, x[:, :1], made_of(x), **parts, levels=None)
     none = np.empty(0)
     found = Combined(mi, extra_error, "base", none, none, none, 0.0)
@@ -69,6 +70,27 @@ def test_errors_of_regressions_are_restored_by_pair_of_columns():
     half, twice = (3 * truth(0.6 * (1 + k * 0.01) / 1.01) - seen for k in (0.5, 1))
     assert restored(seen, (0.005, 0.005)) == pytest.approx((half, twice), rel=0.03)
     assert restored(0.0, (0.005, 0.005)) == (0, 0)
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_errors_that_both_sides_share_hide_less(share):
+    """Regressions of correlated noises err alike: all of what they do adds 0.2 nats too much."""
+    seen = 3 * truth((0.6 + share * 0.6 * 0.02) / 1.02)
+    shared = share * 0.6 * 0.02 * np.eye(3)
+    hidden = 3 * truth(0.6) - seen
+    found = restored(seen, (0.02, 0.02), scale_errors=(0.0, 0.0), shared=shared)[0]
+    assert found == pytest.approx(hidden / 2, rel=0.1, abs=1e-3)
+    assert restored(seen, (0.02, 0.02), scale_errors=(0.0, 0.0))[0] > found + 0.005
+
+
+def test_a_strong_dependence_beside_a_common_cause_is_not_exaggerated():
+    """Two samples were 0.18 too high, because errors of regressions counted as independent."""
+    more = []
+    for seed in range(2):
+        x, y, z = confounded(1000, seed, 0.95)
+        found = estimate(x, y, given=z, **{**PLAIN, "certify": False})
+        more.append(found.mi - truth(0.95))
+    assert abs(np.mean(more)) < 0.08
 
 
 def test_more_is_restored_where_the_same_noise_hides_more_of_a_sharp_dependence():
@@ -96,20 +118,20 @@ def test_what_a_tuned_critic_smooths_away_is_restored_where_there_is_dependence(
 def test_a_common_cause_leaves_nothing():
     found = [
         estimate(x, y, given=z, **FEW)
-        for x, y, z in (confounded(600, seed, d=2) for seed in range(3))
+        for x, y, z in (confounded(400, seed, d=2) for seed in range(2))
     ]
     values = np.array([each.mi for each in found])
     assert abs(values.mean()) < 0.02
-    assert sum(each.interval[0] <= 0 <= each.interval[1] for each in found) >= 2
-    x, y, _ = confounded(600, 0, d=2)
-    assert estimate(x, y, **FEW).mi > 0.3  # and without it they are dependent
+    assert sum(each.interval[0] <= 0 <= each.interval[1] for each in found) >= 1
+    x, y, _ = confounded(400, 0, d=2)
+    assert estimate(x, y, **PLAIN, certify=False).mi > 0.3  # and without it they are dependent
 
 
 @pytest.mark.parametrize(("rho", "d"), [(0.6, 1), (0.6, 4), (0.95, 1)])
 def test_dependence_beside_a_common_cause_is_measured(rho, d):
     found = [
         estimate(x, y, given=z, **FEW)
-        for x, y, z in (confounded(1200, seed, rho, d) for seed in range(2))
+        for x, y, z in (confounded(1000, seed, rho, d) for seed in range(2))
     ]
     assert abs(np.mean([each.mi for each in found]) - truth(rho)) < 0.03 + 0.05 * truth(rho)
     assert any(each.interval[0] <= truth(rho) <= each.interval[1] for each in found)
@@ -155,16 +177,16 @@ def test_a_correlation_whose_sign_depends_on_z_is_found():
     rng = np.random.default_rng(0)
     z, x, e = rng.normal(size=(3, 1000))
     y = np.where(z > 0, 0.9, -0.9) * x + np.sqrt(1 - 0.81) * e
-    found = estimate(x, y, given=z, **FAST)
+    found = estimate(x, y, given=z, **{**FEW, "certify": True})
     assert abs(found.mi - truth(0.9)) < 0.08
     assert found.p_value < 0.01
-    assert estimate(x, y, certify=False, **FAST).mi < 0.6 * truth(0.9)
+    assert estimate(x, y, **FEW).mi < 0.6 * truth(0.9)
 
 
 @pytest.mark.usefixtures("one_base")
 def test_exclusive_or_is_all_in_the_third_variable():
     rng = np.random.default_rng(0)
-    x, z = rng.integers(2, size=(2, 400))
+    x, z = rng.integers(2, size=(2, 200))
     found = estimate(x, x ^ z, given=z, categorical=["x", "y", "given"], **FAST)
     assert found.mi == pytest.approx(np.log(2), abs=0.02)
     assert found.held_out == pytest.approx(np.log(2), abs=0.02)
@@ -174,9 +196,9 @@ def test_exclusive_or_is_all_in_the_third_variable():
 
 def test_classes_are_classified_with_and_without_x():
     rng = np.random.default_rng(0)
-    z = rng.normal(size=900)
-    y = (z + rng.normal(size=900) > 0).astype(int)
-    x = z + rng.normal(size=900)
+    z = rng.normal(size=500)
+    y = (z + rng.normal(size=500) > 0).astype(int)
+    x = z + rng.normal(size=500)
     few = {**FAST, "base": "linear_probe", "certify": False, "folds": 2}
     none = estimate(x, y, given=z, categorical=["y"], **few)
     assert abs(none.mi) < 0.02
@@ -251,7 +273,7 @@ def test_a_known_distribution_of_x_gives_a_certificate(monkeypatch):
 @pytest.mark.usefixtures("one_base")
 def test_the_certificate_of_draws_is_rarely_above_the_truth():
     above, control, n = 0, 0, 200
-    for seed in range(12):
+    for seed in range(8):
         rng = np.random.default_rng(seed)
         z, u, e = rng.normal(size=(3, n))
         pair = data.as_pair(3 * z + u, 3 * z + u + e, given=z)
@@ -261,10 +283,10 @@ def test_the_certificate_of_draws_is_rarely_above_the_truth():
             return certified_by_draws(pair, Config(), parts, checked_sampler(draw, pair))
 
         above += bound(lambda z, g: 3 * z + g.normal(size=z.shape)) > 0.5 * np.log(2)
-        if seed < 5:  # the control: draws of p(x) in place of p(x|z)
+        if seed < 3:  # the control: draws of p(x) in place of p(x|z)
             control += bound(lambda z, g: 10**0.5 * g.normal(size=z.shape)) > 0.5 * np.log(2)
-    assert above <= 2  # 5 % of 12 are 0.6; more than 2 have probability .02
-    assert control == 5
+    assert above <= 2  # 5 % of 8 are 0.4; more than 2 have probability .006
+    assert control == 3
 
 
 def bad(x, y, z):
@@ -294,7 +316,7 @@ def test_what_cannot_be_used_is_said(case, tmp_path):
 
 @pytest.mark.usefixtures("one_base")
 def test_a_run_with_a_sampler_asks_for_it_again(tmp_path):
-    x, y, z = confounded(200, 0)
+    x, y, z = confounded(100, 0)
 
     def sampler(z, generator):
         return generator.normal(size=(len(z), 1))
@@ -377,14 +399,14 @@ def test_critics_that_read_a_shared_function_are_doubted():
 def test_what_z_may_explain_is_taken_off_before_it_is_tested(monkeypatch):
     monkeypatch.setattr(conditional, "refitted", not_refitted)
     found = []
-    for seed in range(12):
+    for seed in range(8):
         pair, config = common_cause(seed, SHAPES["cubic"], 5), Config(permutations=99)
         sides = Sides.of(pair, config)
         certain = replace(sides, uncertain=(0.0, 0.0))
         found.append([p_values(pair, each, config, []) for each in (sides, certain)])
     rejected, without = (np.array(found) <= 0.05).sum(axis=(0, 2))
     assert rejected <= 2
-    assert without >= 6  # the control: of 24 p-values, a quarter or more
+    assert without >= 4  # the control: of 16 p-values, a quarter or more
 
 
 def test_two_classes_with_a_common_cause_are_no_dependence():

@@ -85,7 +85,7 @@ def test_errors_are_those_that_another_sample_shows():
     z, noise = rng.normal(size=(1000, 3)), rng.normal(size=(1000, 1))
     found = residuals(z, 2 * CAUSES["sine"](z)[:, None] + noise)
     lost = 1 - np.corrcoef(found.values[:, 0], noise[:, 0])[0, 1] ** 2
-    assert lost / 4 < found.errors[0] < 4 * lost
+    assert lost / 4 < found.errors[0, 0] < 4 * lost
 
 
 def test_errors_of_scales_are_those_that_another_sample_shows():
@@ -122,10 +122,10 @@ def test_products_of_two_columns_are_found_in_few_rows(monkeypatch):
         z, noise = standardised(rng.normal(size=(200, 5))), rng.normal(size=(200, 2))
         return np.corrcoef(residuals(z, 2 * CAUSES["product"](z)[:, None] + noise).values.T)[0, 1]
 
-    with_products = np.mean([left(seed) for seed in range(4)])
+    with_products = np.mean([left(seed) for seed in range(3)])
     monkeypatch.setattr(features, "MULTIPLIED", 0)
     assert with_products < 0.12
-    assert np.mean([left(seed) for seed in range(4)]) > with_products + 0.03
+    assert np.mean([left(seed) for seed in range(3)]) > with_products + 0.03
 
 
 def test_a_column_of_few_values_has_a_mean_for_each(monkeypatch):
@@ -147,8 +147,8 @@ def test_a_column_of_few_values_has_a_mean_for_each(monkeypatch):
 
 
 def test_functions_that_columns_share_are_found_with_few_rows():
-    before, after, count = np.zeros((3, 6))
-    for seed in range(6):
+    before, after, count = np.zeros((3, 4))
+    for seed in range(4):
         rng = np.random.default_rng(seed)
         z, noise = rng.normal(size=(200, 20)), rng.normal(size=(200, 2))
         found = residuals(z, 3 * np.sin(z.sum(axis=1, keepdims=True) / 2.5) + noise)

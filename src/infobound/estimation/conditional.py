@@ -74,6 +74,8 @@ class Sides:
         z: (n, r), standardised.
         origins: what x and y were made of.
         errors: the parts of the variances of x and y that errors of their locations are.
+        shared: (p, q), the covariances of the errors of x and y, in units of these variances; zero
+            by default.
         scale_errors: the parts that errors of their scales are.
         uncertain: the parts that z may explain, but not clearly.
         left: the parts of the variances of x and y that z does not explain.
@@ -94,6 +96,7 @@ class Sides:
     levels: np.ndarray | None
     layout: data.Layout = field(default_factory=data.Layout)
     noise: tuple[np.ndarray, ...] = ()
+    shared: np.ndarray = field(default_factory=lambda: np.zeros((1, 1)))
 
     @classmethod
     def of(cls, pair: data.Pair, config: Config) -> Sides:
@@ -113,6 +116,7 @@ class Sides:
         many = [np.flatnonzero(~are_classes(side)) for side in sides]
         wanted = np.hstack([side[:, own] for side, own in zip(sides, many, strict=True)])
         errors, scale_errors, uncertain, left = ([v, v] for v in (0.0, 0.0, 0.0, 1.0))
+        shared = np.zeros((sides[0].shape[1], sides[1].shape[1]))
         if wanted.shape[1]:
             scaled = data.Transform.fit(wanted).robust(wanted)
             rest = residuals(z, scaled, seed=config.seed, layout=layout)
@@ -124,16 +128,19 @@ class Sides:
                         all_columns[:, own] = columns[:, here]
                     sides[side] = sides[side].copy()
                     sides[side][:, own] = rest.values[:, here]
-                    errors[side] = float(rest.errors[here].mean())
+                    errors[side] = float(rest.errors.diagonal()[here].mean())
                     scale_errors[side] = float(rest.scale_errors[here].mean())
                     uncertain[side] = float(rest.uncertain[here].mean())
                     left[side] = float(rest.unexplained[here].min())
                     at += len(own)
+            p = len(many[0])
+            shared[np.ix_(*many)] = rest.errors[:p, p:]
         found = cls(
             *(sides[0], sides[1], z, (origins[0], origins[1])),
             *((errors[0], errors[1]), (scale_errors[0], scale_errors[1])),
             *((uncertain[0], uncertain[1]), (left[0], left[1])),
             *(strata(given), layout),
+            shared=shared,
         )
         return found.exchanged if _is_class(found.x) and not _is_class(found.y) else found
 
@@ -141,7 +148,19 @@ class Sides:
     def exchanged(self) -> Sides:
         """The same with x and y exchanged."""
         parts = {name: getattr(self, name)[::-1] for name in TWOFOLD}
-        return replace(self, x=self.y, y=self.x, **parts)
+        return replace(self, x=self.y, y=self.x, shared=self.shared.T, **parts)
+
+    @property
+    def error_covariance(self) -> np.ndarray:
+        """The covariances (p + q, p + q) of the errors of the locations of x and y."""
+        p, q = self.x.shape[1], self.y.shape[1]
+        shared = np.broadcast_to(self.shared, (p, q))
+        most = math.sqrt(self.errors[0] * self.errors[1])
+        size = float(np.linalg.norm(shared, 2))
+        shared = shared * min(1.0, most / size) if size else shared  # which is what they may be
+        own = (error * np.eye(d) for error, d in zip(self.errors, (p, q), strict=True))
+        first, second = own
+        return np.block([[first, shared], [shared.T, second]])
 
     @property
     def doubt(self) -> float:
@@ -395,15 +414,15 @@ def _refined(sides: Sides, config: Config) -> Sides:
         return sides
     if not sides.layout.independent:
         return sides
-    errors = np.repeat(sides.errors, (p, rest.shape[1] - p))
     origin = Origin.joined(sides.origins)
-    found = refined(sides.z, rest, origin, errors=errors, seed=config.seed)
+    found = refined(sides.z, rest, origin, errors=sides.error_covariance, seed=config.seed)
     if found is None:
         return sides
     spread = np.maximum(found.values.std(axis=0), 1e-300)
     (x, y), noise = (np.split(part / spread, [p], axis=-1) for part in found)
     now = (float((noise[0] ** 2).mean()), float((noise[1] ** 2).mean()))
-    return replace(sides, x=x, y=y, errors=now, noise=tuple(noise))
+    shared = np.einsum("mnp,mnq->pq", *noise) / noise[0][..., 0].size
+    return replace(sides, x=x, y=y, errors=now, noise=tuple(noise), shared=shared)
 
 
 def _second_opinion(sides: Sides, config: Config) -> np.ndarray | None:
@@ -437,9 +456,11 @@ def _less_attenuated(
 ) -> combine.Combined:
     """Correct half of what regressions and critics may hide of a dependence.
 
-    Errors of the regressions are noise in the residuals: with a part e of their variances they
-    divide squared canonical correlations by 1 + e. Sharper dependence loses more, as much as the
-    neighbours' estimate in `blurred` if the same noise is added once more. Critics that read z
+    Errors of the regressions are noise in the residuals: with parts d and e of their variances and
+    a covariance c they turn a canonical correlation r into (r + c) / sqrt((1 + d) (1 + e)). Errors
+    are as correlated as what the regressions fit, so a linear dependence hardly loses anything.
+    Sharper dependence loses more, as much as the neighbours' estimate in `blurred` if the same
+    noise is added once more. Critics that read z
     recover some of it, so the other half is uncertain, as is what a bias of the regressions adds to
     e, about as much as their variance. So is what a common function of z adds if it was not clear
     enough to be taken out.
@@ -449,12 +470,14 @@ def _less_attenuated(
     no dependence, there is nothing to smooth.
     """
     mi = max(found.mi, 0.0)
-    seen = -np.expm1(-2 * mi * _canonical_shares(sides.x, sides.y))
+    shares, common = _canonical(sides)
+    seen = -np.expm1(-2 * mi * shares)
 
     def half_of_lost(factor: float) -> float:
         parts = (e + s for e, s in zip(sides.errors, sides.scale_errors, strict=True))
         noise = math.prod(1 + factor * part for part in parts)
-        true = np.minimum(seen * noise, (seen + MOST_HIDDEN) / (1 + MOST_HIDDEN))
+        right = (np.sqrt(seen * noise) - factor * common).clip(min=np.sqrt(seen)) ** 2
+        true = np.minimum(right, (seen + MOST_HIDDEN) / (1 + MOST_HIDDEN))
         normal = float(-np.log1p(-true).sum()) / 2 - mi
         return min(max(normal, blurred.get(factor, 0.0)), LOST * mi) / 2
 
@@ -477,11 +500,14 @@ def _blurred(sides: Sides, config: Config) -> dict[float, float]:
     rows = subsample(np.arange(len(sides.x)), BLURRED_ROWS, seed=config.seed)
     pair = [side[rows] / np.maximum(side.std(axis=0), 1e-300) for side in (sides.x, sides.y)]
     rng = np.random.default_rng(config.seed)
-    white = sides.scale_errors if sides.noise else errors
-    noises = [
-        [math.sqrt(e) * rng.normal(size=side.shape) for e, side in zip(white, pair, strict=True)]
-        for _ in range(len(sides.noise[0]) if sides.noise else BLURS)
-    ]
+    widths = [side.shape[1] for side in pair]
+    covariance = np.diag(np.repeat(sides.scale_errors, widths))
+    if not sides.noise:
+        covariance = covariance + sides.error_covariance
+    count = len(sides.noise[0]) if sides.noise else BLURS
+    size = count, len(rows)
+    white = rng.multivariate_normal(np.zeros(sum(widths)), covariance, size, method="eigh")
+    noises = [np.split(draw, widths[:1], axis=1) for draw in white]
     for side, drawn in enumerate(sides.noise):
         for own, each in zip(noises, drawn, strict=True):
             own[side] += each[rows]
@@ -498,12 +524,25 @@ def _blurred(sides: Sides, config: Config) -> dict[float, float]:
     }
 
 
-def _canonical_shares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the shares of the pairs of canonical directions in the MI of a normal dependence."""
-    left, right = (np.linalg.qr(side - side.mean(axis=0))[0] for side in (x, y))
-    squares = np.linalg.svd(left.T @ right, compute_uv=False) ** 2
-    found = -np.log1p(-squares.clip(1e-12, 1 - 1e-12))
-    return np.asarray(found / found.sum())
+def _canonical(sides: Sides) -> tuple[np.ndarray, np.ndarray]:
+    """Return what is known of the pairs of canonical directions of x and y.
+
+    Returns:
+        Their shares in the MI of a normal dependence, and the covariances of the errors of x and y
+        along them.
+    """
+    (left, own_x), (right, own_y) = (
+        np.linalg.qr(side - side.mean(axis=0)) for side in (sides.x, sides.y)
+    )
+    first, correlations, second = np.linalg.svd(left.T @ right, full_matrices=False)
+    found = -np.log1p(-(correlations**2).clip(1e-12, 1 - 1e-12))
+    p, n = sides.x.shape[1], len(sides.x)
+    along_x, along_y = (
+        np.linalg.lstsq(own, turned, rcond=None)[0] * math.sqrt(n)
+        for own, turned in ((own_x, first), (own_y, second.T))
+    )
+    shared = sides.error_covariance[:p, p:]
+    return found / found.sum(), np.einsum("pk,pq,qk->k", along_x, shared, along_y)
 
 
 def _is_class(rows: np.ndarray) -> bool:

@@ -106,7 +106,7 @@ def refined(
         z: (n, r), standardised.
         rest: (n, k), residuals of columns that may depend on each other given z.
         origin: what they were made of.
-        errors: (k,), the parts of their variances that are errors of the locations so far.
+        errors: (k, k), the covariances of the errors of their locations so far.
         seed: the seed of folds and searches.
 
     Returns:
@@ -147,7 +147,7 @@ def refined(
     if not share:
         return None
     noise = math.sqrt(FOLDS - 1) * (np.stack(folds) - np.mean(folds, axis=0))  # the jackknife's
-    white = rng.normal(size=noise.shape) * np.sqrt(errors)
+    white = rng.multivariate_normal(np.zeros(k), errors, noise.shape[:2], method="eigh")
     return Refined(share * values + (1 - share) * rest, share * noise + (1 - share) * white)
 
 

@@ -53,8 +53,8 @@ class Residuals(NamedTuple):
 
     Attributes:
         values: (n, k), about standardised.
-        errors: (k,), the part of their variance that the error of the location is, as far as two
-            halves of the rows disagree.
+        errors: (k, k), the covariances of the errors of their locations, as far as two halves of
+            the rows disagree. The diagonal is the part of their variances.
         scale_errors: (k,), the same of the scale.
         uncertain: (k,), the part of it that regressions would explain, but whose gain was not
             clear enough to be taken out.
@@ -111,12 +111,13 @@ def residuals(
         >>> rng = np.random.default_rng(0)
         >>> z, u = rng.normal(size=(2, 800, 1))
         >>> found = residuals(z, np.sin(2 * z) + np.exp(z / 2) * u)
-        >>> bool(np.corrcoef(found.values.T, u.T)[0, 1] > 0.97), bool(found.errors[0] < 0.05)
+        >>> bool(np.corrcoef(found.values.T, u.T)[0, 1] > 0.97), bool(found.errors[0, 0] < 0.05)
         (True, True)
     """
     design = Design(z, seed=seed, folds=SMOOTHER_FOLDS, layout=layout)
     found = np.empty_like(values, dtype=np.float64)
-    errors, scale_errors, uncertain, unexplained = np.empty((4, values.shape[1]))
+    scale_errors, uncertain, unexplained = np.empty((3, values.shape[1]))
+    apart_by_column: dict[int, np.ndarray] = {}
     searched = values.shape[1] <= TARGETS
     linear, scales = design.linear(values), np.empty_like(found)
     rest = values - linear
@@ -150,14 +151,17 @@ def residuals(
             weights = 1 / scale**2
         found[:, k], scales[:, k] = left / scale, scale
         unexplained[k] = left.var() / max(values[:, k].var(), 1e-300)
-        noise, total = 0.0, max(float(found[:, k].var()), 1e-300)
+        total = max(float(found[:, k].var()), 1e-300)
         if part:
             rows, apart = design.disagreement(*asked)
-            noise = part**2 * float(((apart / scale[rows]) ** 2).mean()) / 4
-        errors[k] = noise / total
+            apart_by_column[k] = part * apart / (2 * scale[rows] * math.sqrt(total))
         uncertain[k] = (1 - part) ** 2 * float((((location - mean) / scale) ** 2).mean()) / total
     spread = np.maximum(found.std(axis=0), 1e-300)
     origin = Origin(values, linear, scales * spread)
+    errors = np.zeros((values.shape[1],) * 2)
+    for j, first in apart_by_column.items():  # all of the same rows
+        for k, second in apart_by_column.items():
+            errors[j, k] = float((first * second).mean())
     return Residuals(found / spread, errors, scale_errors, uncertain, unexplained, origin)
 
 
