@@ -40,11 +40,11 @@ def test_the_interval_of_the_difference_covers_and_pairing_narrows_it():
 
 def test_p_values_are_large_where_both_tell_the_same():
     small = []
-    for seed in range(40):
+    for seed in range(25):
         (x1, x2), y = sensors(seed, n=200, noise=(0.5, 0.5))
         p = compare(x1, x2, y, seed=seed, folds=2, estimator="gaussian", certify=False).p_value
         small.append(p <= 0.05)
-    assert np.mean(small) <= 0.05 + 2 * 0.034
+    assert np.mean(small) <= 0.05 + 2 * 0.044
 
 
 def test_no_p_value_is_zero():

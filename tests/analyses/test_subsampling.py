@@ -31,8 +31,8 @@ def test_parts_are_disjoint_and_their_sizes_are_those_of_n():
 
 def test_an_estimate_without_bias_is_stable_and_one_that_needs_rows_is_not():
     plain = {"estimator": "gaussian", "certify": False}
-    stable = [infobound.subsample(*rows(seed=k), **plain).is_stable for k in range(5)]
-    assert sum(stable) >= 4
+    stable = [infobound.subsample(*rows(seed=k), **plain).is_stable for k in range(3)]
+    assert sum(stable) >= 2
     x, _ = rows(400, columns=2)
     y = np.sin(3 * x) + 0.05 * np.random.default_rng(1).normal(size=x.shape)
     rising = infobound.subsample(x, y, estimator="ksg")  # neighbours need many rows here

@@ -99,25 +99,25 @@ def test_groups_are_on_one_side_only(monkeypatch, given):
 
 def test_intervals_of_series_cover_and_those_of_independent_rows_do_not():
     truth, found = -math.log(1 - 0.25) / 2, {True: [], False: []}
-    for seed in range(24):
+    for seed in range(16):
         rng = np.random.default_rng(seed)
         x = walk(rng, 1000, 0.9)
         y = 0.5 * x + math.sqrt(0.75) * walk(rng, 1000, 0.9)
-        for series in (True, False) if seed < 12 else (True,):
+        for series in (True, False) if seed < 10 else (True,):
             low, high = estimate(x, y, series=series, **FAST).interval
             found[series].append(low <= truth <= high)
-    assert np.mean(found[True]) >= 0.9 - 2 * 0.061
+    assert np.mean(found[True]) >= 0.9 - 2 * 0.075
     assert np.mean(found[False]) < 0.8
 
 
 def test_intervals_of_groups_cover_and_those_of_independent_rows_do_not():
     truth, found = -math.log(1 - 0.25) / 2, {True: [], False: []}
-    for seed in range(24):
+    for seed in range(16):
         x, y, own = subjects(np.random.default_rng(seed), 30, 20, share=0.8, rho=0.5)
-        for grouped in (True, False) if seed < 12 else (True,):
+        for grouped in (True, False) if seed < 10 else (True,):
             low, high = estimate(x, y, groups=own if grouped else None, **FAST).interval
             found[grouped].append(low <= truth <= high)
-    assert np.mean(found[True]) >= 0.9 - 2 * 0.061
+    assert np.mean(found[True]) >= 0.9 - 2 * 0.075
     assert np.mean(found[False]) < 0.8
 
 

@@ -57,7 +57,7 @@ def test_independence_is_zero_and_said():
     for seed in range(6):
         rng = np.random.default_rng(seed)
         x, y = rng.normal(size=(400, 3)), rng.standard_cauchy(size=(400, 2))
-        results.append(estimate(x, y, seed=seed, **{**TRAINED, "n_iters": 50}))
+        results.append(estimate(x, y, seed=seed, **{**TRAINED, "n_iters": 30}))
     assert abs(np.mean([r.mi for r in results])) < 0.02
     assert sum("zero" in codes(r) for r in results) >= 5
     assert any(r.held_out < 0 for r in results)  # negative values are kept
@@ -425,7 +425,7 @@ def test_the_signature_lists_every_setting():
 @pytest.mark.usefixtures("no_pictures")
 def test_a_run_can_be_resumed_from_any_fold(tmp_path):
     x, y = gaussian(200, 2, 0.7, 0)
-    settings = {**FAST, "folds": 3, "n_iters": 30, "base": "gaussian,student"}
+    settings = {**TRAINED, "folds": 3, "n_iters": 30, "base": "gaussian,student"}
     whole = estimate(x, y, run=tmp_path / "whole", **settings)
     count = iter(range(10_000))
     with pytest.raises(infobound.Interrupted):
@@ -480,7 +480,7 @@ def nearly_linear(n, d, seed=1):
     return x, y, 0.5 * math.log(y.var(ddof=1) / (rest @ rest / (n - d - 1)))
 
 
-@pytest.mark.parametrize(("n", "d"), [(300, 1), (300, 6), (500, 20), (2000, 6)])
+@pytest.mark.parametrize(("n", "d"), [(300, 1), (300, 6), (500, 20), (1000, 6)])
 def test_a_nearly_linear_relation_is_worth_what_least_squares_say(n, d):
     """Was 2.15 for 2.61 at 500 rows of 6 + 1 columns: means were left in raw values."""
     x, y, right = nearly_linear(n, d)
@@ -533,12 +533,12 @@ def test_where_no_base_is_better_than_none_the_interval_is_what_may_be_missed():
 def test_an_interval_of_few_values_ends_at_an_entropy_and_covers_it(shares):
     """The MI of columns that determine each other is their entropy, also that of shares unseen."""
     truth, covered = stats.entropy(shares), 0
-    for seed in range(20):
+    for seed in range(12):
         labels = np.random.default_rng(seed).choice(len(shares), size=300, p=shares)
         result = estimate(labels, 10 - 2 * labels, **BARE | {"base": "gaussian,table", "folds": 2})
         assert result.mi <= result.interval[1] <= math.log(len(shares)) + 1e-12
         covered += result.interval[0] <= truth <= result.interval[1]
-    assert covered >= 17  # 19 expected; fewer than 17 with probability 0.016
+    assert covered >= 10  # 11.4 expected; fewer than 10 with probability 0.02
 
 
 @pytest.mark.parametrize("place", [(selection, "_weight"), (crossfit, "ramp"), (combine, "ramp")])

@@ -181,14 +181,14 @@ def test_the_notebooks_pair_is_certified_and_never_above_the_truth():
 
 
 def test_of_independent_rows_nothing_is_certified_and_p_is_uniform(monkeypatch):
-    p_values, n = [], 100
+    p_values, n = [], 80
     for seed in range(n):
-        if seed == 5:  # what is certified costs most, and p does not depend on it
+        if seed == 3:  # what is certified costs most, and p does not depend on it
             monkeypatch.setattr(guarantees, "played", lambda *_, **__: Wealth(lambda mi: 0.0, 0.0))
         x, y = np.random.default_rng([9, seed]).standard_cauchy(size=(2, 100, 2))
         settings = {"seed": seed, "permutations": 99}
         found = guaranteed(x, y, **settings)
-        if seed < 5:  # it is what an estimate says
+        if seed < 3:  # it is what an estimate says
             whole = estimate(x, y, estimator="gaussian", **settings)
             assert (whole.certified, whole.p_value) == (found.certified, found.p_value)
         assert found.certified == 0

@@ -42,8 +42,8 @@ def draw(task, n, seed):
 def test_the_exact_log_ratio_averages_to_the_planted_mi(name, kind):
     task = plant(as_pair(*rows(name)), kind=kind, mi=0.3)
     assert task.mi == pytest.approx(0.3, abs=0.01)
-    means = [float(pointwise(task, *draw(task, 1000, seed)).mean()) for seed in range(8)]
-    error = math.hypot(np.std(means, ddof=1) / math.sqrt(8), task.mi_error)
+    means = [float(pointwise(task, *draw(task, 1000, seed)).mean()) for seed in range(5)]
+    error = math.hypot(np.std(means, ddof=1) / math.sqrt(5), task.mi_error)
     assert abs(np.mean(means) - task.mi) < 4 * error + 0.003  # the ranks of 1,000 rows are coarse
     x, y = draw(task, 1000, 0)
     again = y[torch.randperm(1000, generator=torch.Generator().manual_seed(1))]

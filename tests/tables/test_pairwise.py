@@ -75,9 +75,9 @@ def test_values_are_near_the_truth_and_normalised():
 def test_false_discoveries_are_rare_among_independent_columns():
     wrong = [
         (pairwise(np.random.default_rng(k).normal(size=(60, 6)), permutations=99).top(1))["q_value"]
-        for k in range(30)
+        for k in range(20)
     ]
-    assert np.mean(np.array(wrong) <= 0.1) < 0.1 + 3 * math.sqrt(0.09 / 30)
+    assert np.mean(np.array(wrong) <= 0.1) < 0.1 + 3 * math.sqrt(0.09 / 20)
 
 
 def test_missing_values_by_choice():
@@ -288,7 +288,7 @@ def test_finished_pairs_are_not_computed_again(tmp_path):
 
 
 def test_conditional_pairs_resume_where_they_stopped(tmp_path):
-    frame, stages = confounded(120).drop(columns="place"), []
+    frame, stages = confounded(80).drop(columns="place"), []
 
     def stop(what, done, total):
         stages.append((what, done, total))

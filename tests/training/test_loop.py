@@ -32,7 +32,7 @@ def fitted(config=SMALL, bound="infonce", n=200, **options):
 
 @pytest.mark.parametrize("bound", variational.BOUNDS)
 def test_every_bound_trains(bound):
-    done = fitted(SMALL.with_(n_iters=200, lr=5e-3, schedule="constant"), bound)
+    done = fitted(SMALL.with_(n_iters=100, lr=1e-2, schedule="constant"), bound)
     assert np.isfinite(done.history["train"]).all()
     rows = sample(2000, 3)
     value = loop.values(done.critic, variational.BOUNDS[bound], rows, 2000).mean()
@@ -82,7 +82,7 @@ undisturbed = functools.cache(functools.partial(fitted, RESUMED))
 
 
 @pytest.mark.parametrize("bound", ["infonce", "mine"])
-@pytest.mark.parametrize("halt", [1, 7, 10, 25, 59])
+@pytest.mark.parametrize("halt", [1, 10, 25, 59])
 def test_resuming_gives_the_same_bits(tmp_path, bound, halt):
     config, whole = RESUMED, undisturbed(bound)
     run = Run.create(tmp_path / "run", record={"kind": "test"})
