@@ -31,6 +31,14 @@ def no_pictures(monkeypatch):
     pictures.leave_out(monkeypatch)
 
 
+@pytest.fixture
+def few_steps(monkeypatch):
+    """Networks that classify are trained for fewer steps: where accuracy is not the question."""
+    from infobound.models import posteriors
+
+    monkeypatch.setattr(posteriors, "FEWEST_STEPS", 40)
+
+
 @pytest.fixture(scope="session")
 def results():
     """A result of each kind, by name; each is made when a test first asks for it."""

@@ -38,6 +38,7 @@ def test_a_linear_probe_finds_means_and_a_network_finds_more():
     assert -0.1 < second.permuted < 0.02
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_means_are_found_by_a_linear_probe_and_permuted_labels_tell_nothing():
     found = probe(*shifted(1), **QUICK)
     assert found.probes[0].held_out > 0.3
@@ -63,6 +64,7 @@ def test_what_tells_subjects_apart_tells_nothing_about_those_of_other_folds(tmp_
     assert found["probes"][1]["held_out"] == pytest.approx(apart.held_out)
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_labels_are_codes_whatever_their_kind():
     """Also for a representation in another container."""
     z, y = shifted(7, n=400)
@@ -77,6 +79,7 @@ def test_labels_are_codes_whatever_their_kind():
     assert np.ptp(values, axis=0).max() < 2e-3
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_a_column_of_the_representation_may_be_called_y():
     z, labels = shifted(11, n=200)
     frame = pd.DataFrame(z.round(), columns=["x", "y", "u", "v"])
@@ -99,6 +102,7 @@ def test_what_is_no_label_is_refused_with_the_way_out(labels, sentence):
         probe(y, y, **QUICK)
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_the_command_prints_the_probes_and_json_in_bits(tmp_path, capsys):
     z, y = shifted(10, n=200)
     path = tmp_path / "rows.csv"

@@ -537,6 +537,7 @@ def test_letters_that_a_terminal_has_not_are_written_in_ascii(tmp_path, monkeypa
     assert err == ""
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_units_are_those_of_the_files_too(files, tmp_path, capsys):
     run = tmp_path / "run"
     words = ["estimate", files / "rows.csv", "--x", "a*", "--y", "b*", "--run", run, "--check"]

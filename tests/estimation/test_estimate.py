@@ -22,7 +22,6 @@ from infobound.diagnostics.findings import Evidence, findings
 from infobound.errors import InputError
 from infobound.estimation import combine, crossfit, selection
 from infobound.estimation.estimate import estimate
-from infobound.models import posteriors
 from infobound.results.estimate import Estimate
 
 FAST = {"n_iters": 100, "hidden_dim": 32, "embedding_dim": 8, "batch_size": 128}
@@ -504,9 +503,9 @@ def wide_rows(kind, n=120, d=100, seed=1):
     ids=["base", "gaussian", "default", "named"],
 )
 @pytest.mark.parametrize("kind", ["independent", "classes", "one column"])
-def test_as_many_columns_as_rows_give_a_number_that_is_possible(kind, settings, monkeypatch):
+@pytest.mark.usefixtures("few_steps")
+def test_as_many_columns_as_rows_give_a_number_that_is_possible(kind, settings):
     """Was -1,561,017 and 54 [-7041, 7148] on such rows."""
-    monkeypatch.setattr(posteriors, "FEWEST_STEPS", 40)  # of the network among the classifiers
     x, y = wide_rows(kind)
     result = estimate(x, y, **{"certify": False, **settings})
     low, high = result.interval

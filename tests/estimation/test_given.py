@@ -194,6 +194,7 @@ def test_exclusive_or_is_all_in_the_third_variable():
     assert found.p_value < 0.01
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_classes_are_classified_with_and_without_x():
     rng = np.random.default_rng(0)
     z = rng.normal(size=500)

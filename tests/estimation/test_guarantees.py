@@ -366,6 +366,7 @@ def test_what_cannot_be_certified_is_said(change, words):
         certify(**given)
 
 
+@pytest.mark.usefixtures("few_steps")
 @pytest.mark.parametrize(("apart", "paired"), [(4.0, False), (1.0, True)])
 def test_pairs_are_left_out_where_the_past_shows_much_of_the_classes(monkeypatch, apart, paired):
     """The past decides: pairs certify more only where dependence is weak."""

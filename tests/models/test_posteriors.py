@@ -127,6 +127,7 @@ def test_the_mi_of_gaussian_classes(k, d, n):
     assert covered >= 1
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_the_kind_of_the_labels_does_not_matter():
     data = datasets.load_digits()
     rows = np.random.default_rng(0).permutation(len(data.data))[:300]
@@ -172,6 +173,7 @@ def test_a_start_gives_its_weights_and_only_they_are_fitted():
     assert (again(x, y) - whole(x, y)).diagonal().abs().mean() < 0.05
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_classes_of_rows_with_more_columns_than_rows_have_a_posterior():
     rows, classes, logs = gaussian_classes(160, 4, 200, seed=4, apart=6.0)
     found = estimate(rows, classes, **QUICK, categorical=("y",))

@@ -11,7 +11,6 @@ import infobound
 from infobound import Config
 from infobound._system.calls import Call
 from infobound.data.columns import columns
-from infobound.models import posteriors
 from infobound.report.stored import parse
 from infobound.tables.features import select
 
@@ -62,9 +61,9 @@ OTHER_DATA = {
 }
 
 
+@pytest.mark.usefixtures("few_steps")
 @pytest.mark.parametrize("name", CALLS)
-def test_the_code_of_a_page_repeats_its_result(name, monkeypatch):
-    monkeypatch.setattr(posteriors, "FEWEST_STEPS", 40)  # of the network among the classifiers
+def test_the_code_of_a_page_repeats_its_result(name):
     result = CALLS[name]()
     (code,) = result.page().repeat.values()
     scope = DATA | OTHER_DATA.get(name, {})
