@@ -328,7 +328,7 @@ def turned_by_the_norm(n, d, turn, seed):
 def test_rotations_that_held_out_rows_do_not_pay_for_are_evaluated_too(turn):
     """Their value on training and held-out rows is near the truth, that of the critics is not."""
     truth, values, gains = -math.log(1 - 0.8**2), [], []
-    for seed in range(3):
+    for seed in range(2):
         pair = as_pair(*turned_by_the_norm(1000, 12, turn, seed))
         config = Config(base="gaussian,unwound", critic="none", certify=False)
         job = Job(pair, config, configure_bound(config))
@@ -342,6 +342,6 @@ def test_rotations_that_held_out_rows_do_not_pay_for_are_evaluated_too(turn):
     if not turn:
         assert len(values) <= 1  # where the test for rotations errs
     else:
-        assert len(values) == 3
-        assert abs(np.mean(values) - truth) < 0.08  # three means over 500 rows: 0.03
+        assert len(values) == 2
+        assert abs(np.mean(values) - truth) < 0.1  # two means over 500 rows: 0.04
         assert np.mean(values) - np.mean(gains) < truth - 0.1

@@ -93,13 +93,13 @@ def test_the_network_is_kept_where_the_base_is_wrong_and_not_where_it_is_right()
 
 def test_the_base_is_chosen_by_what_the_rows_are():
     rng = np.random.default_rng(0)
-    x, noise = rng.normal(size=(2, 2000, 3))
+    x, noise = rng.normal(size=(2, 1500, 3))
     normal = 0.7 * x + 0.5 * noise
-    heavy = np.sqrt(2 / rng.chisquare(2, size=(2000, 1)))
-    share = np.where(rng.uniform(size=(2000, 1)) < 0.5, 0.9 * x + 0.44 * noise, noise)
+    heavy = np.sqrt(2 / rng.chisquare(2, size=(1500, 1)))
+    share = np.where(rng.uniform(size=(1500, 1)) < 0.5, 0.9 * x + 0.44 * noise, noise)
     bent = x[:, :1] ** 2 + 0.3 * noise[:, :1]
-    labels, others = rng.integers(5, size=(2, 2000))
-    told = np.where(rng.uniform(size=2000) < 0.7, 2 * labels % 5, others)
+    labels, others = rng.integers(5, size=(2, 1500))
+    told = np.where(rng.uniform(size=1500) < 0.7, 2 * labels % 5, others)
     for left, right, expected in [
         (x, normal, {"gaussian", "gaussian_raw"}),
         (heavy * x, heavy * normal, {"student"}),
@@ -479,7 +479,7 @@ def nearly_linear(n, d, seed=1):
     return x, y, 0.5 * math.log(y.var(ddof=1) / (rest @ rest / (n - d - 1)))
 
 
-@pytest.mark.parametrize(("n", "d"), [(300, 1), (300, 6), (500, 20), (1000, 6)])
+@pytest.mark.parametrize(("n", "d"), [(300, 1), (500, 20), (1000, 6)])
 def test_a_nearly_linear_relation_is_worth_what_least_squares_say(n, d):
     """Was 2.15 for 2.61 at 500 rows of 6 + 1 columns: means were left in raw values."""
     x, y, right = nearly_linear(n, d)

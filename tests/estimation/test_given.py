@@ -88,7 +88,7 @@ def test_a_strong_dependence_beside_a_common_cause_is_not_exaggerated():
     more = []
     for seed in range(2):
         x, y, z = confounded(1000, seed, 0.95)
-        found = estimate(x, y, given=z, **{**PLAIN, "certify": False})
+        found = estimate(x, y, given=z, **PLAIN, certify=False)
         more.append(found.mi - truth(0.95))
     assert abs(np.mean(more)) < 0.08
 
@@ -127,7 +127,7 @@ def test_a_common_cause_leaves_nothing():
     assert estimate(x, y, **PLAIN, certify=False).mi > 0.3  # and without it they are dependent
 
 
-@pytest.mark.parametrize(("rho", "d"), [(0.6, 1), (0.6, 4), (0.95, 1)])
+@pytest.mark.parametrize(("rho", "d"), [(0.6, 4), (0.95, 1)])
 def test_dependence_beside_a_common_cause_is_measured(rho, d):
     found = [
         estimate(x, y, given=z, **FEW)
@@ -375,14 +375,14 @@ SHAPES = {"cubic": lambda t: t**3 / 15**0.5, "sine": lambda t: np.sin(2 * t) * 2
 def test_a_function_of_many_columns_that_x_and_y_share_is_no_dependence(shape, monkeypatch):
     """The control is the test of the residuals as they were before the fit of all rows."""
     config, rejected = Config(permutations=99), np.zeros(2)
-    for seed in range(5):
+    for seed in range(4):
         pair = common_cause(seed, SHAPES[shape], 20)
         sides = Sides.of(pair, config)
         rejected[0] += np.sum(np.array(p_values(pair, sides, config, [])) <= 0.05)
         with monkeypatch.context() as without:
             without.setattr(conditional, "refitted", not_refitted)
             rejected[1] += np.sum(np.array(p_values(pair, sides, config, [])) <= 0.05)
-    assert rejected[0] <= 3 < 5 <= rejected[1]  # of 10 p-values
+    assert rejected[0] <= 2 < 4 <= rejected[1]  # of 8 p-values
 
 
 def test_critics_that_read_a_shared_function_are_doubted():

@@ -68,8 +68,9 @@ def test_figures_are_written(result, tmp_path):
         result.plot(path=tmp_path / "figure.txt")
 
 
-def test_a_notebook_shows_figures_as_pictures(result):
-    assert result.plot()._repr_png_()[1:4] == b"PNG"
+@pytest.mark.parametrize("name", ["estimate", "lags", "pairwise", "rehearsal"])
+def test_a_notebook_shows_figures_as_pictures(results, name):
+    assert results[name].plot()._repr_png_()[1:4] == b"PNG"
 
 
 def test_a_report_is_one_file(result, tmp_path):

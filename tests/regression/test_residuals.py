@@ -130,8 +130,8 @@ def test_products_of_two_columns_are_found_in_few_rows(monkeypatch):
 
 def test_a_column_of_few_values_has_a_mean_for_each(monkeypatch):
     """Columns that share rough functions of it. The control has smooth functions only."""
-    shared = np.zeros((10, 2))
-    for seed in range(10):
+    shared = np.zeros((6, 2))
+    for seed in range(6):
         rng = np.random.default_rng(seed)
         z, means = rng.integers(8, size=(200, 5)), rng.normal(size=8)
         columns = means[z].sum(axis=1, keepdims=True) / 2 + rng.normal(size=(200, 2))
@@ -142,7 +142,7 @@ def test_a_column_of_few_values_has_a_mean_for_each(monkeypatch):
                 found = residuals(scaled, columns)
                 left = refitted(scaled, found.values, found.origin).values
             shared[seed, control] = np.corrcoef(left.T)[0, 1]
-    assert abs(shared[:, 0].mean()) < 0.06
+    assert abs(shared[:, 0].mean()) < 0.08
     assert shared[:, 1].mean() > 0.2
 
 
@@ -162,7 +162,7 @@ def test_functions_that_columns_share_are_found_with_few_rows():
 
 def test_odd_functions_of_many_columns_are_found_by_third_moments(monkeypatch):
     found = np.zeros(2, dtype=int)
-    for seed in range(40):
+    for seed in range(25):
         rng = np.random.default_rng(seed)
         z, noise = rng.normal(size=(200, 20)), rng.normal(size=(200, 2))
         columns = 2 * np.sin(2 * z.sum(axis=1, keepdims=True) / np.sqrt(20)) + noise
@@ -171,8 +171,8 @@ def test_odd_functions_of_many_columns_are_found_by_third_moments(monkeypatch):
                 if control:
                     changed.setattr(pursuit, "_odd_too", lambda z, left, moments: moments)
                 found[control] += len(pursuit.shared_directions(z, columns)) > 0
-    assert found[0] >= found[1] + 3
-    assert found[0] >= 36
+    assert found[0] >= found[1] + 2
+    assert found[0] >= 22
 
 
 def test_a_direction_that_is_a_little_wrong_leaves_nothing(monkeypatch):

@@ -35,7 +35,7 @@ def share_found(draw, n, max_lag, runs, **options):
     return np.mean(np.array(p) <= 0.05)
 
 
-@pytest.mark.parametrize("phi", [0.0, 0.9, 0.99])
+@pytest.mark.parametrize("phi", [0.0, 0.95])
 def test_independent_series_are_rarely_found_at_any_lag(phi):
     found = share_found(lambda rng, n: slow(rng, n, phi), n=300, max_lag=10, runs=60)
     assert found < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 60)

@@ -17,9 +17,9 @@ FAST = {"config": Config(base="gaussian", critic="none"), "permutations": 199, "
 def table():
     """A chain a -> b -> c, and d alone; all are autocorrelated."""
     rng = np.random.default_rng(0)
-    noise = lfilter([1], [1, -0.6], rng.normal(size=(4, 500)))
+    noise = lfilter([1], [1, -0.6], rng.normal(size=(4, 400)))
     a, b, c, d = noise
-    for t in range(1, 500):
+    for t in range(1, 400):
         b[t] += 0.6 * a[t - 1]
         c[t] += 0.6 * b[t - 1]
     return pd.DataFrame({"a": a, "b": b, "c": c, "d": d})
@@ -51,7 +51,7 @@ def test_frame_matrix_and_files(found, tmp_path):
     assert [*frame][:8] == ["source", "target", "mi", "low", "high", "p_value", "q_value", "n"]
     assert len(frame) == 12
     assert found.least_q == 12 / 200  # 199 draws
-    assert set(frame["n"]) == {499}
+    assert set(frame["n"]) == {399}
     matrix = found.matrix()
     assert matrix.shape == (4, 4)
     assert np.isnan(np.diag(matrix)).all()
@@ -107,12 +107,12 @@ def test_it_resumes_and_extends(table, tmp_path):
 
 def test_what_cannot_be_used_is_left_out(table):
     own = table[["a", "b"]].assign(
-        when=pd.date_range("2024-01-01", periods=500), same=1.0, trial=np.repeat([0, 1], 250)
+        when=pd.date_range("2024-01-01", periods=400), same=1.0, trial=np.repeat([0, 1], 200)
     )
     found = transfer_network(own, groups="trial", **FAST)
     assert found.columns == ("a", "b")
     assert sorted(found.left_out) == ["same", "when"]
-    assert found.links[0].n == 498
+    assert found.links[0].n == 398
     with pytest.raises(InputError, match="same"):
         transfer_network(own, given=["same"], **FAST)
     with pytest.raises(InputError, match="Expected two or more columns"):

@@ -75,7 +75,7 @@ class Probes(Recorded, Presentable):
     Example:
         >>> y = np.random.default_rng(0).integers(2, size=100)
         >>> z = np.eye(2)[y] + np.random.default_rng(1).normal(size=(100, 2))
-        >>> found = probe(z, y, certify=False, folds=2)
+        >>> found = probe(z, y, critic="none", certify=False, folds=2)
         >>> [one.kind for one in found.probes]
         ['linear', 'network']
     """
@@ -152,7 +152,7 @@ def probe(
         >>> y = np.random.default_rng(0).integers(2, size=300)
         >>> noise = np.random.default_rng(1).normal(size=(300, 2))
         >>> z = noise * np.where(y == 0, 1, 3)[:, None]  # same means: no linear probe finds it
-        >>> linear, network = probe(z, y, certify=False).probes
+        >>> linear, network = probe(z, y, critic="none", certify=False, folds=2).probes
         >>> linear.held_out < 0.1 < network.held_out
         True
     """
