@@ -84,6 +84,33 @@ def test_the_centre_may_be_far_from_the_mean(margins):
     assert abs(np.mean(gaps)) < 0.1
 
 
+def test_columns_may_have_turned_in_other_units(monkeypatch):
+    """The control keeps the scales that it is given, in which circles are ellipses."""
+    gains = []
+    for seed in range(2):
+        x, y = (3 * ndtr(side) for side in normal_pairs(6000, 3, seed))
+        units = np.array([1.0, 1.4, 0.8])
+        x = wound(x, ANGLES["norm"], 7, 0.0) * units
+        y = wound(y, lambda r: 0.3 * r**2, 8, np.array([3.0, 3.0, 3.0])) / units
+        x, y = tensors(x, y)
+        found = []
+        for most in (unwinding.MOST_SCALE, 0.0):
+            with monkeypatch.context() as changed:
+                changed.setattr(unwinding, "MOST_SCALE", most)
+                found.append(UnwoundCopula.fit(x[:2000], y[:2000]))
+        assert max(float(turn.scales.abs().max()) for turn in found[1].rotations) == 0
+        gains.append(np.diff([log_ratio(model, x[2000:], y[2000:]) for model in found[::-1]]))
+    assert np.mean(gains) > 0.02
+
+
+def test_scales_are_not_sought_of_few_rows_for_each_column():
+    x, y = normal_pairs(250, 3, 1)
+    x, y = tensors(wound(x, ANGLES["square"], 5), wound(y, ANGLES["square"], 6))
+    model = UnwoundCopula.fit(x, y)
+    assert isinstance(model, UnwoundCopula)
+    assert not any(turn.scales.any() for turn in model.rotations)
+
+
 def test_without_rotations_it_is_the_gaussian_copula():
     found = 0
     for seed in range(10):

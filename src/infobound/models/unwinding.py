@@ -41,7 +41,9 @@ LAST_STEPS = (
 )  # from the best; between, one for `ROWS_PER_STEP`, so that few are not overfit
 ROWS_PER_STEP = 50
 FIRST_ROUNDS = 2  # on some rows of each start that is searched further, about another point
-ROUNDS, SCORED_STEPS = 12, 10  # of the search on normal scores: updates of knots, steps for each
+ROUNDS = 3, 12  # of the search on normal scores, each with new knots: of few rows, and of many
+SCORED_STEPS = 10  # of each round
+MANY = 100  # rows for each column from which scales are sought too, and there are more rounds
 ROUND_CHANGE = 3e-4  # of the value, nats, below which no further round follows
 COARSE = 20  # knots in it
 KEPT = 2, 3  # starts that are searched further, about the mean and about another point
@@ -175,7 +177,8 @@ class UnwoundCopula(Product):
         if not _moves(rotations):
             steps = min(max(len(x) // ROWS_PER_STEP, LAST_STEPS[0]), LAST_STEPS[1])
             rotations = _climbed(a, b, rotations, steps)[1]
-        rotations = _climbed_by_scores(a, b, rotations, ROUNDS)[1]
+        rounds = ROUNDS[len(x) >= MANY * max(x.shape[1], y.shape[1])]
+        rotations = _climbed_by_scores(a, b, rotations, rounds)[1]
         u, v = map(_unwound, (a, b), rotations)
         knots = knots_of(u, KNOTS), knots_of(v, KNOTS)
         scores = (normal_scores(*both).to(x.dtype) for both in zip((u, v), knots, strict=True))
@@ -461,9 +464,10 @@ def _climbed(
         return float(ridge @ flat**2) - mi, 2 * ridge * flat - np.concatenate(slopes)
 
     begun = np.concatenate([part.cpu().numpy().ravel() for part in parts])
-    most = np.full(len(own), np.inf)
-    most[Rotation._fields.index("scales")] = MOST_SCALE if scored else 0.0
-    most = np.repeat(np.tile(most, len(parts) // len(own)), [part.numel() for part in parts])
+    most = np.full(len(begun), np.inf)
+    for at in range(Rotation._fields.index("scales"), len(parts), len(own)):
+        sought = scored and len(a) >= MANY * len(parts[at])
+        most[ends[at] - len(parts[at]) : ends[at]] = MOST_SCALE if sought else 0.0
     bounds = np.stack([np.minimum(begun, -most), np.maximum(begun, most)], 1)
     options = {"maxiter": steps, "maxcor": 20, "ftol": CHANGE}
     best = minimize(loss, begun, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
