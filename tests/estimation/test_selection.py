@@ -10,7 +10,7 @@ from infobound import data, estimate
 from infobound.benchmark import tasks
 from infobound.config import Config
 from infobound.estimation import selection
-from infobound.models import projections
+from infobound.models import projections, unwinding
 from infobound.models.closed_forms import BASES
 from infobound.training import loop
 
@@ -95,7 +95,7 @@ def test_an_estimate_averages_bases_that_are_about_as_good(monkeypatch):
 @pytest.mark.parametrize("folded", [True, False])
 def test_the_finest_mixture_is_fitted_only_where_the_one_before_it_is_best(monkeypatch, folded):
     fitted, fit = [], selection._Inputs._fit
-    spy = lambda self, name, *rows: fitted.append(name) or fit(self, name, *rows)  # noqa: E731
+    spy = lambda self, name, *given: fitted.append(name) or fit(self, name, *given)  # noqa: E731
     monkeypatch.setattr(selection._Inputs, "_fit", spy)
     rng = np.random.default_rng(0)
     x, noise = rng.normal(size=(2, 4000))
@@ -119,3 +119,26 @@ def test_a_model_of_some_directions_is_not_preferred_where_all_are_a_little_corr
     missed = estimate(x, y, base="gaussian,projected", critic="none", certify=False)
     assert missed.bases.count("projected") > 2
     assert missed.held_out > found.held_out
+
+
+def test_a_search_that_another_model_outruns_is_ended_and_changes_nothing(monkeypatch):
+    ended, fit = [], unwinding.UnwoundMixture.fit
+
+    def watched(x, y, **given):
+        try:
+            return fit(x, y, **given)
+        except unwinding.BehindError:
+            ended.append(given["least"])
+            raise
+
+    x, noise = np.random.default_rng(1).normal(size=(2, 1000, 4))
+    y = 0.8 * x + 0.6 * noise
+    y[:, 1:] += np.sin(2 * y[:, :1])  # `curved` undoes it, and rotations add a little
+    bare = {"base": "gaussian,curved,unwound", "critic": "none", "certify": False, "folds": 2}
+    monkeypatch.setitem(BASES, "unwound", replace(BASES["unwound"], fit=watched))
+    found = estimate(x, y, **bare)
+    whole = replace(BASES["unwound"], fit=lambda x, y, least: fit(x, y))
+    monkeypatch.setitem(BASES, "unwound", whole)
+    assert ended
+    assert found.bases == ("curved",) * 2
+    assert found.mi == estimate(x, y, **bare).mi

@@ -9,7 +9,7 @@ from scipy.special import ndtr
 
 from infobound.models import unwinding
 from infobound.models.copulas import GaussianCopula
-from infobound.models.unwinding import UnwoundCopula, UnwoundMixture
+from infobound.models.unwinding import BehindError, UnwoundCopula, UnwoundMixture
 
 RHO = 0.8
 TRUTH = -math.log(1 - RHO**2)  # of two pairs of columns: 1.022 nats
@@ -109,6 +109,15 @@ def test_scales_are_not_sought_of_few_rows_for_each_column():
     model = UnwoundCopula.fit(x, y)
     assert isinstance(model, UnwoundCopula)
     assert not any(turn.scales.any() for turn in model.rotations)
+
+
+def test_a_search_ends_early_where_another_model_has_far_more():
+    x, y = normal_pairs(1000, 3, 0)
+    x, y = tensors(wound(x, ANGLES["norm"], 1), y)
+    mi = UnwoundCopula.fit(x, y).copula.mi
+    assert UnwoundCopula.fit(x, y, least=mi).copula.mi == mi  # one that is as good is no reason
+    with pytest.raises(BehindError):
+        UnwoundCopula.fit(x, y, least=2.5 * mi)
 
 
 def test_without_rotations_it_is_the_gaussian_copula():

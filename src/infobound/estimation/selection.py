@@ -27,6 +27,7 @@ from infobound.errors import InputError
 from infobound.inference.standard_errors import standard_error
 from infobound.models.closed_forms import BASES, BROAD, TABLE_ROWS, WITH, Base, Shape, bank
 from infobound.models.copulas import GaussianCopula, canonical_directions
+from infobound.models.unwinding import BehindError
 from infobound.training import loop
 
 __all__ = [
@@ -427,11 +428,13 @@ class _Inputs:
         most = self.job.bank[name].most
         return index if most is None else subsample(index, most, seed=0)
 
-    def _fit(self, name: str, x: Tensor, y: Tensor) -> nn.Module:
+    def _fit(self, name: str, x: Tensor, y: Tensor, least: float) -> nn.Module:
         """Fit the base of that name, starting from an earlier fit in this fold if it can."""
-        refit = self.job.bank[name].refit
+        base = self.job.bank[name]
         earlier = [model for (other, _), model in self.fitted.items() if other == name]
-        return refit(earlier[0], x, y) if refit and earlier else self.job.bank[name].fit(x, y)
+        if base.refit and earlier:
+            return base.refit(earlier[0], x, y)
+        return base.fit(x, y, least=least) if base.ends_early else base.fit(x, y)
 
     def critic(
         self,
@@ -440,15 +443,21 @@ class _Inputs:
         network: nn.Module | None,
         config: Config,
         network_reads: str = "network",
+        *,
+        least: float = -math.inf,
     ) -> networks.Composite:
-        """Fit the base of that name to these rows and add the network to it."""
+        """Fit the base of that name to these rows and add the network to it.
+
+        A base that ends early raises `BehindError` if it would not reach the MI `least`, nats.
+        """
         model, reads = None, networks.InputColumns()
         if name is not None:
             base = self.job.bank[name]
             reads = self.reads[f"own {base.inputs}" if base.own else base.inputs]
             if (name, index.tobytes()) not in self.fitted:
                 x, y = self.rows(self.fitted_to(name, index))
-                self.fitted[name, index.tobytes()] = self._fit(name, x[:, reads.x], y[:, reads.y])
+                sides = x[:, reads.x], y[:, reads.y]
+                self.fitted[name, index.tobytes()] = self._fit(name, *sides, least)
             model = self.fitted[name, index.tobytes()]
         critic = networks.Composite(
             model,
@@ -563,12 +572,19 @@ def _best_bases(
         x, _ = inputs.rows(held[: config.eval_rows])
         _, y = inputs.rows(np.concatenate([held, fit])[: max(len(x), config.eval_rows)])
         copulas: dict[float, float] = {}  # values of Gaussian copulas by MI: models may be the same
+        most = -math.inf  # the best value of another model
         for place, name in enumerate(possible):
+            if totals[name] == -math.inf:
+                continue
             before = {other: totals[other] for other in possible[:place]}
             if before.get(bases[name].after or "", math.inf) < max(before.values(), default=0):
                 totals[name] = -math.inf  # it would take long, and not be the best
                 continue
-            critic = inputs.critic(name, fit, None, config)
+            try:
+                critic = inputs.critic(name, fit, None, config, least=most)
+            except BehindError:  # it was found to be needed, but another sees far more
+                totals[name], tested = -math.inf, name
+                continue
             if isinstance(critic.base, GaussianCopula):
                 mi = critic.base.mi
                 if mi not in copulas:
@@ -579,10 +595,11 @@ def _best_bases(
             if bases[name].tested:
                 tested = name
             elif bases[name].partial and copulas:
-                mi, most = max(copulas.items(), key=lambda each: each[1])
+                mi, shown = max(copulas.items(), key=lambda each: each[1])
                 trained = inputs.rows(subsample(fit, len(x), seed=seed))
-                value = min(value, most + (value + _infonce(critic, trained)) / 2 - mi)
+                value = min(value, shown + (value + _infonce(critic, trained)) / 2 - mi)
             totals[name] += value
+            most = max(most, value)
     better = [n for n in possible if totals[n] > 0 or not wide or n in harmless]
     ranked = sorted(better, key=lambda name: -totals[name])
     starts = [name for name in ranked if bases[name].can_start]

@@ -139,9 +139,11 @@ class Base:
         tested: whether a test on the training rows decides if it is fitted; otherwise its fit is
             the Gaussian copula. So where it is fitted, its estimate counts even if held-out rows,
             too few for all its parameters, prefer another.
+        ends_early: whether `fit` has an argument `least`, the MI in nats that the model is to
+            reach, and raises `BehindError` where its search shows early that it would not.
     """
 
-    fit: Callable[[Tensor, Tensor], nn.Module]
+    fit: Callable[..., nn.Module]
     inputs: Literal["scores", "robust", "columns"]
     possible: Callable[[Shape], bool] = lambda shape: True
     can_start: bool = True
@@ -159,6 +161,7 @@ class Base:
     own: bool = False
     ungiven: bool = False
     tested: bool = False
+    ends_early: bool = False
 
 
 def _determined(shape: Shape) -> bool:
@@ -227,15 +230,6 @@ BASES: dict[str, Base] = {
         most=SHRUNK_ROWS,
         normalised=False,
     ),
-    "unwound": Base(
-        UnwoundMixture.fit,
-        "robust",
-        lambda s: s.columns > 2 and _affordable(s),
-        most=UNWOUND,
-        margin=MARGIN,
-        refit=lambda model, x, y: UnwoundMixture.fit(x, y, start=model),
-        tested=True,
-    ),
     "student": Base(StudentCopula.fit, "scores", _affordable, most=ITERATED),
     "contaminated": Base(
         ContaminatedCopula.fit,
@@ -251,6 +245,16 @@ BASES: dict[str, Base] = {
         most=UNWOUND,
         refit=lambda model, x, y: CurvedCopula.fit(x, y, start=model),
         ungiven=True,
+    ),
+    "unwound": Base(
+        UnwoundMixture.fit,
+        "robust",
+        lambda s: s.columns > 2 and _affordable(s),
+        most=UNWOUND,
+        margin=MARGIN,
+        refit=lambda model, x, y: UnwoundMixture.fit(x, y, start=model),
+        tested=True,
+        ends_early=True,
     ),
     "mixture": _mixture(COARSE),
     "fine_mixture": _mixture(FINE),

@@ -24,6 +24,7 @@ from infobound.models.margins import knots_of, normal_scores
 __all__ = [
     "MARGIN",
     "TEST_ROWS",
+    "BehindError",
     "UnwoundCopula",
     "UnwoundMixture",
     "copula_mi",
@@ -105,6 +106,10 @@ def suspected_mi(x: Tensor, y: Tensor) -> float:
     return float((more * sure.clip(0, 1)).max(initial=0.0)) / READ
 
 
+class BehindError(Exception):
+    """A search ended early: its model would not reach the MI that was asked for."""
+
+
 class UnwoundCopula(Product):
     """The Gaussian copula of u = R(x) x and v = R(y) y, with rotations that depend on the norm.
 
@@ -153,7 +158,12 @@ class UnwoundCopula(Product):
 
     @classmethod
     def fit(
-        cls, x: Tensor, y: Tensor, *, start: GaussianCopula | UnwoundCopula | None = None
+        cls,
+        x: Tensor,
+        y: Tensor,
+        *,
+        start: GaussianCopula | UnwoundCopula | None = None,
+        least: float = -math.inf,
     ) -> GaussianCopula | UnwoundCopula:
         """Fit the rotations and the copula, in float64.
 
@@ -162,16 +172,21 @@ class UnwoundCopula(Product):
             y: (n, q), robustly scaled.
             start: a model of other rows; the search starts at its rotations, and if it has none,
                 none are sought.
+            least: the MI in nats that the model is to reach. The search ends early if it would not
+                even with rotations that add twice as much as those of the first, short searches.
 
         Returns:
             The model; the Gaussian copula itself if no rotation is found.
+
+        Raises:
+            BehindError: the search ended early.
         """
         means = x.double().mean(0), y.double().mean(0)
         a, b = (side.double() - mean for side, mean in zip((x, y), means, strict=True))
         if isinstance(start, UnwoundCopula):
             rotations: Rotations | None = start.rotations
         else:
-            rotations = _started(a, b) if start is None else None
+            rotations = _started(a, b, least) if start is None else None
         if rotations is None:
             return GaussianCopula.fit(x, y)
         if not _moves(rotations):
@@ -267,6 +282,7 @@ class UnwoundMixture(Critic):
         y: Tensor,
         *,
         start: GaussianCopula | UnwoundCopula | UnwoundMixture | None = None,
+        least: float = -math.inf,
     ) -> GaussianCopula | UnwoundCopula | UnwoundMixture:
         """Fit the rotations, and a copula or a mixture of the turned rows.
 
@@ -277,10 +293,14 @@ class UnwoundMixture(Critic):
             y: (n, q), robustly scaled.
             start: a model of other rows; the search starts at its rotations, and the new one is of
                 the same kind.
+            least: the MI in nats that the model is to reach, as in `UnwoundCopula.fit`.
 
         Returns:
             The mixture; the unwound copula if it is better, or the Gaussian copula if no rotation
             is found.
+
+        Raises:
+            BehindError: the search ended early, as in `UnwoundCopula.fit`.
         """
         if isinstance(start, UnwoundMixture):
             unwound = UnwoundCopula.fit(x, y, start=start.unwound)
@@ -289,7 +309,7 @@ class UnwoundMixture(Critic):
             again = MixtureModel.fit_few(*rows, start=start.mixture)
             assert isinstance(again, MixtureModel)
             return cls(unwound, again)
-        found = UnwoundCopula.fit(x, y, start=start)
+        found = UnwoundCopula.fit(x, y, start=start, least=least)
         is_mixable = len(x) <= MIXED_ROWS and x.shape[1] + y.shape[1] <= MIXED_COLUMNS
         if start is not None or isinstance(found, GaussianCopula) or not is_mixable:
             return found
@@ -340,7 +360,7 @@ def _unwound(rows: Tensor, rotation: Rotation | None) -> Tensor:
     return rows + moved @ rotation.frame.T * (-rotation.scales).exp()
 
 
-def _started(a: Tensor, b: Tensor) -> Rotations | None:
+def _started(a: Tensor, b: Tensor, least: float) -> Rotations | None:
     """The best of several short searches on some centred rows; None if there is no rotation."""
     twist = _twist(a[:TEST_ROWS], b[:TEST_ROWS])
     if twist is None:
@@ -359,9 +379,12 @@ def _started(a: Tensor, b: Tensor) -> Rotations | None:
     if moves:
         kept = [_climbed_by_scores(*few, rotations, FIRST_ROUNDS) for _, rotations in kept]
     gained, found = max(kept, key=lambda each: each[0])
-    plain = copula_mi(*(map(_normal_ranks, few) if moves else few))
-    clear = MARGIN / math.sqrt(len(few[0]))
-    return found if gained > float(plain) + clear else None
+    plain = float(copula_mi(*(map(_normal_ranks, few) if moves else few)))
+    if gained <= plain + MARGIN / math.sqrt(len(few[0])):
+        return None
+    if gained + (gained - plain) < least:
+        raise BehindError
+    return found
 
 
 def _moves(rotations: Rotations) -> bool:
