@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from infobound import estimate
 from infobound.config import Config
 from infobound.data import as_pair, split
 from infobound.errors import InputError
@@ -14,7 +15,10 @@ from infobound.estimation.crossfit import (
     Fold,
     Part,
     PointWeights,
+    _blind,
+    _counted_if_shown,
     _mix,
+    _unseen,
     _weighted_by_test,
     fit_fold,
 )
@@ -256,7 +260,24 @@ def test_columns_beyond_the_rows_hide_no_more():
     config = Config(estimator="gaussian")
     job = Job(as_pair(x, x[:, :2]), config, configure_bound(config))
     fold, _ = fit_fold(job, 0, np.arange(36), np.arange(36, 48), np.arange(12))
-    assert fold.blind == pytest.approx(math.sqrt(48 * 2 / 2) / 48)
+    assert fold.blind == _blind(48, 2, 48, 31) == _blind(60, 2, 48, 31)
+    # Correlations near one may be hidden, or what is the standard error without dependence.
+    assert fold.blind == pytest.approx(-0.25 * math.log(1 - 0.95))
+    assert _blind(48, 2, 48, 480) == pytest.approx(math.sqrt(48 * 2 / 2) / 48)
+
+
+@pytest.mark.parametrize(("times", "rises"), [(0.7, 0.0), (2.0, 0.1)])
+def test_what_many_columns_hide_is_not_seen_in_canonical_correlations(times, rises):
+    """The largest squared one of 120 + 180 columns and 600 rows, beside that of independence."""
+    rng, found = np.random.default_rng(0), {0.0: [], times: []}
+    for share, values in found.items():
+        squared = share * _unseen(120 / 600, 180 / 600)
+        for _ in range(6):
+            x, y = rng.normal(size=(600, 120)), rng.normal(size=(600, 180))
+            y[:, 0] = math.sqrt(squared) * x[:, 0] + math.sqrt(1 - squared) * y[:, 0]
+            sides = [np.linalg.qr(side)[0] for side in (x, y)]
+            values.append(np.linalg.norm(sides[0].T @ sides[1], 2) ** 2)
+    assert np.mean(found[times]) - np.mean(found[0.0]) == pytest.approx(rises, abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -345,3 +366,30 @@ def test_rotations_that_held_out_rows_do_not_pay_for_are_evaluated_too(turn):
         assert len(values) == 2
         assert abs(np.mean(values) - truth) < 0.1  # two means over 500 rows: 0.04
         assert np.mean(values) - np.mean(gains) < truth - 0.1
+
+
+@pytest.mark.parametrize("seed", [16, 20, 23])
+def test_of_more_columns_than_rows_only_what_test_rows_show_counts(seed):
+    """Training rows alone gave .23 to .31 nats of these independent rows."""
+    x, y = np.random.default_rng(seed).normal(size=(2, 60, 70))
+    found = estimate(x, y, critic="none", certify=False)
+    assert found.bases.count("none") < 4
+    assert abs(found.mi) < 0.01
+    assert found.held_out < -0.1  # which is not made better by it
+    assert found.interval[1] > 0.5
+
+
+def test_a_critic_counts_as_far_as_test_rows_show_it():
+    config = Config()
+    job = Job(as_pair(np.zeros((4, 1)), np.zeros((4, 1))), config, configure_bound(config))
+    for mean, share in [(-1.0, 0.0), (0.0, 0.0), (1.0, 0.5), (2.0, 1.0), (5.0, 1.0)]:
+        terms = np.array([-1.0, -1.0, 1.0, 1.0])
+        terms = mean + terms / (terms.std() / 2)  # the standard error is one
+        scored = Scored(terms, terms, terms)
+        counted = _counted_if_shown(
+            job, part(PointWeights(0.0, 0.0, 1.0), test=scored), np.arange(4)
+        )
+        assert counted.mix.terms == pytest.approx(share, abs=0.1)
+        assert counted.weight == 1.0
+        rest = (1 - counted.mix.terms) * max(0.0, (mean + 1.5) / 2)  # what is not counted is doubt
+        assert counted.missed == pytest.approx(rest)

@@ -38,12 +38,17 @@ TRAINED = 50_000  # largest number of training rows that are scored
 RELIABLE = 0.08, 0.125  # is the mean of e^f reliable? by its relative standard error
 NORMALISED = 1.5, 2.5  # does e^f of a base average one? by the log mean in standard errors
 WORSE = 3.0, 5.0  # is a base kept? by how many standard errors it is below zero on test rows
+SHOWN = 0.0, 2.0  # if wide, does the estimate count a critic? by how many of them it is above zero
+UNSEEN = 0.95  # the largest squared correlation that so few rows are said to hide: 1.5 nats
 GAUSSIAN = "gaussian", "gaussian_raw"  # bases that miss all that a base with a test may find
 HARM = 0.02  # the first threshold of `WORSE` is at least this, in nats
 
 
 class PointWeights(NamedTuple):
-    """Weights, summing to one, of the contributions that make up the point estimate."""
+    """Weights of the contributions that make up the point estimate.
+
+    They sum to one at most; the rest is the weight of a constant critic, whose MI is zero.
+    """
 
     positives: float  # of the positives' scores, if e^f is normalised
     dv: float  # of the Donsker-Varadhan bound
@@ -54,7 +59,8 @@ class PointWeights(NamedTuple):
         if 1.0 in self:  # a single kind is returned without rounding
             return (scored.positives, scored.dv, scored.terms)[self.index(1.0)]
         kinds = zip(self, (scored.positives, scored.dv, scored.terms), strict=True)
-        return np.asarray(sum(weight * values for weight, values in kinds if weight))
+        found = (weight * values for weight, values in kinds if weight)
+        return sum(found, start=np.zeros(len(scored.terms)))
 
 
 @dataclass(frozen=True)
@@ -207,7 +213,9 @@ def fit_fold(
     it uses the same rows as the held-out value. If only a sample of the training rows is fitted, it
     is computed on fitted rows, and `combine` compares it with the held-out values of the same rows.
 
-    A base alone that is clearly worse on the test rows than a constant critic is left out.
+    A base alone that is clearly worse on the test rows than a constant critic is left out. With
+    many columns relative to rows, the estimate counts only critics that are clearly better:
+    training rows, which count as much, may show several nats where there is no dependence.
 
     Args:
         job: the rows and settings of the estimate.
@@ -250,16 +258,23 @@ def fit_fold(
         overlooked = _part(job, other, test, known, many=many, seed=seeds[0])
     if not any(part.kept for part in fitted.parts):
         parts = [weighted for part in parts for weighted in _weighted_by_test(job, part, test)]
+    is_wide = len(training) < WIDE_ROWS * (job.pair.x.shape[1] + job.pair.y.shape[1])
+    if is_wide:
+        parts = [_counted_if_shown(job, part, test) for part in parts]
     main = fitted.main
-    dims = (min(side.shape[1], len(job.pair.x)) for side in (job.pair.x, job.pair.y))
     return Fold(
         rows=test,
         parts=tuple(parts),
         fit=fitted.fit,
         base=main.base if main is not None and parts else None,
         kept=main is not None and main.kept,
-        blind=math.sqrt(math.prod(dims) / 2) / len(job.pair.x),
-        is_wide=len(training) < WIDE_ROWS * (job.pair.x.shape[1] + job.pair.y.shape[1]),
+        blind=_blind(
+            job.pair.x.shape[1],
+            job.pair.y.shape[1],
+            len(job.pair.x),
+            round((1 - job.config.validation) * len(training)),
+        ),
+        is_wide=is_wide,
         tested=fitted.tested,
         overlooked=overlooked,
     ), fitted
@@ -340,3 +355,45 @@ def _weighted_by_test(job: Job, part: Part, rows: np.ndarray) -> list[Part]:
     low = max(WORSE[0] * error, HARM)
     weight = 1 - ramp(below, low, low * WORSE[1] / WORSE[0])
     return [replace(part, weight=weight * part.weight)] if weight else []
+
+
+def _counted_if_shown(job: Job, part: Part, rows: np.ndarray) -> Part:
+    """Let the estimate count a critic as far as the test rows show that it is above zero.
+
+    What is not counted is doubt. The held-out value stays as it is: a weight that depends on it
+    would raise it on average.
+    """
+    error = standard_error(part.test.terms, rows, job.config, groups=job.layout.groups)
+    above = float(part.test.terms.mean())
+    share = ramp(above / error, *SHOWN) if error > 0 else float(above > 0)
+    return replace(
+        part,
+        mix=PointWeights(*(share * weight for weight in part.mix)),
+        missed=math.hypot(part.missed, (1 - share) * max(0.0, part.point())),
+    )
+
+
+def _blind(p: int, q: int, n: int, fitted: int) -> float:
+    """The MI in nats that n rows of p and q columns may hide, as a standard error.
+
+    It is that of the MI of independent Gaussians, sqrt(p q / 2) / n, and two of it are at least the
+    MI of a pair of directions with a squared correlation of `_unseen` in the fitted rows.
+    """
+    hidden = -0.5 * math.log1p(-_unseen(p / fitted, q / fitted))
+    return max(math.sqrt(min(p, n) * min(q, n) / 2) / n, hidden / 2)
+
+
+def _unseen(a: float, b: float) -> float:
+    """The squared correlation that the largest canonical correlation of a sample does not show.
+
+    It is at most `UNSEEN`.
+
+    Source: Bao, Hu, Pan and Zhou 2019, https://arxiv.org/abs/1704.02408.
+
+    Args:
+        a: the columns of x for each row.
+        b: the columns of y for each row.
+    """
+    if max(a, b) >= 1:
+        return UNSEEN
+    return min(math.sqrt(a * b / ((1 - a) * (1 - b))), UNSEEN)
