@@ -20,7 +20,9 @@ from infobound._system.sentences import bare, nats, worded
 from infobound._system.units import Result
 from infobound.data import Pair
 from infobound.diagnostics import data_checks
+from infobound.inference.conditional_independence import strata
 from infobound.inference.dependent_rows import needed_rows
+from infobound.regression.features import has_many_means
 
 __all__ = ["CHECKS", "OK", "Check", "Evidence", "Finding", "findings", "worst"]
 
@@ -154,6 +156,12 @@ class Evidence:
     def leaks(self) -> tuple[data_checks.Leak, ...]:
         """Columns of x and y that determine each other, cached for several checks."""
         return data_checks.leaks(self.pair, self.columns)
+
+    @cached_property
+    def untestable(self) -> bool:
+        """Whether no test of conditional independence holds its level, see `has_many_means`."""
+        z = self.pair.given
+        return z is not None and strata(z) is None and has_many_means(z)
 
     @property
     def z(self) -> str:
@@ -318,6 +326,11 @@ def _zero(e: Evidence) -> str | None:
             f"{known} clearly, and the test of independence does not reject (p = {e.p_value:.2g}). "
             f"Report 'no dependence{e.z} found', not the estimate. It is no proof of independence: "
             "more rows may find a weaker dependence."
+        )
+    if e.untestable:
+        return (
+            f"{known} clearly, and so few rows allow no test of independence given z. Do not "
+            "report that there is none."
         )
     if _is_wide(e):
         return (
@@ -632,6 +645,12 @@ def _few_per_stratum(e: Evidence) -> str | None:
     )
     ids = row_ids(e.pair.given)
     count, n = int(ids.max()) + 1, len(ids)
+    if e.untestable:
+        return (
+            f"The columns of few values that are given have too many means for {n:,} rows: a "
+            "common cause that acts through them cannot be told from dependence. The estimate may "
+            "be too high, and there are no p-values. Merge rare values, or give fewer columns."
+        )
     if not coded or n >= PER_STRATUM * count:
         return None
     return (

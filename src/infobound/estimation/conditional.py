@@ -43,6 +43,7 @@ from infobound.inference.conditional_independence import (
 )
 from infobound.inference.standard_errors import standard_error
 from infobound.models.closed_forms import WITH
+from infobound.regression.features import has_many_means
 from infobound.regression.joint_locations import refined
 from infobound.regression.residuals import Origin, Refit, centred, refitted, residuals
 from infobound.training import loop
@@ -302,8 +303,11 @@ def _other_order(
 
 def p_values(
     pair: data.Pair, sides: Sides, config: Config, learned: Sequence[Scores]
-) -> tuple[float, float]:
+) -> tuple[float, float] | tuple[None, None]:
     """Return the p-values of the local permutation test and of the projection test.
+
+    Without strata, both rely on regressions on z. There is no p-value where z has more means of
+    unordered values than its rows can teach.
 
     Args:
         pair: the rows, with what is given.
@@ -329,6 +333,8 @@ def p_values(
         x, y = within(x, levels), within(y, levels)
         return local, projection_p(x, y, learned, leverages=1 / np.bincount(levels)[levels])
     z = sides.z[rows]
+    if has_many_means(sides.z):
+        return None, None
     refit, taken = _refitted(pair, sides, config.seed)
     x, y = np.split(refit.values[rows], [sides.x.shape[1]], axis=1)
     leverages = refit.leverages[rows]
@@ -364,11 +370,14 @@ def _refitted(pair: data.Pair, sides: Sides, seed: int) -> tuple[Refit, float]:
     return refit, math.sqrt(taken[:wide].mean() * taken[wide:].mean())
 
 
-def _projection_p(sides: Sides, config: Config) -> float:
+def _projection_p(sides: Sides, config: Config) -> float | None:
     """Return the p-value of the projection test for rows that depend on each other.
 
     Its standard errors allow for that; rows cannot be exchanged, and critics' scores are left out.
+    There is none where there is none of independent rows (`p_values`).
     """
+    if sides.levels is None and has_many_means(sides.z):
+        return None
     every = np.arange(len(sides.x))
     both = (_without_classes(sides.z, side, config.seed) for side in (sides.x, sides.y))
     if sides.levels is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["SMOOTH_KNOTS", "Bumps", "Features", "Levels", "feature_maps"]
+__all__ = ["SMOOTH_KNOTS", "Bumps", "Features", "Levels", "feature_maps", "has_many_means"]
 
 SMOOTH_KNOTS = 9  # basis functions of a smooth function of one column or direction
 BUMP_WIDTH = 1.3  # of a basis function, in distances to the next one
@@ -19,6 +19,7 @@ PRODUCT_REACH = 3.0  # standard deviations beyond which products of columns do n
 MULTIPLIED = 10  # most columns whose products are features
 FEW_VALUES = 10  # a column of at most this many values has no smooth function of its own
 MOST_LEVELS = 20  # most values of a column each of which has a mean of its own
+ROWS_PER_MEAN = 4  # fewer rows than this for each of these means cannot teach them
 
 Features = Callable[[np.ndarray], np.ndarray]
 
@@ -69,6 +70,21 @@ class Levels:
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Return the indicators (n, k) of values (n,)."""
         return np.asarray(values[:, None] == self.values, dtype=np.float64)
+
+
+def has_many_means(z: np.ndarray) -> bool:
+    """Return whether columns (n, d) of few values have more means than their rows can teach.
+
+    A column of k values has k - 2 means besides a line, and one of two values has one.
+
+    Example:
+        >>> z = np.random.default_rng(0).integers(12, size=(200, 20))
+        >>> has_many_means(z), has_many_means(z[:, :5]), has_many_means(z > 5)
+        (True, False, False)
+    """
+    counts = np.array([len(np.unique(column)) for column in z.T])
+    means = np.maximum(counts[counts <= MOST_LEVELS] - 2, 1).sum()
+    return bool(means * ROWS_PER_MEAN > len(z))
 
 
 def feature_maps(z: np.ndarray, seed: int) -> list[Features]:

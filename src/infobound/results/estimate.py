@@ -49,7 +49,8 @@ class Estimate(Result, Presentable):
             of samples, for any distribution, if rows are independent (docs/certificate.md).
         upper: an upper bound on the entropy of a side that takes few values, and so on I(X;Y), in
             nats, with the same probability. It assumes that no other values exist than those seen.
-        p_value: the p-value of "x and y are independent" (docs/independence.md).
+        p_value: the p-value of "x and y are independent" (docs/independence.md); None if it was not
+            tested, or cannot be.
         ksg: the estimate of nearest neighbours as a second opinion, in nats.
         method: what `mi` comes from: "critic", "base" (a closed form alone, in every fold), "table"
             (counts, where both sides take few values) or "ksg" (nearest neighbours, if they find
