@@ -228,11 +228,13 @@ def ours(draw: Draw, name: str, n: int, seed: int, *, critics: str) -> tuple[flo
     x, y, z = drawn(draw, name, n, seed)
     if critics == "without":
         pair, config = data.as_pair(x, y, given=z), Config(critic="none", seed=seed)
-        local, projection = p_values(pair, Sides.of(pair, config), config, [])
-        return (1.0, 1.0) if local is None or projection is None else (local, projection)
-    settings = {"critic": "none"} if critics == "none" else {}
-    found = estimate(x, y, given=z, seed=seed, **settings)
-    return tuple(1.0 if p is None else p for p in (found.p_value, found.projection_p))
+        both = p_values(pair, Sides.of(pair, config), config, [])
+    else:
+        settings = {"critic": "none"} if critics == "none" else {}
+        found = estimate(x, y, given=z, seed=seed, **settings)
+        both = found.p_value, found.projection_p
+    local, projection = (1.0 if p is None else p for p in both)
+    return local, projection
 
 
 def gcm(draw: Draw, name: str, n: int, seed: int) -> tuple[float]:

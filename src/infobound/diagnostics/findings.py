@@ -20,9 +20,8 @@ from infobound._system.sentences import bare, nats, worded
 from infobound._system.units import Result
 from infobound.data import Pair
 from infobound.diagnostics import data_checks
-from infobound.inference.conditional_independence import strata
+from infobound.inference.conditional_independence import untestable
 from infobound.inference.dependent_rows import needed_rows
-from infobound.regression.features import has_many_means
 
 __all__ = ["CHECKS", "OK", "Check", "Evidence", "Finding", "findings", "worst"]
 
@@ -159,9 +158,8 @@ class Evidence:
 
     @cached_property
     def untestable(self) -> bool:
-        """Whether no test of conditional independence holds its level, see `has_many_means`."""
-        z = self.pair.given
-        return z is not None and strata(z) is None and has_many_means(z)
+        """Whether no test of conditional independence holds its level."""
+        return self.pair.given is not None and untestable(self.pair.given)
 
     @property
     def z(self) -> str:
@@ -639,18 +637,19 @@ def _determined(e: Evidence) -> str | None:
 def _few_per_stratum(e: Evidence) -> str | None:
     if e.pair.given is None:
         return None
+    if e.untestable:
+        n = len(e.pair.given)
+        return (
+            f"The columns of few values that are given have too many means for {n:,} rows: a "
+            "common cause that acts through them cannot be told from dependence. The estimate may "
+            "be too high, and there are no p-values. Merge rare values, or give fewer columns."
+        )
     coded = all(
         "=" in name or len(np.unique(column)) <= STRATA
         for name, column in zip(e.pair.given_names, e.pair.given.T, strict=True)
     )
     ids = row_ids(e.pair.given)
     count, n = int(ids.max()) + 1, len(ids)
-    if e.untestable:
-        return (
-            f"The columns of few values that are given have too many means for {n:,} rows: a "
-            "common cause that acts through them cannot be told from dependence. The estimate may "
-            "be too high, and there are no p-values. Merge rare values, or give fewer columns."
-        )
     if not coded or n >= PER_STRATUM * count:
         return None
     return (

@@ -39,11 +39,11 @@ from infobound.inference.conditional_independence import (
     neighbourhoods,
     projection_p,
     strata,
+    untestable,
     within,
 )
 from infobound.inference.standard_errors import standard_error
 from infobound.models.closed_forms import WITH
-from infobound.regression.features import has_many_means
 from infobound.regression.joint_locations import refined
 from infobound.regression.residuals import Origin, Refit, centred, refitted, residuals
 from infobound.training import loop
@@ -306,8 +306,7 @@ def p_values(
 ) -> tuple[float, float] | tuple[None, None]:
     """Return the p-values of the local permutation test and of the projection test.
 
-    Without strata, both rely on regressions on z. There is no p-value where z has more means of
-    unordered values than its rows can teach.
+    There is none where z is `untestable`.
 
     Args:
         pair: the rows, with what is given.
@@ -323,6 +322,8 @@ def p_values(
         >>> [p > 0.05 for p in p_values(pair, Sides.of(pair, config), config, [])]
         [True, True]
     """
+    if untestable(sides.z):
+        return None, None
     rows = subsample(np.arange(len(pair.x)), TESTED_ROWS, seed=config.seed)
     local_p = partial(local_permutation_p, permutations=config.permutations, seed=config.seed)
     if sides.levels is not None:
@@ -333,8 +334,6 @@ def p_values(
         x, y = within(x, levels), within(y, levels)
         return local, projection_p(x, y, learned, leverages=1 / np.bincount(levels)[levels])
     z = sides.z[rows]
-    if has_many_means(sides.z):
-        return None, None
     refit, taken = _refitted(pair, sides, config.seed)
     x, y = np.split(refit.values[rows], [sides.x.shape[1]], axis=1)
     leverages = refit.leverages[rows]
@@ -374,9 +373,9 @@ def _projection_p(sides: Sides, config: Config) -> float | None:
     """Return the p-value of the projection test for rows that depend on each other.
 
     Its standard errors allow for that; rows cannot be exchanged, and critics' scores are left out.
-    There is none where there is none of independent rows (`p_values`).
+    There is none where z is `untestable`.
     """
-    if sides.levels is None and has_many_means(sides.z):
+    if untestable(sides.z):
         return None
     every = np.arange(len(sides.x))
     both = (_without_classes(sides.z, side, config.seed) for side in (sides.x, sides.y))

@@ -23,6 +23,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from infobound._system.memory import row_ids
+from infobound.regression.features import has_many_means
 
 __all__ = [
     "Neighbours",
@@ -32,6 +33,7 @@ __all__ = [
     "neighbourhoods",
     "projection_p",
     "strata",
+    "untestable",
     "waves",
     "within",
 ]
@@ -431,3 +433,11 @@ def strata(z: np.ndarray, *, rows: int = 2) -> np.ndarray | None:
     """
     ids = row_ids(z)
     return ids if len(ids) >= rows * (int(ids.max()) + 1) else None
+
+
+def untestable(z: np.ndarray) -> bool:
+    """Return whether neither strata nor regressions on z (n, r) let a test hold its level.
+
+    Without strata, both tests need the means of the columns of few values, which may be too many.
+    """
+    return has_many_means(z) and strata(z) is None

@@ -82,6 +82,8 @@ def has_many_means(z: np.ndarray) -> bool:
         >>> has_many_means(z), has_many_means(z[:, :5]), has_many_means(z > 5)
         (True, False, False)
     """
+    if z.shape[1] * (MOST_LEVELS - 2) * ROWS_PER_MEAN <= len(z):  # without sorting many rows
+        return False
     counts = np.array([len(np.unique(column)) for column in z.T])
     means = np.maximum(counts[counts <= MOST_LEVELS] - 2, 1).sum()
     return bool(means * ROWS_PER_MEAN > len(z))

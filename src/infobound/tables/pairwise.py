@@ -199,7 +199,7 @@ def _pairwise(table: ColumnTable, asked: _Asked, report: Stages) -> Pairwise:
         found = parts(quick=quick) if distant else _at_once(columns, quick, asked, report)
     known = [k for k in range(len(found)) if found[k] is not None and np.isfinite(p[k])]
     columns, values = [columns[k] for k in known], [one for k in known if (one := found[k])]
-    if not known and any(one is not None for one in found):
+    if not known and fixed and any(one is not None for one in found):
         raise InputError(
             "Expected rows enough for the means of the values of the given columns; got so few "
             "that there is no test of independence. Merge rare values, or give fewer columns."
