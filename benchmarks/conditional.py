@@ -3,6 +3,7 @@
     python benchmarks/conditional.py size     how often p <= .05 under conditional independence
     python benchmarks/conditional.py power    the same where I(X;Y|Z) = .1 (`--mi`), beside peers
     python benchmarks/conditional.py bias     errors and coverage on the suite `conditional`
+    python benchmarks/conditional.py shapes   the same where z decides the shape of the noise
     python benchmarks/conditional.py time     seconds of an estimate with its defaults
 
 `local` is the local permutation test (`p_value` of an estimate with `given`), `projection` the one
@@ -12,7 +13,8 @@ chooses these:
 * `without`, the default of `size` and `power`: none. Nothing is fitted but the regressions, so a
   test takes a second or two, and what is tested is the tests themselves.
 * `none`: those of the estimate without networks, `estimate(..., critic="none")`.
-* `all`: those of the estimate with its defaults. This is the default of `bias`.
+* `all`: those of the estimate with its defaults. This is the default of `bias` and
+  `shapes`.
 
 `--peers` of `power` are the generalised covariance measure with kernel ridge regression (`gcm`)
 and, with `--tigramite-python PATH`, three tests of tigramite: partial correlation (`parcorr`),
@@ -43,7 +45,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
@@ -218,6 +220,24 @@ def dependences(dz: int, location: str, mi: float) -> dict[str, Draw]:
     }
 
 
+# The noise of y: increasing in v, with a shape that depends on t. So it changes no I(X;Y|Z).
+NOISES: dict[str, Callable] = {
+    "skewness": lambda v, t: np.expm1(0.8 * np.tanh(t) * v) / (0.8 * np.tanh(t)),
+    "tails": lambda v, t: np.sinh(np.exp(0.5 * np.tanh(t)) * v),
+    "peaks": lambda v, t: v - 0.45 / (1 + np.exp(-3 * t)) * np.sin(2 * v),
+}
+
+
+def shaped(
+    rng: np.random.Generator, n: int, *, dz: int, noise: str, both: bool, mi: float
+) -> Triple:
+    """x = t + u and y = t + noise(v), with the MI of normal u and v; with `both`, x as y."""
+    z, t, (u, other) = causes(rng, n, dz)
+    rest = math.exp(-mi)
+    v = math.sqrt(1 - rest**2) * u + rest * other
+    return t + (NOISES[noise](u, t) if both else u), t + NOISES[noise](v, t), z
+
+
 def drawn(draw: Draw, name: str, n: int, seed: int) -> Triple:
     return draw(np.random.default_rng([seed, n, *name.encode()]), n)
 
@@ -368,14 +388,29 @@ def made(entry: tasks.Entry) -> ConditionalTask:
 
 def estimated(label: str, n: int, seed: int, *, critics: str) -> tuple[float, float, bool]:
     """The truth, the estimate, and whether its interval covers the truth."""
-    torch.set_num_threads(1)
     task = next(made(entry) for entry in tasks.SUITES["conditional"] if entry.label == label)
-    x, y, z = task.sample(n, torch.Generator().manual_seed(seed))
-    settings = {"critic": "none"} if critics == "none" else {}
+    rows = task.sample(n, torch.Generator().manual_seed(seed))
     categorical = getattr(task, "categorical", ())
-    found = estimate(x, y, given=z, categorical=categorical, certify=False, seed=seed, **settings)
+    return judged(task.mi, rows, seed, critics=critics, categorical=categorical)
+
+
+def estimated_shape(
+    draw: Draw, name: str, mi: float, n: int, seed: int, *, critics: str
+) -> tuple[float, float, bool]:
+    """The same for rows of `shaped`."""
+    return judged(mi, drawn(draw, name, n, seed), seed, critics=critics)
+
+
+def judged(
+    mi: float, rows: Triple, seed: int, *, critics: str, **settings: object
+) -> tuple[float, float, bool]:
+    """The truth, the estimate from rows of x, y and z, and whether its interval covers."""
+    torch.set_num_threads(1)
+    x, y, z = rows
+    settings |= {"critic": "none"} if critics == "none" else {}
+    found = estimate(x, y, given=z, certify=False, seed=seed, **settings)
     low, high = found.interval
-    return task.mi, found.mi, bool(low <= task.mi <= high + 1e-9)
+    return mi, found.mi, bool(low <= mi <= high + 1e-9)
 
 
 def bias(options: argparse.Namespace, pool: Parallel) -> None:
@@ -405,6 +440,28 @@ def bias(options: argparse.Namespace, pool: Parallel) -> None:
         errors[:, 1] -= errors[:, 0]
         errors[:, 0] = 0.0
         line(group, f"{n:,}", zero, len(values), *summary(errors))
+
+
+def shapes(options: argparse.Namespace, pool: Parallel) -> None:
+    """Mean, mean absolute error and coverage where z decides the shape of the noise."""
+    line("noise", "dz", "N", "truth", "mean", "mean absolute error", "covered")
+    print("|---|" + "--:|" * 6)
+    every: dict[int, list[np.ndarray]] = {}
+    seeds = range(options.first, options.first + options.runs)
+    kinds = [(noise, both) for noise in NOISES for both in (False, True)]
+    for n, dz in product(options.sizes, options.dz):
+        for (noise, both), mi in product(kinds, (0.0, 0.05, 0.4)):
+            name = f"{noise} of x and y" if both else f"{noise} of y"
+            if not wanted(options, name):
+                continue
+            draw = partial(shaped, dz=dz, noise=noise, both=both, mi=mi)
+            one = delayed(partial(estimated_shape, draw, name, mi, critics=options.critics))
+            values = np.array(pool(one(n, seed) for seed in seeds))
+            line(name, dz, f"{n:,}", mi, *summary(values))
+            every.setdefault(n, []).append(values)
+    for n, members in every.items():
+        values = np.concatenate(members)
+        line("all", "", f"{n:,}", "", *summary(values))
 
 
 def timed(options: argparse.Namespace, pool: Parallel) -> None:
@@ -453,10 +510,11 @@ def summary(values: np.ndarray) -> list[str]:
 
 
 FAST = {"gcm": gcm}
-STUDIES = {"size": size, "power": power, "bias": bias, "time": timed}
-SIZES = {"size": [200, 500, 2000], "power": [500], "bias": [500, 2000], "time": [2000, 10_000]}
-COLUMNS = {"size": [1, 5, 20], "power": [1, 5], "bias": [], "time": [5]}
-RUNS = {"size": 200, "power": 200, "bias": 5, "time": 1}
+STUDIES = {"size": size, "power": power, "bias": bias, "shapes": shapes, "time": timed}
+SIZES = {"size": [200, 500, 2000], "power": [500], "bias": [500, 2000]}
+SIZES |= {"shapes": [500], "time": [2000, 10_000]}
+COLUMNS = {"size": [1, 5, 20], "power": [1, 5], "bias": [], "shapes": [1], "time": [5]}
+RUNS = {"size": 200, "power": 200, "bias": 5, "shapes": 20, "time": 1}
 
 
 def main() -> None:
@@ -483,7 +541,7 @@ def main() -> None:
     options.runs = options.runs or RUNS[study]
     options.sizes = options.sizes or SIZES[study]
     options.dz = options.dz or COLUMNS[study]
-    options.critics = options.critics or ("all" if study == "bias" else "without")
+    options.critics = options.critics or ("all" if study in ("bias", "shapes") else "without")
     with Parallel(n_jobs=options.jobs) as pool:
         STUDIES[study](options, pool)
 

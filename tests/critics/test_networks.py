@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from infobound.config import Config
-from infobound.critics.networks import CRITICS, Composite, InputColumns, Joint, build
+from infobound.critics.networks import CRITICS, Composite, InputColumns, Joint, Sum, Term, build
 from infobound.errors import InputError
 from infobound.models.copulas import GaussianCopula
 
@@ -116,6 +116,19 @@ def test_width_depth_and_activation_are_settings(activation, layers):
 def test_an_unknown_critic_is_named():
     with pytest.raises(InputError, match=r"separable, joint, bilinear, none; got 'concat'"):
         build(2, 2, Config(critic="concat"), torch.Generator())
+
+
+def test_a_sum_weights_critics_of_their_own_columns():
+    first = GaussianCopula.fit(rows(500, 1, 0), rows(500, 1, 0) + 0.5 * rows(500, 1, 1))
+    second = build(2, 1, Config(critic="joint", hidden_dim=4), torch.Generator()).double()
+    x, y = rows(6, 3, 2), rows(7, 2, 3)
+    reads = InputColumns([0], slice(1)), InputColumns([1, 2], slice(1, None))
+    terms = [Term(first, reads[0]), Term(second, reads[1], 0.25)]
+    expected = first(x[:, :1], y[:, :1]) + 0.25 * second(x[:, 1:], y[:, 1:])
+    torch.testing.assert_close(Sum(terms)(x, y), expected)
+    as_base = Composite(Sum(terms), None)
+    torch.testing.assert_close(as_base(x, y), expected)
+    assert as_base.width == second.width
 
 
 def test_composite_gives_base_and_network_their_own_columns_and_clips():

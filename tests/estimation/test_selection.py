@@ -142,3 +142,21 @@ def test_a_search_that_another_model_outruns_is_ended_and_changes_nothing(monkey
     assert ended
     assert found.bases == ("curved",) * 2
     assert found.mi == estimate(x, y, **bare).mi
+
+
+def test_a_base_beside_one_of_what_is_given_can_be_taken_apart():
+    rng = np.random.default_rng(0)
+    z, x, e = rng.normal(size=(3, 400, 1))
+    y = np.sign(z) * np.exp(0.5 * x + 0.5 * e)
+    config = Config(base="gaussian", critic="none")
+    bound = selection.configure_bound(config)
+    rows = {"training": np.arange(400), "name": "f", "seeds": [1, 2, 3]}
+    shapes = selection.fit_critic(selection.Job(data.as_pair(z, y), config, bound), **rows).parts
+    job = selection.Job(data.as_pair(np.hstack([x, z]), y), config, bound, given=1)
+    assert selection.fit_critic(job, **rows).shared == 0
+    found = selection.fit_critic(replace(job, shapes=shapes), **rows)
+    assert (found.main.base, found.shared) == ("gaussian+given", 1)
+    left = found.apart.matrix(rows["training"])
+    of_z = shapes[0].matrix(rows["training"])
+    assert found.matrix(rows["training"]) == pytest.approx(left + of_z, abs=1e-4)
+    assert np.abs(left - of_z).max() > 0.1

@@ -9,7 +9,7 @@ can be scored in tiles. The objectives that training maximises are in `bounds`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -24,8 +24,8 @@ from infobound.critics.contract import Critic, Product, Rows
 from infobound.critics.fused_elu import EluPairs, elu_pairs
 from infobound.errors import InputError
 
-__all__ = ["CRITICS", "Bilinear", "Composite", "InputColumns", "Joint", "Separable", "build"]
-__all__ += ["expect_known", "expect_room"]
+__all__ = ["CRITICS", "Bilinear", "Composite", "InputColumns", "Joint", "Separable", "Sum", "Term"]
+__all__ += ["build", "expect_known", "expect_room"]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,
@@ -255,6 +255,53 @@ class InputColumns(NamedTuple):
 
     x: slice | list[int] = slice(None)
     y: slice | list[int] = slice(None)
+
+
+class Term(NamedTuple):
+    """A critic in a `Sum`, the columns that it reads, and its weight."""
+
+    critic: nn.Module
+    reads: InputColumns
+    weight: float = 1.0
+
+
+class Sum(Critic):
+    """The weighted sum of critics, each of columns of its own.
+
+    Args:
+        terms: the critics.
+
+    Example:
+        >>> columns = InputColumns([0]), InputColumns([1])
+        >>> both = Sum([Term(Bilinear(1, 2), each) for each in columns])
+        >>> both(torch.ones(3, 2), torch.ones(4, 2)).shape
+        torch.Size([3, 4])
+    """
+
+    def __init__(self, terms: Sequence[Term]) -> None:
+        super().__init__()
+        self.terms = list(terms)
+        self.critics = nn.ModuleList(term.critic for term in terms)
+        self.width = max(contract.width(term.critic) for term in terms)
+        self.is_random = any(contract.is_random(term.critic) for term in terms)
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Rows, Rows]:
+        """Encode the rows for each term."""
+        found = [
+            contract.encode(each.critic, x[:, each.reads.x], y[:, each.reads.y])
+            for each in self.terms
+        ]
+        left, right = zip(*found, strict=True)
+        return left, right
+
+    def pair(self, a: Rows, b: Rows) -> Tensor:
+        """Return the weighted sum of the scores of all terms (n, m)."""
+        each = (
+            term.weight * contract.pair(term.critic, left, right)
+            for term, left, right in zip(self.terms, a, b, strict=True)
+        )
+        found: Tensor = sum(each, start=torch.zeros(()))
+        return found
 
 
 class Composite(Critic):

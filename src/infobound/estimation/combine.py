@@ -137,13 +137,21 @@ class Combined:
             training=float(np.mean([fold.training() for fold in folds])),
         )
 
-    def less(self, other: Combined) -> Combined:
-        """Return the difference to another MI from folds with the same test rows."""
+    def less(self, other: Combined, *, shared: float = 0.0) -> Combined:
+        """Return the difference to another MI from folds with the same test rows.
+
+        Args:
+            other: the combined results of the other folds.
+            shared: the weight of critics here that are a sum with the other's critics. What is not
+                known of these cancels.
+        """
         place = np.argsort(other.rows)[np.searchsorted(np.sort(other.rows), self.rows)]
+        first, second = self.extra_error, other.extra_error
+        variance = first**2 + second**2 - 2 * shared * first * second
         return replace(
             self,
             mi=self.mi - other.mi,
-            extra_error=math.hypot(self.extra_error, other.extra_error),
+            extra_error=math.sqrt(max(0.0, variance)),
             method="critic" if "critic" in (self.method, other.method) else self.method,
             terms=self.terms - other.terms[place],
             points=self.points - other.points[place],

@@ -43,7 +43,7 @@ from infobound.inference.conditional_independence import (
     within,
 )
 from infobound.inference.standard_errors import standard_error
-from infobound.models.closed_forms import WITH
+from infobound.models.closed_forms import stem
 from infobound.regression.joint_locations import refined
 from infobound.regression.residuals import Origin, Refit, centred, refitted, residuals
 from infobound.training import loop
@@ -261,28 +261,28 @@ def _difference(
 
     With `most`, only so many folds are fitted, the first ones.
     """
-    both = Job(sides.both, config, configure_bound(config), hooks=hooks, given=sides.z.shape[1])
-    first, critics = _folds([both] * len(parts[:most]), parts, "fold")
-    # A network may see in y a shape that z predicts; then one must look for it there too.
-    alone = Job(sides.alone, config.with_(base="auto"), both.bound, hooks=hooks, sceptical=True)
+    bound = configure_bound(config)
+    alone = Job(sides.alone, config.with_(base="auto"), bound, hooks=hooks, sceptical=True)
     simple = replace(alone, config=alone.config.with_(critic="none"))
-    kept = [any(part.base is None for part in fold.parts) for fold in first]
-    second, _ = _folds([alone if each else simple for each in kept], parts, "given")
-    found = combine.Combined.of(both.pair, first).less(combine.Combined.of(alone.pair, second))
-    return found, first, critics
-
-
-def _folds(jobs: Sequence[Job], parts: Parts, name: str) -> tuple[list[Fold], list[Ensemble]]:
-    """Fit and evaluate the first folds, one for each job."""
-    folds, critics = [], []
-    for k, job in enumerate(jobs):
-        training, test = parts[k]
-        again = parts[(k + 1) % len(parts)][1]
-        fold, critic = fit_fold(job, k, training, test, again, name=name)
-        folds.append(fold)
+    both = Job(sides.both, config, bound, hooks=hooks, given=sides.z.shape[1])
+    first, second, critics = [], [], []
+    for k, (training, test) in enumerate(parts[:most]):
+        rows = k, training, test, parts[(k + 1) % len(parts)][1]
+        of_z, shapes = fit_fold(simple, *rows, name="given")
+        fold, critic = fit_fold(replace(both, shapes=shapes.parts), *rows, name="fold")
+        if any(part.base is None for part in fold.parts):
+            # A network may see in y a shape that z predicts; then one must look for it there too.
+            of_z, _ = fit_fold(alone, *rows, name="given")
+        first.append(fold)
+        second.append(of_z)
         critics.append(critic)
-    layout = jobs[0].layout
-    return combine.downgrade_implausible_copulas(folds, jobs[0].config, layout.groups), critics
+    groups = sides.layout.groups
+    first, second = (
+        combine.downgrade_implausible_copulas(folds, config, groups) for folds in (first, second)
+    )
+    shared = float(np.mean([critic.shared for critic in critics]))
+    of_both, rest = combine.Combined.of(both.pair, first), combine.Combined.of(alone.pair, second)
+    return of_both.less(rest, shared=shared), first, critics
 
 
 def _other_order(
@@ -293,7 +293,7 @@ def _other_order(
     It is the mean of the terms (n,) of all rows, moved by the difference of both orders in the
     first fold. A regression that failed shows there as well as in all folds.
     """
-    used = dict.fromkeys(fold.base.split(WITH)[0] for fold in folds if fold.base is not None)
+    used = dict.fromkeys(stem(fold.base) for fold in folds if fold.base is not None)
     if not used or _is_class(sides.y):
         return None
     simple = config.with_(critic="none", base=",".join(used))
@@ -406,7 +406,7 @@ def _scores(
     for (_, test), critic in zip(parts, critics, strict=True):
         if critic.parts:
             scored = subsample(test, SCORED_PER_FOLD, seed=config.seed)
-            found.append(Scores(critic.matrix(scored), neighbourhoods(sides.z[scored])))
+            found.append(Scores(critic.apart.matrix(scored), neighbourhoods(sides.z[scored])))
     return found
 
 

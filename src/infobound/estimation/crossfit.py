@@ -25,7 +25,7 @@ from infobound.estimation.selection import (
     score,
 )
 from infobound.inference.standard_errors import standard_error
-from infobound.models.closed_forms import WIDE_ROWS, WITH
+from infobound.models.closed_forms import WIDE_ROWS, stem
 from infobound.models.copulas import GaussianCopula
 from infobound.models.posteriors import ClassPosterior
 from infobound.models.unwinding import UnwoundCopula
@@ -153,9 +153,7 @@ class Fold:
     def weight_of(self, base: str) -> float:
         """Return the weight of a base alone, by its name; it may read what is given, or not."""
         return sum(
-            part.weight
-            for part in self.parts
-            if part.base is not None and part.base.split(WITH)[0] == base
+            part.weight for part in self.parts if part.base is not None and stem(part.base) == base
         )
 
     def terms(self) -> np.ndarray:

@@ -25,7 +25,7 @@ from infobound.config import Config
 from infobound.critics import contract, networks
 from infobound.errors import InputError
 from infobound.inference.standard_errors import standard_error
-from infobound.models.closed_forms import BASES, BROAD, TABLE_ROWS, WITH, Base, Shape, bank
+from infobound.models.closed_forms import BASES, BESIDE, BROAD, TABLE_ROWS, Base, Shape, bank, stem
 from infobound.models.copulas import GaussianCopula, canonical_directions
 from infobound.models.unwinding import BehindError
 from infobound.training import loop
@@ -74,6 +74,7 @@ class Job:
         hooks: connect the fits to the run directory and to the caller.
         given: how many columns of x, the last ones, are given.
         sceptical: whether a base that is worse than none is always left out.
+        shapes: bases of what is given and y, which those of other columns of x may be added to.
     """
 
     pair: data.Pair
@@ -83,6 +84,7 @@ class Job:
     hooks: loop.Hooks = field(default_factory=loop.Hooks)
     given: int = 0
     sceptical: bool = False
+    shapes: tuple[Fitted, ...] = ()
 
     @cached_property
     def layout(self) -> data.Layout:
@@ -178,6 +180,26 @@ class Fitted:
         reads = self.critic.base_reads
         return x[:, reads.x], y[:, reads.y]
 
+    @property
+    def is_sum(self) -> bool:
+        """Whether its base is one of what is given and one of other columns."""
+        return self.base is not None and self.job.bank[self.base].beside
+
+    @property
+    def apart(self) -> Fitted:
+        """The same without the base of what is given."""
+        if not isinstance(self.critic.base, networks.Sum):
+            return self
+        first = self.critic.base.terms[0]
+        critic = networks.Composite(
+            first.critic,
+            self.critic.network,
+            base_reads=first.reads,
+            network_reads=self.critic.network_reads,
+            gamma=self.critic.gamma,
+        )
+        return replace(self, critic=critic)
+
     def matrix(self, rows: np.ndarray) -> np.ndarray:
         """Return the scores (n, n) of n rows, in nats."""
         self.critic.eval()
@@ -243,6 +265,16 @@ class Ensemble:
         fits = [part.fit for part in self.parts if part.fit is not None]
         main = self.main
         return main.fit if main is not None and main.fit is not None else next(iter(fits), None)
+
+    @property
+    def shared(self) -> float:
+        """The weight of critics that are a sum with a base of what is given."""
+        return sum(part.weight for part in self.parts if part.is_sum)
+
+    @property
+    def apart(self) -> Ensemble:
+        """The same without the bases of what is given that others were added to."""
+        return replace(self, parts=tuple(part.apart for part in self.parts))
 
     def matrix(self, rows: np.ndarray) -> np.ndarray:
         """Return the scores (n, n) of n rows, in nats."""
@@ -390,8 +422,11 @@ class _Inputs:
         own_levels = levels[0]
         if job.given:
             for name in ("scores", "robust", "columns"):
-                columns = [k for k in range(2 * d)[slices[name][0]] if k % d < p]
-                reads[f"own {name}"] = networks.InputColumns(columns, reads[name].y)
+                columns = range(2 * d)[slices[name][0]]
+                parts = {"own": [k for k in columns if k % d < p]}
+                parts["given"] = [k for k in columns if k % d >= p]
+                for part, each in parts.items():
+                    reads[f"{part} {name}"] = networks.InputColumns(each, reads[name].y)
             own_levels = data.n_distinct(take_rows(pair.x, held)[:, :p], repeated=TABLE_ROWS)
         known = (held, sides[0], sides[1], reads, (levels[0], levels[1]))
         return cls(job, transforms, kind == "raw", where, *known, own_levels, {})
@@ -436,6 +471,17 @@ class _Inputs:
             return base.refit(earlier[0], x, y)
         return base.fit(x, y, least=least) if base.ends_early else base.fit(x, y)
 
+    def _sum(self, name: str, index: np.ndarray, config: Config) -> networks.Sum:
+        """Fit the base of that name and those of what is given, and add them."""
+        own = self.critic(name, index, None, config)
+        terms = [networks.Term(_base(own), own.base_reads)]
+        for part in self.job.shapes:
+            assert part.base is not None
+            other = part.inputs.critic(part.base, index, None, part.job.config)
+            reads = self.reads[f"given {part.job.bank[part.base].inputs}"]
+            terms.append(networks.Term(_base(other), reads, part.weight))
+        return networks.Sum(terms)
+
     def critic(
         self,
         name: str | None,
@@ -450,8 +496,11 @@ class _Inputs:
 
         A base that ends early raises `BehindError` if it would not reach the MI `least`, nats.
         """
-        model, reads = None, networks.InputColumns()
-        if name is not None:
+        model: nn.Module | None = None
+        reads = networks.InputColumns()
+        if name is not None and self.job.bank[name].beside:
+            model = self._sum(stem(name), index, config)
+        elif name is not None:
             base = self.job.bank[name]
             reads = self.reads[f"own {base.inputs}" if base.own else base.inputs]
             if (name, index.tobytes()) not in self.fitted:
@@ -467,6 +516,12 @@ class _Inputs:
             gamma=config.gamma,
         )
         return critic.to(self.device)
+
+
+def _base(critic: networks.Composite) -> nn.Module:
+    """Return the base of a critic that has one."""
+    assert critic.base is not None
+    return critic.base
 
 
 def _seen(transform: data.Transform, rows: np.ndarray, raw: bool, where: torch.device) -> Tensor:
@@ -507,7 +562,7 @@ def candidates(
         return []
     if config.base == "auto" and config.estimator not in BASES_OF:
         return [name for name, base in known.items() if not base.named]
-    stems = dict.fromkeys(name.split(WITH)[0] for name in known)
+    stems = dict.fromkeys(map(stem, known))
     names = [name.strip() for name in config.base.split(",")]
     if config.estimator in BASES_OF:
         names = list(BASES_OF[config.estimator])
@@ -515,7 +570,7 @@ def candidates(
         if name not in stems:
             there = ", ".join(["auto", "none", *stems])
             raise InputError(f"Expected base to be among {there}; got {name!r}.")
-    return names if known is BASES else [name for name in known if name.split(WITH)[0] in names]
+    return names if known is BASES else [name for name in known if stem(name) in names]
 
 
 class _Best(NamedTuple):
@@ -549,7 +604,7 @@ def _best_bases(
     """
     job = inputs.job
     config, bases = job.config, job.bank
-    names = candidates(config, job.module, bases)
+    names = [n for n in candidates(config, job.module, bases) if not bases[n].beside]
     shapes = {name: inputs.shape(len(fit_rows), bases[name].own) for name in names}
     possible = [name for name in names if bases[name].possible(shapes[name])]
     if config.base == "auto":
@@ -565,10 +620,12 @@ def _best_bases(
         splits = [job.layout.hold_out(training, 0.2, seed=seed + extra) for extra in range(3)]
     compared = math.sqrt(sum(len(held) for _, held in splits))
     totals = {name: -len(splits) * bases[name].margin / compared for name in possible}
+    gains = {n: 0.0 for n in possible if bases[n].own and not bases[n].partial and job.shapes}
     # Models of classes are shrunk by what held-out rows show: they need no comparison with none.
     harmless = [name for name in possible if bases[name].of_classes]
     tested = None
-    for fit, held in splits if len(possible) > 1 or (wide and not harmless) else []:
+    compares = len(possible) > 1 or gains or (wide and not harmless)
+    for fit, held in splits if compares else []:
         x, _ = inputs.rows(held[: config.eval_rows])
         _, y = inputs.rows(np.concatenate([held, fit])[: max(len(x), config.eval_rows)])
         copulas: dict[float, float] = {}  # values of Gaussian copulas by MI: models may be the same
@@ -589,9 +646,15 @@ def _best_bases(
                 mi = critic.base.mi
                 if mi not in copulas:
                     copulas[mi] = _infonce(critic, (x, y))
-                totals[name] += copulas[mi]
+                value = copulas[mi]
+            else:
+                value = _infonce(critic, (x, y))
+            if name in gains:
+                both = inputs.critic(name + BESIDE, fit, None, config)
+                gains[name] += _infonce(both, (x, y)) - value
+            if isinstance(critic.base, GaussianCopula):
+                totals[name] += value
                 continue
-            value = _infonce(critic, (x, y))
             if bases[name].tested:
                 tested = name
             elif bases[name].partial and copulas:
@@ -600,9 +663,11 @@ def _best_bases(
                 value = min(value, shown + (value + _infonce(critic, trained)) / 2 - mi)
             totals[name] += value
             most = max(most, value)
-    better = [n for n in possible if totals[n] > 0 or not wide or n in harmless]
+    totals |= {name + BESIDE: totals[name] + gain for name, gain in gains.items()}
+    better = [n for n in totals if totals[n] > 0 or not wide or n in harmless]
     ranked = sorted(better, key=lambda name: -totals[name])
-    starts = [name for name in ranked if bases[name].can_start]
+    cheap = all(shape.job.bank[shape.base or ""].can_start for shape in job.shapes)
+    starts = [n for n in ranked if bases[n].can_start and (cheap or not bases[n].beside)]
     scores = {name: totals[name] / len(splits) for name in ranked}
     return _Best(
         alone=next(iter(ranked), None),

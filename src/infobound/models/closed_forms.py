@@ -33,7 +33,7 @@ from infobound.models.regressed import RegressionModel
 from infobound.models.shears import SIZE, ShearedMixture
 from infobound.models.unwinding import MARGIN, UnwoundMixture
 
-__all__ = ["BASES", "TABLE_ROWS", "WITH", "Base", "Shape", "bank"]
+__all__ = ["BASES", "BESIDE", "TABLE_ROWS", "WITH", "Base", "Shape", "bank", "stem"]
 
 MIXTURE_COLUMNS = 4  # largest number of columns of x and y together for which a mixture is fitted
 GROUPED, GROUPED_ROWS = 24, 10_000  # most columns and rows for a mixture of a few Gaussians
@@ -135,6 +135,7 @@ class Base:
         named: whether it is compared only if `base` names it.
         refit: maps a fitted critic, x and y to one fitted to these, in less time than `fit`.
         own: whether it reads x without the columns that are given, where there are any.
+        beside: whether a model of what is given and y is added to it.
         ungiven: whether it is left out where columns are given, for which there is a regression.
         tested: whether a test on the training rows decides if it is fitted; otherwise its fit is
             the Gaussian copula. So where it is fitted, its estimate counts even if held-out rows,
@@ -159,6 +160,7 @@ class Base:
     named: bool = False
     refit: Callable[[Any, Tensor, Tensor], nn.Module] | None = None
     own: bool = False
+    beside: bool = False
     ungiven: bool = False
     tested: bool = False
     ends_early: bool = False
@@ -325,25 +327,40 @@ BASES: dict[str, Base] = {
 
 
 WITH = "|given"  # follows the name of a base that reads what is given as well
+BESIDE = "+given"  # follows that of one that a model of what is given and y is added to
+
+
+def stem(name: str) -> str:
+    """Return the name of a base without the ending that says how it reads what is given.
+
+    Example:
+        >>> stem("gaussian" + WITH), stem("gaussian" + BESIDE), stem("gaussian")
+        ('gaussian', 'gaussian', 'gaussian')
+    """
+    return name.removesuffix(WITH).removesuffix(BESIDE)
 
 
 def bank(given: int) -> Mapping[str, Base]:
     """Return the models for x whose last columns are those of a variable that is given.
 
-    Each model of `BASES` is fitted without these columns, and with them; one more has a regression
-    of y on all of x.
+    Each model of `BASES` is fitted without these columns, with them, and without them beside a
+    model of these columns and y; one more has a regression of y on all of x.
 
     Args:
         given: the number of columns that are given; without any, the bank is `BASES`.
 
     Example:
         >>> [name for name in bank(2) if name.startswith("gaussian_raw")]
-        ['gaussian_raw', 'gaussian_raw|given']
+        ['gaussian_raw', 'gaussian_raw|given', 'gaussian_raw+given']
     """
     if not given:
         return BASES
     models = {name: base for name, base in BASES.items() if not base.ungiven}
     without = {name: replace(base, own=True) for name, base in models.items()}
+    beside = {
+        name + BESIDE: replace(base, beside=True, normalised=False)
+        for name, base in without.items()
+    }
     both = {
         name + WITH: replace(
             base, after=base.after and base.after + WITH, unless=base.unless and base.unless + WITH
@@ -357,4 +374,4 @@ def bank(given: int) -> Mapping[str, Base]:
         most=ITERATED,
         refit=lambda model, x, y: RegressionModel.fit(x, y, given=given, start=model),
     )
-    return {**without, "regression": regression, **both}
+    return {**without, "regression": regression, **both, **beside}
