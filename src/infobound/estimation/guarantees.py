@@ -224,8 +224,9 @@ class _Scores:
 def _fit_on_past(job: Job, past: np.ndarray, k: int, seeds: Sequence[int]) -> Ensemble | None:
     """Fit a critic to past rows, in less time than the critic of a fold takes.
 
-    Only one network is trained, with half of the iterations and half of the patience. With less
-    than half of all rows the critic is a closed form, or None if the settings allow none.
+    Bases are compared on one split, which certifies as much as three. Only one network is trained,
+    with half of the iterations and half of the patience. With less than half of all rows the critic
+    is a closed form, or None if the settings allow none.
     """
     half = {name: -(-getattr(job.config, name) // 2) for name in ("n_iters", "patience")}
     config = job.config.with_(**half)
@@ -234,4 +235,4 @@ def _fit_on_past(job: Job, past: np.ndarray, k: int, seeds: Sequence[int]) -> En
             return None
         config, job = config.with_(critic="none"), replace(job, module=None)
     job = replace(job, config=config)
-    return fit_critic(job, past, name=f"past-{k}", seeds=seeds[:3], tries=1)
+    return fit_critic(job, past, name=f"past-{k}", seeds=seeds[:3], quick=True)

@@ -43,7 +43,8 @@ __all__ = [
     "score",
 ]
 
-FEW_TRAINING_ROWS = 1500  # training rows below which bases are compared on several splits
+FEW_TRAINING_ROWS = 1500  # training rows below which bases are compared on splits of their own
+SPLITS, QUICK = (0.2, 3), (0.3, 1)  # the share of rows held out of each of them, and their number
 FITTED = 256_000  # largest number of training rows that are fitted, unless the settings draw more
 VALIDATED = 25_000  # largest number of validation rows
 VALUES = 10_000_000  # largest number of values of scored rows in memory at once
@@ -300,7 +301,7 @@ class Ensemble:
 
 
 def fit_critic(
-    job: Job, training: np.ndarray, *, name: str, seeds: Sequence[int], tries: int | None = None
+    job: Job, training: np.ndarray, *, name: str, seeds: Sequence[int], quick: bool = False
 ) -> Ensemble | None:
     """Fit critics to training rows, and weight them by their gain on a held-out part of these.
 
@@ -315,7 +316,7 @@ def fit_critic(
         training: the indices of the training rows.
         name: the name of the checkpoints and of the progress bar.
         seeds: three seeds: of the validation split, of the initial weights and of the batches.
-        tries: the largest number of networks to train; all by default.
+        quick: whether to train one network at most, and to compare bases on one split.
 
     Returns:
         The critics, or None if the settings allow neither a base nor a network for so few rows.
@@ -329,8 +330,12 @@ def fit_critic(
         fit_rows, validation_rows = shuffle(fit_rows), shuffle(validation_rows)
     inputs = _Inputs.make(job, training)
     validation = inputs.rows(validation_rows)
-    best = _best_bases(inputs, training, fit_rows, validation_rows, seeds[0])
-    starts = _starts(inputs, best, fit_rows, config)[:tries]
+    splits = [(fit_rows, validation_rows)]
+    if len(training) < FEW_TRAINING_ROWS and not config.series:
+        held, again = QUICK if quick else SPLITS
+        splits = [job.layout.hold_out(training, held, seed=seeds[0] + k) for k in range(again)]
+    best = _best_bases(inputs, splits, len(fit_rows), seeds[0])
+    starts = _starts(inputs, best, fit_rows, config)[: 1 if quick else None]
     several = bool(starts) or len(best.shares) > 1  # then the base is compared with others
     rival = None
     if best.alone is not None and several:
@@ -590,22 +595,18 @@ class _Best(NamedTuple):
 
 
 def _best_bases(
-    inputs: _Inputs,
-    training: np.ndarray,
-    fit_rows: np.ndarray,
-    validation_rows: np.ndarray,
-    seed: int,
+    inputs: _Inputs, splits: Sequence[tuple[np.ndarray, np.ndarray]], fitted: int, seed: int
 ) -> _Best:
     """Select the best closed-form model, and the best one that a network can start from.
 
-    The criterion is InfoNCE on rows held out of the training rows. The negatives of a held-out row
+    The criterion is InfoNCE on the held-out rows of each split. The negatives of a held-out row
     are all held-out rows and fitted rows, so that few held-out rows do not mean a low ceiling. If
     there are many columns relative to rows, a model that is worse than none is left out.
     """
     job = inputs.job
     config, bases = job.config, job.bank
     names = [n for n in candidates(config, job.module, bases) if not bases[n].beside]
-    shapes = {name: inputs.shape(len(fit_rows), bases[name].own) for name in names}
+    shapes = {name: inputs.shape(fitted, bases[name].own) for name in names}
     possible = [name for name in names if bases[name].possible(shapes[name])]
     if config.base == "auto":
         possible = [name for name in possible if bases[name].unless not in possible]
@@ -614,10 +615,7 @@ def _best_bases(
             for own in (True, False)
             for name in _special([n for n in possible if bases[n].own == own], bases, shapes)
         ]
-    wide = inputs.shape(len(fit_rows)).is_wide or job.sceptical
-    splits = [(fit_rows, validation_rows)]
-    if len(training) < FEW_TRAINING_ROWS and not config.series:
-        splits = [job.layout.hold_out(training, 0.2, seed=seed + extra) for extra in range(3)]
+    wide = inputs.shape(fitted).is_wide or job.sceptical
     compared = math.sqrt(sum(len(held) for _, held in splits))
     totals = {name: -len(splits) * bases[name].margin / compared for name in possible}
     gains = {n: 0.0 for n in possible if bases[n].own and not bases[n].partial and job.shapes}
