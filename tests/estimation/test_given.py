@@ -198,6 +198,21 @@ def test_models_of_x_and_y_are_added_to_one_of_z_and_y(monkeypatch):
     assert held_out()[0] < 0.05
 
 
+def test_the_tests_read_scores_without_what_z_says_of_y():
+    x, y, z = skewed(500, 0, 0.5)
+    config = Config(**PLAIN)
+    pair = data.as_pair(x, y, given=z)
+    sides = Sides.of(pair, config)
+    parts = sides.layout.folds(len(x), config.folds, seed=0)
+    critics = conditional._difference(sides, config, parts, loop.Hooks())[2]
+    scores = conditional._scores(sides, config, parts, critics)
+    for (_, test), each, (of_both, _) in zip(parts, scores, critics, strict=True):
+        assert each.matrix + each.given == pytest.approx(of_both.matrix(test), abs=1e-5)
+        assert np.abs(each.given).max() > 0.1
+    coarse = Sides.of(data.as_pair(x, np.sign(y), given=z), config)
+    assert not conditional._scores(coarse, config, parts, critics)  # depends on z itself
+
+
 def test_it_does_not_change_with_bijections_of_x_for_each_z():
     x, y, z = confounded(1000, 0, 0.6)
     plain = estimate(x, y, given=z, **FEW)

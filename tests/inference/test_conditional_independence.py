@@ -185,3 +185,24 @@ def test_dependence_that_changes_along_a_direction_is_found():
             found[k] += local_permutation_p(near, [], permutations=99, seed=seed) <= 0.05
     assert found[0] >= 12
     assert found[1] <= 10
+
+
+def test_what_z_says_of_y_is_no_dependence_of_x_and_y():
+    """Classes keep their values, so y depends on z, and so do the scores of a critic of both."""
+    small, plain, found = 0, 0, []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        z, x = rng.normal(size=(2, 200, 1))
+        y = (rng.random((200, 1)) < 1 / (1 + np.exp(-3 * z))).astype(float)
+        of_z = (1.5 * z) @ (2 * y.T - 1)
+        more = 0.1 * x @ y.T + 0.2 * of_z  # z counts too much in it
+        rest = y - 1 / (1 + np.exp(-3 * z))
+        groups = neighbourhoods(z)
+        small += projection_p(x, rest, [Scores(more, groups, given=of_z)]) <= 0.05
+        plain += projection_p(x, rest, [Scores(more + of_z, groups)]) <= 0.05
+        depends = (rng.random((200, 1)) < 1 / (1 + np.exp(-3 * z - 2 * x))).astype(float)
+        of_z = (1.5 * z) @ (2 * depends.T - 1)
+        found.append(projection_p(x, rest, [Scores(x @ depends.T, groups, given=of_z)]))
+    assert small <= 7  # 3 expected; 7 or fewer with probability 0.98
+    assert plain >= 57
+    assert np.median(found) < 0.01

@@ -296,11 +296,11 @@ class Sum(Critic):
 
     def pair(self, a: Rows, b: Rows) -> Tensor:
         """Return the weighted sum of the scores of all terms (n, m)."""
-        each = (
+        first, *others = (
             term.weight * contract.pair(term.critic, left, right)
             for term, left, right in zip(self.terms, a, b, strict=True)
         )
-        found: Tensor = sum(each, start=torch.zeros(()))
+        found: Tensor = sum(others, start=first)
         return found
 
 

@@ -232,7 +232,7 @@ def conditional(
     sides = Sides.of(pair, config)
     fine = _refined(sides, config)  # the tests read `sides`, whose means given z are zero
     parts = sides.layout.folds(len(pair.x), config.folds, seed=config.seed)
-    found, folds, critics = _difference(fine, config, parts, hooks)
+    found, folds, fitted = _difference(fine, config, parts, hooks)
     limit = pair.sample[1].limit
     neighbours = _second_opinion(fine, config)
     blurred = {} if neighbours is None else _blurred(fine, config)
@@ -245,7 +245,7 @@ def conditional(
     point = replace(point, exchanged=_other_order(fine, config, parts, folds, found.terms))
     if not sides.layout.independent:
         return replace(point, projection_p=_projection_p(sides, config))
-    local, projection = p_values(pair, sides, config, _scores(sides, config, parts, critics))
+    local, projection = p_values(pair, sides, config, _scores(sides, config, parts, fitted))
     tested, bound = [test for _, test in parts], None
     if sampler is not None:
         bound = certified_by_draws(pair, config, tested, sampler)
@@ -256,8 +256,8 @@ def conditional(
 
 def _difference(
     sides: Sides, config: Config, parts: Parts, hooks: loop.Hooks, *, most: int | None = None
-) -> tuple[combine.Combined, list[Fold], list[Ensemble]]:
-    """Estimate I((X,Z);Y) - I(Z;Y), and return the folds and critics of the first as well.
+) -> tuple[combine.Combined, list[Fold], list[tuple[Ensemble, Ensemble]]]:
+    """Estimate I((X,Z);Y) - I(Z;Y), and return the folds of the first and the critics of both.
 
     With `most`, only so many folds are fitted, the first ones.
     """
@@ -272,15 +272,15 @@ def _difference(
         fold, critic = fit_fold(replace(both, shapes=shapes.parts), *rows, name="fold")
         if any(part.base is None for part in fold.parts):
             # A network may see in y a shape that z predicts; then one must look for it there too.
-            of_z, _ = fit_fold(alone, *rows, name="given")
+            of_z, shapes = fit_fold(alone, *rows, name="given")
         first.append(fold)
         second.append(of_z)
-        critics.append(critic)
+        critics.append((critic, shapes))
     groups = sides.layout.groups
     first, second = (
         combine.downgrade_implausible_copulas(folds, config, groups) for folds in (first, second)
     )
-    shared = float(np.mean([critic.shared for critic in critics]))
+    shared = float(np.mean([critic.shared for critic, _ in critics]))
     of_both, rest = combine.Combined.of(both.pair, first), combine.Combined.of(alone.pair, second)
     return of_both.less(rest, shared=shared), first, critics
 
@@ -399,14 +399,26 @@ def _without_classes(z: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _scores(
-    sides: Sides, config: Config, parts: Parts, critics: Sequence[Ensemble]
+    sides: Sides, config: Config, parts: Parts, critics: Sequence[tuple[Ensemble, Ensemble]]
 ) -> list[Scores]:
-    """Return the scores of each fold's critic, of rows that it had not seen."""
-    found = []
-    for (_, test), critic in zip(parts, critics, strict=True):
-        if critic.parts:
-            scored = subsample(test, SCORED_PER_FOLD, seed=config.seed)
-            found.append(Scores(critic.apart.matrix(scored), neighbourhoods(sides.z[scored])))
+    """Return the scores of each fold's critics, of rows that they had not seen.
+
+    What the critic of z and y says is taken off: it says nothing of x, but looks like dependence.
+    There are none where columns of few values keep their values: they depend on z, more than the
+    critics of few rows know.
+    """
+    found: list[Scores] = []
+    if are_classes(sides.x).any() or are_classes(sides.y).any():
+        return found
+    for (_, test), (critic, of_z) in zip(parts, critics, strict=True):
+        if not critic.parts:
+            continue
+        scored = subsample(test, SCORED_PER_FOLD, seed=config.seed)
+        matrix, given = critic.matrix(scored), None
+        if of_z.parts:
+            given = of_z.matrix(scored)
+            matrix = matrix - given
+        found.append(Scores(matrix, neighbourhoods(sides.z[scored]), given=given))
     return found
 
 

@@ -186,21 +186,6 @@ class Fitted:
         """Whether its base is one of what is given and one of other columns."""
         return self.base is not None and self.job.bank[self.base].beside
 
-    @property
-    def apart(self) -> Fitted:
-        """The same without the base of what is given."""
-        if not isinstance(self.critic.base, networks.Sum):
-            return self
-        first = self.critic.base.terms[0]
-        critic = networks.Composite(
-            first.critic,
-            self.critic.network,
-            base_reads=first.reads,
-            network_reads=self.critic.network_reads,
-            gamma=self.critic.gamma,
-        )
-        return replace(self, critic=critic)
-
     def matrix(self, rows: np.ndarray) -> np.ndarray:
         """Return the scores (n, n) of n rows, in nats."""
         self.critic.eval()
@@ -271,11 +256,6 @@ class Ensemble:
     def shared(self) -> float:
         """The weight of critics that are a sum with a base of what is given."""
         return sum(part.weight for part in self.parts if part.is_sum)
-
-    @property
-    def apart(self) -> Ensemble:
-        """The same without the bases of what is given that others were added to."""
-        return replace(self, parts=tuple(part.apart for part in self.parts))
 
     def matrix(self, rows: np.ndarray) -> np.ndarray:
         """Return the scores (n, n) of n rows, in nats."""

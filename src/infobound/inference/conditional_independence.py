@@ -15,12 +15,13 @@ Nothing is fitted here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, softmax
 
 from infobound._system.memory import row_ids
 from infobound.regression.features import has_many_means
@@ -51,14 +52,32 @@ class Scores:
     """A critic's scores of rows that it had not seen.
 
     Attributes:
-        matrix: (n, n), matrix[i, j] = f((x_i, z_i), y_j), in nats.
+        matrix: (n, n), matrix[i, j] = f((x_i, z_i), y_j), in nats; less f(z_i, y_j), so that what z
+            alone says of y is left out.
         neighbours: (n,), the neighbourhood of each row.
         doubt: the correlation that errors of regressions may have left in what the critic read.
+        given: (n, n), given[i, j] = f(z_i, y_j), the critic of z and y, in nats; None if y seems
+            not to depend on z.
     """
 
     matrix: np.ndarray
     neighbours: np.ndarray
     doubt: float = 0.0
+    given: np.ndarray | None = None
+
+    def terms(self) -> tuple[np.ndarray, float]:
+        """Return the scores (n,) of the rows less their means given z, and their variance given z.
+
+        Both are of all y, weighted by how likely they are given the z of a row. Without `given`,
+        the variance is 0: that of the scores themselves is as good.
+        """
+        found = self.matrix - self.matrix.mean(axis=0)
+        if self.given is None:
+            return found.diagonal() - found.mean(axis=1), 0.0
+        weights = softmax(self.given, axis=1)
+        means = (weights * found).sum(axis=1)
+        variances = (weights * found**2).sum(axis=1) - means**2
+        return found.diagonal() - means, float(variances.mean())
 
 
 def neighbourhoods(z: np.ndarray, *, size: int = SIZE) -> np.ndarray:
@@ -258,8 +277,8 @@ def projection_p(
     """Return a p-value of X independent of Y given Z from residuals alone, by normal limits.
 
     It is the generalised covariance measure of each pair of columns, and of the critics' scores,
-    which are a learned projection of x and of y: scores less their means over other rows. The
-    p-value is the smallest one times their number.
+    which are a learned projection of x and of y: scores less their means given z. The p-value is
+    the smallest one times their number.
 
     Args:
         x: (n, p), residuals.
@@ -297,11 +316,12 @@ def projection_p(
     plain = np.array([2 * ndtr(-size) for size in sizes])
     values = [float(min(1.0, plain.min() * len(plain)))]
     if learned:
-        terms = np.concatenate([_diagonal(each.matrix) for each in learned])
-        lost = np.average(
-            [each.doubt for each in learned], weights=[len(e.matrix) for e in learned]
-        )
-        values.append(float(ndtr(lost * np.sqrt(len(terms)) - _studentised(terms))))
+        terms, variances = zip(*(each.terms() for each in learned), strict=True)
+        doubts, sizes = [each.doubt for each in learned], [len(each) for each in terms]
+        lost, variance = (np.average(each, weights=sizes) for each in (doubts, variances))
+        # Few terms are skewed, and their own variance is then too small where their mean is large.
+        size = _studentised(np.concatenate(terms), least=variance)
+        values.append(float(ndtr(lost * np.sqrt(sum(sizes)) - size)))
     return float(min(1.0, min(values) * len(values)))
 
 
@@ -310,19 +330,15 @@ def _kept(leverages: np.ndarray) -> np.ndarray:
     return np.asarray(np.maximum(1 - leverages, LEAST_KEPT))
 
 
-def _studentised(terms: np.ndarray, kept: np.ndarray | float = 1.0) -> float:
+def _studentised(terms: np.ndarray, kept: np.ndarray | float = 1.0, *, least: float = 0.0) -> float:
     """Return the mean in standard errors; 0 if all are equal.
 
-    The squared deviation of a term is that of a share `kept` of its variance.
+    The squared deviation of a term is that of a share `kept` of its variance. The variance of a
+    term is at least `least`.
     """
     mean = terms.mean()
-    spread = float(np.sqrt(((terms - mean) ** 2 / kept).mean()))
+    spread = math.sqrt(max(((terms - mean) ** 2 / kept).mean(), least))
     return float(np.sqrt(len(terms)) * mean / spread) if spread > 0 else 0.0
-
-
-def _diagonal(matrix: np.ndarray) -> np.ndarray:
-    """Return the diagonal of scores less the means of its row and column."""
-    return np.asarray(matrix.diagonal() - matrix.mean(axis=1) - matrix.mean(axis=0) + matrix.mean())
 
 
 def _centred(scores: Scores) -> Scores:
