@@ -289,8 +289,8 @@ def _part(
             _without_negatives(job, fitted, base, each, rows)
             for each, rows in ((scored, test), (on_known, known))
         )
-    if normalised and fitted.base is not None:
-        normalised = job.bank[fitted.base].normalised
+    if normalised and fitted.form is not None:
+        normalised = fitted.form.normalised
     mix = _mix(normalised, scored, on_known)
     own, closed = None, None
     if mix.positives and isinstance(base, GaussianCopula):

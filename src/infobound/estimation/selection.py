@@ -182,9 +182,9 @@ class Fitted:
         return x[:, reads.x], y[:, reads.y]
 
     @property
-    def is_sum(self) -> bool:
-        """Whether its base is one of what is given and one of other columns."""
-        return self.base is not None and self.job.bank[self.base].beside
+    def form(self) -> Base | None:
+        """The entry of its base in the bank, if there is one."""
+        return None if self.base is None else self.job.bank[self.base]
 
     def matrix(self, rows: np.ndarray) -> np.ndarray:
         """Return the scores (n, n) of n rows, in nats."""
@@ -255,7 +255,7 @@ class Ensemble:
     @property
     def shared(self) -> float:
         """The weight of critics that are a sum with a base of what is given."""
-        return sum(part.weight for part in self.parts if part.is_sum)
+        return sum(part.weight for part in self.parts if part.form and part.form.beside)
 
     def matrix(self, rows: np.ndarray) -> np.ndarray:
         """Return the scores (n, n) of n rows, in nats."""
@@ -461,9 +461,9 @@ class _Inputs:
         own = self.critic(name, index, None, config)
         terms = [networks.Term(_base(own), own.base_reads)]
         for part in self.job.shapes:
-            assert part.base is not None
+            assert part.form is not None
             other = part.inputs.critic(part.base, index, None, part.job.config)
-            reads = self.reads[f"given {part.job.bank[part.base].inputs}"]
+            reads = self.reads[f"given {part.form.inputs}"]
             terms.append(networks.Term(_base(other), reads, part.weight))
         return networks.Sum(terms)
 
@@ -644,7 +644,7 @@ def _best_bases(
     totals |= {name + BESIDE: totals[name] + gain for name, gain in gains.items()}
     better = [n for n in totals if totals[n] > 0 or not wide or n in harmless]
     ranked = sorted(better, key=lambda name: -totals[name])
-    cheap = all(shape.job.bank[shape.base or ""].can_start for shape in job.shapes)
+    cheap = all(shape.form and shape.form.can_start for shape in job.shapes)
     starts = [n for n in ranked if bases[n].can_start and (cheap or not bases[n].beside)]
     scores = {name: totals[name] / len(splits) for name in ranked}
     return _Best(

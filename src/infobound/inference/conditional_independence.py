@@ -317,11 +317,11 @@ def projection_p(
     values = [float(min(1.0, plain.min() * len(plain)))]
     if learned:
         terms, variances = zip(*(each.terms() for each in learned), strict=True)
-        doubts, sizes = [each.doubt for each in learned], [len(each) for each in terms]
-        lost, variance = (np.average(each, weights=sizes) for each in (doubts, variances))
+        doubts, counts = [each.doubt for each in learned], [len(each) for each in terms]
+        lost, variance = (np.average(each, weights=counts) for each in (doubts, variances))
         # Few terms are skewed, and their own variance is then too small where their mean is large.
         size = _studentised(np.concatenate(terms), least=variance)
-        values.append(float(ndtr(lost * np.sqrt(sum(sizes)) - size)))
+        values.append(float(ndtr(lost * np.sqrt(sum(counts)) - size)))
     return float(min(1.0, min(values) * len(values)))
 
 
